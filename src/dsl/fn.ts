@@ -1,0 +1,119 @@
+/**
+ * Declared functions: a specification of the inputs (shapes with named dimensions, dtypes) and a body. They can be called
+ * like any function while tracing, transformed, and compiled with sizes for the names.
+ */
+import { OpError } from "./ops/definition.ts";
+import type { Program, TensorType } from "./program/program.ts";
+import { flatten, leafPaths, unflatten } from "./trace/pytree.ts";
+import type { TreeDef } from "./trace/pytree.ts";
+import { sizesOfShape, withSizes } from "./trace/sizes.ts";
+import type { Sizes } from "./trace/sizes.ts";
+import { flattenTensors, sameStructure, traceTree } from "./trace/tree-trace.ts";
+import { formatType } from "./program/program.ts";
+import type { DType, Dim, Shape, Tensor } from "./types/index.ts";
+
+/** The declared type of one input. */
+export class TensorSpec<S extends Shape = Shape, D extends DType = DType> {
+  readonly shape: S;
+  readonly dtype: D;
+
+  constructor(shape: S, dtype: D) {
+    this.shape = shape;
+    this.dtype = dtype;
+  }
+}
+
+/** Declares an f32 input: `f32("batch", 64)`. */
+export const f32 = <const S extends readonly Dim[]>(...shape: S): TensorSpec<S, "f32"> => new TensorSpec(shape, "f32");
+/** Declares an f16 input. */
+export const f16 = <const S extends readonly Dim[]>(...shape: S): TensorSpec<S, "f16"> => new TensorSpec(shape, "f16");
+/** Declares an i32 input. */
+export const i32 = <const S extends readonly Dim[]>(...shape: S): TensorSpec<S, "i32"> => new TensorSpec(shape, "i32");
+/** Declares a u32 input. */
+export const u32 = <const S extends readonly Dim[]>(...shape: S): TensorSpec<S, "u32"> => new TensorSpec(shape, "u32");
+/** Declares a bool input. */
+export const bool = <const S extends readonly Dim[]>(...shape: S): TensorSpec<S, "bool"> => new TensorSpec(shape, "bool");
+
+/** The tensors that a tree of specifications declares. */
+export type TensorsOf<Spec> = Spec extends TensorSpec<infer S, infer D>
+  ? Tensor<S extends readonly [] ? [] : Mutable<S>, D>
+  : Spec extends readonly unknown[]
+    ? { readonly [K in keyof Spec]: TensorsOf<Spec[K]> }
+    : { readonly [K in keyof Spec]: TensorsOf<Spec[K]> };
+
+type Mutable<S extends Shape> = [...S];
+
+/** A declared function. */
+export interface Fn<In, Out> {
+  (input: In): Out;
+  /** Tree of {@link TensorSpec}s: what the function takes. */
+  readonly spec: unknown;
+}
+
+/**
+ * Declares a function of one pytree: `fn({ x: f32("batch", 3) }, ({ x }) => …)`.
+ * Called while tracing, it checks its argument against the specification.
+ */
+export function fn<const Spec, Out>(spec: Spec, body: (input: TensorsOf<Spec>) => Out): Fn<TensorsOf<Spec>, Out> {
+  const declared = flatten(spec, isSpec);
+  const call = (input: TensorsOf<Spec>): Out => {
+    checkAgainst(declared.tree, declared.leaves, input);
+    return body(input);
+  };
+  return Object.assign(call, { spec });
+}
+
+/** Gives `f` the specification of a declared function, so that a transformed function can be compiled too. */
+export const withSpec = <In, Out>(spec: unknown, f: (input: In) => Out): Fn<In, Out> => Object.assign((input: In): Out => f(input), { spec });
+
+export const isSpec = (value: unknown): value is TensorSpec => value instanceof TensorSpec;
+
+/** The specification of a declared function, if it is one. */
+export const specOf = (f: unknown): unknown => (typeof f === "function" && "spec" in f ? f.spec : undefined);
+
+/** Checks structure, ranks, dtypes and literal sizes; one name has one size. */
+function checkAgainst(tree: TreeDef, specs: readonly TensorSpec[], input: unknown): void {
+  const flat = flattenTensors(input);
+  sameStructure("the argument is not what the function declares", flat.tree, tree);
+  const paths = leafPaths(tree);
+  const sizes = new Map<string, number>();
+  flat.leaves.forEach((tensor, i) => {
+    const spec = specs[i] as TensorSpec;
+    const wrong = (): OpError => new OpError(`${paths[i] === "" ? "the argument" : paths[i]} is ${formatType(tensor)}, declared as ${spec.dtype}[${spec.shape.join(",")}]`);
+    if (tensor.dtype !== spec.dtype || tensor.shape.length !== spec.shape.length) throw wrong();
+    spec.shape.forEach((dim, axis) => {
+      const size = tensor.shape[axis] as number;
+      if (typeof dim === "number" ? dim !== size : (sizes.get(dim) ?? size) !== size) throw wrong();
+      if (typeof dim === "string") sizes.set(dim, size);
+    });
+  });
+}
+
+/** A function as a closed program over the leaves of its input, with the structures and the names of both sides. */
+export interface TracedFunction {
+  readonly program: Program;
+  readonly inputTree: TreeDef;
+  readonly inputNames: readonly string[];
+  readonly outputTree: TreeDef;
+  readonly outputNames: readonly string[];
+}
+
+/**
+ * Traces a declared function with sizes for its named dimensions.
+ * @throws OpError when a name has no size or an op in the body breaks its rule; the message names the line
+ */
+export function trace(f: Fn<never, unknown>, sizes: Sizes = {}): TracedFunction {
+  const { leaves, tree } = flatten(f.spec, isSpec);
+  return withSizes(sizes, () => {
+    const types = leaves.map(({ shape, dtype }): TensorType => ({ shape: sizesOfShape(shape), dtype }));
+    const { program, captures, outputTree } = traceTree(tree, types, f);
+    if (captures.length > 0) throw new OpError("the function uses a tensor of another function; pass it as an input");
+    return { program, inputTree: tree, inputNames: leafPaths(tree), outputTree, outputNames: leafPaths(outputTree) };
+  });
+}
+
+/** A tree of specifications like a tree of things with shape and dtype (parameters, host tensors). */
+export function specLike<Leaf extends { readonly shape: readonly number[]; readonly dtype: DType }>(value: unknown, isLeaf: (value: unknown) => value is Leaf): unknown {
+  const { leaves, tree } = flatten(value, isLeaf);
+  return unflatten(tree, leaves.map(({ shape, dtype }) => new TensorSpec(shape, dtype)));
+}

@@ -1,0 +1,52 @@
+/**
+ * Call sites: which line of the user's code made an equation. Errors at trace time, at compile time and on a device name it.
+ *
+ * Kept beside the program, not in it, so that programs stay plain data. Passes that rewrite an equation call `copySite`.
+ */
+
+const sites = new WeakMap<object, Error>();
+
+/** Where this library's own modules lie; frames inside it are never the user's. */
+const libraryRoot = new URL("../../", import.meta.url).href;
+const libraryPath = decodeURIComponent(libraryRoot.replace(/^file:\/\//, ""));
+
+/** Captures the current stack; V8 formats it only when it is read. */
+export function captureSite(): Error {
+  const holder = Error as unknown as { stackTraceLimit?: number }; // a V8 extension, absent elsewhere
+  const limit = holder.stackTraceLimit;
+  holder.stackTraceLimit = 40;
+  const site = new Error();
+  if (limit !== undefined) holder.stackTraceLimit = limit;
+  return site;
+}
+
+/** `file:line:column` of the innermost frame outside this library, or undefined when the engine does not tell. */
+export function formatSite(site: Error): string | undefined {
+  for (const line of (site.stack ?? "").split("\n").slice(1)) {
+    const inLibrary = line.includes(libraryRoot) || line.includes(libraryPath);
+    if (inLibrary || line.includes("node:internal") || line.includes("node_modules")) continue;
+    const match = /\(?((?:file:\/\/)?[^\s()]+:\d+:\d+)\)?\s*$/.exec(line);
+    if (match?.[1] !== undefined) return match[1].replace(/^file:\/\//, "");
+  }
+  return undefined;
+}
+
+export function recordSite(equation: object, site: Error): void {
+  sites.set(equation, site);
+}
+
+/** Lets a rewritten equation be blamed on the line that made the original. Returns `to`. */
+export function copySite<T extends object>(from: object, to: T): T {
+  const site = sites.get(from);
+  if (site !== undefined) sites.set(to, site);
+  return to;
+}
+
+/** The stack recorded for `equation`, to attribute its descendants to. */
+export const rawSite = (equation: object): Error | undefined => sites.get(equation);
+
+/** The user's line that made `equation`, if known. */
+export function siteOf(equation: object): string | undefined {
+  const site = sites.get(equation);
+  return site === undefined ? undefined : formatSite(site);
+}

@@ -1,0 +1,142 @@
+/**
+ * Linearization rules of the ops that hold programs. Where forward mode runs primal and tangent in one op, these make two: the
+ * primal op, which also returns residuals, and a linear op of the same kind that takes them and can be transposed.
+ */
+import { OpError } from "../ops/definition.ts";
+import { inputTypes, typeOf } from "../program/program.ts";
+import type { Program, TensorType, VarId } from "../program/program.ts";
+import { emit, traceFlat } from "../trace/builder.ts";
+import type { TracedTensor } from "../trace/builder.ts";
+import * as prim from "../trace/prim.ts";
+import { loopJvp, maskOf, permuted, present, scatterTangents } from "./jvp-control.ts";
+import { instantiate, jvpProgram } from "./jvp.ts";
+import type { JvpRule } from "./jvp.ts";
+import { linearizeInto } from "./linearize-into.ts";
+import type { Linearized } from "./linearize-into.ts";
+
+type T = TracedTensor;
+
+/** Where the linear loop finds a residual of the body: with the consts, in an input that is scanned already, or stacked. */
+type Residual = { readonly from: "const" | "xs"; readonly index: number } | { readonly from: "stack"; readonly index: number };
+
+const scan: JvpRule<"scan"> = ({ inputs, tangents, params, run }) => {
+  const { body, length, consts, carry, reverse } = params;
+  const split = consts + carry;
+  const dual = loopJvp(run, body, maskOf(tangents), consts, carry);
+  const inputMask = [...maskOf(tangents.slice(0, consts)), ...dual.carryMask, ...maskOf(tangents.slice(split))];
+
+  let places: readonly Residual[] = [];
+  let linear: Program | undefined;
+  const { program: forward } = traceFlat(inputTypes(body), (values) => {
+    const split_ = linearizeInto(run, body, values, inputMask, dual.mask);
+    linear = split_.linear;
+    const stacked: T[] = [];
+    places = split_.residuals.map((residual): Residual => {
+      const position = values.indexOf(residual);
+      if (position >= 0 && position < consts) return { from: "const", index: position };
+      if (position >= split) return { from: "xs", index: position };
+      return { from: "stack", index: stacked.push(residual) - 1 };
+    });
+    return [...split_.outputs, ...stacked];
+  });
+
+  const outputs = emit("scan", inputs, { body: forward, length, consts, carry, reverse });
+  const count = body.outputs.length;
+  const stacks = outputs.slice(count);
+
+  // The linear body takes (residuals, tangents); the loop wants (consts, carry, xs).
+  const residualAt = (from: readonly Residual["from"][]): readonly number[] => prim.range(places.length).filter((i) => from.includes((places[i] as Residual).from));
+  const dots = inputs.flatMap((input, i) => (inputMask[i] === true ? [instantiate(tangents[i] ?? null, input)] : []));
+  const dotCounts = [inputMask.slice(0, consts), inputMask.slice(consts, split), inputMask.slice(split)].map((part) => part.filter(Boolean).length) as [number, number, number];
+  const dotRange = (from: number, n: number): readonly number[] => prim.range(n).map((i) => places.length + from + i);
+  const order = [
+    ...residualAt(["const"]),
+    ...dotRange(0, dotCounts[0]),
+    ...dotRange(dotCounts[0], dotCounts[1]),
+    ...residualAt(["xs", "stack"]),
+    ...dotRange(dotCounts[0] + dotCounts[1], dotCounts[2]),
+  ];
+  const residualValues = places.map((place) => (place.from === "stack" ? (stacks[place.index] as T) : (inputs[place.index] as T)));
+  const linearInputs = [...residualValues, ...dots];
+  const tangentOutputs = emit("scan", order.map((i) => linearInputs[i] as T), {
+    body: permuted(linear as Program, order, prim.range((linear as Program).outputs.length)),
+    length,
+    consts: residualAt(["const"]).length + dotCounts[0],
+    carry: dotCounts[1],
+    reverse,
+  });
+  return { outputs: outputs.slice(0, count), tangents: scatterTangents(dual.mask, tangentOutputs) };
+};
+
+const whileLoop: JvpRule<"while"> = () => {
+  throw new OpError("whileLoop has no reverse-mode derivative, because its number of iterations is not known; use scan");
+};
+
+const cond: JvpRule<"cond"> = ({ inputs, tangents, params, run }) => {
+  const predicate = inputs[0] as T;
+  const mask = maskOf(tangents.slice(1));
+  const branches = [params.onTrue, params.onFalse];
+  const found = branches.map((branch) => jvpProgram(run, branch, mask).mask);
+  const want = (found[0] as readonly boolean[]).map((has, i) => has || found[1]?.[i] === true);
+  const residualTypes: (readonly TensorType[])[] = branches.map((branch) => residualsOf(branch));
+
+  function residualsOf(branch: Program): readonly TensorType[] {
+    let types: readonly TensorType[] = [];
+    traceFlat(inputTypes(branch), (values) => {
+      types = linearizeInto(run, branch, values, mask, want).residuals.map(({ shape, dtype }) => ({ shape, dtype }));
+      return [];
+    });
+    return types;
+  }
+
+  // Each branch returns its own residuals and zeros in place of the other's.
+  const linear: Program[] = [];
+  const [onTrue, onFalse] = branches.map((branch, side) => {
+    return traceFlat(inputTypes(branch), (values) => {
+      const parts: Linearized = linearizeInto(run, branch, values, mask, want);
+      const placeholders = (residualTypes[1 - side] as readonly TensorType[]).map(prim.zeros);
+      linear[side] = parts.linear;
+      return [...parts.outputs, ...(side === 0 ? [...parts.residuals, ...placeholders] : [...placeholders, ...parts.residuals])];
+    }).program;
+  }) as [Program, Program];
+  const outputs = emit("cond", inputs, { onTrue, onFalse });
+  const count = params.onTrue.outputs.length;
+  const residuals = outputs.slice(count);
+  const dots = present(tangents.slice(1));
+  const counts = residualTypes.map((types) => types.length) as [number, number];
+  const [linearTrue, linearFalse] = linear.map((program, side) => {
+    return traceFlat([...residuals, ...dots], (values) => {
+      const own = side === 0 ? values.slice(0, counts[0]) : values.slice(counts[0], counts[0] + counts[1]);
+      return prim.replay(program, [...own, ...values.slice(residuals.length)]);
+    }).program;
+  }) as [Program, Program];
+  const tangentOutputs = emit("cond", [predicate, ...residuals, ...dots], { onTrue: linearTrue, onFalse: linearFalse });
+  return { outputs: outputs.slice(0, count), tangents: scatterTangents(want, tangentOutputs) };
+};
+
+/** Outputs that the policy keeps: those of the body's dots. */
+const savedVariables = (body: Program): readonly VarId[] =>
+  body.equations.filter((equation) => equation.op === "dot" || equation.op === "attention").flatMap((equation) => equation.outputs);
+
+const remat: JvpRule<"remat"> = ({ inputs, tangents, params, run }) => {
+  const { body, policy } = params;
+  if (policy === "everything") return run(body, inputs, tangents);
+  const mask = maskOf(tangents);
+  const outputMask = jvpProgram(run, body, mask).mask;
+  const saved = policy === "dots" ? savedVariables(body) : [];
+  const outputs = emit("remat", inputs, { body: { ...body, outputs: [...body.outputs, ...saved] }, policy });
+  const count = body.outputs.length;
+  const savedValues = outputs.slice(count);
+  const savedTypes = saved.map((id) => typeOf(body, id));
+  const dots = present(tangents);
+  const { program: recompute } = traceFlat([...savedTypes, ...inputs, ...dots], (values) => {
+    const primals = values.slice(saved.length, saved.length + inputs.length);
+    const known = new Map(saved.map((id, i) => [id, values[i] as T]));
+    const parts = linearizeInto(run, body, primals, mask, outputMask, known);
+    return prim.replay(parts.linear, [...parts.residuals, ...values.slice(saved.length + inputs.length)]);
+  });
+  const tangentOutputs = emit("remat", [...savedValues, ...inputs, ...dots], { body: recompute, policy });
+  return { outputs: outputs.slice(0, count), tangents: scatterTangents(outputMask, tangentOutputs) };
+};
+
+export const linearControlRules = { scan, while: whileLoop, cond, remat } as const;
