@@ -108,7 +108,14 @@ export function trace(f: Fn<never, unknown>, sizes: Sizes = {}): TracedFunction 
     const types = leaves.map(({ shape, dtype }): TensorType => ({ shape: sizesOfShape(shape), dtype }));
     const { program, captures, outputTree } = traceTree(tree, types, f);
     if (captures.length > 0) throw new OpError("the function uses a tensor of another function; pass it as an input");
-    return { program, inputTree: tree, inputNames: leafPaths(tree), outputTree, outputNames: leafPaths(outputTree) };
+    const named = (paths: readonly string[], alone: string): readonly string[] => paths.map((path) => (path === "" ? alone : path));
+    return {
+      program,
+      inputTree: tree,
+      inputNames: named(leafPaths(tree), "input"),
+      outputTree,
+      outputNames: named(leafPaths(outputTree), "output"),
+    };
   });
 }
 

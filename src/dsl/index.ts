@@ -17,3 +17,5 @@ export { OpError } from "./ops/definition.ts";
 export { flatten, leafPaths, unflatten } from "./trace/pytree.ts";
 export type { Tree, TreeDef } from "./trace/pytree.ts";
 export type { Sizes } from "./trace/sizes.ts";
+export * as random from "./random/index.ts";
+export * as nn from "./nn/index.ts";

@@ -57,12 +57,13 @@ class Reader {
     this.tokens = tokens;
   }
 
-  private peek(ahead = 0): string {
-    return (this.tokens[Math.min(this.position + ahead, this.tokens.length - 1)] as Token).text; // clamped to the tokens
+  private token(ahead: number): Token {
+    const at = Math.min(Math.max(this.position + ahead, 0), this.tokens.length - 1);
+    return this.tokens[at] as Token; // there is at least the end
   }
 
-  private line(): number {
-    return (this.tokens[Math.min(this.position, this.tokens.length - 1)] as Token).line; // clamped to the tokens
+  private peek(ahead = 0): string {
+    return this.token(ahead).text;
   }
 
   private next(): string {
@@ -71,12 +72,13 @@ class Reader {
     return text;
   }
 
-  private fail(message: string, line = this.line()): never {
+  /** Blames the line of the token that was read last. */
+  private fail(message: string, line = this.token(-1).line): never {
     throw new ParseError(line, message);
   }
 
   expect(text: string): void {
-    if (this.peek() !== text) this.fail(`expected ${text}, found ${this.peek()}`);
+    if (this.peek() !== text) this.fail(`expected ${text}, found ${this.peek()}`, this.token(0).line);
     this.position++;
   }
 
@@ -91,8 +93,8 @@ class Reader {
     const types: TensorType[] = [];
     const ids = new Map<string, VarId>();
     const declare = (): VarId => {
-      const [name, line] = [this.variable(), this.line()];
-      if (ids.has(name)) this.fail(`${name} is defined twice`, line);
+      const name = this.variable();
+      if (ids.has(name)) this.fail(`${name} is defined twice`);
       this.expect(":");
       ids.set(name, types.length);
       return types.push(this.type()) - 1;
@@ -119,11 +121,11 @@ class Reader {
 
   /** `%2: f32[2], %3: f32[] = op name=value %0 %1`. Outputs may be none. */
   private equation(types: readonly TensorType[], declare: () => VarId, use: () => VarId): AnyEquation {
-    const line = this.line();
+    const line = this.token(0).line;
     const start = this.position;
     // The inputs are resolved before the outputs are declared, so that an equation cannot use itself.
     while (this.peek() !== "=" && !["}", "return", "end of text"].includes(this.peek())) this.position++;
-    this.expect("=");
+    if (!this.accept("=")) this.fail("expected outputs = op …", line);
     const op = this.next();
     if (!isOpKind(op)) this.fail(`there is no op ${op}`, line);
     const params: Record<string, unknown> = {};

@@ -14,7 +14,8 @@ import { formatType, isProgram, typeOf } from "./program.ts";
 import type { AnyEquation, Program, VarId } from "./program.ts";
 import { paramEntries } from "./params.ts";
 
-type Numbering = ReadonlyMap<VarId, number>;
+/** How a variable is called. */
+type Naming = (id: VarId) => string;
 
 /** The canonical text of a program. Total: prints ill-formed programs too, with `%?7` for an undefined variable 7. */
 export function print(program: Program): string {
@@ -23,8 +24,7 @@ export function print(program: Program): string {
 
 /** One equation as it would print, numbered as it is: for messages. Nested programs are shortened to `{…}`. */
 export function printEquation(program: Program, equation: AnyEquation): string {
-  const asIs = new Map(program.types.map((_, id) => [id, id]));
-  return equationText(program, equation, asIs, undefined);
+  return equationText(program, equation, (id) => `%${id}`, undefined);
 }
 
 function printBlock(program: Program, indent: string): string {
@@ -34,18 +34,19 @@ function printBlock(program: Program, indent: string): string {
   };
   program.inputs.forEach(define);
   for (const equation of program.equations) equation.outputs.forEach(define);
+  const name: Naming = (id) => `%${numbers.get(id) ?? `?${id}`}`;
   const inner = `${indent}  `;
-  const lines = program.equations.map((equation) => inner + equationText(program, equation, numbers, inner));
-  const results = program.outputs.map((id) => name(id, numbers)).join(" ");
+  const lines = program.equations.map((equation) => inner + equationText(program, equation, name, inner));
+  const results = program.outputs.map(name).join(" ");
   lines.push(`${inner}return${results === "" ? "" : ` ${results}`}`);
-  return `(${declare(program, program.inputs, numbers)}) {\n${lines.join("\n")}\n${indent}}`;
+  return `(${declare(program, program.inputs, name)}) {\n${lines.join("\n")}\n${indent}}`;
 }
 
 /** `indent` undefined: nested programs are not written out. */
-function equationText(program: Program, equation: AnyEquation, numbers: Numbering, indent: string | undefined): string {
+function equationText(program: Program, equation: AnyEquation, name: Naming, indent: string | undefined): string {
   const words = paramEntries(equation).map(([key, value]) => `${key}=${valueText(value, indent)}`);
-  words.push(...equation.inputs.map((id) => name(id, numbers)));
-  return `${declare(program, equation.outputs, numbers)} = ${[equation.op, ...words].join(" ")}`;
+  words.push(...equation.inputs.map(name));
+  return `${declare(program, equation.outputs, name)} = ${[equation.op, ...words].join(" ")}`;
 }
 
 function valueText(value: unknown, indent: string | undefined): string {
@@ -53,10 +54,5 @@ function valueText(value: unknown, indent: string | undefined): string {
   return Array.isArray(value) ? `[${value.map(String).join(",")}]` : String(value);
 }
 
-const name = (id: VarId, numbers: Numbering): string => {
-  const number = numbers.get(id);
-  return number === undefined ? `%?${id}` : `%${number}`;
-};
-
-const declare = (program: Program, ids: readonly VarId[], numbers: Numbering): string =>
-  ids.map((id) => `${name(id, numbers)}: ${program.types[id] === undefined ? "?" : formatType(typeOf(program, id))}`).join(", ");
+const declare = (program: Program, ids: readonly VarId[], name: Naming): string =>
+  ids.map((id) => `${name(id)}: ${program.types[id] === undefined ? "?" : formatType(typeOf(program, id))}`).join(", ");

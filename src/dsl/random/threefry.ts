@@ -1,14 +1,16 @@
 // Threefry-2x32 with 20 rounds: the counter-based generator behind every random number in Fluxion.
 //
-// Consumed by the reference interpreter (the threefry op), by targets without 32-bit integers, which draw their
-// noise on the host from the same stream, and by src/models/flow/host-random.ts. Source: Salmon, Moraes, Dror and
-// Shaw, "Parallel random numbers: as easy as 1, 2, 3" (SC 2011). Everything here is u32 arithmetic and pure; keys
-// and counters are values. To add another generator, give it a file of its own and its published answers as tests.
+// Consumed by the reference interpreter (the threefry op), by targets without 32-bit integers, which draw
+// their noise on the host from the same stream, and by src/models/flow/host-random.ts. Source: Salmon,
+// Moraes, Dror and Shaw, "Parallel random numbers: as easy as 1, 2, 3" (SC 2011). Everything here is u32
+// arithmetic and pure; keys and counters are values. To add another generator, give it a file of its own and
+// its published answers as tests.
 
 /** Two unsigned 32-bit words: a key, a counter, or a block of output. */
 export type Word2 = readonly [number, number];
 
-// The key schedule's third word is the xor of the key and this constant, so that the zero key is not a fixed point.
+// The key schedule's third word is the xor of the key and this constant, so that the zero key is not a fixed
+// point.
 const PARITY = 0x1bd11bda;
 
 function rotateLeft(x: number, by: number): number {
@@ -18,7 +20,8 @@ function rotateLeft(x: number, by: number): number {
 /**
  * Encrypts counters elementwise under one key: `(out0[i], out1[i]) = threefry(key, (x0[i], x1[i]))`.
  *
- * Allocates nothing. `out0` and `out1` may be the inputs themselves (each index is read before it is written).
+ * Allocates nothing. `out0` and `out1` may be the inputs themselves (each index is read before it is
+ * written).
  *
  * @param k0 first key word (u32)
  * @param k1 second key word (u32)
@@ -47,31 +50,55 @@ export function threefry2x32Into(
   for (let i = 0; i < n; i++) {
     let a = ((x0[i] ?? 0) + k0) | 0;
     let b = ((x1[i] ?? 0) + k1) | 0;
-    // Five groups of four rounds, a key injection after each. Written out: a loop over a rotation table is 2x slower.
-    a = (a + b) | 0; b = rotateLeft(b, 13) ^ a;
-    a = (a + b) | 0; b = rotateLeft(b, 15) ^ a;
-    a = (a + b) | 0; b = rotateLeft(b, 26) ^ a;
-    a = (a + b) | 0; b = rotateLeft(b, 6) ^ a;
-    a = (a + k1) | 0; b = (b + k2 + 1) | 0;
-    a = (a + b) | 0; b = rotateLeft(b, 17) ^ a;
-    a = (a + b) | 0; b = rotateLeft(b, 29) ^ a;
-    a = (a + b) | 0; b = rotateLeft(b, 16) ^ a;
-    a = (a + b) | 0; b = rotateLeft(b, 24) ^ a;
-    a = (a + k2) | 0; b = (b + k0 + 2) | 0;
-    a = (a + b) | 0; b = rotateLeft(b, 13) ^ a;
-    a = (a + b) | 0; b = rotateLeft(b, 15) ^ a;
-    a = (a + b) | 0; b = rotateLeft(b, 26) ^ a;
-    a = (a + b) | 0; b = rotateLeft(b, 6) ^ a;
-    a = (a + k0) | 0; b = (b + k1 + 3) | 0;
-    a = (a + b) | 0; b = rotateLeft(b, 17) ^ a;
-    a = (a + b) | 0; b = rotateLeft(b, 29) ^ a;
-    a = (a + b) | 0; b = rotateLeft(b, 16) ^ a;
-    a = (a + b) | 0; b = rotateLeft(b, 24) ^ a;
-    a = (a + k1) | 0; b = (b + k2 + 4) | 0;
-    a = (a + b) | 0; b = rotateLeft(b, 13) ^ a;
-    a = (a + b) | 0; b = rotateLeft(b, 15) ^ a;
-    a = (a + b) | 0; b = rotateLeft(b, 26) ^ a;
-    a = (a + b) | 0; b = rotateLeft(b, 6) ^ a;
+    // Five groups of four rounds, a key injection after each; written out: all noise runs through here.
+    a = (a + b) | 0;
+    b = rotateLeft(b, 13) ^ a;
+    a = (a + b) | 0;
+    b = rotateLeft(b, 15) ^ a;
+    a = (a + b) | 0;
+    b = rotateLeft(b, 26) ^ a;
+    a = (a + b) | 0;
+    b = rotateLeft(b, 6) ^ a;
+    a = (a + k1) | 0;
+    b = (b + k2 + 1) | 0;
+    a = (a + b) | 0;
+    b = rotateLeft(b, 17) ^ a;
+    a = (a + b) | 0;
+    b = rotateLeft(b, 29) ^ a;
+    a = (a + b) | 0;
+    b = rotateLeft(b, 16) ^ a;
+    a = (a + b) | 0;
+    b = rotateLeft(b, 24) ^ a;
+    a = (a + k2) | 0;
+    b = (b + k0 + 2) | 0;
+    a = (a + b) | 0;
+    b = rotateLeft(b, 13) ^ a;
+    a = (a + b) | 0;
+    b = rotateLeft(b, 15) ^ a;
+    a = (a + b) | 0;
+    b = rotateLeft(b, 26) ^ a;
+    a = (a + b) | 0;
+    b = rotateLeft(b, 6) ^ a;
+    a = (a + k0) | 0;
+    b = (b + k1 + 3) | 0;
+    a = (a + b) | 0;
+    b = rotateLeft(b, 17) ^ a;
+    a = (a + b) | 0;
+    b = rotateLeft(b, 29) ^ a;
+    a = (a + b) | 0;
+    b = rotateLeft(b, 16) ^ a;
+    a = (a + b) | 0;
+    b = rotateLeft(b, 24) ^ a;
+    a = (a + k1) | 0;
+    b = (b + k2 + 4) | 0;
+    a = (a + b) | 0;
+    b = rotateLeft(b, 13) ^ a;
+    a = (a + b) | 0;
+    b = rotateLeft(b, 15) ^ a;
+    a = (a + b) | 0;
+    b = rotateLeft(b, 26) ^ a;
+    a = (a + b) | 0;
+    b = rotateLeft(b, 6) ^ a;
     out0[i] = a + k2;
     out1[i] = b + k0 + 5;
   }

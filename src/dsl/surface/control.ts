@@ -117,7 +117,7 @@ export function customJvp<A extends readonly unknown[], R>(f: (...args: A) => R,
 export function customVjp<A extends readonly unknown[], R, Residuals>(
   f: (...args: A) => R,
   forward: (...args: A) => readonly [R, Residuals],
-  backward: (residuals: Residuals, cotangents: R) => A,
+  backward: (residuals: Residuals, cotangents: R) => Readonly<A>,
 ): (...args: A) => R {
   return (...args) =>
     blaming(() => {

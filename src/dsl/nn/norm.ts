@@ -1,0 +1,73 @@
+/**
+ * Normalization over the last axis, with a learned scale and, where its key is present, a learned shift.
+ */
+import { emitOne } from "../trace/builder.ts";
+import type { TracedTensor } from "../trace/builder.ts";
+import * as prim from "../trace/prim.ts";
+import { fail, stretch, traced, typed } from "../surface/operand.ts";
+import { full } from "../surface/create.ts";
+import type { Dim, DTypeOf, ShapeOf, Tensor } from "../types/index.ts";
+
+/** Parameters of a norm; without a bias the key is absent. */
+export interface NormParams<W extends Tensor = Tensor> {
+  /** [width]. */
+  readonly weight: W;
+  /** [width]. */
+  readonly bias?: Tensor;
+}
+
+export interface NormOptions {
+  /** Added to the mean square; 1e-5 by default. */
+  readonly eps?: number;
+}
+
+/** Mean over the last axis, stretched back over it. */
+function meanOverLast(x: TracedTensor): TracedTensor {
+  const last = x.shape.length - 1;
+  const mean = prim.scale(prim.reduceSum(x, [last]), 1 / (x.shape[last] as number));
+  return prim.unreduce(mean, x.shape, [last]);
+}
+
+/** x / √(mean x² + eps), scaled and shifted by the parameters. */
+function normalize(op: string, x: TracedTensor, params: NormParams, eps: number): TracedTensor {
+  const width = x.shape.at(-1) as number; // rank checked by the callers
+  const meanSquare = meanOverLast(prim.mul(x, x));
+  const unit = prim.mul(x, emitOne("rsqrt", [prim.add(meanSquare, prim.fill(eps, meanSquare))], {}));
+  const spread = (parameter: Tensor): TracedTensor => {
+    const t = traced(op, parameter);
+    if (t.shape.length !== 1 || t.shape[0] !== width) fail(`${op}: parameters must be [${width}], got [${t.shape.join(",")}]`);
+    return stretch(t, x.shape);
+  };
+  const scaled = prim.mul(unit, spread(params.weight));
+  return params.bias === undefined ? scaled : prim.add(scaled, spread(params.bias));
+}
+
+function input(op: string, x: Tensor): TracedTensor {
+  const t = traced(op, x);
+  return t.shape.length === 0 ? fail(`${op}: a scalar has no axis to normalize over`) : t;
+}
+
+/**
+ * (x − mean) / √(variance + eps) · weight + bias over the last axis; the variance is the biased one (Ba et al. 2016).
+ * @throws OpError when the parameters are not [width]
+ */
+export function layerNorm<X extends Tensor>(params: NormParams, x: X, { eps = 1e-5 }: NormOptions = {}): Tensor<ShapeOf<X>, DTypeOf<X>> {
+  const t = input("layerNorm", x);
+  return typed(normalize("layerNorm", prim.sub(t, meanOverLast(t)), params, eps));
+}
+
+/**
+ * x / √(mean x² + eps) · weight over the last axis (Zhang and Sennrich 2019).
+ * @throws OpError when the parameters are not [width]
+ */
+export function rmsNorm<X extends Tensor>(params: NormParams, x: X, { eps = 1e-5 }: NormOptions = {}): Tensor<ShapeOf<X>, DTypeOf<X>> {
+  return typed(normalize("rmsNorm", input("rmsNorm", x), params, eps));
+}
+
+/** Ones for the weight and, if asked for, zeros for the bias. */
+export function initNorm<const Width extends Dim>(width: Width, options: { readonly bias: true }): { readonly weight: Tensor<[Width], "f32">; readonly bias: Tensor<[Width], "f32"> };
+export function initNorm<const Width extends Dim>(width: Width, options?: { readonly bias?: false }): { readonly weight: Tensor<[Width], "f32"> };
+export function initNorm(width: Dim, options: { readonly bias?: boolean } = {}): NormParams {
+  const weight = full([width], 1);
+  return options.bias === true ? { weight, bias: full([width], 0) } : { weight };
+}

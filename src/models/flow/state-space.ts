@@ -1,0 +1,57 @@
+/**
+ * Where the flow's state lives. The network sees a state x in R^V per token only through h = x·E, and every update of a flow
+ * language model is linear in x, the denoiser and the noise; so the state may as well be h itself, in R^d.
+ *
+ *   vocabulary: state x, noise N(0, I_V), clean token one-hot, denoiser p       (arXiv:2602.16813)
+ *   projected:  state h, noise N(0, EᵀE), clean token a row of E, denoiser p·E  (the same process seen through E)
+ *
+ * Consumed by losses and samplers, which are written once for both. To add a space, return the same four functions; the test
+ * compares its samples with those of `vocabularySpace` for the same noise.
+ */
+import { gather, matmul, oneHot, random } from "../../dsl/index.ts";
+import type { Dim, Tensor } from "../../dsl/index.ts";
+import { projectedNoise } from "./noise-root.ts";
+
+/** The linear picture of the flow's state that an objective or sampler needs. `embedding` is the table E [vocab, width]. */
+export interface StateSpace {
+  readonly kind: "vocabulary" | "projected";
+  /** Source noise [...rows, dim]. */
+  noise(key: Tensor<[2], "u32">, rows: readonly Dim[], embedding: Tensor): Tensor;
+  /** The clean state of tokens [...rows] -> [...rows, dim]. */
+  clean(tokens: Tensor, embedding: Tensor): Tensor;
+  /** The state of a distribution over tokens: probabilities [...rows, vocab] -> [...rows, dim]. */
+  expected(probabilities: Tensor, embedding: Tensor): Tensor;
+  /** What the network's first layer makes of a state: [...rows, dim] -> [...rows, width]. */
+  embed(state: Tensor, embedding: Tensor): Tensor;
+}
+
+const product = (x: Tensor, y: Tensor): Tensor => matmul(x, y);
+const vocabularyOf = (embedding: Tensor): number => embedding.shape[0] ?? 0;
+
+/** States on R^V, as published. */
+export const vocabularySpace: StateSpace = {
+  kind: "vocabulary",
+  noise: (key, rows, embedding) => random.normal(key, [...rows, vocabularyOf(embedding)]),
+  clean: (tokens, embedding) => oneHot(tokens, vocabularyOf(embedding)),
+  expected: (probabilities) => probabilities,
+  embed: product,
+};
+
+/**
+ * States on R^d, the width of the embedding: the same process seen through E.
+ *
+ * @param draw "width" draws noise in R^d with the covariance EᵀE (see noise-root.ts); "vocabulary" draws it in R^V and projects
+ *   it, so that sample paths equal those of {@link vocabularySpace} for the same key
+ */
+export function projectedSpace(draw: "width" | "vocabulary" = "width"): StateSpace {
+  return {
+    kind: "projected",
+    noise: (key, rows, embedding) =>
+      draw === "width"
+        ? projectedNoise(embedding, random.normal(key, [...rows, embedding.shape[1] ?? 0]))
+        : product(vocabularySpace.noise(key, rows, embedding), embedding),
+    clean: (tokens, embedding) => gather(embedding, tokens as Tensor<[], "i32">) as Tensor,
+    expected: product,
+    embed: (state) => state,
+  };
+}

@@ -1,0 +1,48 @@
+/**
+ * FLM, a flow language model: a network that denoises I_t = (1 − t) x₀ + t x₁ token by token, trained by cross-entropy at
+ * clock times (arXiv:2602.16813, §FLM). One page: the interpolant, the denoiser, the loss.
+ *
+ * Consumed by training, by fmlm.ts as the teacher, and by the samplers.
+ */
+import { add, expandDims, mean, mul, neg, sub, sum, takeAlong, div, squeeze } from "../../dsl/index.ts";
+import type { Tensor } from "../../dsl/index.ts";
+import type { StateSpace } from "../flow/state-space.ts";
+import { vocabularySpace } from "../flow/state-space.ts";
+import type { Network } from "../networks/network.ts";
+import { logDenoiser } from "./denoiser.ts";
+
+/** A per-row number [batch] as [batch, 1, 1], to meet states [batch, length, dim]. */
+export const perRow = (x: Tensor): Tensor => expandDims(expandDims(x, 1), 2);
+
+/** The linear interpolant (1 − t) x₀ + t x₁; t is [batch], the states are [batch, length, dim]. */
+export function interpolate(noise: Tensor, clean: Tensor, t: Tensor): Tensor {
+  const weight = perRow(t);
+  return add(mul(sub(1, weight), noise), mul(weight, clean));
+}
+
+/** A batch of FLM: tokens [batch, length] i32, source noise [batch, length, dim], clock times and times [batch]. */
+export interface FlmBatch {
+  readonly tokens: Tensor;
+  readonly noise: Tensor;
+  readonly tau: Tensor;
+  readonly t: Tensor;
+  readonly dropoutKey?: Tensor<[2], "u32">;
+  /** 1 where a token counts, [batch, length]; all count without it. */
+  readonly mask?: Tensor;
+}
+
+/** Cross-entropy of the clean tokens under the denoiser, [batch, length], in nats. */
+export function flmTokenLoss<P>(network: Network<P>, params: P, batch: FlmBatch, space: StateSpace = vocabularySpace): Tensor {
+  const clean = space.clean(batch.tokens, network.embedding(params));
+  const state = interpolate(batch.noise, clean, batch.t);
+  const { tau, dropoutKey } = batch;
+  const logProbs = logDenoiser(network, params, space, state, dropoutKey === undefined ? { tau } : { tau, dropoutKey });
+  return neg(squeeze(takeAlong(logProbs, expandDims(batch.tokens, 2)), 2));
+}
+
+/** The FLM loss: mean token cross-entropy over the batch, without time weighting. */
+export function flmLoss<P>(network: Network<P>, params: P, batch: FlmBatch, space: StateSpace = vocabularySpace): Tensor<[]> {
+  const loss = flmTokenLoss(network, params, batch, space);
+  if (batch.mask === undefined) return mean(loss);
+  return div(sum(mul(loss, batch.mask)), sum(batch.mask));
+}

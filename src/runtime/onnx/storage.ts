@@ -1,0 +1,66 @@
+/**
+ * Storage of tensors in host memory: byte buffers with counted references, kept for reuse by size. A training step whose
+ * state is donated alternates between two buffers per tensor and allocates nothing.
+ *
+ * Consumed by `cpu-device.ts`.
+ */
+
+/** A buffer and the number of its users: values that hold it and runs that read it. */
+export class Storage {
+  readonly buffer: ArrayBuffer;
+  readonly #pool: StoragePool;
+  #users = 1;
+
+  constructor(buffer: ArrayBuffer, pool: StoragePool) {
+    this.buffer = buffer;
+    this.#pool = pool;
+  }
+
+  /** Adds a user. */
+  share(): this {
+    this.#users++;
+    return this;
+  }
+
+  /** Removes a user; the last one's leaving gives the buffer back to the pool. */
+  release(): void {
+    this.#users--;
+    if (this.#users === 0) this.#pool.recycle(this.buffer);
+  }
+}
+
+/** Buffers that nobody uses, by size. Holds at most as many bytes as were ever in use at once. */
+export class StoragePool {
+  readonly #idle = new Map<number, ArrayBuffer[]>();
+  #idleBytes = 0;
+  #usedBytes = 0;
+  #peakBytes = 0;
+
+  /** A buffer of `bytes` bytes, its content undefined, with one user. */
+  take(bytes: number): Storage {
+    this.#usedBytes += bytes;
+    this.#peakBytes = Math.max(this.#peakBytes, this.#usedBytes);
+    const found = this.#idle.get(bytes)?.pop();
+    if (found !== undefined) this.#idleBytes -= bytes;
+    return new Storage(found ?? new ArrayBuffer(bytes), this);
+  }
+
+  recycle(buffer: ArrayBuffer): void {
+    this.#usedBytes -= buffer.byteLength;
+    if (this.#idleBytes + buffer.byteLength > this.#peakBytes) return;
+    this.#idleBytes += buffer.byteLength;
+    const idle = this.#idle.get(buffer.byteLength);
+    if (idle === undefined) this.#idle.set(buffer.byteLength, [buffer]);
+    else idle.push(buffer);
+  }
+
+  /** Bytes in use and bytes kept for reuse. */
+  get usage(): { readonly used: number; readonly idle: number } {
+    return { used: this.#usedBytes, idle: this.#idleBytes };
+  }
+
+  clear(): void {
+    this.#idle.clear();
+    this.#idleBytes = 0;
+  }
+}
