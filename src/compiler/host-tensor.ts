@@ -67,7 +67,9 @@ export function exactTensor(dtype: DType, shape: readonly number[], numbers: Arr
 
 /** The values of a tensor as numbers (f16 bit patterns decoded). A copy. */
 export function toNumbers(tensor: HostTensor): number[] {
-  return tensor.dtype === "f16" && tensor.data instanceof Uint16Array ? Array.from(tensor.data, f16ToNumber) : Array.from(tensor.data);
+  return tensor.dtype === "f16" && tensor.data instanceof Uint16Array
+    ? Array.from(tensor.data, f16ToNumber)
+    : Array.from(tensor.data);
 }
 
 /**

@@ -4,6 +4,7 @@
  */
 import { OpError } from "./ops/definition.ts";
 import type { Program, TensorType } from "./program/program.ts";
+import { blame } from "./trace/builder.ts";
 import { flatten, leafPaths, unflatten } from "./trace/pytree.ts";
 import type { TreeDef } from "./trace/pytree.ts";
 import { sizesOfShape, withSizes } from "./trace/sizes.ts";
@@ -57,8 +58,9 @@ export interface Fn<In, Out> {
 export function fn<const Spec, Out>(spec: Spec, body: (input: TensorsOf<Spec>) => Out): Fn<TensorsOf<Spec>, Out> {
   const declared = flatten(spec, isSpec);
   const call = (input: TensorsOf<Spec>): Out => {
-    checkAgainst(declared.tree, declared.leaves, input);
-    return body(input);
+    // Inside the body, the names stand for the sizes of this call's tensors.
+    const sizes = checked(declared.tree, declared.leaves, input);
+    return withSizes(sizes, () => body(input));
   };
   return Object.assign(call, { spec });
 }
@@ -71,8 +73,17 @@ export const isSpec = (value: unknown): value is TensorSpec => value instanceof 
 /** The specification of a declared function, if it is one. */
 export const specOf = (f: unknown): unknown => (typeof f === "function" && "spec" in f ? f.spec : undefined);
 
+/** Sizes of the names. @throws OpError, naming the caller's line, when the input is not what is declared. */
+function checked(tree: TreeDef, specs: readonly TensorSpec[], input: unknown): Sizes {
+  try {
+    return sizesAgainst(tree, specs, input);
+  } catch (error) {
+    throw blame(error);
+  }
+}
+
 /** Checks structure, ranks, dtypes and literal sizes; one name has one size. */
-function checkAgainst(tree: TreeDef, specs: readonly TensorSpec[], input: unknown): void {
+function sizesAgainst(tree: TreeDef, specs: readonly TensorSpec[], input: unknown): Sizes {
   const flat = flattenTensors(input);
   sameStructure("the argument is not what the function declares", flat.tree, tree);
   const paths = leafPaths(tree);
@@ -87,6 +98,7 @@ function checkAgainst(tree: TreeDef, specs: readonly TensorSpec[], input: unknow
       if (typeof dim === "string") sizes.set(dim, size);
     });
   });
+  return Object.fromEntries(sizes);
 }
 
 /** A function as a closed program over the leaves of its input, with the structures and the names of both sides. */
@@ -124,3 +136,16 @@ export function specLike<Leaf extends { readonly shape: readonly number[]; reado
   const { leaves, tree } = flatten(value, isLeaf);
   return unflatten(tree, leaves.map(({ shape, dtype }) => new TensorSpec(shape, dtype)));
 }
+
+/** The specification of what a declared function returns for the given sizes: the input of a function that goes on from there. */
+export function outputSpec<Out>(f: Fn<never, Out>, sizes: Sizes = {}): SpecOf<Out> {
+  const { program, outputTree } = trace(f, sizes);
+  const specs = program.outputs.map((id) => {
+    const { shape, dtype } = program.types[id] as TensorType;
+    return new TensorSpec(shape, dtype);
+  });
+  return unflatten(outputTree, specs) as SpecOf<Out>; // one specification per leaf
+}
+
+/** A tree of specifications of the structure of a tree of tensors; sizes are known at run time only. */
+export type SpecOf<T> = T extends Tensor ? TensorSpec<Shape, T["dtype"]> : { readonly [K in keyof T]: SpecOf<T[K]> };

@@ -5,6 +5,7 @@
  * Consumed by training, sampling, tests and users. State lives across calls as the device values that a call returns; inputs
  * named in `donate` are consumed by the call, so that their storage serves its outputs.
  */
+import { inlineCalls } from "../compiler/passes/inline.ts";
 import { optimize } from "../compiler/passes/pipeline.ts";
 import { hostTensor } from "../compiler/host-tensor.ts";
 import type { HostTensor } from "../compiler/host-tensor.ts";
@@ -66,7 +67,7 @@ function donatedPositions(names: readonly string[], donate: readonly string[]): 
  */
 export async function compile<In, Out>(f: Fn<In, Out>, options: CompileFunctionOptions): Promise<Compiled<In, Out>> {
   const traced = trace(f as unknown as Fn<never, unknown>, options.sizes ?? {});
-  const program: Program = options.optimize === false ? traced.program : optimize(traced.program);
+  const program: Program = options.optimize === false ? traced.program : optimize(inlineCalls(traced.program));
   const executable: Executable = await options.device.compile(program, {
     donate: donatedPositions(traced.inputNames, options.donate ?? []),
     inputNames: traced.inputNames,

@@ -1,10 +1,11 @@
 /**
- * What a target offers to the rest of the runtime: a device compiles programs and holds tensors; an executable maps tensors to
- * tensors. State that lives across steps is a list of device values that the caller passes in and gets back; donating them
- * lets the device reuse their storage, so that a training step does not grow with every call.
+ * What a target offers to the rest of the runtime: a device compiles programs and holds tensors; an
+ * executable maps tensors to tensors. State that lives across steps is a list of device values that the
+ * caller passes in and gets back; donating them lets the device reuse their storage, so that a training step
+ * does not grow with every call.
  *
- * Consumed by training, sampling and the command line. To add a device: implement `Device` in its own folder and add an entry
- * to `devices.ts`.
+ * Consumed by training, sampling and the command line. To add a device: implement `Device` in its own folder
+ * and add an entry to `devices.ts`.
  */
 import type { HostTensor } from "../compiler/host-tensor.ts";
 import { formatType, sameType } from "../dsl/program/program.ts";
@@ -23,8 +24,8 @@ export interface DeviceValue {
 
 export interface CompileOptions {
   /**
-   * Positions of inputs that a run may consume: the values passed there are disposed by it and their storage is used again.
-   * A run that fails leaves them alive.
+   * Positions of inputs that a run may consume: the values passed there are disposed by it and their storage
+   * is used again. A run that fails leaves them alive.
    */
   readonly donate?: readonly number[];
   /** Names of inputs and outputs, for messages. */
@@ -74,14 +75,21 @@ const inputName = (position: number, options: CompileOptions): string => {
 };
 
 /** Checks that the inputs fit in number and type. @throws Error naming the first that does not. */
-export function checkInputs(inputs: readonly DeviceValue[], expected: readonly TensorType[], options: CompileOptions): void {
+export function checkInputs(
+  inputs: readonly DeviceValue[],
+  expected: readonly TensorType[],
+  options: CompileOptions,
+): void {
   const program = options.name ?? "the program";
   if (inputs.length !== expected.length) {
     throw new Error(`${program} takes ${expected.length} tensors, got ${inputs.length}.`);
   }
   expected.forEach((type, i) => {
     const given = (inputs[i] as DeviceValue).type; // the counts agree
-    if (!sameType(given, type)) throw new Error(`${program}: ${inputName(i, options)} is ${formatType(given)}, expected ${formatType(type)}.`);
+    if (!sameType(given, type))
+      throw new Error(
+        `${program}: ${inputName(i, options)} is ${formatType(given)}, expected ${formatType(type)}.`,
+      );
   });
 }
 
@@ -93,9 +101,13 @@ export function checkDonation(donate: readonly number[], inputCount: number): Re
       throw new Error(`donate: ${position} is not the position of one of the ${inputCount} inputs.`);
     }
   }
-  if (positions.size !== donate.length) throw new Error(`donate: [${donate.join(", ")}] names an input twice.`);
+  if (positions.size !== donate.length)
+    throw new Error(`donate: [${donate.join(", ")}] names an input twice.`);
   return positions;
 }
 
-/** Does the work now and gives its result, or what it throws, as a promise: for the asynchronous contract's synchronous parts. */
+/**
+ * Does the work now and gives its result, or what it throws, as a promise: for the asynchronous contract's
+ * synchronous parts.
+ */
 export const settle = <T>(work: () => T): Promise<T> => new Promise((resolve) => resolve(work()));

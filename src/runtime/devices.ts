@@ -51,7 +51,9 @@ export async function openDevice(name = "auto"): Promise<Device> {
   }
   const entry = Object.hasOwn(DEVICES, name) ? DEVICES[name] : undefined;
   if (entry === undefined) {
-    throw new UserError(`There is no device "${name}"; choose one of auto, ${Object.keys(DEVICES).join(", ")}.`);
+    throw new UserError(
+      `There is no device "${name}"; choose one of auto, ${Object.keys(DEVICES).join(", ")}.`,
+    );
   }
   return entry.open();
 }

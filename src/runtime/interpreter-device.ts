@@ -1,6 +1,6 @@
 /**
- * The reference interpreter as a device: every float a double, no speed. For checking other devices and small experiments.
- * Consumed by `devices.ts` and tests.
+ * The reference interpreter as a device: every float a double, no speed. For checking other devices and small
+ * experiments. Consumed by `devices.ts` and tests.
  */
 import { interpret } from "../compiler/interpret/interpret.ts";
 import { toStorage } from "../compiler/host-tensor.ts";
@@ -57,10 +57,14 @@ function compile(program: Program, options: CompileOptions): Executable {
       settle(() => {
         checkInputs(inputs, types, options);
         const own = inputs.map((input, i) => {
-          if (!(input instanceof InterpreterValue)) throw new Error(`input ${i} is a value of another device; upload it to this one.`);
+          if (!(input instanceof InterpreterValue))
+            throw new Error(`input ${i} is a value of another device; upload it to this one.`);
           return input;
         });
-        const outputs = interpret(program, own.map((input) => input.exact)).map((tensor) => new InterpreterValue(tensor));
+        const outputs = interpret(
+          program,
+          own.map((input) => input.exact),
+        ).map((tensor) => new InterpreterValue(tensor));
         own.forEach((input, i) => {
           if (donated.has(i)) input.end("donated");
         });

@@ -28,9 +28,17 @@ describe("host tensors", () => {
 
   it("say what does not fit", () => {
     expect(() => hostTensor("f32", [2, 3], [1])).toThrow("f32[2,3] holds 6 values, got 1");
-    expect(() => toExact({ shape: [2], dtype: "f32", data: new Float64Array(3) })).toThrow("f32[2] holds 2 values, got 3");
-    expect(() => toExact({ shape: [1], dtype: "f32", data: new Uint16Array(1) })).toThrow("f32[1] is not stored in a Uint16Array");
-    expect(() => toExact({ shape: [1], dtype: "u32", data: new Int32Array(1) })).toThrow("u32[1] is not stored in a Int32Array");
-    expect(() => toExact({ shape: [1], dtype: "bool", data: new Int32Array(1) })).toThrow("bool[1] is not stored");
+    expect(() => toExact({ shape: [2], dtype: "f32", data: new Float64Array(3) })).toThrow(
+      "f32[2] holds 2 values, got 3",
+    );
+    expect(() => toExact({ shape: [1], dtype: "f32", data: new Uint16Array(1) })).toThrow(
+      "f32[1] is not stored in a Uint16Array",
+    );
+    expect(() => toExact({ shape: [1], dtype: "u32", data: new Int32Array(1) })).toThrow(
+      "u32[1] is not stored in a Int32Array",
+    );
+    expect(() => toExact({ shape: [1], dtype: "bool", data: new Int32Array(1) })).toThrow(
+      "bool[1] is not stored",
+    );
   });
 });

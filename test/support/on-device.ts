@@ -9,7 +9,11 @@ import type { Device } from "../../src/runtime/device.ts";
 import { difference } from "./programs.ts";
 
 /** Compiles, runs once and reads all outputs. */
-export async function runOn(device: Device, program: Program, inputs: readonly HostTensor[]): Promise<HostTensor[]> {
+export async function runOn(
+  device: Device,
+  program: Program,
+  inputs: readonly HostTensor[],
+): Promise<HostTensor[]> {
   const executable = await device.compile(program);
   const given = inputs.map((input) => device.upload(input));
   const outputs = await executable.run(given);
@@ -21,12 +25,23 @@ export async function runOn(device: Device, program: Program, inputs: readonly H
 
 /** Zeros without their sign, which targets need not keep. */
 const unsigned = (tensor: ExactTensor): ExactTensor =>
-  tensor.data instanceof Float64Array ? { ...tensor, data: tensor.data.map((x) => (x === 0 ? 0 : x)) } : tensor;
+  tensor.data instanceof Float64Array
+    ? { ...tensor, data: tensor.data.map((x) => (x === 0 ? 0 : x)) }
+    : tensor;
 
-/** What differs between a device and the interpreter on a program, up to `tolerance`·(1 + |expected|); undefined: nothing. */
-export async function deviation(device: Device, program: Program, inputs: readonly HostTensor[], tolerance: number): Promise<string | undefined> {
+/**
+ * What differs between a device and the interpreter on a program, up to `tolerance`·(1 + |expected|);
+ * undefined: nothing.
+ */
+export async function deviation(
+  device: Device,
+  program: Program,
+  inputs: readonly HostTensor[],
+  tolerance: number,
+): Promise<string | undefined> {
   const actual = (await runOn(device, program, inputs)).map(toExact);
-  // The interpreter's doubles as the device stores them: what overflows f16 is infinite, what f32 flushes is zero.
+  // The interpreter's doubles as the device stores them: what overflows f16 is infinite, what f32 flushes is
+  // zero.
   const expected = interpret(program, inputs.map(toStorage)).map((tensor) => toExact(toStorage(tensor)));
   return difference(actual.map(unsigned), expected.map(unsigned), tolerance);
 }

@@ -103,12 +103,27 @@ export class Gen {
   }
 
   /** Appends an equation with one output, without offering it to later steps. */
-  make<K extends OpKind>(op: K, inputs: readonly Var[], params: OpParams[K], lo = -Infinity, hi = Infinity): Var {
+  make<K extends OpKind>(
+    op: K,
+    inputs: readonly Var[],
+    params: OpParams[K],
+    lo = -Infinity,
+    hi = Infinity,
+  ): Var {
     return this.makeAll(op, inputs, params, [[lo, hi]])[0] as Var;
   }
 
-  makeAll<K extends OpKind>(op: K, inputs: readonly Var[], params: OpParams[K], ranges: readonly (readonly [number, number])[] = []): readonly Var[] {
-    const ids = this.writer.all(op, inputs.map(({ id }) => id), params);
+  makeAll<K extends OpKind>(
+    op: K,
+    inputs: readonly Var[],
+    params: OpParams[K],
+    ranges: readonly (readonly [number, number])[] = [],
+  ): readonly Var[] {
+    const ids = this.writer.all(
+      op,
+      inputs.map(({ id }) => id),
+      params,
+    );
     return ids.map((id, i) => this.known(id, ranges[i]?.[0] ?? -Infinity, ranges[i]?.[1] ?? Infinity));
   }
 
@@ -124,7 +139,13 @@ export class Gen {
 
   /** A uniform constant of a type. */
   fill(type: TensorType, value: number): Var {
-    return this.make("constant", [], { shape: type.shape, dtype: type.dtype, values: encodeScalar(value) }, value, value);
+    return this.make(
+      "constant",
+      [],
+      { shape: type.shape, dtype: type.dtype, values: encodeScalar(value) },
+      value,
+      value,
+    );
   }
 
   constant(type: TensorType): Var {
@@ -134,9 +155,17 @@ export class Gen {
     const first = legal(this.choose(pool));
     if (this.pick(2) === 0) return this.fill(type, first);
     const start = this.pick(pool.length);
-    const values = Array.from({ length: sizeOf(type.shape) }, (_, i) => legal(pool[(start + i * 3) % pool.length] as number));
+    const values = Array.from({ length: sizeOf(type.shape) }, (_, i) =>
+      legal(pool[(start + i * 3) % pool.length] as number),
+    );
     const [lo, hi] = values.length === 0 ? [0, 0] : [Math.min(...values), Math.max(...values)];
-    return this.make("constant", [], { shape: type.shape, dtype: type.dtype, values: values.map(encodeScalar) }, lo, hi);
+    return this.make(
+      "constant",
+      [],
+      { shape: type.shape, dtype: type.dtype, values: values.map(encodeScalar) },
+      lo,
+      hi,
+    );
   }
 
   shape(maxRank = 3): readonly number[] {
@@ -166,10 +195,13 @@ export class Gen {
   ofType(type: TensorType): Var {
     this.checkSize(type.shape);
     const same = this.vars.filter((candidate) => sameType(candidate.type, type)).reverse();
-    const sources = this.vars.filter((candidate) => candidate.type.dtype === type.dtype && sizeOf(candidate.type.shape) > 0).reverse();
+    const sources = this.vars
+      .filter((candidate) => candidate.type.dtype === type.dtype && sizeOf(candidate.type.shape) > 0)
+      .reverse();
     const way = this.pick(3);
     if (same.length > 0 && way < 2) return this.choose(same);
-    if (sources.length === 0 || way === 2) return type.dtype === "bool" ? this.bool(type.shape) : this.constant(type);
+    if (sources.length === 0 || way === 2)
+      return type.dtype === "bool" ? this.bool(type.shape) : this.constant(type);
     const scalar = this.first(this.choose(sources));
     const spread = this.make("broadcast", [scalar], { shape: type.shape, dims: [] }, scalar.lo, scalar.hi);
     return isFloat(type.dtype) ? this.times(spread, this.constant(type)) : spread;
@@ -210,7 +242,8 @@ export class Gen {
     const half = (hi - lo) / 2;
     // A tanh that saturates has no slope left, so a wide range is narrowed first.
     const width = Math.max(Math.abs(x.lo), Math.abs(x.hi));
-    const narrow = width > 3 && Number.isFinite(width) ? this.make("mul", [x, this.fill(x.type, 2 / width)], {}) : x;
+    const narrow =
+      width > 3 && Number.isFinite(width) ? this.make("mul", [x, this.fill(x.type, 2 / width)], {}) : x;
     const squashed = this.make("tanh", [narrow], {}, -1, 1);
     return this.shift(this.make("mul", [squashed, this.fill(x.type, half)], {}, -half, half), lo + half);
   }
@@ -219,7 +252,9 @@ export class Gen {
   offKink(x: Var, point: number): Var {
     if (!this.bounded || !isFloat(x.type.dtype) || x.lo >= point + 0.1 || x.hi <= point - 0.1) return x;
     const small = this.within(x, -BOUND, BOUND);
-    return this.pick(2) === 0 ? this.shift(small, point - small.lo + 0.5) : this.shift(small, point - small.hi - 0.5);
+    return this.pick(2) === 0
+      ? this.shift(small, point - small.lo + 0.5)
+      : this.shift(small, point - small.hi - 0.5);
   }
 
   /** In bounded mode, x with neighbours along the axes so far apart that no two elements tie. */
@@ -238,7 +273,11 @@ export class Gen {
   }
 
   /** A program of its own: `inputs` give types and ranges; `finish` names the outputs after the steps ran. */
-  nested(inputs: readonly Var[], steps: readonly Step[], finish: (inner: Gen, ids: readonly Var[]) => readonly Var[]): Program {
+  nested(
+    inputs: readonly Var[],
+    steps: readonly Step[],
+    finish: (inner: Gen, ids: readonly Var[]) => readonly Var[],
+  ): Program {
     const inner = new Gen(this.settings, this.apply);
     const ids = inputs.map(({ type, lo, hi }) => inner.input(type, lo, hi));
     inner.steps(steps);

@@ -144,7 +144,13 @@ function reshape(g: Gen): void {
   const { shape } = x.type;
   const size = sizeOf(shape);
   const divisor = [2, 3, 4, 5].find((n) => size > 0 && size % n === 0);
-  const forms: (readonly number[])[] = [[size], [1, ...shape], [...shape, 1], shape.filter((dim) => dim !== 1), shape];
+  const forms: (readonly number[])[] = [
+    [size],
+    [1, ...shape],
+    [...shape, 1],
+    shape.filter((dim) => dim !== 1),
+    shape,
+  ];
   if (shape.length >= 2) forms.push([(shape[0] as number) * (shape[1] as number), ...shape.slice(2)]);
   if (divisor !== undefined) forms.push([divisor, size / divisor], [size / divisor, divisor]);
   g.offer(g.make("reshape", [x], { shape: g.choose(forms) }, x.lo, x.hi));
@@ -186,24 +192,44 @@ function concat(g: Gen): void {
   const parts = [x];
   for (let i = 0, more = g.pick(3); i < more; i++) {
     const extent = g.choose([x.type.shape[axis] as number, ...g.settings.extents]);
-    parts.push(g.ofType({ dtype: x.type.dtype, shape: x.type.shape.map((dim, a) => (a === axis ? extent : dim)) }));
+    parts.push(
+      g.ofType({ dtype: x.type.dtype, shape: x.type.shape.map((dim, a) => (a === axis ? extent : dim)) }),
+    );
   }
   g.checkSize([parts.length, ...x.type.shape]);
-  g.offer(g.make("concat", parts, { axis }, Math.min(...parts.map(({ lo }) => lo)), Math.max(...parts.map(({ hi }) => hi))));
+  g.offer(
+    g.make(
+      "concat",
+      parts,
+      { axis },
+      Math.min(...parts.map(({ lo }) => lo)),
+      Math.max(...parts.map(({ hi }) => hi)),
+    ),
+  );
 }
 
 /** Operand, indices and parameters that gather and scatterAdd share. */
-function indexed(g: Gen, wanted: (type: TensorType) => boolean): { x: Var; indices: Var; params: { axis: number; batchDims: number }; rows: TensorType } {
+function indexed(
+  g: Gen,
+  wanted: (type: TensorType) => boolean,
+): { x: Var; indices: Var; params: { axis: number; batchDims: number }; rows: TensorType } {
   const x = g.any((type) => wanted(type) && type.shape.length >= 1 && type.shape.every((dim) => dim > 0));
   const axis = g.pick(x.type.shape.length);
   const batchDims = g.pick(axis + 1);
   const batch = x.type.shape.slice(0, batchDims);
   const shape = [...batch, ...g.choose<readonly number[]>([[2], [], [3], [1, 2]])];
-  const existing = g.vars.filter(({ type }) => type.dtype === "i32" && batch.every((dim, i) => type.shape[i] === dim));
-  const indices = existing.length > 0 && g.pick(2) === 1 ? g.choose(existing) : g.constant({ shape, dtype: "i32" });
+  const existing = g.vars.filter(
+    ({ type }) => type.dtype === "i32" && batch.every((dim, i) => type.shape[i] === dim),
+  );
+  const indices =
+    existing.length > 0 && g.pick(2) === 1 ? g.choose(existing) : g.constant({ shape, dtype: "i32" });
   const rows: TensorType = {
     dtype: x.type.dtype,
-    shape: [...x.type.shape.slice(0, axis), ...indices.type.shape.slice(batchDims), ...x.type.shape.slice(axis + 1)],
+    shape: [
+      ...x.type.shape.slice(0, axis),
+      ...indices.type.shape.slice(batchDims),
+      ...x.type.shape.slice(axis + 1),
+    ],
   };
   g.checkSize(rows.shape);
   return { x, indices, params: { axis, batchDims }, rows };
@@ -244,13 +270,17 @@ function cumsum(g: Gen): void {
   const x = g.number(rankAtLeast(1));
   const axis = g.pick(x.type.shape.length);
   const n = x.type.shape[axis] as number;
-  g.offer(g.make("cumsum", [x], { axis, reverse: g.pick(2) === 1 }, Math.min(0, n * x.lo), Math.max(0, n * x.hi)));
+  g.offer(
+    g.make("cumsum", [x], { axis, reverse: g.pick(2) === 1 }, Math.min(0, n * x.lo), Math.max(0, n * x.hi)),
+  );
 }
 
 function alongAxis(op: "argmax" | "sort"): Grow {
   return (g) => {
     const x = g.number((shape) => shape.some((dim) => dim > 0));
-    const axis = g.choose(x.type.shape.map((_, i) => i).filter((i) => op === "sort" || x.type.shape[i] !== 0));
+    const axis = g.choose(
+      x.type.shape.map((_, i) => i).filter((i) => op === "sort" || x.type.shape[i] !== 0),
+    );
     const apart = g.distinct(x, [axis]);
     for (const result of g.makeAll(op, [apart], { axis }, [[apart.lo, apart.hi]])) g.offer(result);
   };
@@ -258,11 +288,22 @@ function alongAxis(op: "argmax" | "sort"): Grow {
 
 function dot(g: Gen): void {
   const x = g.within(g.float(), -2, 2);
-  const y = g.within(g.any(({ dtype }) => dtype === x.type.dtype), -2, 2);
-  const params = { lhsBatch: [] as number[], rhsBatch: [] as number[], lhsContract: [] as number[], rhsContract: [] as number[] };
+  const y = g.within(
+    g.any(({ dtype }) => dtype === x.type.dtype),
+    -2,
+    2,
+  );
+  const params = {
+    lhsBatch: [] as number[],
+    rhsBatch: [] as number[],
+    lhsContract: [] as number[],
+    rhsContract: [] as number[],
+  };
   for (const [i, dim] of x.type.shape.entries()) {
     const used = [...params.rhsBatch, ...params.rhsContract];
-    const partners = y.type.shape.map((_, j) => j).filter((j) => y.type.shape[j] === dim && !used.includes(j));
+    const partners = y.type.shape
+      .map((_, j) => j)
+      .filter((j) => y.type.shape[j] === dim && !used.includes(j));
     const role = g.pick(4);
     if (partners.length === 0 || role === 3) continue;
     const j = g.choose(partners);
@@ -290,7 +331,8 @@ function attentionOperands(g: Gen): { qkv: readonly [Var, Var, Var]; params: Att
   const queries = g.choose([1, 2, 3]);
   const keys = queries + g.pick(2);
   const [depth, width] = [g.choose([1, 2]), g.choose([2, 1])];
-  const operand = (...tail: number[]): Var => g.within(g.ofType({ dtype, shape: [...batch, ...tail] }), -2, 2);
+  const operand = (...tail: number[]): Var =>
+    g.within(g.ofType({ dtype, shape: [...batch, ...tail] }), -2, 2);
   return {
     qkv: [operand(queries, depth), operand(keys, depth), operand(keys, width)],
     params: { scale: g.choose([1, 0.5]), softcap: g.choose([0, 1.5]), causal: g.pick(2) === 1 },
@@ -302,22 +344,37 @@ const WIDE = [-15, 15] as const;
 
 function attention(g: Gen): void {
   const { qkv, params } = attentionOperands(g);
-  for (const result of g.makeAll("attention", qkv, params, [[-2, 2], [-10, 10]])) g.offer(result);
+  for (const result of g.makeAll("attention", qkv, params, [
+    [-2, 2],
+    [-10, 10],
+  ]))
+    g.offer(result);
 }
 
 function attentionTangent(g: Gen): void {
   const { qkv, params } = attentionOperands(g);
-  const outputs = g.makeAll("attention", qkv, params, [[-2, 2], [-10, 10]]);
+  const outputs = g.makeAll("attention", qkv, params, [
+    [-2, 2],
+    [-10, 10],
+  ]);
   const tangents = qkv.map(({ type }) => g.within(g.ofType(type), -1, 1));
-  for (const result of g.makeAll("attentionTangent", [...qkv, ...outputs, ...tangents], params, [[-40, 40], WIDE])) g.offer(result);
+  for (const result of g.makeAll("attentionTangent", [...qkv, ...outputs, ...tangents], params, [
+    [-40, 40],
+    WIDE,
+  ]))
+    g.offer(result);
 }
 
 function attentionTranspose(g: Gen): void {
   const { qkv, params } = attentionOperands(g);
-  const outputs = g.makeAll("attention", qkv, params, [[-2, 2], [-10, 10]]);
+  const outputs = g.makeAll("attention", qkv, params, [
+    [-2, 2],
+    [-10, 10],
+  ]);
   const cotangents = outputs.map(({ type }) => g.within(g.ofType(type), -1, 1));
   const ranges = [[-60, 60], [-60, 60], WIDE] as const;
-  for (const result of g.makeAll("attentionTranspose", [...qkv, ...outputs, ...cotangents], params, ranges)) g.offer(result);
+  for (const result of g.makeAll("attentionTranspose", [...qkv, ...outputs, ...cotangents], params, ranges))
+    g.offer(result);
 }
 
 /** Up to n variables, the latest first, repetitions allowed. */
@@ -329,10 +386,20 @@ function returning(inner: Gen, type: TensorType, lo: number, hi: number): Var {
 }
 
 function scan(g: Gen, { inner }: Step): void {
-  const scanned = g.vars.filter(({ type }) => type.shape.length >= 1 && (type.shape[0] as number) <= 4).reverse();
+  const scanned = g.vars
+    .filter(({ type }) => type.shape.length >= 1 && (type.shape[0] as number) <= 4)
+    .reverse();
   const first = g.pick(3) === 2 || scanned.length === 0 ? undefined : g.choose(scanned);
   const length = first === undefined ? g.pick(4) : (first.type.shape[0] as number);
-  const xs = first === undefined ? [] : [first, ...scanned.filter(({ id, type }) => id !== first.id && type.shape[0] === length).slice(0, g.pick(2))];
+  const xs =
+    first === undefined
+      ? []
+      : [
+          first,
+          ...scanned
+            .filter(({ id, type }) => id !== first.id && type.shape[0] === length)
+            .slice(0, g.pick(2)),
+        ];
   const consts = several(g, g.pick(3));
   // Carries stay in [-2, 2], so that what holds for the first step holds for all.
   const carry = several(g, g.pick(3)).map((value) => g.within(value, -2, 2));
@@ -356,10 +423,17 @@ function cond(g: Gen, { inner }: Step): void {
   const operands = several(g, 1 + g.pick(3));
   const half = Math.ceil(inner.length / 2);
   let results: readonly Var[] = [];
-  const onTrue = g.nested(operands, inner.slice(0, half), (branch) => (results = several(branch, 1 + branch.pick(2))));
-  const onFalse = g.nested(operands, inner.slice(half), (branch) => results.map(({ type, lo, hi }) => returning(branch, type, lo, Math.max(hi, lo + 1e-3))));
+  const onTrue = g.nested(
+    operands,
+    inner.slice(0, half),
+    (branch) => (results = several(branch, 1 + branch.pick(2))),
+  );
+  const onFalse = g.nested(operands, inner.slice(half), (branch) =>
+    results.map(({ type, lo, hi }) => returning(branch, type, lo, Math.max(hi, lo + 1e-3))),
+  );
   const ranges = results.map(({ lo, hi }) => [lo, Math.max(hi, lo + 1e-3)] as const);
-  for (const result of g.makeAll("cond", [predicate, ...operands], { onTrue, onFalse }, ranges)) g.offer(result);
+  for (const result of g.makeAll("cond", [predicate, ...operands], { onTrue, onFalse }, ranges))
+    g.offer(result);
 }
 
 /** Counts to a limit, with a random body beside the counter. */
@@ -369,14 +443,17 @@ function loopWhile(g: Gen, { inner }: Step): void {
   const consts = several(g, g.pick(2));
   const carry = several(g, 1 + g.pick(2)).map((value) => g.within(value, -2, 2));
   const carried = carry.map((value) => ({ ...value, lo: -2, hi: 2 }));
-  const condition = g.nested([limit, zero, ...carried], [], (test, [bound, count]) => [test.make("less", [count as Var, bound as Var], none)]);
+  const condition = g.nested([limit, zero, ...carried], [], (test, [bound, count]) => [
+    test.make("less", [count as Var, bound as Var], none),
+  ]);
   const body = g.nested([one, ...consts, zero, ...carried], inner, (loop, ids) => {
     const next = loop.make("add", [ids[1 + consts.length] as Var, ids[0] as Var], none);
     return [next, ...carried.map(({ type }) => returning(loop, type, -2, 2))];
   });
   const params = { conditionConsts: 1, bodyConsts: 1 + consts.length, condition, body };
   const ranges = [[0, 4] as const, ...carried.map(() => [-2, 2] as const)];
-  for (const result of g.makeAll("while", [limit, one, ...consts, zero, ...carry], params, ranges).slice(1)) g.offer(result);
+  for (const result of g.makeAll("while", [limit, one, ...consts, zero, ...carry], params, ranges).slice(1))
+    g.offer(result);
 }
 
 function remat(g: Gen, { inner }: Step): void {

@@ -27,6 +27,11 @@ export interface RandomProgramOptions {
   readonly ops?: readonly OpKind[];
   /** Most steps at the top; each adds one op and its helpers. Default 10. */
   readonly maxEquations?: number;
+  /**
+   * Fewest steps at the top and in nested programs, before shrinking; default 0, which favours small programs. When given, outputs
+   * are among the last results, so that most of the program matters.
+   */
+  readonly minEquations?: number;
   /** Most inputs, at least 1. Default 3. */
   readonly maxInputs?: number;
   /** Inputs and outputs are f32 only, and f16 does not occur. Integers and bools do, inside. Default false. */
@@ -70,11 +75,15 @@ export function arbitraryProgram(options: RandomProgramOptions = {}): fc.Arbitra
     if (usable.length === 0) return fc.constant([]);
     const inner = depth > 0 ? steps(depth - 1, 5) : fc.constant([]);
     const picks = fc.array(natural, { minLength: 8, maxLength: 8 });
-    return fc.array(fc.record({ op: fc.constantFrom(...usable), picks, inner }), { maxLength });
+    const minLength = Math.min(options.minEquations ?? 0, maxLength);
+    return fc.array(fc.record({ op: fc.constantFrom(...usable), picks, inner }), { minLength, maxLength });
   };
   const recipe = fc.record({
     inputs: fc.array(
-      fc.record({ dtype: fc.constantFrom(...inputDTypes), shape: fc.array(fc.constantFrom(...settings.extents), { maxLength: 3 }) }),
+      fc.record({
+        dtype: fc.constantFrom(...inputDTypes),
+        shape: fc.array(fc.constantFrom(...settings.extents), { maxLength: 3 }),
+      }),
       { minLength: 1, maxLength: options.maxInputs ?? 3 },
     ),
     steps: steps(nesting, options.maxEquations ?? 10),
@@ -85,7 +94,8 @@ export function arbitraryProgram(options: RandomProgramOptions = {}): fc.Arbitra
     for (const type of inputs) gen.input(type);
     gen.steps(todo);
     const eligible = gen.vars.filter(({ type }) => !floatOnly || type.dtype === "f32").reverse(); // the latest first
-    return gen.finish(outputs.map((n) => eligible[n % eligible.length] as Var)); // an input is eligible
+    const choice = options.minEquations === undefined ? eligible.length : Math.min(3, eligible.length);
+    return gen.finish(outputs.map((n) => eligible[n % choice] as Var)); // an input is eligible
   });
 }
 
@@ -93,7 +103,10 @@ export function arbitraryProgram(options: RandomProgramOptions = {}): fc.Arbitra
  * Random inputs for a program. `bounded`: floats in [-2, 2]. Otherwise floats include NaN, infinities and −0. Floats are
  * values of their own dtype, so that storing them does not round. Integers are small ones, or any.
  */
-export function arbitraryInputs(program: Program, { bounded = false }: { readonly bounded?: boolean } = {}): fc.Arbitrary<ExactTensor[]> {
+export function arbitraryInputs(
+  program: Program,
+  { bounded = false }: { readonly bounded?: boolean } = {},
+): fc.Arbitrary<ExactTensor[]> {
   return fc.tuple(...inputTypes(program).map((type) => arbitraryTensor(type, bounded)));
 }
 
@@ -107,16 +120,23 @@ function arbitraryTensor(type: TensorType, bounded: boolean): fc.Arbitrary<Exact
 function arbitraryNumber(dtype: DType, bounded: boolean): fc.Arbitrary<number> {
   if (isFloat(dtype)) {
     const moderate = fc.float({ min: -2, max: 2, noNaN: true });
-    const float = bounded ? moderate : fc.oneof({ weight: 4, arbitrary: moderate }, { weight: 1, arbitrary: fc.float() });
+    const float = bounded
+      ? moderate
+      : fc.oneof({ weight: 4, arbitrary: moderate }, { weight: 1, arbitrary: fc.float() });
     return dtype === "f16" ? float.map(roundToF16) : float;
   }
   if (dtype === "bool") return fc.constantFrom(0, 1);
-  const any = dtype === "i32" ? fc.integer({ min: -(2 ** 31), max: 2 ** 31 - 1 }) : fc.nat({ max: 2 ** 32 - 1 });
+  const any =
+    dtype === "i32" ? fc.integer({ min: -(2 ** 31), max: 2 ** 31 - 1 }) : fc.nat({ max: 2 ** 32 - 1 });
   return fc.oneof(fc.nat({ max: 4 }), any);
 }
 
 /** A program together with inputs for it, bounded if the program is. */
-export function arbitraryRun(options: RandomProgramOptions = {}): fc.Arbitrary<{ readonly program: Program; readonly inputs: ExactTensor[] }> {
+export function arbitraryRun(
+  options: RandomProgramOptions = {},
+): fc.Arbitrary<{ readonly program: Program; readonly inputs: ExactTensor[] }> {
   const bounded = options.bounded ?? options.differentiable ?? false;
-  return arbitraryProgram(options).chain((program) => arbitraryInputs(program, { bounded }).map((inputs) => ({ program, inputs })));
+  return arbitraryProgram(options).chain((program) =>
+    arbitraryInputs(program, { bounded }).map((inputs) => ({ program, inputs })),
+  );
 }

@@ -12,12 +12,17 @@ import type { ExactData, ExactTensor } from "../host-tensor.ts";
 export type Value = ExactTensor;
 
 /** Zeros of a type. */
-export const empty = ({ shape, dtype }: TensorType): Value => ({ shape, dtype, data: exactData(dtype, sizeOf(shape)) });
+export const empty = ({ shape, dtype }: TensorType): Value => ({
+  shape,
+  dtype,
+  data: exactData(dtype, sizeOf(shape)),
+});
 
 /** Distance in row-major data between neighbours along each axis. */
 export function stridesOf(shape: readonly number[]): number[] {
-  const strides = new Array<number>(shape.length).fill(1);
-  for (let i = shape.length - 2; i >= 0; i--) strides[i] = (strides[i + 1] as number) * (shape[i + 1] as number);
+  const strides = shape.map(() => 1);
+  for (let i = shape.length - 2; i >= 0; i--)
+    strides[i] = (strides[i + 1] as number) * (shape[i + 1] as number);
   return strides;
 }
 
@@ -52,8 +57,15 @@ function viewed(x: Value, type: TensorType, source: View): Value {
 }
 
 /** Extents before, at and after an axis: element [o, i, r] lies at (o·n + i)·inner + r. */
-function around(shape: readonly number[], axis: number): { readonly outer: number; readonly n: number; readonly inner: number } {
-  return { outer: sizeOf(shape.slice(0, axis)), n: shape[axis] as number, inner: sizeOf(shape.slice(axis + 1)) };
+function around(
+  shape: readonly number[],
+  axis: number,
+): { readonly outer: number; readonly n: number; readonly inner: number } {
+  return {
+    outer: sizeOf(shape.slice(0, axis)),
+    n: shape[axis] as number,
+    inner: sizeOf(shape.slice(axis + 1)),
+  };
 }
 
 export function constant({ shape, dtype, values }: OpParams["constant"]): Value {
@@ -97,7 +109,17 @@ export const slice = (x: Value, { start, step }: OpParams["slice"], type: Tensor
 
 export function pad(x: Value, { low, interior }: OpParams["pad"], type: TensorType): Value {
   const out = empty(type);
-  copy(x.shape, x.data, { strides: stridesOf(x.shape) }, out.data, window(type.shape, low, interior.map((gap) => gap + 1)));
+  copy(
+    x.shape,
+    x.data,
+    { strides: stridesOf(x.shape) },
+    out.data,
+    window(
+      type.shape,
+      low,
+      interior.map((gap) => gap + 1),
+    ),
+  );
   return out;
 }
 
@@ -106,14 +128,22 @@ export function concat(xs: readonly Value[], axis: number, type: TensorType): Va
   const strides = stridesOf(type.shape);
   let start = 0;
   for (const x of xs) {
-    copy(x.shape, x.data, { strides: stridesOf(x.shape) }, out.data, { strides, offset: start * (strides[axis] as number) });
+    copy(x.shape, x.data, { strides: stridesOf(x.shape) }, out.data, {
+      strides,
+      offset: start * (strides[axis] as number),
+    });
     start += x.shape[axis] as number;
   }
   return out;
 }
 
 /** Calls `visit` with (offset into the operand, offset into the gathered rows) for every gathered element. */
-function rows(operand: TensorType, indices: Value, { axis, batchDims }: OpParams["gather"], visit: (i: number, j: number) => void): void {
+function rows(
+  operand: TensorType,
+  indices: Value,
+  { axis, batchDims }: OpParams["gather"],
+  visit: (i: number, j: number) => void,
+): void {
   const batch = sizeOf(operand.shape.slice(0, batchDims));
   const middle = sizeOf(operand.shape.slice(batchDims, axis));
   const { n, inner } = around(operand.shape, axis);
@@ -143,7 +173,12 @@ export function scatterAdd(x: Value, indices: Value, updates: Value, params: OpP
 }
 
 /** Combines the elements along `axes` into `out`, which holds the initial values. */
-function reduce(x: Value, axes: readonly number[], out: Value, combine: (sofar: number, next: number) => number): Value {
+function reduce(
+  x: Value,
+  axes: readonly number[],
+  out: Value,
+  combine: (sofar: number, next: number) => number,
+): Value {
   const kept = stridesOf(out.shape);
   let axis = 0;
   const strides = x.shape.map((_, i) => (axes.includes(i) ? 0 : (kept[axis++] as number)));
@@ -180,7 +215,8 @@ export function cumsum(x: Value, { axis, reverse }: OpParams["cumsum"]): Value {
 }
 
 /** Ascending order of two elements; NaN comes last, as it does in NumPy. */
-const ascending = (x: number, y: number): number => (x < y ? -1 : x > y ? 1 : Number(Number.isNaN(x)) - Number(Number.isNaN(y)));
+const ascending = (x: number, y: number): number =>
+  x < y ? -1 : x > y ? 1 : Number(Number.isNaN(x)) - Number(Number.isNaN(y));
 
 export function argmax(x: Value, axis: number, type: TensorType): Value {
   const out = empty(type);
@@ -213,13 +249,24 @@ export function sort(x: Value, axis: number): readonly Value[] {
 }
 
 /** Both operands are first laid out as [batch, free, contracted]. */
-export function dot(lhs: Value, rhs: Value, { lhsBatch, rhsBatch, lhsContract, rhsContract }: OpParams["dot"], type: TensorType): Value {
+export function dot(
+  lhs: Value,
+  rhs: Value,
+  { lhsBatch, rhsBatch, lhsContract, rhsContract }: OpParams["dot"],
+  type: TensorType,
+): Value {
   const lhsFree = freeAxes(lhs.shape.length, lhsBatch, lhsContract);
   const rhsFree = freeAxes(rhs.shape.length, rhsBatch, rhsContract);
   const a = transpose(lhs, [...lhsBatch, ...lhsFree, ...lhsContract]).data;
   const b = transpose(rhs, [...rhsBatch, ...rhsFree, ...rhsContract]).data;
-  const extent = (x: Value, axes: readonly number[]): number => sizeOf(axes.map((axis) => x.shape[axis] as number));
-  const [batches, rows, columns, inner] = [extent(lhs, lhsBatch), extent(lhs, lhsFree), extent(rhs, rhsFree), extent(lhs, lhsContract)];
+  const extent = (x: Value, axes: readonly number[]): number =>
+    sizeOf(axes.map((axis) => x.shape[axis] as number));
+  const [batches, rows, columns, inner] = [
+    extent(lhs, lhsBatch),
+    extent(lhs, lhsFree),
+    extent(rhs, rhsFree),
+    extent(lhs, lhsContract),
+  ];
   const out = empty(type);
   for (let n = 0; n < batches; n++) {
     for (let i = 0; i < rows; i++) {

@@ -33,15 +33,27 @@ function product(a: Value, i: number, b: Value, j: number, n: number): number {
 
 /** into[i…] += factor · x[j…] over n elements. */
 function accumulate(into: Value, i: number, factor: number, x: Value, j: number, n: number): void {
-  for (let d = 0; d < n; d++) into.data[i + d] = (into.data[i + d] as number) + factor * (x.data[j + d] as number);
+  for (let d = 0; d < n; d++)
+    into.data[i + d] = (into.data[i + d] as number) + factor * (x.data[j + d] as number);
 }
 
 const last = (x: Value): number => x.shape.at(-1) as number; // rank >= 2
 
 /** Calls `visit` for every query of every batch entry and head. */
-function forEachRow(q: Value, k: Value, v: Value, { scale, softcap, causal }: AttentionParams, visit: (row: Row) => void): void {
+function forEachRow(
+  q: Value,
+  k: Value,
+  v: Value,
+  { scale, softcap, causal }: AttentionParams,
+  visit: (row: Row) => void,
+): void {
   const slabs = sizeOf(q.shape.slice(0, -2));
-  const [queries, keys, depth, width] = [q.shape.at(-2) as number, k.shape.at(-2) as number, last(q), last(v)];
+  const [queries, keys, depth, width] = [
+    q.shape.at(-2) as number,
+    k.shape.at(-2) as number,
+    last(q),
+    last(v),
+  ];
   for (let slab = 0; slab < slabs; slab++) {
     const key = (j: number): number => (slab * keys + j) * depth;
     for (let i = 0; i < queries; i++) {
@@ -58,15 +70,30 @@ function forEachRow(q: Value, k: Value, v: Value, { scale, softcap, causal }: At
       const maximum = Math.max(...scores);
       const lse = maximum + Math.log(scores.reduce((sum, s) => sum + Math.exp(s - maximum), 0));
       const weights = scores.map((s) => Math.exp(s - lse));
-      visit({ query: index * depth, output: index * width, index, key, value: (j) => (slab * keys + j) * width, weights, slopes, lse });
+      visit({
+        query: index * depth,
+        output: index * width,
+        index,
+        key,
+        value: (j) => (slab * keys + j) * width,
+        weights,
+        slopes,
+        lse,
+      });
     }
   }
 }
 
 /** (q, k, v) -> (o = p·v, lse). */
-export function attention([q, k, v]: readonly [Value, Value, Value], params: AttentionParams): readonly Value[] {
+export function attention(
+  [q, k, v]: readonly [Value, Value, Value],
+  params: AttentionParams,
+): readonly Value[] {
   const rows = q.shape.slice(0, -1);
-  const [o, lse] = [empty({ shape: [...rows, last(v)], dtype: q.dtype }), empty({ shape: rows, dtype: q.dtype })];
+  const [o, lse] = [
+    empty({ shape: [...rows, last(v)], dtype: q.dtype }),
+    empty({ shape: rows, dtype: q.dtype }),
+  ];
   forEachRow(q, k, v, params, (row) => {
     row.weights.forEach((p, j) => accumulate(o, row.output, p, v, row.value(j), last(v)));
     lse.data[row.index] = row.lse;
@@ -76,12 +103,22 @@ export function attention([q, k, v]: readonly [Value, Value, Value], params: Att
 
 /** (q, k, v, o, lse, q̇, k̇, v̇) -> (Σ p(ṡ − Σpṡ)v + Σ p·v̇, Σ p·ṡ), with ṡ = slope·(q̇·k + q·k̇). */
 export function attentionTangent(inputs: readonly Value[], params: AttentionParams): readonly Value[] {
-  const [q, k, v, o, lse, dq, dk, dv] = inputs as readonly [Value, Value, Value, Value, Value, Value, Value, Value];
+  const [q, k, v, o, lse, dq, dk, dv] = inputs as readonly [
+    Value,
+    Value,
+    Value,
+    Value,
+    Value,
+    Value,
+    Value,
+    Value,
+  ];
   const [dO, dLse] = [empty(o), empty(lse)];
   const [depth, width] = [last(q), last(v)];
   forEachRow(q, k, v, params, (row) => {
     const dScores = row.slopes.map(
-      (slope, j) => slope * (product(dq, row.query, k, row.key(j), depth) + product(q, row.query, dk, row.key(j), depth)),
+      (slope, j) =>
+        slope * (product(dq, row.query, k, row.key(j), depth) + product(q, row.query, dk, row.key(j), depth)),
     );
     const mean = dScores.reduce((sum, ds, j) => sum + (row.weights[j] as number) * ds, 0);
     row.weights.forEach((p, j) => {

@@ -8,8 +8,24 @@
  * Consumed by tests of every transform, pass and target, and by constant folding. A new op needs a line in `RULES`.
  */
 import { OPS } from "../../dsl/ops/index.ts";
-import { ARITHMETIC_OPS, COMPARE_OPS, UNARY_OPS, formatType, sameType, sizeOf, typeOf } from "../../dsl/program/program.ts";
-import type { BinaryOp, OpKind, OpParams, Program, TensorType, UnaryOp, VarId } from "../../dsl/program/program.ts";
+import {
+  ARITHMETIC_OPS,
+  COMPARE_OPS,
+  UNARY_OPS,
+  formatType,
+  sameType,
+  sizeOf,
+  typeOf,
+} from "../../dsl/program/program.ts";
+import type {
+  BinaryOp,
+  OpKind,
+  OpParams,
+  Program,
+  TensorType,
+  UnaryOp,
+  VarId,
+} from "../../dsl/program/program.ts";
 import { threefry2x32 } from "../../dsl/random/threefry.ts";
 import { isFloat } from "../../dsl/types/dtype.ts";
 import type { DType } from "../../dsl/types/dtype.ts";
@@ -21,7 +37,11 @@ import type { Value } from "./arrays.ts";
 import { attention, attentionTangent, attentionTranspose } from "./attention.ts";
 
 /** Values of an equation's outputs, whose types are `types`. `inputs` are legal for the op. */
-type Rule<K extends OpKind> = (inputs: readonly Value[], params: OpParams[K], types: readonly TensorType[]) => readonly Value[];
+type Rule<K extends OpKind> = (
+  inputs: readonly Value[],
+  params: OpParams[K],
+  types: readonly TensorType[],
+) => readonly Value[];
 
 /**
  * Runs a (verified) program.
@@ -35,7 +55,8 @@ export function interpret(program: Program, inputs: readonly HostTensor[]): read
   }
   const exact = inputs.map((input, i) => {
     const expected = typeOf(program, program.inputs[i] as VarId); // lengths are equal
-    if (!sameType(input, expected)) throw new TypeError(`input ${i} is ${formatType(input)}, the program takes ${formatType(expected)}.`);
+    if (!sameType(input, expected))
+      throw new TypeError(`input ${i} is ${formatType(input)}, the program takes ${formatType(expected)}.`);
     return toExact(input);
   });
   return run(program, exact);
@@ -47,7 +68,11 @@ function run(program: Program, inputs: readonly Value[]): readonly Value[] {
   program.inputs.forEach((id, i) => (values[id] = inputs[i] as Value));
   for (const { op, inputs: ids, outputs, params } of program.equations) {
     const rule = RULES[op] as unknown as Rule<OpKind>; // the table pairs each op with its own parameters
-    const results = rule(ids.map(read), params, outputs.map((id) => typeOf(program, id)));
+    const results = rule(
+      ids.map(read),
+      params,
+      outputs.map((id) => typeOf(program, id)),
+    );
     outputs.forEach((id, i) => (values[id] = results[i] as Value));
   }
   return program.outputs.map(read);
@@ -68,7 +93,8 @@ function binary(op: BinaryOp): Rule<BinaryOp> {
     const out = empty(type as TensorType);
     const { data: a, dtype } = x as Value;
     const { data: b } = y as Value;
-    for (let i = 0; i < out.data.length; i++) out.data[i] = Number(value(a[i] as number, b[i] as number, dtype));
+    for (let i = 0; i < out.data.length; i++)
+      out.data[i] = Number(value(a[i] as number, b[i] as number, dtype));
     return [out];
   };
 }
@@ -89,7 +115,12 @@ const threefry: Rule<"threefry"> = (inputs) => {
   const [k0, k1, x0, x1] = inputs as readonly [Value, Value, Value, Value];
   const [y0, y1] = [empty(k0), empty(k0)];
   for (let i = 0; i < y0.data.length; i++) {
-    [y0.data[i], y1.data[i]] = threefry2x32(k0.data[i] as number, k1.data[i] as number, x0.data[i] as number, x1.data[i] as number);
+    [y0.data[i], y1.data[i]] = threefry2x32(
+      k0.data[i] as number,
+      k1.data[i] as number,
+      x0.data[i] as number,
+      x1.data[i] as number,
+    );
   }
   return [y0, y1];
 };
@@ -115,7 +146,8 @@ const loop: Rule<"while"> = (inputs, { condition, body, conditionConsts, bodyCon
   const forCondition = inputs.slice(0, conditionConsts);
   const forBody = inputs.slice(conditionConsts, conditionConsts + bodyConsts);
   let carried = inputs.slice(conditionConsts + bodyConsts);
-  while (run(condition, [...forCondition, ...carried])[0]?.data[0] === 1) carried = [...run(body, [...forBody, ...carried])];
+  while (run(condition, [...forCondition, ...carried])[0]?.data[0] === 1)
+    carried = [...run(body, [...forBody, ...carried])];
   return carried;
 };
 
@@ -127,7 +159,8 @@ const RULES = {
   select: (inputs) => {
     const [condition, x, y] = inputs as readonly [Value, Value, Value];
     const out = empty(x);
-    for (let i = 0; i < out.data.length; i++) out.data[i] = (condition.data[i] === 1 ? x : y).data[i] as number;
+    for (let i = 0; i < out.data.length; i++)
+      out.data[i] = (condition.data[i] === 1 ? x : y).data[i] as number;
     return [out];
   },
   cast: ([x], _params, [type]) => {
@@ -142,8 +175,12 @@ const RULES = {
   slice: ([x], params, [type]) => [arrays.slice(x as Value, params, type as TensorType)],
   pad: ([x], params, [type]) => [arrays.pad(x as Value, params, type as TensorType)],
   concat: (xs, { axis }, [type]) => [arrays.concat(xs, axis, type as TensorType)],
-  gather: ([x, indices], params, [type]) => [arrays.gather(x as Value, indices as Value, params, type as TensorType)],
-  scatterAdd: ([x, indices, updates], params) => [arrays.scatterAdd(x as Value, indices as Value, updates as Value, params)],
+  gather: ([x, indices], params, [type]) => [
+    arrays.gather(x as Value, indices as Value, params, type as TensorType),
+  ],
+  scatterAdd: ([x, indices, updates], params) => [
+    arrays.scatterAdd(x as Value, indices as Value, updates as Value, params),
+  ],
   reduceSum: ([x], { axes }, [type]) => [arrays.reduceSum(x as Value, axes, type as TensorType)],
   reduceMax: ([x], { axes }, [type]) => [arrays.reduceMax(x as Value, axes, type as TensorType)],
   cumsum: ([x], params) => [arrays.cumsum(x as Value, params)],
@@ -156,7 +193,8 @@ const RULES = {
   attentionTangent,
   attentionTranspose,
   scan,
-  cond: ([predicate, ...operands], { onTrue, onFalse }) => run(predicate?.data[0] === 1 ? onTrue : onFalse, operands),
+  cond: ([predicate, ...operands], { onTrue, onFalse }) =>
+    run(predicate?.data[0] === 1 ? onTrue : onFalse, operands),
   while: loop,
   remat: (inputs, { body }) => run(body, inputs),
   customJvp: (inputs, { body }) => run(body, inputs),

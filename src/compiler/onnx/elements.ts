@@ -11,13 +11,25 @@ export function encodeElements(element: ElementType, values: ArrayLike<number>):
   const bytes = new Uint8Array(array.buffer, array.byteOffset, array.byteLength);
   if (LITTLE_ENDIAN || array.BYTES_PER_ELEMENT === 1) return bytes;
   const swapped = new Uint8Array(bytes);
-  for (let i = 0; i < swapped.length; i += array.BYTES_PER_ELEMENT) swapped.subarray(i, i + array.BYTES_PER_ELEMENT).reverse();
+  for (let i = 0; i < swapped.length; i += array.BYTES_PER_ELEMENT)
+    swapped.subarray(i, i + array.BYTES_PER_ELEMENT).reverse();
   return swapped;
 }
 
 const LITTLE_ENDIAN = new Uint8Array(Uint16Array.of(1).buffer)[0] === 1;
 
-function typedArray(element: ElementType, values: ArrayLike<number>): Float32Array | Float64Array | Uint16Array | Int32Array | Uint32Array | Uint8Array | BigInt64Array | BigUint64Array {
+function typedArray(
+  element: ElementType,
+  values: ArrayLike<number>,
+):
+  | Float32Array
+  | Float64Array
+  | Uint16Array
+  | Int32Array
+  | Uint32Array
+  | Uint8Array
+  | BigInt64Array
+  | BigUint64Array {
   switch (element) {
     case ElementType.float32:
       return Float32Array.from(values);

@@ -1,8 +1,9 @@
 /**
- * Writes the nodes of one ONNX graph. Nested graphs (bodies of loops and branches) get a child emitter: it shares names and
- * known tensors with its parent and may read the parent's values, as ONNX's scoping allows.
+ * Writes the nodes of one ONNX graph. Nested graphs (bodies of loops and branches) get a child emitter: it
+ * shares names and known tensors with its parent and may read the parent's values, as ONNX's scoping allows.
  *
- * Consumed by the lowering rules. To add a helper here, two op families should need it; else it belongs to its family's file.
+ * Consumed by the lowering rules. To add a helper here, two op families should need it; else it belongs to
+ * its family's file.
  */
 import { sameShape, sizeOf } from "../../dsl/program/program.ts";
 import type { TensorType } from "../../dsl/program/program.ts";
@@ -37,7 +38,10 @@ class ModelScope {
 
   /** Name of the tensor; equal small tensors are stored once. */
   tensor(element: ElementType, shape: readonly number[], values: ArrayLike<number>): string {
-    const key = values.length <= 16 ? `${element}[${shape.join()}]${Array.from(values, (x) => (Object.is(x, -0) ? "-0" : x)).join()}` : undefined;
+    const key =
+      values.length <= 16
+        ? `${element}[${shape.join()}]${Array.from(values, (x) => (Object.is(x, -0) ? "-0" : x)).join()}`
+        : undefined;
     const known = key === undefined ? undefined : this.#known.get(key);
     if (known !== undefined) return known;
     const name = this.fresh("const");
@@ -51,7 +55,9 @@ export class Emitter {
   readonly nodes: NodeProto[] = [];
   readonly #scope: ModelScope;
   readonly #own = new Set<string>();
-  /** What is being lowered ("dot %12"), for the names of nodes, which the engine's messages and profiles show. */
+  /**
+   * What is being lowered ("dot %12"), for the names of nodes, which the engine's messages and profiles show.
+   */
   origin = "";
 
   private constructor(scope: ModelScope) {
@@ -82,16 +88,33 @@ export class Emitter {
   }
 
   /** Appends a node and names its outputs. */
-  node(op: string, inputs: readonly string[], attributes: Attributes = {}, outputCount = 1): readonly string[] {
+  node(
+    op: string,
+    inputs: readonly string[],
+    attributes: Attributes = {},
+    outputCount = 1,
+  ): readonly string[] {
     const outputs = Array.from({ length: outputCount }, () => this.#scope.fresh(op));
     const own = outputs[0] ?? this.#scope.fresh(op);
-    this.nodes.push({ op, name: this.origin === "" ? own : `${this.origin}/${own}`, inputs, outputs, attributes });
+    this.nodes.push({
+      op,
+      name: this.origin === "" ? own : `${this.origin}/${own}`,
+      inputs,
+      outputs,
+      attributes,
+    });
     for (const output of outputs) this.#own.add(output);
     return outputs;
   }
 
   /** A node with one output of the given type, all of whose elements are stored. */
-  make(op: string, inputs: readonly string[], element: ElementType, shape: readonly number[], attributes: Attributes = {}): Value {
+  make(
+    op: string,
+    inputs: readonly string[],
+    element: ElementType,
+    shape: readonly number[],
+    attributes: Attributes = {},
+  ): Value {
     const name = this.node(op, inputs, attributes)[0] as string; // one output was asked for
     return { name, element, shape, held: shape };
   }
@@ -122,10 +145,21 @@ export class Emitter {
     return this.#scope.tensor(ElementType.int64, [values.length], values);
   }
 
-  /** An elementwise op: operands broadcast, and what is equal along an axis in all of them stays stored once. */
-  elementwise(op: string, operands: readonly Value[], options: { readonly element?: ElementType; readonly attributes?: Attributes } = {}): Value {
-    const name = this.node(op, operands.map((operand) => operand.name), options.attributes)[0] as string; // one output
-    const first = operands.at(-1) as Value; // elementwise ops have operands; the condition of a Where comes first
+  /**
+   * An elementwise op: operands broadcast, and what is equal along an axis in all of them stays stored once.
+   */
+  elementwise(
+    op: string,
+    operands: readonly Value[],
+    options: { readonly element?: ElementType; readonly attributes?: Attributes } = {},
+  ): Value {
+    const name = this.node(
+      op,
+      operands.map((operand) => operand.name),
+      options.attributes,
+    )[0] as string; // one output
+    // Elementwise ops have operands; the condition of a Where comes first.
+    const first = operands.at(-1) as Value;
     return {
       name,
       element: options.element ?? first.element,
@@ -144,7 +178,8 @@ export class Emitter {
     if (sameShape(value.held, held)) return value;
     // A stored extent of 0 means "as before" to Reshape unless allowzero is set.
     const attributes: Attributes = held.includes(0) ? { allowzero: int(1) } : {};
-    const name = this.node("Reshape", [value.name, this.indices(held)], attributes)[0] as string; // one output
+    // One output.
+    const name = this.node("Reshape", [value.name, this.indices(held)], attributes)[0] as string;
     return { ...value, name, held };
   }
 
@@ -157,10 +192,17 @@ export class Emitter {
   whole(value: Value, compact: readonly number[] = []): Value {
     if (isWhole(value)) return value;
     const held = alignedHeld(value);
-    const target = value.shape.map((extent, axis) => (compact.includes(axis) ? (held[axis] as number) : extent));
+    const target = value.shape.map((extent, axis) =>
+      compact.includes(axis) ? (held[axis] as number) : extent,
+    );
     if (sameShape(held, target)) return this.#holdAs(value, target);
-    if (sizeOf(target) === 0) return { ...value, name: this.#scope.tensor(value.element, target, []), held: target };
-    return { ...value, name: this.node("Expand", [value.name, this.indices(target)])[0] as string, held: target };
+    if (sizeOf(target) === 0)
+      return { ...value, name: this.#scope.tensor(value.element, target, []), held: target };
+    return {
+      ...value,
+      name: this.node("Expand", [value.name, this.indices(target)])[0] as string,
+      held: target,
+    };
   }
 
   /** Reshapes; `value` is written out first unless only axes of extent 1 come and go. */
@@ -169,9 +211,16 @@ export class Emitter {
     if (value.held.length === 0) return { ...value, shape };
     const held = isWhole(value) ? undefined : alignedHeld(value);
     const axes = value.shape.flatMap((extent, axis) => (extent === 1 ? [] : [axis]));
-    if (held !== undefined && sameShape(axes.map((axis) => value.shape[axis] as number), shape.filter((extent) => extent !== 1))) {
+    if (
+      held !== undefined &&
+      sameShape(
+        axes.map((axis) => value.shape[axis] as number),
+        shape.filter((extent) => extent !== 1),
+      )
+    ) {
       const stored = axes.map((axis) => held[axis] as number);
-      const aligned = shape.map((extent) => (extent === 1 ? 1 : (stored.shift() as number))); // as many as extents other than 1
+      // As many as extents other than 1.
+      const aligned = shape.map((extent) => (extent === 1 ? 1 : (stored.shift() as number)));
       return { ...this.#holdAs(value, stripLeading(aligned)), shape };
     }
     return { ...this.#holdAs(this.whole(value), shape), shape };
@@ -181,7 +230,8 @@ export class Emitter {
   broadcast(value: Value, shape: readonly number[], dims: readonly number[]): Value {
     const held = alignedHeld(value);
     const target = Array<number>(shape.length).fill(1);
-    dims.forEach((dim, axis) => (target[dim] = held[axis] as number)); // dims and held have the operand's rank
+    // Dims and held have the operand's rank.
+    dims.forEach((dim, axis) => (target[dim] = held[axis] as number));
     return { ...this.#holdAs(value, stripLeading(target)), shape };
   }
 
@@ -198,10 +248,20 @@ export class Emitter {
     return { name, element: value.element, shape, held };
   }
 
-  /** Computes in f32 where operands are f16, which ONNX Runtime's kernels mostly lack, and rounds the results back. */
-  inFloat32(operands: readonly Value[], compute: (operands: readonly Value[]) => readonly Value[]): readonly Value[] {
+  /**
+   * Computes in f32 where operands are f16, which ONNX Runtime's kernels mostly lack, and rounds the results
+   * back.
+   */
+  inFloat32(
+    operands: readonly Value[],
+    compute: (operands: readonly Value[]) => readonly Value[],
+  ): readonly Value[] {
     if (!operands.some((operand) => operand.element === ElementType.float16)) return compute(operands);
-    const wide = operands.map((operand) => (operand.element === ElementType.float16 ? this.cast(operand, ElementType.float32) : operand));
-    return compute(wide).map((result) => (result.element === ElementType.float32 ? this.cast(result, ElementType.float16) : result));
+    const wide = operands.map((operand) =>
+      operand.element === ElementType.float16 ? this.cast(operand, ElementType.float32) : operand,
+    );
+    return compute(wide).map((result) =>
+      result.element === ElementType.float32 ? this.cast(result, ElementType.float16) : result,
+    );
   }
 }

@@ -1,9 +1,9 @@
 /**
- * The part of ONNX's protobuf format that we write: plain data for a model, and its encoding. The field numbers are those of
- * `onnx.proto` (IR version 10, operator set 21), each next to the field that it numbers.
+ * The part of ONNX's protobuf format that we write: plain data for a model, and its encoding. The field
+ * numbers are those of `onnx.proto` (IR version 10, operator set 21), each next to the field that it numbers.
  *
- * Consumed by `to-onnx.ts` (encoding) and the lowering rules (nodes and attributes). To write another field, add it to the
- * interface and a line with its number to the matching `write` function.
+ * Consumed by `to-onnx.ts` (encoding) and the lowering rules (nodes and attributes). To write another field,
+ * add it to the interface and a line with its number to the matching `write` function.
  */
 import { BinaryWriter, WireType } from "@bufbuild/protobuf/wire";
 
@@ -75,7 +75,10 @@ export interface ModelProto {
 }
 
 const IR_VERSION = 10;
-/** Operator set: the first with every op as we use it is 18 (bitwise ops, ScatterElements with sums); 21 is widely read. */
+/**
+ * Operator set: the first with every op as we use it is 18 (bitwise ops, ScatterElements with sums); 21 is
+ * widely read.
+ */
 const OPSET = 21;
 
 const ATTRIBUTE_TYPE = { float: 1, int: 2, string: 3, graph: 5, ints: 7 } as const;
@@ -111,7 +114,8 @@ const writeTensor: Write<TensorProto> = (writer, { name, type, shape, data }) =>
 };
 
 const writeShape: Write<readonly number[]> = (writer, shape) => {
-  for (const extent of shape) message(writer, 1, extent, (w, value) => integer(w, 1, value)); // dim { dim_value }
+  // Dim { dim_value }.
+  for (const extent of shape) message(writer, 1, extent, (w, value) => integer(w, 1, value));
 };
 
 const writeTensorType: Write<Pick<ValueInfoProto, "type" | "shape">> = (writer, { type, shape }) => {
@@ -181,7 +185,8 @@ export function encodeModel(model: ModelProto): Uint8Array {
   text(writer, 3, model.producerVersion); // producer_version
   if (model.doc !== undefined) text(writer, 6, model.doc); // doc_string
   message(writer, 7, model.graph, writeGraph); // graph
-  message(writer, 8, OPSET, (w, version) => integer(w, 2, version)); // opset_import { version }, of the default domain
+  // Opset_import { version }, of the default domain.
+  message(writer, 8, OPSET, (w, version) => integer(w, 2, version));
   for (const entry of Object.entries(model.metadata)) {
     message(writer, 14, entry, (w, [key, value]) => { // metadata_props
       text(w, 1, key);

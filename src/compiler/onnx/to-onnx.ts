@@ -1,6 +1,6 @@
 /**
- * The ONNX target: a program as the bytes of an `.onnx` file, for our CPU device and for export to any ONNX engine. Only ops
- * of the standard operator set are used. Pure and browser-safe.
+ * The ONNX target: a program as the bytes of an `.onnx` file, for our CPU device and for export to any ONNX
+ * engine. Only ops of the standard operator set are used. Pure and browser-safe.
  *
  * Consumed by `src/runtime/onnx` and by the command line's export.
  */
@@ -25,7 +25,10 @@ export interface OnnxOptions {
   /** Key-value pairs that readers of the file find under its metadata. */
   readonly metadata?: Readonly<Record<string, string>>;
   readonly producerVersion?: string;
-  /** Adds an empty sequence of this name as the first output: for engines' bindings, see src/runtime/onnx/session.ts. */
+  /**
+   * Adds an empty sequence of this name as the first output: for engines' bindings, see
+   * src/runtime/onnx/session.ts.
+   */
   readonly sequenceOutput?: string;
 }
 
@@ -47,7 +50,9 @@ function uniqueNames(wanted: readonly string[], suffix: string, taken: Set<strin
 
 function names(given: readonly string[] | undefined, count: number, stem: string): readonly string[] {
   if (given !== undefined && given.length !== count) {
-    throw new Error(`onnx: ${given.length} ${stem} names for a program of ${count} ${stem}s; give one per ${stem}.`);
+    throw new Error(
+      `onnx: ${given.length} ${stem} names for a program of ${count} ${stem}s; give one per ${stem}.`,
+    );
   }
   return given ?? Array.from({ length: count }, (_, i) => `${stem}${i}`);
 }
@@ -56,12 +61,16 @@ function names(given: readonly string[] | undefined, count: number, stem: string
 function rename(nodes: readonly NodeProto[], names: ReadonlyMap<string, string>): readonly NodeProto[] {
   const to = (name: string): string => names.get(name) ?? name;
   const attribute = (value: AttributeValue): AttributeValue =>
-    value.kind === "graph" ? { kind: "graph", value: { ...value.value, nodes: rename(value.value.nodes, names) } } : value;
+    value.kind === "graph"
+      ? { kind: "graph", value: { ...value.value, nodes: rename(value.value.nodes, names) } }
+      : value;
   return nodes.map((node) => ({
     ...node,
     inputs: node.inputs.map(to),
     outputs: node.outputs.map(to),
-    attributes: Object.fromEntries(Object.entries(node.attributes).map(([key, value]) => [key, attribute(value)])),
+    attributes: Object.fromEntries(
+      Object.entries(node.attributes).map(([key, value]) => [key, attribute(value)]),
+    ),
   }));
 }
 
@@ -69,16 +78,23 @@ function rename(nodes: readonly NodeProto[], names: ReadonlyMap<string, string>)
 function readNames(nodes: readonly NodeProto[], into: Set<string>): Set<string> {
   for (const node of nodes) {
     for (const input of node.inputs) into.add(input);
-    for (const value of Object.values(node.attributes)) if (value.kind === "graph") readNames(value.value.nodes, into);
+    for (const value of Object.values(node.attributes))
+      if (value.kind === "graph") readNames(value.value.nodes, into);
   }
   return into;
 }
 
 const infos = (names: readonly string[], types: readonly TensorType[]): readonly ValueInfoProto[] =>
-  types.map((type, i) => ({ name: names[i] as string, type: elementOf(type.dtype), shape: type.shape, doc: formatType(type) }));
+  types.map((type, i) => ({
+    name: names[i] as string,
+    type: elementOf(type.dtype),
+    shape: type.shape,
+    doc: formatType(type),
+  }));
 
 /**
- * Writes a program as an ONNX model of IR version 10 and operator set 21. Inputs and outputs have the program's types.
+ * Writes a program as an ONNX model of IR version 10 and operator set 21. Inputs and outputs have the
+ * program's types.
  * @throws Error when the number of names is not that of the inputs or outputs.
  */
 export function toOnnx(program: Program, options: OnnxOptions = {}): OnnxModel {
@@ -87,12 +103,26 @@ export function toOnnx(program: Program, options: OnnxOptions = {}): OnnxModel {
   const inputNames = uniqueNames(names(options.inputNames, program.inputs.length, "input"), "in", taken);
   const outputNames = uniqueNames(names(options.outputNames, program.outputs.length, "output"), "out", taken);
   const emit = Emitter.forModel(taken);
-  const inputs = inputTypes(program).map(({ shape, dtype }, i) => ({ name: inputNames[i] as string, element: elementOf(dtype), shape, held: shape }));
+  const inputs = inputTypes(program).map(({ shape, dtype }, i) => ({
+    name: inputNames[i] as string,
+    element: elementOf(dtype),
+    shape,
+    held: shape,
+  }));
   const outputs = graphOutputs(emit, lowerProgram(emit, program, inputs));
-  const lowered = rename(emit.nodes, new Map(outputs.map((output, i) => [output.name, outputNames[i] as string])));
+  const lowered = rename(
+    emit.nodes,
+    new Map(outputs.map((output, i) => [output.name, outputNames[i] as string])),
+  );
   const read = readNames(lowered, new Set());
   const sequences = sequenceOutput === undefined ? [] : [sequenceOutput];
-  const empty = sequences.map((name): NodeProto => ({ op: "SequenceEmpty", name, inputs: [], outputs: [name], attributes: {} }));
+  const empty = sequences.map((name): NodeProto => ({
+    op: "SequenceEmpty",
+    name,
+    inputs: [],
+    outputs: [name],
+    attributes: {},
+  }));
   const graph: GraphProto = {
     name: options.name ?? "program",
     nodes: [...empty, ...lowered],

@@ -1,9 +1,10 @@
 /**
- * A tensor while a program is being lowered: its logical shape, and the name and the (possibly smaller) shape of the ONNX
- * value that stands for it. ONNX's elementwise ops broadcast by themselves, so a broadcast is kept as its small operand with
- * axes of extent 1 and written out only for an op that needs every element.
+ * A tensor while a program is being lowered: its logical shape, and the name and the (possibly smaller) shape
+ * of the ONNX value that stands for it. ONNX's elementwise ops broadcast by themselves, so a broadcast is
+ * kept as its small operand with axes of extent 1 and written out only for an op that needs every element.
  *
- * Consumed by the emitter and every lowering rule. Shape helpers that only rules need belong to the rules' own files.
+ * Consumed by the emitter and every lowering rule. Shape helpers that only rules need belong to the rules'
+ * own files.
  */
 import type { TensorType } from "../../dsl/program/program.ts";
 import type { DType } from "../../dsl/types/dtype.ts";
@@ -15,7 +16,10 @@ export interface Value {
   readonly element: ElementType;
   /** Logical shape. */
   readonly shape: readonly number[];
-  /** Shape of the ONNX value: aligned at the last axis, each extent the logical one or 1; leading axes of 1 may be absent. */
+  /**
+   * Shape of the ONNX value: aligned at the last axis, each extent the logical one or 1; leading axes of 1
+   * may be absent.
+   */
   readonly held: readonly number[];
   /** The number that every element is, when that is known. */
   readonly splat?: number;

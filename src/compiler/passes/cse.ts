@@ -10,7 +10,16 @@ import type { AnyEquation, OpKind, Program, VarId } from "../../dsl/program/prog
 import { mapNested, rewrite } from "./rewrite.ts";
 
 /** Ops whose value does not depend on the order of their inputs, to the bit. */
-const COMMUTATIVE: ReadonlySet<OpKind> = new Set<OpKind>(["add", "mul", "max", "min", "and", "or", "xor", "equal"]);
+const COMMUTATIVE: ReadonlySet<OpKind> = new Set<OpKind>([
+  "add",
+  "mul",
+  "max",
+  "min",
+  "and",
+  "or",
+  "xor",
+  "equal",
+]);
 
 /** Merges equal equations, also inside nested programs. */
 export function mergeCommon(program: Program): Program {
@@ -29,6 +38,8 @@ export function mergeCommon(program: Program): Program {
 /** Equal for equations that compute the same. */
 function keyOf(equation: AnyEquation): string {
   const inputs = COMMUTATIVE.has(equation.op) ? equation.inputs.toSorted((a, b) => a - b) : equation.inputs;
-  const params = paramEntries(equation).map(([, value]) => (isProgram(value) ? print(value) : JSON.stringify(value)));
+  const params = paramEntries(equation).map(([, value]) =>
+    isProgram(value) ? print(value) : JSON.stringify(value),
+  );
   return [equation.op, inputs.join(","), ...params].join("|");
 }

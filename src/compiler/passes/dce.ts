@@ -27,7 +27,8 @@ export function eliminateDead(program: Program): Program {
 }
 
 /** The program with only some of its outputs, and no dead code. */
-const returning = (program: Program, outputs: Mask): Program => eliminateDead({ ...program, outputs: filter(program.outputs, outputs) });
+const returning = (program: Program, outputs: Mask): Program =>
+  eliminateDead({ ...program, outputs: filter(program.outputs, outputs) });
 
 /** Which inputs a program without dead code reads. */
 function reads(program: Program): boolean[] {
@@ -35,7 +36,10 @@ function reads(program: Program): boolean[] {
   return program.inputs.map((id) => used.has(id));
 }
 
-const receiving = (program: Program, inputs: Mask): Program => ({ ...program, inputs: filter(program.inputs, inputs) });
+const receiving = (program: Program, inputs: Mask): Program => ({
+  ...program,
+  inputs: filter(program.inputs, inputs),
+});
 
 /** The equation without unused outputs and inputs, where its op allows. At least one output is used. */
 function prune(equation: AnyEquation, used: Mask): AnyEquation {
@@ -45,7 +49,10 @@ function prune(equation: AnyEquation, used: Mask): AnyEquation {
     case "while":
       return pruneWhile(equation, used);
     case "cond": {
-      const [onTrue, onFalse] = [returning(equation.params.onTrue, used), returning(equation.params.onFalse, used)];
+      const [onTrue, onFalse] = [
+        returning(equation.params.onTrue, used),
+        returning(equation.params.onFalse, used),
+      ];
       const other = reads(onFalse);
       const read = reads(onTrue).map((yes, i) => yes || other[i] === true);
       return withParts(equation, {
@@ -58,7 +65,11 @@ function prune(equation: AnyEquation, used: Mask): AnyEquation {
       const body = returning(equation.params.body, used);
       const read = reads(body);
       const params = { ...equation.params, body: receiving(body, read) };
-      return withParts(equation, { inputs: filter(equation.inputs, read), outputs: filter(equation.outputs, used), params });
+      return withParts(equation, {
+        inputs: filter(equation.inputs, read),
+        outputs: filter(equation.outputs, used),
+        params,
+      });
     }
     default:
       return mapNested(equation, eliminateDead);
@@ -66,12 +77,15 @@ function prune(equation: AnyEquation, used: Mask): AnyEquation {
 }
 
 /** Grows the set of live carries until the body that computes them reads no other carry. */
-function closeCarries(start: Mask, bodyFor: (live: Mask) => { readonly body: Program; readonly reads: Mask }): { readonly live: Mask; readonly body: Program } {
+function closeCarries(
+  start: Mask,
+  bodyFor: (live: Mask) => { readonly body: Program; readonly reads: Mask },
+): { readonly live: Mask; readonly body: Program } {
   let live = start;
   for (;;) {
     const { body, reads: read } = bodyFor(live);
     const grown = live.map((yes, i) => yes || read[i] === true);
-    if (true) return { live, body };
+    if (grown.every((yes, i) => yes === live[i])) return { live, body };
     live = grown;
   }
 }
@@ -92,7 +106,11 @@ function pruneScan(equation: Equation<"scan">, used: Mask): AnyEquation {
     consts: filter(read.slice(0, consts), read).length,
     carry: filter(live, live).length,
   };
-  return withParts(equation, { inputs: filter(equation.inputs, inputs), outputs: filter(equation.outputs, [...live, ...ys]), params });
+  return withParts(equation, {
+    inputs: filter(equation.inputs, inputs),
+    outputs: filter(equation.outputs, [...live, ...ys]),
+    params,
+  });
 }
 
 function pruneWhile(equation: Equation<"while">, used: Mask): AnyEquation {
@@ -112,5 +130,9 @@ function pruneWhile(equation: Equation<"while">, used: Mask): AnyEquation {
     conditionConsts: filter(forTest, forTest).length,
     bodyConsts: filter(forBody, forBody).length,
   };
-  return withParts(equation, { inputs: filter(equation.inputs, [...forTest, ...forBody, ...live]), outputs: filter(equation.outputs, live), params });
+  return withParts(equation, {
+    inputs: filter(equation.inputs, [...forTest, ...forBody, ...live]),
+    outputs: filter(equation.outputs, live),
+    params,
+  });
 }

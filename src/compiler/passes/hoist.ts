@@ -15,7 +15,8 @@ const FREE: ReadonlySet<OpKind> = new Set<OpKind>(["constant", "iota", "broadcas
 export function hoistInvariants(program: Program): Program {
   return rewrite(program, (equation, r) => {
     const inner = mapNested(equation, hoistInvariants);
-    const moved = inner.op === "scan" ? hoistScan(inner, r) : inner.op === "while" ? hoistWhile(inner, r) : undefined;
+    const moved =
+      inner.op === "scan" ? hoistScan(inner, r) : inner.op === "while" ? hoistWhile(inner, r) : undefined;
     return moved ?? (inner === equation ? undefined : r.keep(inner));
   });
 }
@@ -27,7 +28,12 @@ function hoistScan(equation: Equation<"scan">, r: Rewriter): readonly VarId[] | 
   if (split === undefined) return undefined;
   const crossing = r.inline(split.outer, equation.inputs.slice(0, consts));
   const inputs = [...equation.inputs.slice(0, consts), ...crossing, ...equation.inputs.slice(consts)];
-  return r.emit("scan", inputs, { ...equation.params, body: split.inner, consts: consts + crossing.length }, equation);
+  return r.emit(
+    "scan",
+    inputs,
+    { ...equation.params, body: split.inner, consts: consts + crossing.length },
+    equation,
+  );
 }
 
 function hoistWhile(equation: Equation<"while">, r: Rewriter): readonly VarId[] | undefined {
@@ -37,7 +43,12 @@ function hoistWhile(equation: Equation<"while">, r: Rewriter): readonly VarId[] 
   const end = conditionConsts + bodyConsts;
   const crossing = r.inline(split.outer, equation.inputs.slice(conditionConsts, end));
   const inputs = [...equation.inputs.slice(0, end), ...crossing, ...equation.inputs.slice(end)];
-  return r.emit("while", inputs, { ...equation.params, body: split.inner, bodyConsts: bodyConsts + crossing.length }, equation);
+  return r.emit(
+    "while",
+    inputs,
+    { ...equation.params, body: split.inner, bodyConsts: bodyConsts + crossing.length },
+    equation,
+  );
 }
 
 interface Split {
@@ -57,24 +68,29 @@ function splitBody(body: Program, consts: number): Split | undefined {
     for (const id of outputs) invariant.add(id);
     if (inputs.some((id) => fromInput.has(id))) for (const id of outputs) fromInput.add(id);
   }
-  const moves = ({ op, outputs }: AnyEquation): boolean => !FREE.has(op) && outputs.some((id) => fromInput.has(id));
+  const moves = ({ op, outputs }: AnyEquation): boolean =>
+    !FREE.has(op) && outputs.some((id) => fromInput.has(id));
 
   // From the end: what stays is needed inside; of the rest, what is needed inside crosses, unless it is free.
   const needed = new Set<VarId>(body.outputs);
   const crossing: VarId[] = [];
   const stays: AnyEquation[] = [];
   for (const equation of body.equations.toReversed()) {
-    const isInvariant = equation.outputs.every((id) => invariant.has(id));
     const wanted = equation.outputs.filter((id) => needed.has(id));
-    if (isInvariant && moves(equation)) crossing.push(...wanted);
-    else if (!isInvariant || wanted.length > 0) {
+    if (moves(equation)) crossing.push(...wanted);
+    else if (wanted.length > 0 || !equation.outputs.every((id) => invariant.has(id))) {
       stays.push(equation);
       for (const id of equation.inputs) needed.add(id);
     }
   }
   if (crossing.length === 0) return undefined;
   const outerEquations = body.equations.filter(({ inputs }) => inputs.every((id) => invariant.has(id)));
-  const outer: Program = { ...body, inputs: body.inputs.slice(0, consts), equations: outerEquations, outputs: crossing };
+  const outer: Program = {
+    ...body,
+    inputs: body.inputs.slice(0, consts),
+    equations: outerEquations,
+    outputs: crossing,
+  };
   const inner: Program = {
     ...body,
     inputs: [...body.inputs.slice(0, consts), ...crossing, ...body.inputs.slice(consts)],

@@ -6,7 +6,14 @@
  * them to the user's line that made the original.
  */
 import { inferTypes } from "../../dsl/ops/index.ts";
-import { decodeScalar, encodeScalar, formatType, isProgram, sameType, typeOf } from "../../dsl/program/program.ts";
+import {
+  decodeScalar,
+  encodeScalar,
+  formatType,
+  isProgram,
+  sameType,
+  typeOf,
+} from "../../dsl/program/program.ts";
 import type { AnyEquation, OpKind, OpParams, Program, TensorType, VarId } from "../../dsl/program/program.ts";
 import { copySite } from "../../dsl/trace/callsite.ts";
 
@@ -62,10 +69,15 @@ export class Rewriter {
   }
 
   /** The parameters of the equation that defines a variable, if that is an `op`; and its inputs. */
-  defined<K extends OpKind>(id: VarId, op: K): { readonly params: OpParams[K]; readonly inputs: readonly VarId[] } | undefined {
+  defined<K extends OpKind>(
+    id: VarId,
+    op: K,
+  ): { readonly params: OpParams[K]; readonly inputs: readonly VarId[] } | undefined {
     const equation = this.definitions[id];
     // The pair of op and params was checked when the equation was made.
-    return equation?.op === op ? { params: equation.params as OpParams[K], inputs: equation.inputs } : undefined;
+    return equation?.op === op
+      ? { params: equation.params as OpParams[K], inputs: equation.inputs }
+      : undefined;
   }
 
   /** The value that all elements have, if the variable is a constant written as one scalar. */
@@ -75,8 +87,17 @@ export class Rewriter {
   }
 
   /** Appends `op[params](inputs)`, a descendant of the equation `from`. @throws OpError when the op refuses its inputs. */
-  emit<K extends OpKind>(op: K, inputs: readonly VarId[], params: OpParams[K], from: Origin): readonly VarId[] {
-    const types = inferTypes(op, inputs.map((id) => this.typeOf(id)), params);
+  emit<K extends OpKind>(
+    op: K,
+    inputs: readonly VarId[],
+    params: OpParams[K],
+    from: Origin,
+  ): readonly VarId[] {
+    const types = inferTypes(
+      op,
+      inputs.map((id) => this.typeOf(id)),
+      params,
+    );
     return this.append({ op, inputs, params } as unknown as AnyEquation, types, from); // K ties op and params
   }
 
@@ -92,7 +113,15 @@ export class Rewriter {
 
   /** Appends the equation as it is. */
   keep(equation: AnyEquation): readonly VarId[] {
-    return this.append(equation, inferTypes(equation.op, equation.inputs.map((id) => this.typeOf(id)), equation.params), equation);
+    return this.append(
+      equation,
+      inferTypes(
+        equation.op,
+        equation.inputs.map((id) => this.typeOf(id)),
+        equation.params,
+      ),
+      equation,
+    );
   }
 
   private append(shell: AnyEquation, types: readonly TensorType[], from: Origin): readonly VarId[] {
@@ -106,11 +135,15 @@ export class Rewriter {
   /** Appends a program's equations; `renamed` maps its inputs to variables here and is completed with all others. */
   replay(program: Program, renamed: Map<VarId, VarId>, rule: RewriteRule = () => undefined): void {
     for (const original of program.equations) {
-      const equation = copySite(original, { ...original, inputs: original.inputs.map((id) => lookUp(renamed, id)) });
+      const equation = copySite(original, {
+        ...original,
+        inputs: original.inputs.map((id) => lookUp(renamed, id)),
+      });
       const outputs = rule(equation, this) ?? this.keep(equation);
       original.outputs.forEach((id, i) => {
         const [before, after] = [typeOf(program, id), this.typeOf(outputs[i] as VarId)];
-        if (!sameType(before, after)) throw new Error(`a rule for ${original.op} made ${formatType(after)} of ${formatType(before)}`);
+        if (!sameType(before, after))
+          throw new Error(`a rule for ${original.op} made ${formatType(after)} of ${formatType(before)}`);
         renamed.set(id, outputs[i] as VarId); // checked by the line above: undefined has no type
       });
     }
@@ -132,11 +165,16 @@ export class Rewriter {
 export function mapNested(equation: AnyEquation, f: (program: Program) => Program): AnyEquation {
   const entries = Object.entries(equation.params as Readonly<Record<string, unknown>>); // a union of plain records
   if (!entries.some(([, value]) => isProgram(value))) return equation;
-  const params = Object.fromEntries(entries.map(([name, value]) => [name, isProgram(value) ? f(value) : value]));
+  const params = Object.fromEntries(
+    entries.map(([name, value]) => [name, isProgram(value) ? f(value) : value]),
+  );
   return copySite(equation, { ...equation, params } as unknown as AnyEquation); // same op, same parameter names
 }
 
 /** The equation with other inputs, outputs or parameters, of the same op. */
-export function withParts(equation: AnyEquation, parts: Partial<Pick<AnyEquation, "inputs" | "outputs" | "params">>): AnyEquation {
+export function withParts(
+  equation: AnyEquation,
+  parts: Partial<Pick<AnyEquation, "inputs" | "outputs" | "params">>,
+): AnyEquation {
   return copySite(equation, { ...equation, ...parts } as AnyEquation); // callers pass parameters of the same op
 }

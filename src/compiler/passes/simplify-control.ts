@@ -29,12 +29,22 @@ function scan(equation: Equation<"scan">, r: Rewriter): readonly VarId[] | undef
   // Unchanging carries become consts; what is passed through is no longer returned.
   const reorder = (ids: readonly VarId[]): VarId[] => {
     const carried = ids.slice(consts, split);
-    return [...ids.slice(0, consts), ...carried.filter((_, i) => isConstant(i)), ...carried.filter((_, i) => !isConstant(i)), ...ids.slice(split)];
+    return [
+      ...ids.slice(0, consts),
+      ...carried.filter((_, i) => isConstant(i)),
+      ...carried.filter((_, i) => !isConstant(i)),
+      ...ids.slice(split),
+    ];
   };
   const fixed = passed.slice(0, carry).filter((id) => id !== undefined).length;
-  const rest: Program = { ...body, inputs: reorder(body.inputs), outputs: body.outputs.filter((_, i) => passed[i] === undefined) };
+  const rest: Program = {
+    ...body,
+    inputs: reorder(body.inputs),
+    outputs: body.outputs.filter((_, i) => passed[i] === undefined),
+  };
   const params = { body: rest, length, consts: consts + fixed, carry: carry - fixed, reverse };
-  const results = rest.outputs.length === 0 ? [] : [...r.emit("scan", reorder(equation.inputs), params, equation)];
+  const results =
+    rest.outputs.length === 0 ? [] : [...r.emit("scan", reorder(equation.inputs), params, equation)];
   return passed.map((id) => id ?? (results.shift() as VarId)); // one result for each output that is not passed
 }
 
@@ -47,5 +57,6 @@ export const CONTROL_RULES = {
     return r.inline(known === 1 ? equation.params.onTrue : equation.params.onFalse, operands);
   },
   // With this policy a remat is a call: its derivative keeps all there is to keep.
-  remat: (equation, r) => (equation.params.policy === "everything" ? r.inline(equation.params.body, equation.inputs) : undefined),
+  remat: (equation, r) =>
+    equation.params.policy === "everything" ? r.inline(equation.params.body, equation.inputs) : undefined,
 } as const satisfies SimplifyRules;

@@ -11,12 +11,16 @@ import type { SimplifyRule, SimplifyRules } from "./simplify.ts";
 type Mover = "broadcast" | "reshape" | "transpose" | "slice" | "gather" | "reduceMax";
 
 const all = (numbers: readonly number[], value: number): boolean => numbers.every((n) => n === value);
-const ascending = (numbers: readonly number[]): boolean => numbers.every((n, i) => i === 0 || n > (numbers[i - 1] as number));
+const ascending = (numbers: readonly number[]): boolean =>
+  numbers.every((n, i) => i === 0 || n > (numbers[i - 1] as number));
 const at = (numbers: readonly number[], i: number): number => numbers[i] as number; // lists of one rank index each other
 const shapeOf = (r: Rewriter, id: VarId): readonly number[] => r.typeOf(id).shape;
 
 /** A rule for an op whose result holds only elements of its first operand: first tries whether that is uniform. */
-function moving<K extends Mover>(shape: (r: Rewriter, inputs: readonly VarId[], params: OpParams[K]) => readonly number[], rule: SimplifyRule<K>): SimplifyRule<K> {
+function moving<K extends Mover>(
+  shape: (r: Rewriter, inputs: readonly VarId[], params: OpParams[K]) => readonly number[],
+  rule: SimplifyRule<K>,
+): SimplifyRule<K> {
   return (equation, r) => {
     const x = equation.inputs[0] as VarId; // movers have an operand
     const value = r.uniform(x);
@@ -36,7 +40,14 @@ const broadcast: SimplifyRule<"broadcast"> = (equation, r) => {
   const inner = r.defined(x, "broadcast");
   if (inner === undefined) return undefined;
   // An axis that the inner one stretched from 1 keeps its extent in the outer one, or was 1 there.
-  return [r.one("broadcast", inner.inputs, { shape, dims: inner.params.dims.map((dim) => at(dims, dim)) }, equation)];
+  return [
+    r.one(
+      "broadcast",
+      inner.inputs,
+      { shape, dims: inner.params.dims.map((dim) => at(dims, dim)) },
+      equation,
+    ),
+  ];
 };
 
 const reshape: SimplifyRule<"reshape"> = (equation, r) => {
@@ -52,12 +63,24 @@ const transpose: SimplifyRule<"transpose"> = (equation, r) => {
   const { perm } = equation.params;
   if (ascending(perm)) return [x];
   const inner = r.defined(x, "transpose");
-  if (inner !== undefined) return [r.one("transpose", inner.inputs, { perm: perm.map((axis) => at(inner.params.perm, axis)) }, equation)];
+  if (inner !== undefined)
+    return [
+      r.one("transpose", inner.inputs, { perm: perm.map((axis) => at(inner.params.perm, axis)) }, equation),
+    ];
   const stretched = r.defined(x, "broadcast");
   if (stretched === undefined) return undefined;
   // The transpose of a broadcast is a broadcast when the axes that were there keep their order.
   const dims = stretched.params.dims.map((dim) => perm.indexOf(dim));
-  return ascending(dims) ? [r.one("broadcast", stretched.inputs, { shape: perm.map((axis) => at(stretched.params.shape, axis)), dims }, equation)] : undefined;
+  return ascending(dims)
+    ? [
+        r.one(
+          "broadcast",
+          stretched.inputs,
+          { shape: perm.map((axis) => at(stretched.params.shape, axis)), dims },
+          equation,
+        ),
+      ]
+    : undefined;
 };
 
 const slice: SimplifyRule<"slice"> = (equation, r) => {
@@ -68,7 +91,9 @@ const slice: SimplifyRule<"slice"> = (equation, r) => {
   const inner = r.defined(x, "slice");
   if (inner !== undefined) {
     // Where nothing is taken, the product of steps might point outside.
-    const from = start.map((s, i) => (at(shape, i) === 0 ? 0 : at(inner.params.start, i) + s * at(inner.params.step, i)));
+    const from = start.map((s, i) =>
+      at(shape, i) === 0 ? 0 : at(inner.params.start, i) + s * at(inner.params.step, i),
+    );
     const by = step.map((s, i) => s * at(inner.params.step, i));
     // Stops just behind the last element taken, which lies within the inner slice.
     const to = from.map((f, i) => (at(shape, i) === 0 ? f : f + (at(shape, i) - 1) * at(by, i) + 1));
@@ -81,7 +106,8 @@ const slice: SimplifyRule<"slice"> = (equation, r) => {
     for (const part of joined.inputs) {
       const extent = at(shapeOf(r, part), axis);
       if (at(start, axis) >= offset && at(stop, axis) <= offset + extent) {
-        const moved = (bounds: readonly number[]): number[] => bounds.map((bound, i) => (i === axis ? bound - offset : bound));
+        const moved = (bounds: readonly number[]): number[] =>
+          bounds.map((bound, i) => (i === axis ? bound - offset : bound));
         return [r.one("slice", [part], { start: moved(start), stop: moved(stop), step }, equation)];
       }
       offset += extent;
@@ -93,9 +119,13 @@ const slice: SimplifyRule<"slice"> = (equation, r) => {
   // Only elements of the padded tensor are taken.
   const source = padded.inputs[0] as VarId;
   const { low } = padded.params;
-  const within = start.every((from, i) => from >= at(low, i) && at(stop, i) <= at(low, i) + at(shapeOf(r, source), i));
+  const within = start.every(
+    (from, i) => from >= at(low, i) && at(stop, i) <= at(low, i) + at(shapeOf(r, source), i),
+  );
   const moved = (bounds: readonly number[]): number[] => bounds.map((bound, i) => bound - at(low, i));
-  return within ? [r.one("slice", [source], { start: moved(start), stop: moved(stop), step }, equation)] : undefined;
+  return within
+    ? [r.one("slice", [source], { start: moved(start), stop: moved(stop), step }, equation)]
+    : undefined;
 };
 
 const pad: SimplifyRule<"pad"> = (equation, r) => {
@@ -106,7 +136,18 @@ const pad: SimplifyRule<"pad"> = (equation, r) => {
   const inner = r.defined(x, "pad");
   if (inner === undefined || !all(interior, 0)) return undefined;
   const sum = (a: readonly number[], b: readonly number[]): number[] => a.map((n, i) => n + at(b, i));
-  return [r.one("pad", inner.inputs, { low: sum(low, inner.params.low), high: sum(high, inner.params.high), interior: inner.params.interior }, equation)];
+  return [
+    r.one(
+      "pad",
+      inner.inputs,
+      {
+        low: sum(low, inner.params.low),
+        high: sum(high, inner.params.high),
+        interior: inner.params.interior,
+      },
+      equation,
+    ),
+  ];
 };
 
 const concat: SimplifyRule<"concat"> = (equation, r) => {
@@ -128,12 +169,22 @@ const reduceMax: SimplifyRule<"reduceMax"> = (equation, r) => {
   if (axes.length === 0) return [x];
   const dims = shapeOf(r, x);
   const kept = dims.map((_, i) => i).filter((i) => !axes.includes(i));
-  if (axes.every((axis) => dims[axis] === 1)) return [r.one("reshape", [x], { shape: kept.map((i) => at(dims, i)) }, equation)];
+  if (axes.every((axis) => dims[axis] === 1))
+    return [r.one("reshape", [x], { shape: kept.map((i) => at(dims, i)) }, equation)];
   const inner = r.defined(x, "reduceMax");
   if (inner === undefined) return undefined;
   const source = inner.inputs[0] as VarId;
-  const left = shapeOf(r, source).map((_, i) => i).filter((i) => !inner.params.axes.includes(i));
-  return [r.one("reduceMax", [source], { axes: [...inner.params.axes, ...axes.map((axis) => at(left, axis))].sort((a, b) => a - b) }, equation)];
+  const left = shapeOf(r, source)
+    .map((_, i) => i)
+    .filter((i) => !inner.params.axes.includes(i));
+  return [
+    r.one(
+      "reduceMax",
+      [source],
+      { axes: [...inner.params.axes, ...axes.map((axis) => at(left, axis))].sort((a, b) => a - b) },
+      equation,
+    ),
+  ];
 };
 
 export const STRUCTURAL_RULES = {
@@ -149,7 +200,10 @@ export const STRUCTURAL_RULES = {
     ],
     () => undefined,
   ),
-  reduceMax: moving((r, [x], { axes }) => shapeOf(r, x as VarId).filter((_, i) => !axes.includes(i)), reduceMax),
+  reduceMax: moving(
+    (r, [x], { axes }) => shapeOf(r, x as VarId).filter((_, i) => !axes.includes(i)),
+    reduceMax,
+  ),
   pad,
   concat,
   reduceSum: (equation, r) => {
@@ -166,5 +220,6 @@ export const STRUCTURAL_RULES = {
     const { shape, dtype } = r.typeOf(x);
     return isInteger(dtype) && at(shape, equation.params.axis) <= 1 ? [x] : undefined;
   },
-  scatterAdd: (equation, r) => (sizeOf(shapeOf(r, equation.inputs[2] as VarId)) === 0 ? equation.inputs.slice(0, 1) : undefined),
+  scatterAdd: (equation, r) =>
+    sizeOf(shapeOf(r, equation.inputs[2] as VarId)) === 0 ? equation.inputs.slice(0, 1) : undefined,
 } as const satisfies SimplifyRules;

@@ -14,7 +14,10 @@ import { CONTROL_RULES } from "./simplify-control.ts";
 import { STRUCTURAL_RULES } from "./simplify-structural.ts";
 
 /** Replacement of an equation's outputs, or undefined to keep it. */
-export type SimplifyRule<K extends OpKind> = (equation: Equation<K>, r: Rewriter) => readonly VarId[] | undefined;
+export type SimplifyRule<K extends OpKind> = (
+  equation: Equation<K>,
+  r: Rewriter,
+) => readonly VarId[] | undefined;
 export type SimplifyRules = { readonly [K in OpKind]?: SimplifyRule<K> };
 
 /** Applies the identities of this file, of simplify-structural.ts and of simplify-control.ts, also inside nested programs. */
@@ -48,13 +51,25 @@ const idempotent =
     r.definition(only(equation))?.op === op ? [only(equation)] : undefined;
 
 /** Ops whose result is never −0. Sums start from +0, so that not even a sum of negative zeros is −0. */
-const NEVER_NEGATIVE_ZERO: readonly OpKind[] = ["exp", "abs", "logistic", "iota", "dot", "reduceSum", "cumsum"];
+const NEVER_NEGATIVE_ZERO: readonly OpKind[] = [
+  "exp",
+  "abs",
+  "logistic",
+  "iota",
+  "dot",
+  "reduceSum",
+  "cumsum",
+];
 
 /** Whether adding `zero` to x gives x, to the bit. */
 function absorbsZero(x: VarId, zero: number | undefined, r: Rewriter): boolean {
   if (zero !== 0) return false;
   const op = r.definition(x)?.op;
-  return Object.is(zero, -0) || !isFloat(r.typeOf(x).dtype) || (op !== undefined && NEVER_NEGATIVE_ZERO.includes(op));
+  return (
+    Object.is(zero, -0) ||
+    !isFloat(r.typeOf(x).dtype) ||
+    (op !== undefined && NEVER_NEGATIVE_ZERO.includes(op))
+  );
 }
 
 /** x when both operands are the same variable. */
@@ -64,7 +79,10 @@ const same: SimplifyRule<BinaryOp> = (equation) => {
 };
 
 /** The operand beside a uniform one, and that one's value. */
-function besideUniform(equation: Operands, r: Rewriter): { readonly x: VarId; readonly value: number } | undefined {
+function besideUniform(
+  equation: Operands,
+  r: Rewriter,
+): { readonly x: VarId; readonly value: number } | undefined {
   const [x, y] = pair(equation);
   const [a, b] = [r.uniform(x), r.uniform(y)];
   return b !== undefined ? { x, value: b } : a !== undefined ? { x: y, value: a } : undefined;
@@ -105,7 +123,8 @@ const ELEMENTWISE_RULES = {
   abs: (equation, r) => {
     const x = only(equation);
     const inner = r.definition(x);
-    if (inner?.op === "neg" && isFloat(r.typeOf(x).dtype)) return [r.one("abs", inner.inputs, none, equation)];
+    if (inner?.op === "neg" && isFloat(r.typeOf(x).dtype))
+      return [r.one("abs", inner.inputs, none, equation)];
     return idempotent("abs")(equation, r);
   },
   sign: idempotent("sign"),

@@ -1,6 +1,7 @@
 /**
- * Multi-head self-attention: one product for queries, keys and values, rotary positions, attention, and a product back.
- * Rows of the first weight are ordered (q, k, v), then heads, then depth, as in published checkpoints.
+ * Multi-head self-attention: one product for queries, keys and values, rotary positions, attention, and a
+ * product back. Rows of the first weight are ordered (q, k, v), then heads, then depth, as in published
+ * checkpoints.
  */
 import { OpError } from "../ops/definition.ts";
 import { split } from "../random/key.ts";
@@ -31,22 +32,34 @@ export interface SelfAttentionOptions extends AttentionOptions {
   readonly rotary?: RotaryTables;
 }
 
-/** Splits the last axis of a projection [..., length, parts·heads·depth] into parts, each [..., heads, length, depth]. */
+/**
+ * Splits the last axis of a projection [..., length, parts·heads·depth] into parts, each [..., heads, length,
+ * depth].
+ */
 function headsOf(op: string, x: TracedTensor, parts: number, heads: number): readonly TracedTensor[] {
   const [length, width] = x.shape.slice(-2) as [number, number];
   if (x.shape.length < 2) throw new OpError(`${op}: needs [..., length, width], got [${x.shape.join(",")}]`);
-  if (width % (parts * heads) !== 0) throw new OpError(`${op}: width ${width} does not divide into ${parts * heads} heads`);
+  if (width % (parts * heads) !== 0)
+    throw new OpError(`${op}: width ${width} does not divide into ${parts * heads} heads`);
   const batch = x.shape.slice(0, -2);
   const [n, depth] = [batch.length, width / (parts * heads)];
   const apart = prim.reshape(x, [...batch, length, parts, heads, depth]);
   const moved = prim.transpose(apart, [n + 1, ...prim.range(n), n + 2, n, n + 3]);
-  return prim.range(parts).map((i) => prim.reshape(prim.sliceAxis(moved, 0, i, i + 1), [...batch, heads, length, depth]));
+  return prim
+    .range(parts)
+    .map((i) => prim.reshape(prim.sliceAxis(moved, 0, i, i + 1), [...batch, heads, length, depth]));
 }
 
-/** A projection [..., length, 3·heads·depth] as queries, keys and values, each [..., heads, length, depth]. */
+/**
+ * A projection [..., length, 3·heads·depth] as queries, keys and values, each [..., heads, length, depth].
+ */
 export function splitQkv(projected: Tensor, heads: number): readonly [q: Tensor, k: Tensor, v: Tensor] {
   return blaming(() => {
-    const [q, k, v] = headsOf("splitQkv", traced("splitQkv", projected), 3, heads) as [TracedTensor, TracedTensor, TracedTensor];
+    const [q, k, v] = headsOf("splitQkv", traced("splitQkv", projected), 3, heads) as [
+      TracedTensor,
+      TracedTensor,
+      TracedTensor,
+    ];
     return [typed(q), typed(k), typed(v)];
   });
 }
@@ -64,10 +77,15 @@ export function mergeHeads(x: Tensor): Tensor {
 }
 
 /**
- * Self-attention of x [..., length, width], of the same shape. Scores are q·k/√depth, capped and masked by the options.
+ * Self-attention of x [..., length, width], of the same shape. Scores are q·k/√depth, capped and masked by
+ * the options.
  * @throws OpError when the width does not divide into the heads or the rotary tables do not fit
  */
-export function selfAttention<X extends Tensor>(params: AttentionParams, x: X, { heads, rotary, ...options }: SelfAttentionOptions): Tensor<ShapeOf<X>, DTypeOf<X>> {
+export function selfAttention<X extends Tensor>(
+  params: AttentionParams,
+  x: X,
+  { heads, rotary, ...options }: SelfAttentionOptions,
+): Tensor<ShapeOf<X>, DTypeOf<X>> {
   const [q, k, v] = splitQkv(linear(params.qkv, x as Tensor), heads);
   const rotate = (t: Tensor): Tensor => (rotary === undefined ? t : applyRotary(rotary, t));
   const mixed: Tensor = attention(rotate(q), rotate(k), v, options);
@@ -75,8 +93,14 @@ export function selfAttention<X extends Tensor>(params: AttentionParams, x: X, {
 }
 
 /** Parameters, without biases by default. */
-export function initAttention(key: Key, { width, bias = false }: { readonly width: Dim; readonly bias?: boolean }): AttentionParams {
+export function initAttention(
+  key: Key,
+  { width, bias = false }: { readonly width: Dim; readonly bias?: boolean },
+): AttentionParams {
   const [qkv, out] = split(key, 2);
   const size = blaming(() => sizeOfDim(width));
-  return { qkv: initLinear(qkv, { inputs: size, outputs: 3 * size, bias }), out: initLinear(out, { inputs: size, outputs: size, bias }) };
+  return {
+    qkv: initLinear(qkv, { inputs: size, outputs: 3 * size, bias }),
+    out: initLinear(out, { inputs: size, outputs: size, bias }),
+  };
 }

@@ -1,11 +1,22 @@
 /**
- * Embedding tables E [count, width]: rows by id, and the same table as a linear map of points of R^count, under which the id i
- * is the i-th unit vector. Flow language models feed the network such points.
+ * Embedding tables E [count, width]: rows by id, and the same table as a linear map of points of R^count,
+ * under which the id i is the i-th unit vector. Flow language models feed the network such points.
  */
 import type { Key } from "../random/bits.ts";
 import { gather } from "../surface/indexing.ts";
 import { matmul } from "../surface/linear-algebra.ts";
-import type { BinaryDType, Dim, DTypeOf, Gather, MatMul, RequireDType, Result, ShapeOf, Tensor, Valid } from "../types/index.ts";
+import type {
+  BinaryDType,
+  Dim,
+  DTypeOf,
+  Gather,
+  MatMul,
+  RequireDType,
+  Result,
+  ShapeOf,
+  Tensor,
+  Valid,
+} from "../types/index.ts";
 import * as initializers from "./initializers.ts";
 import type { Initializer } from "./initializers.ts";
 
@@ -30,7 +41,10 @@ export function embedPoints<E extends Tensor, X extends Tensor>(
   x: Valid<X, MatMul<ShapeOf<X>, ShapeOf<E>> | BinaryDType<"embedPoints", DTypeOf<X>, DTypeOf<E>>>,
 ): Result<MatMul<ShapeOf<X>, ShapeOf<E>>, BinaryDType<"embedPoints", DTypeOf<X>, DTypeOf<E>>> {
   const product: (a: Tensor, b: Tensor) => Tensor = matmul; // the rules are those of this signature
-  return product(x as Tensor, params.embedding) as Result<MatMul<ShapeOf<X>, ShapeOf<E>>, BinaryDType<"embedPoints", DTypeOf<X>, DTypeOf<E>>>;
+  return product(x as Tensor, params.embedding) as Result<
+    MatMul<ShapeOf<X>, ShapeOf<E>>,
+    BinaryDType<"embedPoints", DTypeOf<X>, DTypeOf<E>>
+  >;
 }
 
 export interface EmbeddingOptions<Count extends Dim, Width extends Dim> {

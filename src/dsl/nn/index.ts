@@ -1,7 +1,7 @@
 /**
- * Layers as pairs of pure functions, used as a namespace: `nn.initLinear(key, sizes)` makes parameters, a plain tree of tensors,
- * and `nn.linear(params, x)` applies them. Nothing is registered anywhere: a network is a function of its parameters.
- * To add a layer: a file with `init…` and the function, and a line here.
+ * Layers as pairs of pure functions, used as a namespace: `nn.initLinear(key, sizes)` makes parameters, a
+ * plain tree of tensors, and `nn.linear(params, x)` applies them. Nothing is registered anywhere: a network
+ * is a function of its parameters. To add a layer: a file with `init…` and the function, and a line here.
  */
 export * as initializers from "./initializers.ts";
 export type { Initializer } from "./initializers.ts";

@@ -1,8 +1,9 @@
 /**
- * Initial values of parameters: an initializer is a pure function of a key and a shape. For a weight [out, in] the fan-in is
- * the last size and the fan-out the one before; leading axes are stacked layers.
+ * Initial values of parameters: an initializer is a pure function of a key and a shape. For a weight [out,
+ * in] the fan-in is the last size and the fan-out the one before; leading axes are stacked layers.
  *
- * Consumed by the `init…` functions of the layers. To add one, return an `Initializer` and state its variance.
+ * Consumed by the `init…` functions of the layers. To add one, return an `Initializer` and state its
+ * variance.
  */
 import { OpError } from "../ops/definition.ts";
 import type { Key } from "../random/bits.ts";
@@ -20,7 +21,8 @@ function fans(name: string, shape: readonly Dim[]): { readonly fanIn: number; re
   return blaming(() => {
     const sizes = sizesOfShape(shape);
     const [fanOut, fanIn] = sizes.slice(-2);
-    if (fanOut === undefined || fanIn === undefined) throw new OpError(`${name}: needs a matrix [out, in], got shape [${sizes.join(",")}]`);
+    if (fanOut === undefined || fanIn === undefined)
+      throw new OpError(`${name}: needs a matrix [out, in], got shape [${sizes.join(",")}]`);
     return { fanIn, fanOut };
   });
 }
@@ -50,8 +52,8 @@ export const uniform =
     bound === 0 ? full(shape, 0) : drawUniform(key, shape, { low: -bound, high: bound });
 
 /**
- * Uniform with bound √(6 / ((1 + a²)·fan-in)) (He et al. 2015). With a = √5, the default, the bound is 1/√fan-in: what PyTorch
- * gives its linear layers.
+ * Uniform with bound √(6 / ((1 + a²)·fan-in)) (He et al. 2015). With a = √5, the default, the bound is
+ * 1/√fan-in: what PyTorch gives its linear layers.
  */
 export const kaimingUniform =
   (a = Math.sqrt(5)): Initializer =>

@@ -6,7 +6,19 @@ import { split } from "../random/key.ts";
 import type { Key } from "../random/bits.ts";
 import { fail, stretch, traced, typed } from "../surface/operand.ts";
 import * as prim from "../trace/prim.ts";
-import type { BinaryDType, Dim, DTypeOf, Result, SameDim, Shape, ShapeError, ShapeOf, ShowDim, Tensor, Valid } from "../types/index.ts";
+import type {
+  BinaryDType,
+  Dim,
+  DTypeOf,
+  Result,
+  SameDim,
+  Shape,
+  ShapeError,
+  ShapeOf,
+  ShowDim,
+  Tensor,
+  Valid,
+} from "../types/index.ts";
 import * as initializers from "./initializers.ts";
 import type { Initializer } from "./initializers.ts";
 
@@ -41,12 +53,22 @@ export function linear<X extends Tensor, W extends Tensor>(
 ): Result<Linear<ShapeOf<X>, ShapeOf<W>>, BinaryDType<"linear", DTypeOf<X>, DTypeOf<W>>> {
   const [input, weight] = [traced("linear", x), traced("linear", params.weight)];
   const [features, expected] = [input.shape.at(-1), weight.shape[1]];
-  if (weight.shape.length !== 2) fail(`linear: the weight must be a matrix [out, in], got [${weight.shape.join(",")}]`);
-  if (features !== expected) fail(`linear: the input has ${features ?? "no"} features, the weight takes ${expected} ([${input.shape.join(",")}] through [${weight.shape.join(",")}])`);
-  const y = prim.dot(input, weight, { lhsBatch: [], rhsBatch: [], lhsContract: [input.shape.length - 1], rhsContract: [1] });
+  if (weight.shape.length !== 2)
+    fail(`linear: the weight must be a matrix [out, in], got [${weight.shape.join(",")}]`);
+  if (features !== expected)
+    fail(
+      `linear: the input has ${features ?? "no"} features, the weight takes ${expected} ([${input.shape.join(",")}] through [${weight.shape.join(",")}])`,
+    );
+  const y = prim.dot(input, weight, {
+    lhsBatch: [],
+    rhsBatch: [],
+    lhsContract: [input.shape.length - 1],
+    rhsContract: [1],
+  });
   if (params.bias === undefined) return typed(y);
   const bias = traced("linear", params.bias);
-  if (bias.shape.length !== 1 || bias.shape[0] !== weight.shape[0]) fail(`linear: the bias must be [${weight.shape[0]}], got [${bias.shape.join(",")}]`);
+  if (bias.shape.length !== 1 || bias.shape[0] !== weight.shape[0])
+    fail(`linear: the bias must be [${weight.shape[0]}], got [${bias.shape.join(",")}]`);
   return typed(prim.add(y, stretch(bias, y.shape)));
 }
 
@@ -69,7 +91,13 @@ export type InitialLinear<In extends Dim, Out extends Dim, Bias extends boolean>
 /** Parameters of a linear layer: `initLinear(key, { inputs: 64, outputs: "out" })`. */
 export function initLinear<const In extends Dim, const Out extends Dim, const Bias extends boolean = true>(
   key: Key,
-  { inputs, outputs, bias, weightInit = initializers.kaimingUniform(), biasInit }: LinearOptions<In, Out, Bias>,
+  {
+    inputs,
+    outputs,
+    bias,
+    weightInit = initializers.kaimingUniform(),
+    biasInit,
+  }: LinearOptions<In, Out, Bias>,
 ): InitialLinear<In, Out, Bias> {
   const [weightKey, biasKey] = split(key, 2);
   const weight = weightInit(weightKey, [outputs, inputs]);

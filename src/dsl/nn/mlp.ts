@@ -24,14 +24,24 @@ export interface MlpOptions {
 }
 
 /** down(activation(up(x))): x [..., width] -> the same shape. */
-export function mlp<X extends Tensor>(params: MlpParams, x: X, { activation = gelu }: MlpOptions = {}): Tensor<ShapeOf<X>, DTypeOf<X>> {
+export function mlp<X extends Tensor>(
+  params: MlpParams,
+  x: X,
+  { activation = gelu }: MlpOptions = {},
+): Tensor<ShapeOf<X>, DTypeOf<X>> {
   const hidden: Tensor = linear(params.up, x as Tensor);
   return typed(traced("mlp", linear(params.down, activation(hidden))));
 }
 
 /** Parameters with biases; the hidden width is 4·width by default. */
-export function initMlp(key: Key, { width, hidden, bias = true }: { readonly width: Dim; readonly hidden?: Dim; readonly bias?: boolean }): MlpParams {
+export function initMlp(
+  key: Key,
+  { width, hidden, bias = true }: { readonly width: Dim; readonly hidden?: Dim; readonly bias?: boolean },
+): MlpParams {
   const [up, down] = split(key, 2);
   const inner = hidden ?? 4 * blaming(() => sizeOfDim(width));
-  return { up: initLinear(up, { inputs: width, outputs: inner, bias }), down: initLinear(down, { inputs: inner, outputs: width, bias }) };
+  return {
+    up: initLinear(up, { inputs: width, outputs: inner, bias }),
+    down: initLinear(down, { inputs: inner, outputs: width, bias }),
+  };
 }

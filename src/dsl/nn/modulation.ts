@@ -1,6 +1,6 @@
 /**
- * Adaptive layer norm with zero initialization (Peebles and Xie 2023): shifts, scales and gates that are a linear function of a
- * conditioning vector, zero at first, so that every block starts as the identity.
+ * Adaptive layer norm with zero initialization (Peebles and Xie 2023): shifts, scales and gates that are a
+ * linear function of a conditioning vector, zero at first, so that every block starts as the identity.
  */
 import { OpError } from "../ops/definition.ts";
 import { blaming, traced, typed } from "../surface/operand.ts";
@@ -26,20 +26,37 @@ type Chunks<Count extends number, List extends readonly Tensor[] = []> = number 
  * `const [shift, scale, gate] = modulations(params, c, 3)`.
  * @throws OpError when the layer's outputs do not divide by `count`
  */
-export function modulations<const Count extends number>(params: LinearParams, conditioning: Tensor, count: Count): Chunks<Count> {
+export function modulations<const Count extends number>(
+  params: LinearParams,
+  conditioning: Tensor,
+  count: Count,
+): Chunks<Count> {
   return blaming(() => {
     const all = traced("modulations", linear(params, conditioning));
     const last = all.shape.length - 1;
     const outputs = all.shape[last] as number;
-    if (outputs % count !== 0) throw new OpError(`modulations: ${outputs} outputs do not divide into ${count}`);
+    if (outputs % count !== 0)
+      throw new OpError(`modulations: ${outputs} outputs do not divide into ${count}`);
     const width = outputs / count;
-    const chunks = prim.range(count).map((i) => prim.reshape(prim.sliceAxis(all, last, i * width, (i + 1) * width), [...all.shape.slice(0, -1), 1, width]));
+    const chunks = prim
+      .range(count)
+      .map((i) =>
+        prim.reshape(prim.sliceAxis(all, last, i * width, (i + 1) * width), [
+          ...all.shape.slice(0, -1),
+          1,
+          width,
+        ]),
+      );
     return chunks as unknown as Chunks<Count>; // as many as counted
   });
 }
 
 /** x·(1 + scale) + shift; shift and scale stretch to x. */
-export function modulate<X extends Tensor>(x: X, shift: Tensor, scale: Tensor): Tensor<ShapeOf<X>, DTypeOf<X>> {
+export function modulate<X extends Tensor>(
+  x: X,
+  shift: Tensor,
+  scale: Tensor,
+): Tensor<ShapeOf<X>, DTypeOf<X>> {
   const input: Tensor = x;
   const [factor, offset]: readonly [Tensor, Tensor] = [add(scale, 1), shift];
   const scaled: Tensor = mul(input, factor);
@@ -60,7 +77,10 @@ export function initModulation<const Cond extends Dim, const Width extends Dim>(
   inputs,
   width,
   count,
-}: ModulationOptions<Cond, Width>): { readonly weight: Tensor<[number, Cond], "f32">; readonly bias: Tensor<[number], "f32"> } {
+}: ModulationOptions<Cond, Width>): {
+  readonly weight: Tensor<[number, Cond], "f32">;
+  readonly bias: Tensor<[number], "f32">;
+} {
   const outputs = blaming(() => sizeOfDim(width)) * count;
   return { weight: zeros([outputs, inputs]), bias: zeros([outputs]) };
 }

@@ -35,7 +35,8 @@ function normalize(op: string, x: TracedTensor, params: NormParams, eps: number)
   const unit = prim.mul(x, emitOne("rsqrt", [prim.add(meanSquare, prim.fill(eps, meanSquare))], {}));
   const spread = (parameter: Tensor): TracedTensor => {
     const t = traced(op, parameter);
-    if (t.shape.length !== 1 || t.shape[0] !== width) fail(`${op}: parameters must be [${width}], got [${t.shape.join(",")}]`);
+    if (t.shape.length !== 1 || t.shape[0] !== width)
+      fail(`${op}: parameters must be [${width}], got [${t.shape.join(",")}]`);
     return stretch(t, x.shape);
   };
   const scaled = prim.mul(unit, spread(params.weight));
@@ -48,10 +49,15 @@ function input(op: string, x: Tensor): TracedTensor {
 }
 
 /**
- * (x − mean) / √(variance + eps) · weight + bias over the last axis; the variance is the biased one (Ba et al. 2016).
+ * (x − mean) / √(variance + eps) · weight + bias over the last axis; the variance is the biased one (Ba et
+ * al. 2016).
  * @throws OpError when the parameters are not [width]
  */
-export function layerNorm<X extends Tensor>(params: NormParams, x: X, { eps = 1e-5 }: NormOptions = {}): Tensor<ShapeOf<X>, DTypeOf<X>> {
+export function layerNorm<X extends Tensor>(
+  params: NormParams,
+  x: X,
+  { eps = 1e-5 }: NormOptions = {},
+): Tensor<ShapeOf<X>, DTypeOf<X>> {
   const t = input("layerNorm", x);
   return typed(normalize("layerNorm", prim.sub(t, meanOverLast(t)), params, eps));
 }
@@ -60,13 +66,23 @@ export function layerNorm<X extends Tensor>(params: NormParams, x: X, { eps = 1e
  * x / √(mean x² + eps) · weight over the last axis (Zhang and Sennrich 2019).
  * @throws OpError when the parameters are not [width]
  */
-export function rmsNorm<X extends Tensor>(params: NormParams, x: X, { eps = 1e-5 }: NormOptions = {}): Tensor<ShapeOf<X>, DTypeOf<X>> {
+export function rmsNorm<X extends Tensor>(
+  params: NormParams,
+  x: X,
+  { eps = 1e-5 }: NormOptions = {},
+): Tensor<ShapeOf<X>, DTypeOf<X>> {
   return typed(normalize("rmsNorm", input("rmsNorm", x), params, eps));
 }
 
 /** Ones for the weight and, if asked for, zeros for the bias. */
-export function initNorm<const Width extends Dim>(width: Width, options: { readonly bias: true }): { readonly weight: Tensor<[Width], "f32">; readonly bias: Tensor<[Width], "f32"> };
-export function initNorm<const Width extends Dim>(width: Width, options?: { readonly bias?: false }): { readonly weight: Tensor<[Width], "f32"> };
+export function initNorm<const Width extends Dim>(
+  width: Width,
+  options: { readonly bias: true },
+): { readonly weight: Tensor<[Width], "f32">; readonly bias: Tensor<[Width], "f32"> };
+export function initNorm<const Width extends Dim>(
+  width: Width,
+  options?: { readonly bias?: false },
+): { readonly weight: Tensor<[Width], "f32"> };
 export function initNorm(width: Dim, options: { readonly bias?: boolean } = {}): NormParams {
   const weight = full([width], 1);
   return options.bias === true ? { weight, bias: full([width], 0) } : { weight };

@@ -1,6 +1,7 @@
 /**
- * Rotary positions (Su et al. 2021): coordinate i of a head is rotated together with coordinate i + depth/2 by an angle that is
- * proportional to the position, so that scores q·k depend on the distance of two positions only.
+ * Rotary positions (Su et al. 2021): coordinate i of a head is rotated together with coordinate i + depth/2
+ * by an angle that is proportional to the position, so that scores q·k depend on the distance of two
+ * positions only.
  */
 import { OpError } from "../ops/definition.ts";
 import { constant } from "../surface/create.ts";
@@ -25,15 +26,18 @@ export interface RotaryOptions {
 }
 
 /**
- * The tables for positions 0 … length − 1. Constants, computed here in double precision: f32 angles of late positions would
- * be off by 1e-4. Make them once per network, not once per layer.
+ * The tables for positions 0 … length − 1. Constants, computed here in double precision: f32 angles of late
+ * positions would be off by 1e-4. Make them once per network, not once per layer.
  * @throws OpError when the depth is odd
  */
 export function rotaryTables({ length, depth, base = 10_000 }: RotaryOptions): RotaryTables {
   const [positions, width] = blaming(() => [sizeOfDim(length), sizeOfDim(depth)] as const);
   if (width % 2 !== 0) fail(`rotaryTables: the depth of a head must be even, got ${width}`);
   const half = width / 2;
-  const angles = Float64Array.from({ length: positions * half }, (_, n) => Math.floor(n / half) * base ** (-(n % half) / half));
+  const angles = Float64Array.from(
+    { length: positions * half },
+    (_, n) => Math.floor(n / half) * base ** (-(n % half) / half),
+  );
   const shape = [positions, half] as const;
   return { cos: constant(angles.map(Math.cos), shape), sin: constant(angles.map(Math.sin), shape) };
 }
@@ -51,13 +55,18 @@ export function applyRotary<X extends Tensor>(tables: RotaryTables, x: X): Tenso
     const [cos, sin] = [tables.cos, tables.sin].map((table) => {
       const values = traced("applyRotary", table);
       if (t.shape.length < 2 || values.shape.join() !== [length, half].join()) {
-        throw new OpError(`applyRotary: tables [${values.shape.join(",")}] are not for [..., length, depth] = [${t.shape.join(",")}]; depth is twice the tables' width`);
+        throw new OpError(
+          `applyRotary: tables [${values.shape.join(",")}] are not for [..., length, depth] = [${t.shape.join(",")}]; depth is twice the tables' width`,
+        );
       }
       return stretch(prim.cast(values, t.dtype), shape);
     }) as [ReturnType<typeof traced>, ReturnType<typeof traced>];
     const last = t.shape.length - 1;
     const [a, b] = [prim.sliceAxis(t, last, 0, half), prim.sliceAxis(t, last, half, depth)];
-    const rotated = [prim.sub(prim.mul(a, cos), prim.mul(b, sin)), prim.add(prim.mul(b, cos), prim.mul(a, sin))];
+    const rotated = [
+      prim.sub(prim.mul(a, cos), prim.mul(b, sin)),
+      prim.add(prim.mul(b, cos), prim.mul(a, sin)),
+    ];
     return typed(prim.concat(rotated, last));
   });
 }

@@ -113,7 +113,8 @@ export const ARITHMETIC = {
     "float",
     "xʸ for x ≥ 0; NaN for negative x with fractional y. The derivative in y at x = 0 is 0.",
     (x, y) => Math.pow(x, y),
-    (m, x, y) => m.ifEqual(y, m.constant(0), m.constant(0), m.mul(y, m.pow(x, m.sub(y, m.constant(1))))),
+    // 0·0⁻¹ is kept from being NaN at (0, 0) only, so that derivatives of this one are right at y = 0.
+    (m, x, y) => m.mul(y, m.pow(m.ifEqual(y, m.constant(0), m.ifEqual(x, m.constant(0), m.constant(1), x), x), m.sub(y, m.constant(1)))),
     (m, x, _y, z) => m.ifEqual(x, m.constant(0), m.constant(0), m.mul(z, m.log(m.ifEqual(x, m.constant(0), m.constant(1), x)))),
   ),
   max: arithmetic("max", "number", "The larger; the derivative is shared equally in a tie.", (x, y) => Math.max(x, y), winner("x"), winner("y")),

@@ -8,7 +8,15 @@ import { isProgram, UNARY_OPS, ARITHMETIC_OPS, COMPARE_OPS } from "./program.ts"
 import type { AnyEquation, OpKind, OpParams, UnaryOp, BinaryOp } from "./program.ts";
 import { DTYPES } from "../types/dtype.ts";
 
-export type ParamKind = "whole number" | "whole numbers" | "number" | "boolean" | "dtype" | "values" | "program" | "remat policy";
+export type ParamKind =
+  | "whole number"
+  | "whole numbers"
+  | "number"
+  | "boolean"
+  | "dtype"
+  | "values"
+  | "program"
+  | "remat policy";
 
 type ParamKinds = { readonly [K in OpKind]: { readonly [P in keyof OpParams[K]]: ParamKind } };
 
@@ -16,10 +24,9 @@ const attention = { scale: "number", softcap: "number", causal: "boolean" } as c
 const indexing = { axis: "whole number", batchDims: "whole number" } as const;
 
 /** Parameters of the elementwise ops: none. */
-const ELEMENTWISE = Object.fromEntries([...UNARY_OPS, ...ARITHMETIC_OPS, ...COMPARE_OPS].map((op) => [op, {}])) as Record<
-  UnaryOp | BinaryOp,
-  Readonly<Record<string, never>>
->; // fromEntries forgets the keys; they are the lists that the type is made of
+const ELEMENTWISE = Object.fromEntries(
+  [...UNARY_OPS, ...ARITHMETIC_OPS, ...COMPARE_OPS].map((op) => [op, {}]),
+) as Record<UnaryOp | BinaryOp, Readonly<Record<string, never>>>; // fromEntries forgets the keys; they are the lists that the type is made of
 
 const STRUCTURED = {
   constant: { shape: "whole numbers", dtype: "dtype", values: "values" },
@@ -39,19 +46,40 @@ const STRUCTURED = {
   cumsum: { axis: "whole number", reverse: "boolean" },
   argmax: { axis: "whole number" },
   sort: { axis: "whole number" },
-  dot: { lhsBatch: "whole numbers", rhsBatch: "whole numbers", lhsContract: "whole numbers", rhsContract: "whole numbers" },
+  dot: {
+    lhsBatch: "whole numbers",
+    rhsBatch: "whole numbers",
+    lhsContract: "whole numbers",
+    rhsContract: "whole numbers",
+  },
   threefry: {},
   stopGradient: {},
   attention,
   attentionTangent: attention,
   attentionTranspose: attention,
-  scan: { length: "whole number", consts: "whole number", carry: "whole number", reverse: "boolean", body: "program" },
+  scan: {
+    length: "whole number",
+    consts: "whole number",
+    carry: "whole number",
+    reverse: "boolean",
+    body: "program",
+  },
   cond: { onTrue: "program", onFalse: "program" },
-  while: { conditionConsts: "whole number", bodyConsts: "whole number", condition: "program", body: "program" },
+  while: {
+    conditionConsts: "whole number",
+    bodyConsts: "whole number",
+    condition: "program",
+    body: "program",
+  },
   remat: { policy: "remat policy", body: "program" },
   customJvp: { consts: "whole number", body: "program", rule: "program" },
   customVjp: { consts: "whole number", body: "program", forward: "program", backward: "program" },
-  customTangent: { residuals: "whole number", primals: "whole number", tangent: "program", backward: "program" },
+  customTangent: {
+    residuals: "whole number",
+    primals: "whole number",
+    tangent: "program",
+    backward: "program",
+  },
 } as const;
 
 export const PARAMS = { ...ELEMENTWISE, ...STRUCTURED } as const satisfies ParamKinds;
@@ -60,11 +88,13 @@ export const isOpKind = (op: string): op is OpKind => Object.hasOwn(PARAMS, op);
 
 /** An equation's parameters as [name, value], in the order in which they print. */
 export function paramEntries(equation: AnyEquation): readonly (readonly [name: string, value: unknown])[] {
-  const values = equation.params as Readonly<Record<string, unknown>>; // a union of plain records
+  // A union of plain records; messages print equations that have none.
+  const values = (equation.params ?? {}) as Readonly<Record<string, unknown>>;
   return Object.keys(PARAMS[equation.op]).map((name) => [name, values[name]]);
 }
 
-const isWhole = (value: unknown): boolean => Number.isSafeInteger(value) && (value as number) >= 0 && !Object.is(value, -0);
+const isWhole = (value: unknown): boolean =>
+  Number.isSafeInteger(value) && (value as number) >= 0 && !Object.is(value, -0);
 /** A number that JSON keeps: finite, and not −0. */
 const isJsonNumber = (value: unknown): boolean => Number.isFinite(value) && !Object.is(value, -0);
 const isScalar = (value: unknown): boolean =>
@@ -89,7 +119,8 @@ export function paramsProblem(op: OpKind, params: unknown): string | undefined {
   const kinds: Readonly<Record<string, ParamKind>> = PARAMS[op];
   for (const [name, kind] of Object.entries(kinds)) {
     if (!Object.hasOwn(values, name)) return `parameter ${name} is missing`;
-    if (!IS_KIND[kind](values[name])) return `parameter ${name} is ${describe(values[name])}, expected ${kind}`;
+    if (!IS_KIND[kind](values[name]))
+      return `parameter ${name} is ${describe(values[name])}, expected ${kind}`;
   }
   const unknown = Object.keys(values).find((name) => !Object.hasOwn(kinds, name));
   return unknown === undefined ? undefined : `it has no parameter ${unknown}`;
@@ -97,6 +128,7 @@ export function paramsProblem(op: OpKind, params: unknown): string | undefined {
 
 function describe(value: unknown): string {
   if (typeof value === "number") return Object.is(value, -0) ? "-0" : String(value);
-  const text = typeof value === "object" ? JSON.stringify(value) : String(value);
+  if (value === undefined || typeof value === "function") return typeof value;
+  const text = JSON.stringify(value);
   return text.length > 60 ? `${text.slice(0, 57)}...` : text;
 }

@@ -43,7 +43,12 @@ function printBlock(program: Program, indent: string): string {
 }
 
 /** `indent` undefined: nested programs are not written out. */
-function equationText(program: Program, equation: AnyEquation, name: Naming, indent: string | undefined): string {
+function equationText(
+  program: Program,
+  equation: AnyEquation,
+  name: Naming,
+  indent: string | undefined,
+): string {
   const words = paramEntries(equation).map(([key, value]) => `${key}=${valueText(value, indent)}`);
   words.push(...equation.inputs.map(name));
   return `${declare(program, equation.outputs, name)} = ${[equation.op, ...words].join(" ")}`;
@@ -55,4 +60,6 @@ function valueText(value: unknown, indent: string | undefined): string {
 }
 
 const declare = (program: Program, ids: readonly VarId[], name: Naming): string =>
-  ids.map((id) => `${name(id)}: ${program.types[id] === undefined ? "?" : formatType(typeOf(program, id))}`).join(", ");
+  ids
+    .map((id) => `${name(id)}: ${program.types[id] === undefined ? "?" : formatType(typeOf(program, id))}`)
+    .join(", ");

@@ -28,14 +28,18 @@ function check(program: Program, where: string): void {
   const fail = (message: string): never => {
     throw new VerifyError(where === "" ? message : `in ${where}: ${message}`);
   };
-  if (!isProgram(program) || ![program.inputs, program.equations, program.outputs, program.types].every(Array.isArray)) {
+  if (
+    !isProgram(program) ||
+    ![program.inputs, program.equations, program.outputs, program.types].every(Array.isArray)
+  ) {
     fail("a program is a record of the lists inputs, equations, outputs and types");
   }
   const defined = new Set<VarId>();
   const define = (id: VarId): string | undefined => {
     const type = program.types[id];
     if (type === undefined) return `%${id} has no entry in the type table of ${program.types.length}`;
-    if (!isType(type)) return `the type of %${id} is ${JSON.stringify(type)}, which is not a shape and a dtype`;
+    if (!isType(type))
+      return `the type of %${id} is ${JSON.stringify(type)}, which is not a shape and a dtype`;
     if (defined.has(id)) return `%${id} is defined twice`;
     defined.add(id);
     return undefined;
@@ -70,7 +74,11 @@ const isType = (type: TensorType): boolean =>
   DTYPES.includes(type.dtype);
 
 /** The outputs' declared types against what the op gives. The inputs are known to be legal. */
-function outputProblem(program: Program, equation: AnyEquation, define: (id: VarId) => string | undefined): string | undefined {
+function outputProblem(
+  program: Program,
+  equation: AnyEquation,
+  define: (id: VarId) => string | undefined,
+): string | undefined {
   for (const id of equation.outputs) {
     const problem = define(id);
     if (problem !== undefined) return problem;
@@ -105,7 +113,8 @@ export function typesProblem(
     if (error instanceof OpError) return error.message;
     throw error;
   }
-  if (inferred.length !== outputs.length) return `${equation.op} has ${inferred.length} outputs here, not ${outputs.length}`;
+  if (inferred.length !== outputs.length)
+    return `${equation.op} has ${inferred.length} outputs here, not ${outputs.length}`;
   const wrong = inferred.findIndex((type, i) => !sameType(type, outputs[i] as TensorType)); // lengths are equal
   if (wrong < 0) return undefined;
   return `output ${wrong} is declared ${formatType(outputs[wrong] as TensorType)}, but is ${formatType(inferred[wrong] as TensorType)}`;
@@ -114,7 +123,8 @@ export function typesProblem(
 /** Values of integer and bool constants must be values of the dtype; floats are rounded by each target. */
 export function constantProblem({ dtype, values }: OpParams["constant"]): string | undefined {
   if (dtype === "f32" || dtype === "f16") return undefined;
-  const [low, high] = dtype === "i32" ? [-(2 ** 31), 2 ** 31 - 1] : dtype === "u32" ? [0, 2 ** 32 - 1] : [0, 1];
+  const [low, high] =
+    dtype === "i32" ? [-(2 ** 31), 2 ** 31 - 1] : dtype === "u32" ? [0, 2 ** 32 - 1] : [0, 1];
   const list = typeof values === "object" ? values : [values];
   const bad = list.find((value) => {
     const number = decodeScalar(value);

@@ -14,13 +14,17 @@ import type { Key } from "./bits.ts";
 import { gumbel } from "./distributions.ts";
 
 /**
- * An index along `axis` (the last by default), drawn with the probabilities softmax(logits); the axis is removed. By the
- * maximum of logits plus Gumbel noise, so that logits need no normalization. A logit of −1e30 or less is never drawn.
+ * An index along `axis` (the last by default), drawn with the probabilities softmax(logits); the axis is
+ * removed. By the maximum of logits plus Gumbel noise, so that logits need no normalization. A logit of −1e30
+ * or less is never drawn.
  * @throws OpError when the axis is out of range or logits are not f32
  */
 export function categorical<L extends Tensor, const A extends number = -1>(
   key: Key,
-  logits: Valid<L, Reduce<ShapeOf<L>, A, false, "categorical"> | RequireDType<"categorical", DTypeOf<L>, "f32">>,
+  logits: Valid<
+    L,
+    Reduce<ShapeOf<L>, A, false, "categorical"> | RequireDType<"categorical", DTypeOf<L>, "f32">
+  >,
   axis?: A,
 ): Result<Reduce<ShapeOf<L>, A, false, "categorical">, "i32"> {
   return blaming(() => {
@@ -39,13 +43,25 @@ export interface IntegerRange {
 }
 
 /**
- * Uniform integers in [low, high). By the remainder of a 32-bit word: no probability is off by more than 2⁻³².
+ * Uniform integers in [low, high). By the remainder of a 32-bit word: no probability is off by more than
+ * 2⁻³².
  * @throws OpError when the range is empty or does not fit i32
  */
-export function integers<const S extends readonly Dim[]>(key: Key, shape: S, { low = 0, high }: IntegerRange): Tensor<[...S], "i32"> {
+export function integers<const S extends readonly Dim[]>(
+  key: Key,
+  shape: S,
+  { low = 0, high }: IntegerRange,
+): Tensor<[...S], "i32"> {
   return blaming(() => {
-    const legal = Number.isSafeInteger(low) && Number.isSafeInteger(high) && low < high && low >= -(2 ** 31) && high <= 2 ** 31 && high - low <= 2 ** 31;
-    if (!legal) throw new OpError(`random.integers: [${low}, ${high}) is no range of i32; low must be below high`);
+    const legal =
+      Number.isSafeInteger(low) &&
+      Number.isSafeInteger(high) &&
+      low < high &&
+      low >= -(2 ** 31) &&
+      high <= 2 ** 31 &&
+      high - low <= 2 ** 31;
+    if (!legal)
+      throw new OpError(`random.integers: [${low}, ${high}) is no range of i32; low must be below high`);
     const word = words(traced("random.integers", key), sizesOfShape(shape));
     const offset = prim.cast(emitOne("rem", [word, prim.fill(high - low, word)], {}), "i32");
     return typed(low === 0 ? offset : prim.add(offset, prim.fill(low, offset)));
@@ -53,7 +69,8 @@ export function integers<const S extends readonly Dim[]>(key: Key, shape: S, { l
 }
 
 /**
- * The numbers 0 … n − 1 in random order, by sorting random words. Equal words (of n, about n²/2³³ pairs) keep their order.
+ * The numbers 0 … n − 1 in random order, by sorting random words. Equal words (of n, about n²/2³³ pairs) keep
+ * their order.
  */
 export function permutation<const N extends Dim>(key: Key, n: N): Tensor<[N], "i32"> {
   return blaming(() => {

@@ -1,6 +1,6 @@
 /**
- * Random numbers as pure functions of keys: `random.normal(key, ["batch", 8])`. Used as a namespace by everything that draws.
- * To add a distribution: distributions.ts or discrete.ts, and a line here.
+ * Random numbers as pure functions of keys: `random.normal(key, ["batch", 8])`. Used as a namespace by
+ * everything that draws. To add a distribution: distributions.ts or discrete.ts, and a line here.
  */
 export { bits } from "./bits.ts";
 export type { Key } from "./bits.ts";

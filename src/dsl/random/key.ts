@@ -1,6 +1,7 @@
 /**
- * Keys: making them and deriving them from one another. Pure: a key never changes, so the same key gives the same numbers on
- * every device; a training step derives its keys from the run's key and the step number with `foldIn`.
+ * Keys: making them and deriving them from one another. Pure: a key never changes, so the same key gives the
+ * same numbers on every device; a training step derives its keys from the run's key and the step number with
+ * `foldIn`.
  *
  * Bit-compatible with JAX's original threefry scheme (see bits.ts).
  */
@@ -16,7 +17,8 @@ import type { Key } from "./bits.ts";
 const TWO_32 = 2 ** 32;
 
 function wholeNumber(what: string, value: number, below: number): void {
-  if (!Number.isSafeInteger(value) || value < 0 || value >= below) fail(`${what} must be a whole number from 0 to ${below - 1}, got ${value}`);
+  if (!Number.isSafeInteger(value) || value < 0 || value >= below)
+    fail(`${what} must be a whole number from 0 to ${below - 1}, got ${value}`);
 }
 
 /**
@@ -35,7 +37,8 @@ export function key(seed: number | Tensor<[], "u32">): Key {
 /** A scalar i32 or u32 tensor as u32. */
 function scalarWord(what: string, value: Tensor) {
   const t = traced("random", value);
-  if (t.shape.length > 0 || (t.dtype !== "u32" && t.dtype !== "i32")) throw new OpError(`${what} must be a scalar u32 or i32, got ${t.toString()}`);
+  if (t.shape.length > 0 || (t.dtype !== "u32" && t.dtype !== "i32"))
+    throw new OpError(`${what} must be a scalar u32 or i32, got ${t.toString()}`);
   return prim.cast(t, "u32");
 }
 
@@ -48,7 +51,10 @@ export type Keys<N extends number, List extends readonly Key[] = []> = number ex
       ? readonly Key[]
       : Keys<N, readonly [...List, Key]>;
 
-/** `n` independent keys from one, as a list: `const [a, b] = split(key, 2)`. The parent must not be used afterwards. */
+/**
+ * `n` independent keys from one, as a list: `const [a, b] = split(key, 2)`. The parent must not be used
+ * afterwards.
+ */
 export function split<const N extends number>(key: Key, n: N): Keys<N> {
   const all = traced("random.split", splitStacked(key, n as number));
   const list = prim.range(n).map((i) => prim.reshape(prim.sliceAxis(all, 0, i, i + 1), [2]));
@@ -68,7 +74,10 @@ export function splitStacked<const N extends Dim>(key: Key, n: N): Tensor<[N, 2]
 export function foldIn(key: Key, data: number | Tensor<[], "u32" | "i32">): Key {
   return blaming(() => {
     if (typeof data === "number") wholeNumber("random.foldIn: the number", data, TWO_32);
-    const low = typeof data === "number" ? prim.fill(data, { shape: [], dtype: "u32" }) : scalarWord("random.foldIn: the number", data);
+    const low =
+      typeof data === "number"
+        ? prim.fill(data, { shape: [], dtype: "u32" })
+        : scalarWord("random.foldIn: the number", data);
     const counter = prim.reshape(low, [1]);
     return typed(prim.concat(encrypt(traced("random.foldIn", key), [prim.zeros(counter), counter]), 0));
   });

@@ -7,7 +7,7 @@ import { emit } from "../trace/builder.ts";
 import type { TracedTensor } from "../trace/builder.ts";
 import { flattenTensors, rebuild, sameStructure, traceTree } from "../trace/tree-trace.ts";
 import type { TracedTree } from "../trace/tree-trace.ts";
-import type { Tensor } from "../types/index.ts";
+import type { Leading, Slices, Stacked, Tensor } from "../types/index.ts";
 import { blaming, fail, traced } from "./operand.ts";
 
 const typesOf = (leaves: readonly TracedTensor[]): readonly TensorType[] => leaves.map(({ shape, dtype }) => ({ shape, dtype }));
@@ -21,10 +21,15 @@ export interface ScanOptions {
 
 /**
  * A loop with a carry: `body(carry, x) -> [carry, y]` for every slice x along the leading axis of `xs`; the ys are stacked.
- * @param xs a pytree of tensors with one leading size, or null to loop `length` times
- * @returns the final carry and the stacked ys
+ * @param xs a pytree of tensors with one leading size, or null to loop `length` times (then x is null)
+ * @returns the final carry and the stacked ys (null if the body returns null)
  */
-export function scan<Carry, Xs, Ys>(body: (carry: Carry, x: Xs) => readonly [Carry, Ys], carry: Carry, xs: Xs, options: ScanOptions = {}): readonly [Carry, Ys] {
+export function scan<Carry, Xs, Ys>(
+  body: (carry: Carry, x: Slices<Xs>) => readonly [Carry, Ys],
+  carry: Carry,
+  xs: Xs,
+  options: ScanOptions = {},
+): readonly [Carry, Stacked<Ys, Leading<Xs>>] {
   return blaming(() => {
     const flatXs = xs === null ? null : flattenTensors(xs);
     const flatCarry = flattenTensors(carry);
@@ -35,8 +40,10 @@ export function scan<Carry, Xs, Ys>(body: (carry: Carry, x: Xs) => readonly [Car
     const split = flatCarry.leaves.length;
     const nothing = { kind: "array", items: [] } as const;
     const input = { kind: "array", items: [flatCarry.tree, flatXs?.tree ?? nothing] } as const;
-    const traced_ = traceTree(input, [...typesOf(flatCarry.leaves), ...slices], ([c, x]: [Carry, Xs]) => {
-      const [next, y] = body(c, flatXs === null ? xs : x);
+    let silent = false;
+    const traced_ = traceTree(input, [...typesOf(flatCarry.leaves), ...slices], ([c, x]: [Carry, Slices<Xs>]) => {
+      const [next, y] = body(c, flatXs === null ? (null as unknown as Slices<Xs>) : x); // Xs is null
+      silent = y === null;
       sameStructure("scan: the body returns another carry than it takes", flattenTensors(next).tree, flatCarry.tree);
       return [next, y ?? []];
     });
@@ -47,7 +54,8 @@ export function scan<Carry, Xs, Ys>(body: (carry: Carry, x: Xs) => readonly [Car
       carry: split,
       reverse: options.reverse ?? false,
     });
-    return rebuild(traced_.outputTree, outputs);
+    const [end, ys] = rebuild<readonly [Carry, Stacked<Ys, Leading<Xs>>]>(traced_.outputTree, outputs);
+    return [end, silent ? (null as unknown as typeof ys) : ys]; // Ys is null
   });
 }
 

@@ -6,11 +6,12 @@ import { emitOne } from "../trace/builder.ts";
 import * as prim from "../trace/prim.ts";
 import { sizesOfShape } from "../trace/sizes.ts";
 import type { DType, DTypeOf, Dim, ShapeOf, Tensor } from "../types/index.ts";
-import { axisOf, blaming, fail, traced, typed } from "./operand.ts";
+import { constantProblem } from "../program/verify.ts";
+import { axisOf, blaming, fail, filled, traced, typed } from "./operand.ts";
 
 /** A tensor of `shape` filled with `value`. */
 export function full<const S extends readonly Dim[], D extends DType = "f32">(shape: S, value: number, dtype?: D): Tensor<[...S], D> {
-  return typed(prim.fill(value, { shape: blaming(() => sizesOfShape(shape)), dtype: dtype ?? "f32" }));
+  return typed(filled("full", value, { shape: blaming(() => sizesOfShape(shape)), dtype: dtype ?? "f32" }));
 }
 
 /** Zeros of `shape`. */
@@ -35,5 +36,8 @@ export function iota<const S extends readonly Dim[], D extends "f32" | "f16" | "
 export function constant<const S extends readonly Dim[], D extends DType = "f32">(values: ArrayLike<number>, shape: S, dtype?: D): Tensor<[...S], D> {
   const sizes = blaming(() => sizesOfShape(shape));
   if (values.length !== sizeOf(sizes)) fail(`constant: ${values.length} values for shape [${sizes.join(",")}]`);
-  return typed(emitOne("constant", [], { shape: sizes, dtype: dtype ?? "f32", values: Array.from(values, encodeScalar) }));
+  const params = { shape: sizes, dtype: dtype ?? "f32", values: Array.from(values, encodeScalar) } as const;
+  const problem = constantProblem(params);
+  if (problem !== undefined) fail(`constant: ${problem}; use cast`);
+  return typed(emitOne("constant", [], params));
 }

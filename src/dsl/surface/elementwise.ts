@@ -8,7 +8,7 @@ import type { TracedTensor } from "../trace/builder.ts";
 import * as prim from "../trace/prim.ts";
 import type { ArithmeticOp, CompareOp, UnaryOp } from "../program/program.ts";
 import type { Broadcast, DType, DTypeOf, Result, ShapeOf, Tensor, Valid } from "../types/index.ts";
-import { align, traced, typed } from "./operand.ts";
+import { align, fail, filled, traced, typed } from "./operand.ts";
 import type { BinaryOperandDType, BinaryResult, BinaryRule, BinaryShape, Operand } from "./operand.ts";
 
 const unary =
@@ -108,8 +108,11 @@ export function where<C extends Tensor, A extends Operand, B extends Operand>(
 ): BinaryShape<"where", A, B> extends infer S extends readonly (number | string)[]
   ? Result<Broadcast<ShapeOf<C>, S, "where">, BinaryOperandDType<"where", A, B>>
   : BinaryResult<"where", A, B> {
-  const [x, y] = align("where", a, b);
-  return typed(emitOne("select", align("where", traced("where", condition), x, y), {}));
+  const test = traced("where", condition);
+  if (test.dtype !== "bool") fail(`where: the condition must be bool, got ${test.dtype}`);
+  const [x, y] = align("where", a, b) as readonly [TracedTensor, TracedTensor];
+  if (x.dtype !== y.dtype) fail(`where: dtypes differ: ${x.dtype} vs ${y.dtype}; use cast`);
+  return typed(emitOne("select", align("where", test, x, y), {}));
 }
 
 /** Converts the dtype: float to integer truncates, to bool is x ≠ 0. */
@@ -159,5 +162,5 @@ export const softcap = <T extends Tensor>(x: T, cap: number): Tensor<ShapeOf<T>,
 /** Clips to [low, high]. */
 export const clip = <T extends Tensor>(x: T, low: number, high: number): Tensor<ShapeOf<T>, DTypeOf<T>> => {
   const t = traced("clip", x);
-  return typed(emitOne("min", [emitOne("max", [t, prim.fill(low, t)], {}), prim.fill(high, t)], {}));
+  return typed(emitOne("min", [emitOne("max", [t, filled("clip", low, t)], {}), filled("clip", high, t)], {}));
 };

@@ -4,7 +4,8 @@
 import * as prim from "../trace/prim.ts";
 import type { DType, DTypeOf, Dim, Gather, RequireDType, Result, Shape, ShapeOf, Tensor, Valid } from "../types/index.ts";
 import { sizeOfDim } from "../trace/sizes.ts";
-import { axisOf, blaming, stretch, traced, typed } from "./operand.ts";
+import { isInteger } from "../types/dtype.ts";
+import { axisOf, blaming, fail, stretch, traced, typed } from "./operand.ts";
 
 /**
  * Entries of `axis` at the given indices, whose axes take its place: rows of a table for axis 0.
@@ -21,8 +22,11 @@ export function gather<T extends Tensor, I extends Tensor, const A extends numbe
 
 /** One entry per place along `axis` (NumPy's take_along_axis): `indices` has the shape of `x` but for that axis. */
 export function takeAlong<T extends Tensor, I extends Tensor>(x: T, indices: I, axis = -1): Tensor<ShapeOf<I>, DTypeOf<T>> {
-  const t = traced("takeAlong", x);
-  return typed(prim.takeAlong(t, traced("takeAlong", indices), axisOf("takeAlong", axis, t.shape.length)));
+  const [t, places] = [traced("takeAlong", x), traced("takeAlong", indices)];
+  const at = axisOf("takeAlong", axis, t.shape.length);
+  const fits = places.shape.length === t.shape.length && t.shape.every((dim, i) => i === at || dim === places.shape[i]);
+  if (!fits) fail(`takeAlong: indices of shape [${places.shape.join(",")}] do not fit [${t.shape.join(",")}] along axis ${at}`);
+  return typed(prim.takeAlong(t, places, at));
 }
 
 /** `x` with `updates` added at the indices of `axis`; repeated indices accumulate. */
@@ -34,6 +38,7 @@ export function scatterAdd<T extends Tensor>(x: T, indices: Tensor<Shape, "i32">
 /** 1 at each index along a new last axis of size `depth`, 0 elsewhere. Out of range gives zeros. */
 export function oneHot<I extends Tensor, const N extends Dim, D extends DType = "f32">(indices: I, depth: N, dtype?: D): Tensor<[...ShapeOf<I>, N], D> {
   const t = traced("oneHot", indices);
+  if (!isInteger(t.dtype)) fail(`oneHot: indices must be integers, got ${t.dtype}`);
   const shape = [...t.shape, blaming(() => sizeOfDim(depth))];
   const places = prim.iota(shape, t.dtype, t.shape.length);
   const spread = stretch(prim.reshape(t, [...t.shape, 1]), shape);

@@ -3,6 +3,9 @@
  * asserted: a `Tensor<S, D>` is at run time always a `TracedTensor`, whose shape was checked when it was made.
  */
 import { OpError } from "../ops/definition.ts";
+import { encodeScalar } from "../program/program.ts";
+import type { TensorType } from "../program/program.ts";
+import { constantProblem } from "../program/verify.ts";
 import { isTraced } from "../trace/builder.ts";
 import type { TracedTensor } from "../trace/builder.ts";
 import { blame } from "../trace/builder.ts";
@@ -47,12 +50,14 @@ export const typed = <T>(tensor: TracedTensor): T => tensor as unknown as T;
 /** NumPy broadcasting of two run-time shapes. */
 export function broadcastShape(op: string, a: readonly number[], b: readonly number[]): readonly number[] {
   const rank = Math.max(a.length, b.length);
-  return prim.range(rank).map((i) => {
-    const x = a[i - rank + a.length] ?? 1;
-    const y = b[i - rank + b.length] ?? 1;
+  // From the right, so that the message names the same axis as the type system's.
+  const fromRight = prim.range(rank).map((i) => {
+    const x = a[a.length - 1 - i] ?? 1;
+    const y = b[b.length - 1 - i] ?? 1;
     if (x !== y && x !== 1 && y !== 1) fail(`${op}: [${a.join(",")}] and [${b.join(",")}] do not line up: ${x} vs ${y}`);
     return x === 1 ? y : x;
   });
+  return fromRight.reverse();
 }
 
 /** Stretches a tensor to a shape it broadcasts to. */
@@ -62,13 +67,20 @@ export function stretch(x: TracedTensor, shape: readonly number[]): TracedTensor
   return prim.broadcast(x, shape, x.shape.map((_, i) => i + offset));
 }
 
+/** A tensor filled with a number. @throws OpError when the number is not a value of the dtype */
+export function filled(op: string, value: number, type: TensorType): TracedTensor {
+  const problem = constantProblem({ ...type, values: encodeScalar(value) });
+  if (problem !== undefined) fail(`${op}: ${problem}; use cast`);
+  return prim.fill(value, type);
+}
+
 /** Operands as tensors of one shape: numbers become constants of the other's dtype, sizes of 1 stretch. */
 export function align(op: string, ...operands: readonly unknown[]): readonly TracedTensor[] {
   const tensors = operands.filter(isTraced);
   const model = tensors[0];
   if (model === undefined) return fail(`${op}: expected at least one tensor among the operands`);
   const shape = tensors.map((tensor) => tensor.shape).reduce((a, b) => broadcastShape(op, a, b));
-  return operands.map((operand) => (typeof operand === "number" ? prim.fill(operand, { shape, dtype: model.dtype }) : stretch(traced(op, operand), shape)));
+  return operands.map((operand) => (typeof operand === "number" ? filled(op, operand, { shape, dtype: model.dtype }) : stretch(traced(op, operand), shape)));
 }
 
 /** An axis counted from the start. @throws OpError when it is out of range */

@@ -6,7 +6,8 @@ import { emitOne, emit } from "../trace/builder.ts";
 import type { TracedTensor } from "../trace/builder.ts";
 import * as prim from "../trace/prim.ts";
 import type { DTypeOf, Reduce, Result, ShapeOf, Tensor, Valid } from "../types/index.ts";
-import { axesOf, axisOf, traced, typed } from "./operand.ts";
+import { isFloat } from "../types/dtype.ts";
+import { axesOf, axisOf, fail, traced, typed } from "./operand.ts";
 
 type Axes = number | readonly number[] | undefined;
 
@@ -38,16 +39,29 @@ const countOf = (x: TracedTensor, axes: readonly number[]): number => axes.reduc
 
 const meanOver = (x: TracedTensor, axes: readonly number[]): TracedTensor => prim.scale(prim.reduceSum(x, axes), 1 / countOf(x, axes));
 
+/** For reductions that divide. */
+function floatsOnly(op: string, x: TracedTensor): void {
+  if (!isFloat(x.dtype)) fail(`${op} is not defined for ${x.dtype}; use cast`);
+}
+
 /** Sum. */
 export const sum: Reducer<"sum"> = reducer("sum", prim.reduceSum);
 /** Arithmetic mean. */
-export const mean: Reducer<"mean"> = reducer("mean", meanOver);
+export const mean: Reducer<"mean"> = reducer("mean", (x, axes) => {
+  floatsOnly("mean", x);
+  return meanOver(x, axes);
+});
 /** Maximum. */
 export const max: Reducer<"max"> = reducer("max", prim.reduceMax);
 /** Minimum. */
-export const min: Reducer<"min"> = reducer("min", (x, axes) => prim.neg(prim.reduceMax(prim.neg(x), axes)));
+export const min: Reducer<"min"> = reducer("min", (x, axes) => {
+  // −x overflows for the smallest i32 and wraps for u32; the complement reverses the order of all integers.
+  const flip = (y: TracedTensor): TracedTensor => (isFloat(x.dtype) ? prim.neg(y) : emitOne("not", [y], {}));
+  return flip(prim.reduceMax(flip(x), axes));
+});
 /** Biased variance: mean of (x − mean)². */
 export const variance: Reducer<"variance"> = reducer("variance", (x, axes) => {
+  floatsOnly("variance", x);
   const centred = prim.sub(x, prim.unreduce(meanOver(x, axes), x.shape, axes));
   return meanOver(prim.mul(centred, centred), axes);
 });

@@ -35,7 +35,11 @@ export function reshape<T extends Tensor, const S extends readonly Dim[]>(x: T, 
   const t = traced("reshape", x);
   const sizes = [...blaming(() => sizesOfShape(shape as S))];
   const unknown = sizes.indexOf(-1);
-  if (unknown >= 0) sizes[unknown] = sizeOf(t.shape) / -sizeOf(sizes);
+  if (unknown < 0) return typed(prim.reshape(t, sizes));
+  if (sizes.includes(-1, unknown + 1)) fail(`reshape: only one size may be -1, got [${sizes.join(",")}]`);
+  const [size, known] = [sizeOf(t.shape), -sizeOf(sizes)];
+  if (known === 0 || size % known !== 0) fail(`reshape: [${t.shape.join(",")}] has ${size} elements, for which no -1 fits in [${sizes.join(",")}]`);
+  sizes[unknown] = size / known;
   return typed(prim.reshape(t, sizes));
 }
 
@@ -127,6 +131,7 @@ export function split<T extends Tensor>(x: T, parts: number, axis = -1): readonl
   const t = traced("split", x);
   const at = axisOf("split", axis, t.shape.length);
   const extent = t.shape[at] as number;
+  if (!Number.isInteger(parts) || parts < 1) fail(`split: the number of parts must be a whole number >= 1, got ${parts}`);
   if (extent % parts !== 0) fail(`split: axis ${at} of size ${extent} does not divide into ${parts} parts`);
   const size = extent / parts;
   return prim.range(parts).map((i) => typed(prim.sliceAxis(t, at, i * size, (i + 1) * size)));
@@ -146,6 +151,8 @@ export function rearrange<T extends Tensor, const P extends string, const G exte
 function rearranged(t: TracedTensor, pattern: string, given: Readonly<Record<string, number>>): TracedTensor {
   const { left, right } = blaming(() => parsePattern(pattern));
   if (left.length !== t.shape.length) fail(`rearrange: "${pattern}" has ${left.length} axes on the left, the tensor has rank ${t.shape.length}`);
+  const unused = Object.keys(given).find((name) => !left.flat().includes(name));
+  if (unused !== undefined) fail(`rearrange: a size is given for '${unused}', which is not in "${pattern}"`);
   const size = new Map<string, number>(Object.entries(given));
   left.forEach((group, i) => {
     const extent = t.shape[i] as number;

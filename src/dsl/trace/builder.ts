@@ -13,7 +13,7 @@ import { inferTypes } from "../ops/index.ts";
 import { formatType } from "../program/program.ts";
 import type { AnyEquation, OpKind, OpParams, Program, TensorType, VarId } from "../program/program.ts";
 import type { DType } from "../types/dtype.ts";
-import { captureSite, formatSite, recordSite } from "./callsite.ts";
+import { captureSite, formatSite, rawSite, recordSite } from "./callsite.ts";
 
 /** A tensor while its function is being traced: a variable of the program under construction. */
 export class TracedTensor implements TensorType {
@@ -42,11 +42,17 @@ export interface Traced {
   readonly captures: readonly TracedTensor[];
 }
 
+/** Constants that take no more room than a reference: all but tables. */
+const isSmall = (equation: AnyEquation): boolean => equation.op === "iota" || (equation.op === "constant" && typeof equation.params.values !== "object");
+
 /** Collects the equations of one program. */
 export class ProgramBuilder {
   readonly hoists: boolean;
   private readonly explicit: VarId[] = [];
   private readonly captured = new Map<TracedTensor, TracedTensor>();
+  /** Constants of outer programs, written down again here. */
+  private readonly copies = new Map<TracedTensor, TracedTensor>();
+  private readonly constants = new Map<VarId, AnyEquation>();
   private readonly equations: AnyEquation[] = [];
   private readonly types: TensorType[] = [];
 
@@ -65,12 +71,21 @@ export class ProgramBuilder {
     return tensor;
   }
 
+  /**
+   * The outer tensor as a variable of this program. Constants are repeated instead of handed in: a linear program, above all the
+   * body of a linear scan, would otherwise receive them as residuals, one copy per iteration.
+   */
   capture(outer: TracedTensor): TracedTensor {
-    let inner = this.captured.get(outer);
-    if (inner === undefined) {
-      inner = this.define(outer);
-      this.captured.set(outer, inner);
+    const known = this.captured.get(outer) ?? this.copies.get(outer);
+    if (known !== undefined) return known;
+    const constant = outer.builder.constants.get(outer.id);
+    if (constant !== undefined && (this.hoists || isSmall(constant))) {
+      const [copy] = atSite(rawSite(constant), () => this.append(constant.op, [], [outer], constant.params)) as readonly [TracedTensor];
+      this.copies.set(outer, copy);
+      return copy;
     }
+    const inner = this.define(outer);
+    this.captured.set(outer, inner);
     return inner;
   }
 
@@ -81,6 +96,7 @@ export class ProgramBuilder {
     const equation = { op, inputs, outputs: outputs.map((tensor) => tensor.id), params } as AnyEquation;
     recordSite(equation, currentSite ?? captureSite());
     this.equations.push(equation);
+    if (op === "constant" || op === "iota") this.constants.set(equation.outputs[0] as VarId, equation);
     return outputs;
   }
 
@@ -98,12 +114,14 @@ const stack: ProgramBuilder[] = [];
 /** Set while a program is replayed by a transform, so that new equations keep the site of the one they came from. */
 let currentSite: Error | undefined;
 
-/** Runs `body` with equations attributed to `site` (when given). */
+/** Runs `body` with equations and errors attributed to `site` (when given). */
 export function atSite<R>(site: Error | undefined, body: () => R): R {
   const saved = currentSite;
   currentSite = site ?? saved;
   try {
     return body();
+  } catch (error) {
+    throw blame(error);
   } finally {
     currentSite = saved;
   }

@@ -15,7 +15,7 @@ import * as prim from "../trace/prim.ts";
 import { flatten } from "../trace/pytree.ts";
 import type { TreeDef } from "../trace/pytree.ts";
 import { flattenTensors, rebuild, sameStructure, traceTree } from "../trace/tree-trace.ts";
-import type { Shape, Tensor } from "../types/index.ts";
+import type { AnyShape, Shape, Stacked, Tensor } from "../types/index.ts";
 import { runJvp } from "./jvp-rules.ts";
 import { instantiate, isDifferentiable } from "./jvp.ts";
 import type { Tangent } from "./jvp.ts";
@@ -127,6 +127,7 @@ type LossOutput = Tensor | readonly [Tensor, ...unknown[]];
  * first argument. `f` returns a scalar, or a list whose first element is the scalar and whose others are carried along.
  */
 export function valueAndGrad<In, R extends LossOutput, const W extends keyof In & string>(f: Fn<In, R>, wrt: W): Fn<In, { readonly value: R; readonly grad: In[W] }>;
+export function valueAndGrad<In, R extends LossOutput>(f: Fn<In, R>): Fn<In, { readonly value: R; readonly grad: In }>;
 export function valueAndGrad<A extends readonly unknown[], R extends LossOutput, const W extends Wrt = 0>(f: (...args: A) => R, wrt?: W): (...args: A) => { readonly value: R; readonly grad: Selected<A, W> };
 export function valueAndGrad(f: (...args: readonly never[]) => LossOutput, wrt: Wrt = 0): unknown {
   const transformed = (...args: readonly never[]): unknown =>
@@ -161,6 +162,7 @@ function replaced(args: readonly never[], wrt: Wrt, x: unknown): readonly never[
 
 /** The gradient alone; see {@link valueAndGrad}. */
 export function grad<In, R extends LossOutput, const W extends keyof In & string>(f: Fn<In, R>, wrt: W): Fn<In, In[W]>;
+export function grad<In, R extends LossOutput>(f: Fn<In, R>): Fn<In, In>;
 export function grad<A extends readonly unknown[], R extends LossOutput, const W extends Wrt = 0>(f: (...args: A) => R, wrt?: W): (...args: A) => Selected<A, W>;
 export function grad(f: (...args: readonly never[]) => LossOutput, wrt: Wrt = 0): unknown {
   const both = valueAndGrad(f, wrt) as (...args: readonly never[]) => { readonly grad: unknown };
@@ -206,10 +208,15 @@ export function jacrev<X extends Tensor>(f: (x: X) => Tensor): (x: X) => Tensor<
  * The function on a batch: every tensor of every argument has a batch axis at `inAxes` (0 by default; one entry per argument,
  * `null` for an argument without one); results carry the batch axis first.
  */
-export function vmap<A extends readonly unknown[], R>(f: (...args: A) => R, options: { readonly inAxes?: readonly (number | null)[] } = {}): (...args: A) => R {
+export function vmap<A extends readonly unknown[], R>(
+  f: (...args: A) => R,
+  options: { readonly inAxes?: readonly (number | null)[] } = {},
+): (...args: AnyShape<A> & readonly unknown[]) => Stacked<R, number> {
   return (...args) =>
     blaming(() => {
       const flats = args.map((arg) => flattenTensors(arg));
+      const given = options.inAxes?.length ?? args.length;
+      if (given !== args.length) throw new OpError(`vmap: ${given} batch axes for ${args.length} arguments`);
       const axisOf = (i: number): number | null => (options.inAxes === undefined ? 0 : (options.inAxes[i] ?? null));
       const batched = flats.flatMap(({ leaves }, i) => {
         const axis = axisOf(i);
@@ -226,6 +233,6 @@ export function vmap<A extends readonly unknown[], R>(f: (...args: A) => R, opti
       const { program, captures, outputTree } = traceTree(tree, types, (inputs: A) => f(...inputs));
       const outer = captures.map((tensor) => ({ tensor, batched: false }));
       const outputs = runVmap(program, [...outer, ...batched], size);
-      return rebuild<R>(outputTree, outputs.map(({ tensor, batched: is }) => (is ? tensor : prim.replicate(tensor, size))));
+      return rebuild<Stacked<R, number>>(outputTree, outputs.map(({ tensor, batched: is }) => (is ? tensor : prim.replicate(tensor, size))));
     });
 }

@@ -131,7 +131,7 @@ const remat: JvpRule<"remat"> = ({ inputs, tangents, params, run }) => {
 };
 
 /** Custom rules say nothing about captured tensors, so these must not be differentiated. */
-function refuseCaptured(op: string, tangents: readonly Tangent[], consts: number): void {
+export function refuseCaptured(op: string, tangents: readonly Tangent[], consts: number): void {
   require(tangents.slice(0, consts).every((tangent) => tangent === null), () =>
     `${op}: the function uses a tensor from outside that is being differentiated; pass it as an argument`);
 }
@@ -146,7 +146,7 @@ const customJvp: JvpRule<"customJvp"> = ({ inputs, tangents, params }) => {
 };
 
 /** Tangents of integer outputs are zero, whatever a rule says. */
-const floatOnly = (body: Program, tangents: readonly T[]): readonly Tangent[] =>
+export const floatOnly = (body: Program, tangents: readonly Tangent[]): readonly Tangent[] =>
   tangents.map((tangent, i) => (isDifferentiable(body.types[body.outputs[i] as number] as { dtype: string }) ? tangent : null));
 
 /**

@@ -3,14 +3,14 @@
  * primal op, which also returns residuals, and a linear op of the same kind that takes them and can be transposed.
  */
 import { OpError } from "../ops/definition.ts";
-import { inputTypes, typeOf } from "../program/program.ts";
+import { inputTypes, nestedPrograms, typeOf } from "../program/program.ts";
 import type { Program, TensorType, VarId } from "../program/program.ts";
 import { emit, traceFlat } from "../trace/builder.ts";
 import type { TracedTensor } from "../trace/builder.ts";
 import * as prim from "../trace/prim.ts";
-import { loopJvp, maskOf, permuted, present, scatterTangents } from "./jvp-control.ts";
-import { instantiate, jvpProgram } from "./jvp.ts";
-import type { JvpRule } from "./jvp.ts";
+import { controlRules, floatOnly, loopJvp, maskOf, permuted, present, refuseCaptured, scatterTangents } from "./jvp-control.ts";
+import { instantiate, isDifferentiable, jvpProgram } from "./jvp.ts";
+import type { JvpRule, RunDual } from "./jvp.ts";
 import { linearizeInto } from "./linearize-into.ts";
 import type { Linearized } from "./linearize-into.ts";
 
@@ -139,4 +139,27 @@ const remat: JvpRule<"remat"> = ({ inputs, tangents, params, run }) => {
   return { outputs: outputs.slice(0, count), tangents: scatterTangents(outputMask, tangentOutputs) };
 };
 
-export const linearControlRules = { scan, while: whileLoop, cond, remat } as const;
+/**
+ * A rule that holds loops or branches may compute values and tangents in one of them. It is linear in the tangents, hence
+ * its own linearization (at zero), by which the two come apart.
+ */
+const customJvp: JvpRule<"customJvp"> = (equation) => {
+  const { inputs, tangents, params, run } = equation;
+  const { body, rule, consts } = params;
+  if (rule.equations.every((inner) => nestedPrograms(inner).length === 0)) return controlRules.customJvp(equation);
+  refuseCaptured("customJvp", tangents, consts);
+  const differentiated = inputs.slice(consts);
+  const dense = differentiated.map((input, i) => (isDifferentiable(input) ? instantiate(tangents[consts + i] ?? null, input) : null));
+  const dual = run(rule, [...inputs, ...differentiated.map(prim.zeros)], [...inputs.map(() => null), ...dense]);
+  const count = body.outputs.length;
+  return { outputs: dual.outputs.slice(0, count), tangents: floatOnly(body, dual.tangents.slice(count)) };
+};
+
+/** The backward rule serves reverse mode, so the function itself is differentiated forwards: it may hold a whileLoop. */
+const customVjp =
+  (forward: RunDual): JvpRule<"customVjp"> =>
+  (equation) =>
+    controlRules.customVjp({ ...equation, run: forward });
+
+/** `forward`: the evaluator of forward mode. */
+export const linearControlRules = (forward: RunDual) => ({ scan, while: whileLoop, cond, remat, customJvp, customVjp: customVjp(forward) }) as const;

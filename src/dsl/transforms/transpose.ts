@@ -34,6 +34,26 @@ export type TransposeRules = { readonly [K in OpKind]: TransposeRule<K> | null }
 /** Transposes a program; `inputs` holds null where it is linear. Returns a cotangent for every input (null where unneeded or zero). */
 export type RunTranspose = (program: Program, inputs: readonly (TracedTensor | null)[], cotangents: readonly Cotangent[]) => readonly Cotangent[];
 
+/** Inputs in which an op is never linear; a product is linear in one factor at a time. */
+const NEVER_LINEAR: { readonly [K in OpKind]?: readonly number[] } = {
+  div: [1],
+  gather: [1],
+  scatterAdd: [1],
+  select: [0],
+  cond: [0],
+  attentionTangent: [0, 1, 2, 3, 4],
+  attentionTranspose: [0, 1, 2, 3, 4],
+};
+
+/** @throws OpError where a program that should be linear is not: a rule given to customJvp was wrong. */
+function requireLinear(op: OpKind, linear: readonly boolean[]): void {
+  const squared = (op === "mul" || op === "dot") && linear.every(Boolean);
+  if (squared || NEVER_LINEAR[op]?.some((i) => linear[i])) throw notLinear(op);
+}
+
+const notLinear = (op: OpKind): OpError =>
+  new OpError(`${op} is not linear here and cannot be transposed; a rule given to customJvp must be linear in the tangents`);
+
 /** A transposer by a table of rules. */
 export function transposer(rules: TransposeRules): RunTranspose {
   const run: RunTranspose = (program, inputs, cotangents) => {
@@ -68,17 +88,18 @@ export function transposer(rules: TransposeRules): RunTranspose {
       if (outputCotangents.every((cotangent) => cotangent === null)) continue;
       // The table pairs each kind with its own parameters.
       const rule = rules[equation.op] as unknown as TransposeRule<OpKind> | null;
-      if (rule === null) throw new OpError(`${equation.op} is not linear and cannot be transposed`);
-      const found = atSite(rawSite(equation), () =>
-        rule({
+      const found = atSite(rawSite(equation), () => {
+        if (rule === null) throw notLinear(equation.op);
+        requireLinear(equation.op, equation.inputs.map((id) => linear.has(id)));
+        return rule({
           params: equation.params,
           inputs: equation.inputs.map((id) => (linear.has(id) ? null : (values[id] as TracedTensor))),
           inputTypes: equation.inputs.map((id) => typeOf(program, id)),
           outputTypes: equation.outputs.map((id) => typeOf(program, id)),
           cotangents: outputCotangents,
           run,
-        }),
-      );
+        });
+      });
       equation.inputs.forEach((id, i) => accumulate(id, found[i] ?? null));
     }
     return program.inputs.map((id) => (linear.has(id) ? (sums[id] ?? null) : null));

@@ -132,7 +132,7 @@ const whileLoop: VmapRule<"while"> = ({ inputs, params, size, run }) => {
   const carried = operands.slice(conditionConsts + bodyConsts);
   const any = traceFlat([...conditionInputs, ...carried], (values) => {
     const going = prim.replay(test, values)[0] as T;
-    return [prim.less(prim.fill(0, { shape: [], dtype: "i32" }), prim.reduceMax(prim.cast(going, "i32"), [0]))];
+    return [prim.less(prim.fill(0, { shape: [], dtype: "i32" }), prim.reduceSum(prim.cast(going, "i32"), [0]))];
   }).program;
   const masked = traceFlat([...conditionInputs, ...operands.slice(conditionConsts)], (values) => {
     const old = values.slice(conditionConsts + bodyConsts);

@@ -20,3 +20,4 @@ export type { MatMul } from "./matmul.ts";
 export type { Rearrange } from "./rearrange.ts";
 export type { Reduce } from "./reduce.ts";
 export type { ExpandDims, Reshape, Slice, Squeeze, Transpose } from "./view.ts";
+export type { AnyShape, Leading, Slices, Stacked } from "./loop.ts";

@@ -105,10 +105,12 @@ export function noiseFromDenoiser(t: number): StateDenoiser {
  *
  * Limits: 1 at u = t (also at s = u = t, where both denoisers are the same), 0 at u = s and at t = 1.
  *
+ * @param floor added to the denominator (1 - u)(t - s); 0 is exact, 1e-8 reproduces the published code
  * @throws RangeError unless 0 <= s <= u <= t <= 1
  */
-export function semigroupWeight(s: number, u: number, t: number): number {
+export function semigroupWeight(s: number, u: number, t: number, floor = 0): number {
   requireOrdered("s <= u <= t", s, u, t);
+  if (floor > 0) return ((1 - t) * (u - s)) / ((1 - u) * (t - s) + floor);
   if (u === t) return 1;
   // Two quotients, each at most 1: their product cannot leave [0, 1], whatever is rounded.
   return ((1 - t) / (1 - u)) * ((u - s) / (t - s));

@@ -4,21 +4,13 @@
  *
  * Consumed by training, by fmlm.ts as the teacher, and by the samplers.
  */
-import { add, expandDims, mean, mul, neg, sub, sum, takeAlong, div, squeeze } from "../../dsl/index.ts";
+import { div, expandDims, mean, mul, neg, squeeze, sum, takeAlong } from "../../dsl/index.ts";
 import type { Tensor } from "../../dsl/index.ts";
+import { interpolate } from "../flow/fields.ts";
 import type { StateSpace } from "../flow/state-space.ts";
 import { vocabularySpace } from "../flow/state-space.ts";
 import type { Network } from "../networks/network.ts";
 import { logDenoiser } from "./denoiser.ts";
-
-/** A per-row number [batch] as [batch, 1, 1], to meet states [batch, length, dim]. */
-export const perRow = (x: Tensor): Tensor => expandDims(expandDims(x, 1), 2);
-
-/** The linear interpolant (1 − t) x₀ + t x₁; t is [batch], the states are [batch, length, dim]. */
-export function interpolate(noise: Tensor, clean: Tensor, t: Tensor): Tensor {
-  const weight = perRow(t);
-  return add(mul(sub(1, weight), noise), mul(weight, clean));
-}
 
 /** A batch of FLM: tokens [batch, length] i32, source noise [batch, length, dim], clock times and times [batch]. */
 export interface FlmBatch {

@@ -7,11 +7,11 @@
  */
 import { add, concat, div, exp, expandDims, mean, mul, neg, oneHot, slice, square, stopGradient, sub, sum } from "../../dsl/index.ts";
 import type { Tensor } from "../../dsl/index.ts";
+import { flowMap, interpolate, semigroup } from "../flow/fields.ts";
 import type { StateSpace } from "../flow/state-space.ts";
 import { vocabularySpace } from "../flow/state-space.ts";
-import type { Network } from "../networks/network.ts";
+import type { Conditioning, Network } from "../networks/network.ts";
 import { logDenoiser } from "./denoiser.ts";
-import { interpolate, perRow } from "./flm.ts";
 
 /** Rows of a batch: tokens [batch, length], noise [batch, length, vocab]; the first `diagonal` rows have s = t. */
 export interface FmlmBatch {
@@ -43,68 +43,89 @@ export interface FmlmOptions<P> {
   readonly floor?: number;
 }
 
-/** X_{s,t}(x) = (1−t)/(1−s) x + (t−s)/(1−s) δ: where the flow map takes a state, given δ_{s,t}(x). Times are [batch], s < 1; `floor` is added to 1 − s. */
-export function flowMap(state: Tensor, denoised: Tensor, s: Tensor, t: Tensor, floor = 0): Tensor {
-  const left = perRow(add(sub(1, s), floor));
-  const kept = div(perRow(sub(1, t)), left);
-  const jumped = div(perRow(sub(t, s)), left);
-  return add(mul(kept, state), mul(jumped, denoised));
-}
-
 const rows = (x: Tensor, start: number, stop?: number): Tensor => slice(x, 0, start, stop ?? x.shape[0] ?? 0);
 
 /** Everything that a PSD step computes, for tests and inspection. */
 export interface FmlmTerms {
+  /** The noised states x_s, [batch, length, dim]. */
+  readonly state: Tensor;
   /** log δ_{s,t}(x_s), [batch, length, vocab]. */
   readonly logDenoised: Tensor;
   /** The target distributions, diagonal rows first, without gradient. */
   readonly target: Tensor;
+  /** What the targets of the off-diagonal rows are made of; absent when there are none. */
+  readonly jump?: Jump;
   /** Loss per token [batch, length]. */
   readonly tokenLoss: Tensor;
+}
+
+/** A jump from s to t by way of u. */
+export interface Jump {
+  /** δ_{s,u}(x_s). */
+  readonly first: Tensor;
+  /** X_{s,u}(x_s). */
+  readonly middle: Tensor;
+  /** δ_{u,t}(X_{s,u}(x_s)). */
+  readonly second: Tensor;
 }
 
 /**
  * The PSD loss with all its parts. The target's calls of the student use its present weights, without gradient.
  * @param space where states live; a projected state is one state for student and teacher only if they share the table E
  */
-export function fmlmTerms<P extends object>(student: Network<P>, params: P, batch: FmlmBatch, options: FmlmOptions<P>, space: StateSpace = vocabularySpace): FmlmTerms {
-  const { diagonal, teacher } = options;
+export function fmlmTerms<P extends object>(
+  student: Network<P>,
+  params: P,
+  batch: FmlmBatch,
+  options: FmlmOptions<P>,
+  space: StateSpace = vocabularySpace,
+): FmlmTerms {
+  const { diagonal } = options;
+  const count = batch.tokens.shape[0] ?? 0;
   const embedding = student.embedding(params);
   const state = interpolate(batch.noise, space.clean(batch.tokens, embedding), batch.s);
-  const condition = (tau: Tensor, target: Tensor, call: 0 | 1 | 2) => {
-    const dropoutKey = batch.dropoutKeys?.[call];
-    return dropoutKey === undefined ? { tau, target } : { tau, target, dropoutKey };
-  };
-  const logDenoised = logDenoiser(student, params, space, state, condition(batch.tauS, batch.tauT, 0));
+  const logDenoised = logDenoiser(student, params, space, state, condition(batch, batch.tauS, batch.tauT, 0));
 
-  // Off-diagonal rows: the student's own two half jumps.
-  const [s, u, tauS, tauU, tauT] = [batch.s, batch.u, batch.tauS, batch.tauU, batch.tauT].map((x) => rows(x, diagonal)) as [Tensor, Tensor, Tensor, Tensor, Tensor];
-  const start = rows(state, diagonal);
-  const first = exp(logDenoiser(student, params, space, start, condition(tauS, tauU, 1)));
-  const middle = flowMap(start, space.expected(first, embedding), s, u, options.floor);
-  const second = exp(logDenoiser(student, params, space, middle, condition(tauU, tauT, 2)));
-  const gamma = perRow(rows(batch.gamma, diagonal));
-  const jump = add(mul(gamma, first), mul(sub(1, gamma), second));
+  const fixed = stopGradient(state);
+  const still = diagonal > 0 ? [diagonalTarget(student, rows(fixed, 0, diagonal), batch, options, space)] : [];
+  const jump = diagonal < count ? halfJumps(student, params, rows(fixed, diagonal), batch, options, space) : undefined;
+  const jumped = jump === undefined ? [] : [semigroup(jump.first, jump.second, rows(batch.gamma, diagonal))];
+  const target = stopGradient(concat([...still, ...jumped], 0));
 
-  // Diagonal rows: the teacher's denoiser, or the clean tokens.
-  const clean = rows(batch.tokens, 0, diagonal);
-  const still =
-    teacher === undefined
-      ? (oneHot(clean, student.vocab))
-      : exp(logDenoiser(teacher.network, teacher.params, space, rows(state, 0, diagonal), { tau: rows(batch.tauS, 0, diagonal) }));
-
-  const target = stopGradient(concat([still, jump], 0));
-  const tokenLoss = options.squaredError === true
-    ? (sum(square(sub(exp(logDenoised), target)), 2))
-    : neg(sum(mul(target, logDenoised), 2));
-  return { logDenoised, target, tokenLoss: options.rescale === true ? rescaled(tokenLoss, batch, diagonal) : tokenLoss };
+  const perToken: Tensor =
+    options.squaredError === true ? sum(square(sub(exp(logDenoised), target)), 2) : neg(sum(mul(target, logDenoised), 2));
+  const tokenLoss = options.rescale === true && diagonal < count ? rescaled(perToken, batch, options) : perToken;
+  return { state, logDenoised, target, ...(jump === undefined ? {} : { jump }), tokenLoss };
 }
 
-function rescaled(tokenLoss: Tensor, batch: FmlmBatch, diagonal: number): Tensor {
+/** What the student is told in one of its three calls. */
+function condition(batch: FmlmBatch, tau: Tensor, target: Tensor, call: 0 | 1 | 2): Conditioning {
+  const dropoutKey = batch.dropoutKeys?.[call];
+  return dropoutKey === undefined ? { tau, target } : { tau, target, dropoutKey };
+}
+
+/** Target of diagonal rows: the teacher's denoiser, or the clean tokens. */
+function diagonalTarget<P>(student: Network<P>, state: Tensor, batch: FmlmBatch, { diagonal, teacher }: FmlmOptions<P>, space: StateSpace): Tensor {
+  if (teacher === undefined) return oneHot(rows(batch.tokens, 0, diagonal), student.vocab);
+  return exp(logDenoiser(teacher.network, teacher.params, space, state, { tau: rows(batch.tauS, 0, diagonal) }));
+}
+
+/** The student's own two half jumps of the off-diagonal rows, whose states are given. */
+function halfJumps<P>(student: Network<P>, params: P, state: Tensor, batch: FmlmBatch, { diagonal, floor }: FmlmOptions<P>, space: StateSpace): Jump {
+  const { s, u, tauS, tauU, tauT } = batch;
+  const [source, middleTime, target] = [rows(tauS, diagonal), rows(tauU, diagonal), rows(tauT, diagonal)];
+  const first = exp(logDenoiser(student, params, space, state, condition(batch, source, middleTime, 1)));
+  const middle = flowMap(state, space.expected(first, student.embedding(params)), rows(s, diagonal), rows(u, diagonal), floor);
+  const second = exp(logDenoiser(student, params, space, middle, condition(batch, middleTime, target, 2)));
+  return { first, middle, second };
+}
+
+/** Off-diagonal rows times ((t − s)/(1 − s))². */
+function rescaled<P>(tokenLoss: Tensor, batch: FmlmBatch, { diagonal, floor = 0 }: FmlmOptions<P>): Tensor {
   const [s, t] = [rows(batch.s, diagonal), rows(batch.t, diagonal)];
-  const factor = square(div(sub(t, s), sub(1, s)));
-  const scaled = mul(rows(tokenLoss, diagonal), expandDims(factor, 1));
-  return concat([rows(tokenLoss, 0, diagonal), scaled], 0);
+  const factor = square(div(sub(t, s), add(sub(1, s), floor)));
+  const scaled: Tensor = mul(rows(tokenLoss, diagonal), expandDims(factor, 1));
+  return concat([...(diagonal > 0 ? [rows(tokenLoss, 0, diagonal)] : []), scaled], 0);
 }
 
 /** The PSD loss: the mean over all tokens of all rows. */

@@ -8,7 +8,7 @@
  * The last step's state is the denoiser itself and its tokens are the argmax. Consumed by training (samples while it runs) and the
  * command line. To add a sampler, write its schedule.
  */
-import { add, argmax, exp, mul } from "../../dsl/index.ts";
+import { add, argmax, exp, max, mul } from "../../dsl/index.ts";
 import type { Tensor } from "../../dsl/index.ts";
 import { eulerWeight, gammaSamplerCoefficients } from "../flow/algebra.ts";
 import type { Clock } from "../flow/clock.ts";
@@ -76,11 +76,21 @@ export interface SamplerInputs {
   readonly noise?: Tensor;
 }
 
-/** The next state [batch, length, dim] and the argmax tokens [batch, length] i32 of the denoiser. */
-export function samplerStep<P>(network: Network<P>, params: P, inputs: SamplerInputs, space: StateSpace): { readonly state: Tensor; readonly tokens: Tensor } {
+export interface SamplerOutputs {
+  /** The next state, [batch, length, dim]. */
+  readonly state: Tensor;
+  /** The denoiser's most probable tokens, [batch, length] i32. */
+  readonly tokens: Tensor;
+  /** Their probabilities, [batch, length]. */
+  readonly confidence: Tensor;
+}
+
+/** One step of a sampler. */
+export function samplerStep<P>(network: Network<P>, params: P, inputs: SamplerInputs, space: StateSpace): SamplerOutputs {
   const { state, tau, target } = inputs;
   const logProbs = logDenoiser(network, params, space, state, target === undefined ? { tau } : { tau, target });
-  const denoised = space.expected(exp(logProbs), network.embedding(params));
+  const probabilities: Tensor = exp(logProbs);
+  const denoised = space.expected(probabilities, network.embedding(params));
   const moved = add(mul(state, inputs.stateWeight), mul(denoised, inputs.denoiserWeight));
-  return { state: inputs.noise === undefined ? moved : add(moved, inputs.noise), tokens: argmax(logProbs, 2) };
+  return { state: inputs.noise === undefined ? moved : add(moved, inputs.noise), tokens: argmax(logProbs, 2), confidence: max(probabilities, 2) };
 }

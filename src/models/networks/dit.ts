@@ -4,7 +4,7 @@
  *
  * Consumed by the models in src/models/language. The authors' parameter names are in official-names.ts.
  */
-import { add, mul, nn, random, silu } from "../../dsl/index.ts";
+import { add, mul, nn, OpError, random, silu } from "../../dsl/index.ts";
 import type { Tensor } from "../../dsl/index.ts";
 import type { Conditioning, Network } from "./network.ts";
 
@@ -58,8 +58,27 @@ export interface DitParams {
   };
 }
 
+/** What a call of the network computes on its way, for tests and inspection. */
+export interface DitStages {
+  /** Embedding of the source time before SiLU, [batch, conditioning]. */
+  readonly time: Tensor;
+  /** Embedding of the target time, where there is one. */
+  readonly targetTime?: Tensor;
+  /** What every block returns, [batch, length, width]. */
+  readonly blocks: readonly Tensor[];
+  /** Raw logits [batch, length, vocab]. */
+  readonly logits: Tensor;
+}
+
+/** A diffusion transformer as a network, with a view of its stages. */
+export interface Dit extends Network<DitParams> {
+  readonly config: DitConfig;
+  /** As `logits`, with everything on the way to them. */
+  stages(params: DitParams, hidden: Tensor, conditioning: Conditioning): DitStages;
+}
+
 /** Number of sinusoidal features of a time. */
-const TIME_FEATURES = 256;
+export const TIME_FEATURES = 256;
 
 function embedTime(params: TimeEmbedding, tau: Tensor): Tensor {
   const features: Tensor = nn.sinusoids(tau, { count: TIME_FEATURES });
@@ -70,8 +89,9 @@ function embedTime(params: TimeEmbedding, tau: Tensor): Tensor {
  * A diffusion transformer.
  * @throws RangeError when the sizes do not fit together
  */
-export function dit(config: DitConfig): Network<DitParams> {
-  const { vocab, length, width, depth, heads, conditioning, mlpRatio = 4, dropout = 0, attentionSoftcap = 50, targetTime = false } = config;
+export function dit(config: DitConfig): Dit {
+  const { vocab, length, width, depth, heads, conditioning } = config;
+  const { mlpRatio = 4, dropout = 0, attentionSoftcap = 50, targetTime = false } = config;
   for (const [name, value] of Object.entries({ vocab, length, width, depth, heads, conditioning })) {
     if (!Number.isSafeInteger(value) || value < 1) throw new RangeError(`dit: ${name} must be a whole number >= 1, got ${value}`);
   }
@@ -119,20 +139,34 @@ export function dit(config: DitConfig): Network<DitParams> {
     return add(middle, mul(gate2, nn.dropout(keys?.[1], changed, dropout) as Tensor));
   }
 
-  function logits(params: DitParams, hidden: Tensor, { tau, target, dropoutKey }: Conditioning): Tensor {
-    const source = embedTime(params.time, tau);
-    const total: Tensor = target === undefined || params.targetTime === undefined ? source : add(source, embedTime(params.targetTime, target));
-    const condition: Tensor = silu(total);
+  function stages(params: DitParams, hidden: Tensor, { tau, target, dropoutKey }: Conditioning): DitStages {
+    if (target !== undefined && params.targetTime === undefined) {
+      throw new OpError("dit: a target time was given to a network of one time; make it with targetTime: true");
+    }
+    const time = embedTime(params.time, tau);
+    const later = target === undefined || params.targetTime === undefined ? {} : { targetTime: embedTime(params.targetTime, target) };
+    const condition: Tensor = silu(later.targetTime === undefined ? time : (add(time, later.targetTime) as Tensor));
     const rotary = nn.rotaryTables({ length, depth: width / heads });
     const keys = dropoutKey === undefined || dropout === 0 ? undefined : random.split(dropoutKey, 2 * depth);
+    const blocks: Tensor[] = [];
     let x = hidden;
-    params.blocks.forEach((blockParams, i) => {
-      const pair = keys === undefined ? undefined : ([keys[2 * i], keys[2 * i + 1]] as const);
-      x = runBlock(blockParams, x, condition, rotary, pair as readonly [Key, Key] | undefined);
+    params.blocks.forEach((block, i) => {
+      // Two keys per block were split.
+      x = runBlock(block, x, condition, rotary, keys?.slice(2 * i, 2 * i + 2) as readonly [Key, Key] | undefined);
+      blocks.push(x);
     });
     const [shift, scale] = nn.modulations(params.head.modulation, condition, 2);
-    return nn.linear(params.head.linear, nn.modulate(nn.layerNorm(params.head.norm, x), shift, scale) as Tensor);
+    const logits = nn.linear(params.head.linear, nn.modulate(nn.layerNorm(params.head.norm, x), shift, scale) as Tensor);
+    return { time, ...later, blocks, logits };
   }
 
-  return { vocab, length, init, embedding: (params) => params.embedding, logits };
+  return {
+    vocab,
+    length,
+    config,
+    init,
+    embedding: (params) => params.embedding,
+    logits: (params, hidden, conditioning) => stages(params, hidden, conditioning).logits,
+    stages,
+  };
 }

@@ -1,11 +1,11 @@
 /**
- * The CPU device: programs run as ONNX models in ONNX Runtime (npm `onnxruntime-node`, whose engine comes inside the package).
- * Inputs are read where they lie and outputs written into buffers that this file hands out, so tensors are not copied between
- * steps.
+ * The CPU device: programs run as ONNX models in ONNX Runtime (npm `onnxruntime-node`, whose engine comes
+ * inside the package). Inputs are read where they lie and outputs written into buffers that this file hands
+ * out, so tensors are not copied between steps.
  *
  * Consumed by `devices.ts`. Node only.
  */
-import { availableParallelism, cpus } from "node:os";
+import { cpus } from "node:os";
 import type { Tensor } from "onnxruntime-node";
 import { toStorage } from "../../compiler/host-tensor.ts";
 import type { HostData, HostTensor } from "../../compiler/host-tensor.ts";
@@ -22,7 +22,13 @@ import type { Engine } from "./session.ts";
 import { StoragePool } from "./storage.ts";
 import type { Storage } from "./storage.ts";
 
-const TENSOR_TYPE = { f32: "float32", f16: "float16", i32: "int32", u32: "uint32", bool: "bool" } as const satisfies Record<DType, Tensor.Type>;
+const TENSOR_TYPE = {
+  f32: "float32",
+  f16: "float16",
+  i32: "int32",
+  u32: "uint32",
+  bool: "bool",
+} as const satisfies Record<DType, Tensor.Type>;
 
 const byteLength = ({ shape, dtype }: TensorType): number => sizeOf(shape) * byteSize(dtype);
 
@@ -61,7 +67,8 @@ class CpuValue implements DeviceValue {
   }
 
   get storage(): Storage {
-    if (this.device.closed) throw new Error("The device that holds this value was closed; read values before closing it.");
+    if (this.device.closed)
+      throw new Error("The device that holds this value was closed; read values before closing it.");
     if (this.#storage === undefined) throw new Error(endedMessage(this.type, this.#ended));
     return this.#storage;
   }
@@ -92,46 +99,145 @@ class CpuValue implements DeviceValue {
   }
 }
 
-/** Where an output comes from: the engine's output of a name, or an input as it is. */
-type Source = { readonly kind: "computed"; readonly name: string } | { readonly kind: "input"; readonly position: number };
+/** Where an output comes from: the engine's output of that number, or an input as it is. */
+type Source =
+  | { readonly kind: "computed"; readonly index: number }
+  | { readonly kind: "input"; readonly position: number };
 
-/** The program without outputs that are inputs or repeat another output, and where each output comes from. */
-function splitOutputs(program: Program): { readonly computed: readonly VarId[]; readonly isInput: (id: VarId) => boolean } {
-  const inputs = new Set(program.inputs);
-  const computed = [...new Set(program.outputs.filter((id) => !inputs.has(id)))];
-  return { computed, isInput: (id) => inputs.has(id) };
+/** The outputs that the engine has to compute (inputs and repetitions left out), and the source of each output. */
+function sourcesOf(program: Program): {
+  readonly computed: readonly VarId[];
+  readonly sources: readonly Source[];
+} {
+  const computed = [...new Set(program.outputs.filter((id) => !program.inputs.includes(id)))];
+  const sources = program.outputs.map((id): Source => {
+    const position = program.inputs.indexOf(id);
+    return position >= 0 ? { kind: "input", position } : { kind: "computed", index: computed.indexOf(id) };
+  });
+  return { computed, sources };
+}
+
+/** What an executable runs: the session (none when nothing is computed) and the model's names and types. */
+interface Loaded {
+  readonly session: EngineSession | undefined;
+  readonly inputNames: readonly string[];
+  readonly resultNames: readonly string[];
+  readonly resultTypes: readonly TensorType[];
+  readonly sources: readonly Source[];
+}
+
+class CpuExecutable implements Executable {
+  readonly inputTypes: readonly TensorType[];
+  readonly outputTypes: readonly TensorType[];
+  readonly #device: CpuDevice;
+  readonly #loaded: Loaded;
+  readonly #options: CompileOptions;
+  readonly #donated: ReadonlySet<number>;
+  #open = true;
+
+  constructor(device: CpuDevice, program: Program, loaded: Loaded, options: CompileOptions) {
+    this.inputTypes = inputTypes(program);
+    this.outputTypes = outputTypes(program);
+    this.#device = device;
+    this.#loaded = loaded;
+    this.#options = options;
+    this.#donated = checkDonation(options.donate ?? [], program.inputs.length);
+  }
+
+  async run(inputs: readonly DeviceValue[]): Promise<readonly DeviceValue[]> {
+    if (!this.#open) throw new Error("This executable was disposed of; compile the program again.");
+    checkInputs(inputs, this.inputTypes, this.#options);
+    const own = inputs.map((input, i) => this.#device.own(input, i));
+    // Every input is held until the engine is done, also when its owner lets go of it meanwhile.
+    const held = own.map((value) => value.storage);
+    for (const storage of held) storage.share();
+    const taken = new Map<CpuValue, Storage>();
+    const results = this.#loaded.resultTypes.map((type) => this.#device.pool.take(byteLength(type)));
+    try {
+      own.forEach((value, i) => {
+        if (this.#donated.has(i)) taken.set(value, value.donate());
+      });
+      await this.#execute(held, results);
+    } catch (error) {
+      for (const [value, storage] of taken) value.restore(storage);
+      for (const storage of [...held, ...results]) storage.release();
+      const name = this.#options.name ?? "the program";
+      throw new Error(`cpu: ${name} failed to run: ${messageOf(error)}`, { cause: error });
+    }
+    const outputs = this.#loaded.sources.map((source, i) => {
+      const storage = source.kind === "input" ? held[source.position] : results[source.index];
+      // Sources are made with the program, so both positions exist.
+      return new CpuValue(this.#device, this.outputTypes[i] as TensorType, (storage as Storage).share());
+    });
+    for (const storage of [...held, ...taken.values(), ...results]) storage.release();
+    return outputs;
+  }
+
+  async #execute(inputs: readonly Storage[], results: readonly Storage[]): Promise<void> {
+    const { session, inputNames, resultNames, resultTypes } = this.#loaded;
+    const tensors = (
+      names: readonly string[],
+      types: readonly TensorType[],
+      storage: readonly Storage[],
+    ): Record<string, Tensor> =>
+      Object.fromEntries(
+        // Names, types and storage are three lists of one length.
+        names.map((name, i) => [name, this.#device.tensor(types[i] as TensorType, storage[i] as Storage)]),
+      );
+    await session?.run(
+      tensors(inputNames, this.inputTypes, inputs),
+      tensors(resultNames, resultTypes, results),
+    );
+  }
+
+  async dispose(): Promise<void> {
+    if (!this.#open) return;
+    this.#open = false;
+    this.#device.forget(this);
+    await this.#loaded.session?.dispose();
+  }
 }
 
 export interface CpuOptions {
-  /** Threads of one op; default: the machine's cores, as ONNX Runtime counts them. */
+  /** Threads of one op; default: one per physical core. */
   readonly threads?: number;
 }
 
-class CpuDevice implements Device {
+/** The CPU device. */
+export class CpuDevice implements Device {
   readonly name = "cpu";
+  /** The storage of all values; its `usage` says how many bytes they take. */
   readonly pool = new StoragePool();
   readonly #engine: Engine;
   readonly #options: CpuOptions;
-  readonly #open = new Set<Executable>();
-  closed = false;
+  readonly #executables = new Set<Executable>();
+  #closed = false;
 
   constructor(engine: Engine, options: CpuOptions) {
     this.#engine = engine;
     this.#options = options;
   }
 
+  get closed(): boolean {
+    return this.#closed;
+  }
+
   describe(): string {
-    const model = cpus()[0]?.model.trim() ?? "unknown processor";
-    const threads = this.#options.threads ?? availableParallelism();
+    const processors = cpus();
+    const model = processors[0]?.model.trim() ?? "unknown processor";
+    const { threads } = this.#options;
+    const use = threads === undefined ? "a thread per core" : `${threads} thread${threads === 1 ? "" : "s"}`;
     const version = this.#engine.env.versions.node ?? this.#engine.env.versions.common;
-    return `ONNX Runtime ${version} on ${threads} thread${threads === 1 ? "" : "s"} (${model})`;
+    return `ONNX Runtime ${version}, ${use} (${processors.length} × ${model})`;
   }
 
   upload(tensor: HostTensor): DeviceValue {
     this.#checkOpen();
     const { shape, dtype, data } = toStorage(tensor);
     const type = { shape, dtype };
-    if (data.length !== sizeOf(shape)) throw new RangeError(`upload: ${data.length} values for shape [${shape.join(", ")}].`);
+    if (data.length !== sizeOf(shape)) {
+      throw new RangeError(`upload: ${data.length} values for shape [${shape.join(", ")}].`);
+    }
     const storage = this.pool.take(byteLength(type));
     view(type, storage.buffer).set(data);
     return new CpuValue(this, type, storage);
@@ -139,95 +245,68 @@ class CpuDevice implements Device {
 
   async compile(program: Program, options: CompileOptions = {}): Promise<Executable> {
     this.#checkOpen();
-    const donated = checkDonation(options.donate ?? [], program.inputs.length);
-    const { computed, isInput } = splitOutputs(program);
-    const kept: Program = { ...program, outputs: computed };
-    const { session, inputNames, outputNames } = await this.#load(kept, program, options);
-    const types = inputTypes(program);
-    const sources = program.outputs.map((id): Source =>
-      isInput(id) ? { kind: "input", position: program.inputs.indexOf(id) } : { kind: "computed", name: outputNames[computed.indexOf(id)] as string },
-    );
-    const computedTypes = outputTypes(kept);
-    const executable: Executable = {
-      inputTypes: types,
-      outputTypes: outputTypes(program),
-      run: async (inputs) => {
-        this.#checkOpen();
-        if (!this.#open.has(executable)) throw new Error("This executable was disposed of; compile the program again.");
-        checkInputs(inputs, types, options);
-        const own = inputs.map((input, i) => this.#own(input, i));
-        // Every input is held until the engine is done, also when its owner lets go of it meanwhile.
-        const held = own.map((value) => value.storage);
-        for (const storage of held) storage.share();
-        const taken = new Map<CpuValue, Storage>();
-        const results = computedTypes.map((type) => this.pool.take(byteLength(type)));
-        try {
-          for (const position of donated) {
-            const value = own[position] as CpuValue; // checkDonation bounds it
-            taken.set(value, value.donate());
-          }
-          const feeds = Object.fromEntries(inputNames.map((name, i) => [name, this.#tensor(types[i] as TensorType, held[i] as Storage)]));
-          const fetches = Object.fromEntries(outputNames.map((name, i) => [name, this.#tensor(computedTypes[i] as TensorType, results[i] as Storage)]));
-          if (session !== undefined) await session.run(feeds, fetches);
-        } catch (error) {
-          for (const [value, storage] of taken) value.restore(storage);
-          for (const storage of [...held, ...results]) storage.release();
-          throw new Error(`cpu: ${options.name ?? "the program"} failed to run: ${messageOf(error)}`, { cause: error });
-        }
-        const byName = new Map(outputNames.map((name, i) => [name, results[i] as Storage]));
-        const outputs = sources.map((source, i) => {
-          const storage = source.kind === "input" ? held[source.position] : byName.get(source.name);
-          return new CpuValue(this, executable.outputTypes[i] as TensorType, (storage as Storage).share()); // names are the session's
-        });
-        for (const storage of [...held, ...taken.values(), ...results]) storage.release();
-        return outputs;
-      },
-      dispose: async () => {
-        if (this.#open.delete(executable)) await session?.dispose();
-      },
-    };
-    this.#open.add(executable);
+    checkDonation(options.donate ?? [], program.inputs.length);
+    const executable = new CpuExecutable(this, program, await this.#load(program, options), options);
+    this.#executables.add(executable);
     return executable;
   }
 
   async dispose(): Promise<void> {
-    if (this.closed) return;
-    for (const executable of [...this.#open]) await executable.dispose();
-    this.closed = true;
+    if (this.#closed) return;
+    this.#closed = true;
+    await Promise.all([...this.#executables].map((executable) => executable.dispose()));
     this.pool.clear();
   }
 
-  #checkOpen(): void {
-    if (this.closed) throw new Error("The cpu device was closed; open it again.");
+  /** Called by an executable at its end. */
+  forget(executable: Executable): void {
+    this.#executables.delete(executable);
   }
 
-  #own(value: DeviceValue, position: number): CpuValue {
+  /** The value as one of this device's. @throws Error when it is not. */
+  own(value: DeviceValue, position: number): CpuValue {
     if (!(value instanceof CpuValue) || value.device !== this) {
       throw new Error(`input ${position} is a value of another device; upload it to this one.`);
     }
     return value;
   }
 
-  #tensor(type: TensorType, storage: Storage): Tensor {
+  /** The engine's view of storage, which reads and writes it in place. */
+  tensor(type: TensorType, storage: Storage): Tensor {
     // One cast for the engine's overloads: TENSOR_TYPE and view name the same type for each dtype.
-    return new this.#engine.Tensor(TENSOR_TYPE[type.dtype] as "float32", view(type, storage.buffer) as Float32Array, type.shape);
+    const data = view(type, storage.buffer) as Float32Array;
+    return new this.#engine.Tensor(TENSOR_TYPE[type.dtype] as "float32", data, type.shape);
   }
 
-  /** The engine's session for the computed outputs; none when every output is an input. */
-  async #load(kept: Program, whole: Program, options: CompileOptions): Promise<{ readonly session: EngineSession | undefined; readonly inputNames: readonly string[]; readonly outputNames: readonly string[] }> {
-    const outputNames = options.outputNames;
+  #checkOpen(): void {
+    if (this.#closed) throw new Error("The cpu device was closed; open it again.");
+  }
+
+  async #load(program: Program, options: CompileOptions): Promise<Loaded> {
+    const { computed, sources } = sourcesOf(program);
+    const kept: Program = { ...program, outputs: computed };
+    const { name, inputNames, outputNames } = options;
+    const resultNames =
+      outputNames && computed.map((id) => outputNames[program.outputs.indexOf(id)] ?? `output${id}`);
     const model = toOnnx(kept, {
       sequenceOutput: SEQUENCE_OUTPUT,
-      ...(options.name === undefined ? {} : { name: options.name }),
-      ...(options.inputNames === undefined ? {} : { inputNames: options.inputNames }),
-      ...(outputNames === undefined ? {} : { outputNames: kept.outputs.map((id) => outputNames[whole.outputs.indexOf(id)] ?? `output${id}`) }),
+      ...(name === undefined ? {} : { name }),
+      ...(inputNames === undefined ? {} : { inputNames }),
+      ...(resultNames === undefined ? {} : { outputNames: resultNames }),
     });
-    if (kept.outputs.length === 0) return { session: undefined, inputNames: model.inputNames, outputNames: [] };
+    const loaded = {
+      inputNames: model.inputNames,
+      resultNames: model.outputNames,
+      resultTypes: outputTypes(kept),
+      sources,
+    };
+    if (computed.length === 0) return { ...loaded, session: undefined };
     try {
       const session = await EngineSession.create(this.#engine, model.bytes, this.#options.threads);
-      return { session, inputNames: model.inputNames, outputNames: model.outputNames };
+      return { ...loaded, session };
     } catch (error) {
-      throw new Error(`cpu: ONNX Runtime refused ${options.name ?? "the program"}: ${messageOf(error)}`, { cause: error });
+      const what = name ?? "the program";
+      throw new Error(`cpu: ONNX Runtime refused ${what}: ${messageOf(error)}`, { cause: error });
     }
   }
 }
@@ -247,9 +326,11 @@ async function loadEngine(): Promise<Engine> {
 }
 
 /** Opens the CPU device. @throws UserError when ONNX Runtime is missing or has no build for this platform. */
-export async function openCpu(options: CpuOptions = {}): Promise<Device> {
+export async function openCpu(options: CpuOptions = {}): Promise<CpuDevice> {
   if (options.threads !== undefined && !(Number.isInteger(options.threads) && options.threads >= 1)) {
-    throw new UserError(`The number of threads must be a whole number of at least 1, got ${options.threads}.`);
+    throw new UserError(
+      `The number of threads must be a whole number of at least 1, got ${options.threads}.`,
+    );
   }
   return new CpuDevice(await loadEngine(), options);
 }

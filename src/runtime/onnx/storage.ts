@@ -1,6 +1,6 @@
 /**
- * Storage of tensors in host memory: byte buffers with counted references, kept for reuse by size. A training step whose
- * state is donated alternates between two buffers per tensor and allocates nothing.
+ * Storage of tensors in host memory: byte buffers with counted references, kept for reuse by size. A training
+ * step whose state is donated alternates between two buffers per tensor and allocates nothing.
  *
  * Consumed by `cpu-device.ts`.
  */

@@ -1,16 +1,22 @@
+import fc from "fast-check";
 import { describe, expect, it } from "vitest";
+import { interpret } from "../../../src/compiler/interpret/interpret.ts";
 import { mergeCommon } from "../../../src/compiler/passes/cse.ts";
 import { eliminateDead } from "../../../src/compiler/passes/dce.ts";
 import { foldConstants } from "../../../src/compiler/passes/fold.ts";
 import { hoistInvariants } from "../../../src/compiler/passes/hoist.ts";
+import { inlineCalls } from "../../../src/compiler/passes/inline.ts";
 import type { Pass } from "../../../src/compiler/passes/pipeline.ts";
 import { rewrite } from "../../../src/compiler/passes/rewrite.ts";
 import { simplify } from "../../../src/compiler/passes/simplify.ts";
 import { parse } from "../../../src/dsl/program/parse.ts";
 import { print } from "../../../src/dsl/program/print.ts";
+import { nestedPrograms } from "../../../src/dsl/program/program.ts";
 import type { Program } from "../../../src/dsl/program/program.ts";
 import { verify } from "../../../src/dsl/program/verify.ts";
 import { captureSite, recordSite, rawSite } from "../../../src/dsl/trace/callsite.ts";
+import { difference } from "../../support/programs.ts";
+import { arbitraryRun } from "../../support/random-program.ts";
 
 /** Equal texts: nothing may happen. */
 function becomes(pass: Pass, before: string, after = before): void {
@@ -36,7 +42,11 @@ describe("constant folding", () => {
   });
 
   it("writes lists of equal values as one value, and -0 as itself", () => {
-    becomes(foldConstants, `() { %0: i32[3] = constant shape=[3] dtype=i32 values=[7,7,7] return %0 }`, `() { %0: i32[3] = constant shape=[3] dtype=i32 values=7 return %0 }`);
+    becomes(
+      foldConstants,
+      `() { %0: i32[3] = constant shape=[3] dtype=i32 values=[7,7,7] return %0 }`,
+      `() { %0: i32[3] = constant shape=[3] dtype=i32 values=7 return %0 }`,
+    );
     becomes(
       foldAndClean,
       `() { %0: f32[2] = constant shape=[2] dtype=f32 values=[0,nan] %1: f32[2] = neg %0 return %1 }`,
@@ -47,21 +57,40 @@ describe("constant folding", () => {
 
   it("leaves large tables and iota to the target", () => {
     const list = Array.from({ length: 65 }, (_, i) => i).join(",");
-    becomes(foldConstants, `() { %0: f32[65] = constant shape=[65] dtype=f32 values=[${list}] %1: f32[65] = exp %0 return %1 }`);
-    becomes(foldConstants, `() { %0: f32[3] = iota shape=[3] dtype=f32 axis=0 %1: f32[3] = exp %0 return %1 }`);
+    becomes(
+      foldConstants,
+      `() { %0: f32[65] = constant shape=[65] dtype=f32 values=[${list}] %1: f32[65] = exp %0 return %1 }`,
+    );
+    becomes(
+      foldConstants,
+      `() { %0: f32[3] = iota shape=[3] dtype=f32 axis=0 %1: f32[3] = exp %0 return %1 }`,
+    );
   });
 
   it("folds a cast only when it does not round", () => {
-    const cast = (from: string, value: string, to: string): string => `() { %0: ${from}[] = constant shape=[] dtype=${from} values=${value} %1: ${to}[] = cast dtype=${to} %0 return %1 }`;
+    const cast = (from: string, value: string, to: string): string =>
+      `() { %0: ${from}[] = constant shape=[] dtype=${from} values=${value} %1: ${to}[] = cast dtype=${to} %0 return %1 }`;
     becomes(foldConstants, cast("f32", "0.1", "f16"));
     becomes(foldConstants, cast("f32", "65536", "f16"));
     becomes(foldConstants, cast("i32", "16777217", "f32"));
-    becomes(foldAndClean, cast("f32", "0.5", "f16"), `() { %0: f16[] = constant shape=[] dtype=f16 values=0.5 return %0 }`);
-    becomes(foldAndClean, cast("f32", "2.9", "i32"), `() { %0: i32[] = constant shape=[] dtype=i32 values=2 return %0 }`);
+    becomes(
+      foldAndClean,
+      cast("f32", "0.5", "f16"),
+      `() { %0: f16[] = constant shape=[] dtype=f16 values=0.5 return %0 }`,
+    );
+    becomes(
+      foldAndClean,
+      cast("f32", "2.9", "i32"),
+      `() { %0: i32[] = constant shape=[] dtype=i32 values=2 return %0 }`,
+    );
   });
 
   it("makes constants of tensors without elements", () => {
-    becomes(foldAndClean, `(%0: f32[0,2]) { %1: f32[0,2] = exp %0 return %1 }`, `(%0: f32[0,2]) { %1: f32[0,2] = constant shape=[0,2] dtype=f32 values=0 return %1 }`);
+    becomes(
+      foldAndClean,
+      `(%0: f32[0,2]) { %1: f32[0,2] = exp %0 return %1 }`,
+      `(%0: f32[0,2]) { %1: f32[0,2] = constant shape=[0,2] dtype=f32 values=0 return %1 }`,
+    );
   });
 });
 
@@ -75,21 +104,42 @@ describe("common subexpressions", () => {
   });
 
   it("keeps what differs in order, parameters or nested programs", () => {
-    becomes(mergeCommon, `(%0: f32[], %1: f32[]) { %2: f32[] = sub %0 %1 %3: f32[] = sub %1 %0 return %2 %3 }`);
-    becomes(mergeCommon, `(%0: f32[2,2]) { %1: f32[2] = reduceSum axes=[0] %0 %2: f32[2] = reduceSum axes=[1] %0 return %1 %2 }`);
-    const call = (op: string): string => `remat policy=dots body=(%0: f32[]) { %1: f32[] = ${op} %0 return %1 } %0`;
-    becomes(mergeCommon, `(%0: f32[]) { %1: f32[] = ${call("exp")} %2: f32[] = ${call("sin")} return %1 %2 }`);
-    becomes(mergeCommon, `(%0: f32[]) { %1: f32[] = ${call("exp")} %2: f32[] = ${call("exp")} return %1 %2 }`, `(%0: f32[]) { %1: f32[] = ${call("exp")} return %1 %1 }`);
+    becomes(
+      mergeCommon,
+      `(%0: f32[], %1: f32[]) { %2: f32[] = sub %0 %1 %3: f32[] = sub %1 %0 return %2 %3 }`,
+    );
+    becomes(
+      mergeCommon,
+      `(%0: f32[2,2]) { %1: f32[2] = reduceSum axes=[0] %0 %2: f32[2] = reduceSum axes=[1] %0 return %1 %2 }`,
+    );
+    const call = (op: string): string =>
+      `remat policy=dots body=(%0: f32[]) { %1: f32[] = ${op} %0 return %1 } %0`;
+    becomes(
+      mergeCommon,
+      `(%0: f32[]) { %1: f32[] = ${call("exp")} %2: f32[] = ${call("sin")} return %1 %2 }`,
+    );
+    becomes(
+      mergeCommon,
+      `(%0: f32[]) { %1: f32[] = ${call("exp")} %2: f32[] = ${call("exp")} return %1 %2 }`,
+      `(%0: f32[]) { %1: f32[] = ${call("exp")} return %1 %1 }`,
+    );
   });
 
   it("does not share with a remat what is computed outside", () => {
-    becomes(mergeCommon, `(%0: f32[]) { %1: f32[] = exp %0 %2: f32[] = remat policy=nothing body=(%0: f32[]) { %1: f32[] = exp %0 return %1 } %0 return %1 %2 }`);
+    becomes(
+      mergeCommon,
+      `(%0: f32[]) { %1: f32[] = exp %0 %2: f32[] = remat policy=nothing body=(%0: f32[]) { %1: f32[] = exp %0 return %1 } %0 return %1 %2 }`,
+    );
   });
 });
 
 describe("dead code", () => {
   it("goes, but inputs stay", () => {
-    becomes(eliminateDead, `(%0: f32[], %1: f32[]) { %2: f32[] = exp %1 %3: f32[] = neg %0 %4: f32[] = sin %2 return %3 }`, `(%0: f32[], %1: f32[]) { %2: f32[] = neg %0 return %2 }`);
+    becomes(
+      eliminateDead,
+      `(%0: f32[], %1: f32[]) { %2: f32[] = exp %1 %3: f32[] = neg %0 %4: f32[] = sin %2 return %3 }`,
+      `(%0: f32[], %1: f32[]) { %2: f32[] = neg %0 return %2 }`,
+    );
   });
 
   it("goes from scans: unused results, the carries only they need, unread consts and slices", () => {
@@ -170,8 +220,14 @@ describe("hoisting", () => {
   });
 
   it("hoists nothing that only spreads, depends on the carry, or runs once", () => {
-    becomes(hoistInvariants, `(%0: f32[], %1: f32[2]) { %2: f32[2] = scan length=3 consts=1 carry=1 reverse=false body=(%0: f32[], %1: f32[2]) { %2: f32[2] = broadcast shape=[2] dims=[] %0 %3: f32[2] = mul %1 %2 return %3 } %0 %1 return %2 }`);
-    becomes(hoistInvariants, `(%0: f32[], %1: f32[]) { %2: f32[] = scan length=1 consts=1 carry=1 reverse=false body=(%0: f32[], %1: f32[]) { %2: f32[] = exp %0 %3: f32[] = mul %1 %2 return %3 } %0 %1 return %2 }`);
+    becomes(
+      hoistInvariants,
+      `(%0: f32[], %1: f32[2]) { %2: f32[2] = scan length=3 consts=1 carry=1 reverse=false body=(%0: f32[], %1: f32[2]) { %2: f32[2] = broadcast shape=[2] dims=[] %0 %3: f32[2] = mul %1 %2 return %3 } %0 %1 return %2 }`,
+    );
+    becomes(
+      hoistInvariants,
+      `(%0: f32[], %1: f32[]) { %2: f32[] = scan length=1 consts=1 carry=1 reverse=false body=(%0: f32[], %1: f32[]) { %2: f32[] = exp %0 %3: f32[] = mul %1 %2 return %3 } %0 %1 return %2 }`,
+    );
   });
 
   it("moves equations through nested loops and out of while bodies", () => {
@@ -190,9 +246,34 @@ describe("hoisting", () => {
   });
 });
 
+describe("inlining calls", () => {
+  const ops = (p: Program): string[] =>
+    p.equations.flatMap((e) => [e.op, ...nestedPrograms(e).flatMap(([, nested]) => ops(nested))]);
+
+  it("keeps values and leaves no rule for differentiation", () => {
+    fc.assert(
+      fc.property(arbitraryRun({ nesting: 2 }), fc.boolean(), ({ program, inputs }, remat) => {
+        const plain = verify(inlineCalls(program, { remat }));
+        const left = ["customJvp", "customVjp", "customTangent", "stopGradient", ...(remat ? ["remat"] : [])];
+        expect(ops(plain).filter((op) => left.includes(op))).toEqual([]);
+        expect(difference(interpret(plain, inputs), interpret(program, inputs))).toBeUndefined();
+      }),
+      { numRuns: 150 },
+    );
+  });
+
+  it("keeps remat unless asked", () => {
+    const call = `(%0: f32[]) { %1: f32[] = remat policy=nothing body=(%0: f32[]) { %1: f32[] = exp %0 return %1 } %0 return %1 }`;
+    becomes(inlineCalls, call);
+    becomes((p) => inlineCalls(p, { remat: true }), call, `(%0: f32[]) { %1: f32[] = exp %0 return %1 }`);
+  });
+});
+
 describe("rewriting", () => {
   it("attributes new equations to the line that made the old ones", () => {
-    const before = parse("program (%0: f32[], %1: f32[]) { %2: f32[] = neg %1 %3: f32[] = add %0 %2 return %3 }");
+    const before = parse(
+      "program (%0: f32[], %1: f32[]) { %2: f32[] = neg %1 %3: f32[] = add %0 %2 return %3 }",
+    );
     const site = captureSite();
     recordSite(before.equations[1] as object, site);
     const after = eliminateDead(simplify(before));

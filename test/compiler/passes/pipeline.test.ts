@@ -12,15 +12,38 @@ import { difference, program } from "../../support/programs.ts";
 import { arbitraryRun } from "../../support/random-program.ts";
 import type { RandomProgramOptions } from "../../support/random-program.ts";
 
-const signature = (p: Program): string => `${inputTypes(p).map(formatType).join(",")} -> ${outputTypes(p).map(formatType).join(",")}`;
+const signature = (p: Program): string =>
+  `${inputTypes(p).map(formatType).join(",")} -> ${outputTypes(p).map(formatType).join(",")}`;
 
 const KINDS: Record<string, RandomProgramOptions> = {
   "any values, NaN and -0 included": { maxEquations: 12, nesting: 2 },
   "bounded values": { maxEquations: 12, nesting: 2, bounded: true },
-  "loops and branches": { maxEquations: 6, nesting: 2, ops: ["scan", "while", "cond", "remat", "add", "neg", "constant", "mul", "slice", "not"] },
+  "loops and branches": {
+    maxEquations: 6,
+    nesting: 2,
+    ops: ["scan", "while", "cond", "remat", "add", "neg", "constant", "mul", "slice", "not"],
+  },
   "views and constants": {
     maxEquations: 14,
-    ops: ["constant", "broadcast", "reshape", "transpose", "slice", "pad", "concat", "add", "mul", "sub", "neg", "cast", "select", "reduceMax", "and", "or", "xor"],
+    ops: [
+      "constant",
+      "broadcast",
+      "reshape",
+      "transpose",
+      "slice",
+      "pad",
+      "concat",
+      "add",
+      "mul",
+      "sub",
+      "neg",
+      "cast",
+      "select",
+      "reduceMax",
+      "and",
+      "or",
+      "xor",
+    ],
   },
 };
 
@@ -60,7 +83,12 @@ describe("optimize", () => {
 
   it("does not depend on how variables are numbered", () => {
     const a: Program = program(["f32[2]"], (w, x) => [w.one("add", [x, x], {})]);
-    const b: Program = { inputs: [5], equations: [{ op: "add", inputs: [5, 5], outputs: [1], params: {} }], outputs: [1], types: [] as never };
+    const b: Program = {
+      inputs: [5],
+      equations: [{ op: "add", inputs: [5, 5], outputs: [1], params: {} }],
+      outputs: [1],
+      types: [] as never,
+    };
     const types = Array.from({ length: 6 }, () => ({ shape: [2], dtype: "f32" as const }));
     expect(hashProgram(optimize({ ...b, types }))).toBe(hashProgram(optimize(a)));
   });
@@ -79,10 +107,20 @@ describe("optimize", () => {
       const one = w.one("constant", [], { shape: [2], dtype: "f32", values: 1 });
       const two = w.one("add", [one, one], {});
       const scaled = w.one("mul", [w.one("exp", [c], {}), two], {});
-      return [carry, w.one("mul", [w.one("add", [x, scaled], {}), w.one("sub", [two, one], {})], {}), w.one("log", [x], {})];
+      return [
+        carry,
+        w.one("mul", [w.one("add", [x, scaled], {}), w.one("sub", [two, one], {})], {}),
+        w.one("log", [x], {}),
+      ];
     });
     const before = program(["f32[2]", "f32[2]", "f32[4,2]"], (w, c, init, xs) => {
-      const [carry, ys] = w.all("scan", [c, init, xs], { body, length: 4, consts: 1, carry: 1, reverse: false });
+      const [carry, ys] = w.all("scan", [c, init, xs], {
+        body,
+        length: 4,
+        consts: 1,
+        carry: 1,
+        reverse: false,
+      });
       return [carry as number, ys as number];
     });
     expect(print(optimize(before, { verify: true }))).toBe(`program (%0: f32[2], %1: f32[2], %2: f32[4,2]) {

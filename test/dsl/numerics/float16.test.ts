@@ -1,11 +1,19 @@
 import { describe, expect, it } from "vitest";
-import { decodeF16, encodeF16, f16ToNumber, numberToF16, roundToF16 } from "../../../src/dsl/numerics/float16.ts";
+import {
+  decodeF16,
+  encodeF16,
+  f16ToNumber,
+  numberToF16,
+  roundToF16,
+} from "../../../src/dsl/numerics/float16.ts";
 
 describe("f16", () => {
   it("reads every bit pattern back", () => {
     const patterns = Array.from({ length: 0x10000 }, (_, bits) => bits);
     const isNaN = (bits: number): boolean => (bits & 0x7fff) > 0x7c00;
-    expect(patterns.filter((bits) => numberToF16(f16ToNumber(bits)) !== (isNaN(bits) ? 0x7e00 : bits))).toEqual([]);
+    expect(
+      patterns.filter((bits) => numberToF16(f16ToNumber(bits)) !== (isNaN(bits) ? 0x7e00 : bits)),
+    ).toEqual([]);
   });
 
   it("knows the landmarks", () => {
@@ -34,6 +42,11 @@ describe("f16", () => {
   });
 
   it("converts arrays", () => {
-    expect(Array.from(decodeF16(encodeF16([0.1, -1e6, NaN, 1e-10])))).toEqual([0.0999755859375, -Infinity, NaN, 0]);
+    expect(Array.from(decodeF16(encodeF16([0.1, -1e6, NaN, 1e-10])))).toEqual([
+      0.0999755859375,
+      -Infinity,
+      NaN,
+      0,
+    ]);
   });
 });

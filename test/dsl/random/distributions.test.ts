@@ -1,5 +1,6 @@
-// Distributions: moments and Kolmogorov-Smirnov distances at fixed seeds, ranges, and what happens at the ends of the words.
-// A KS distance of n draws exceeds 1.95/√n with probability 1e-3; seeds are fixed, so no test fails by chance.
+// Distributions: moments and Kolmogorov-Smirnov distances at fixed seeds, ranges, and what happens at the
+// ends of the words. A KS distance of n draws exceeds 1.95/√n with probability 1e-3; seeds are fixed, so no
+// test fails by chance.
 
 import { describe, expect, expectTypeOf, it } from "vitest";
 import { random } from "../../../src/dsl/index.ts";
@@ -10,7 +11,8 @@ import { traceFlat } from "../../../src/dsl/trace/builder.ts";
 import { constants, distance, evaluate, floats, list } from "../../support/evaluate.ts";
 
 const N = 20_001;
-const draw = (seed: number, body: (key: Key) => Tensor): number[] => list(constants(() => body(random.key(seed))));
+const draw = (seed: number, body: (key: Key) => Tensor): number[] =>
+  list(constants(() => body(random.key(seed))));
 
 /** sup |empirical distribution − cdf| · √n. */
 function kolmogorov(values: readonly number[], cdf: (x: number) => number): number {
@@ -20,7 +22,8 @@ function kolmogorov(values: readonly number[], cdf: (x: number) => number): numb
 }
 
 const mean = (values: readonly number[]): number => values.reduce((sum, x) => sum + x, 0) / values.length;
-const correlation = (a: readonly number[], b: readonly number[]): number => mean(a.map((x, i) => x * (b[i] as number)));
+const correlation = (a: readonly number[], b: readonly number[]): number =>
+  mean(a.map((x, i) => x * (b[i] as number)));
 
 describe("uniform", () => {
   it("fills [0, 1) evenly with multiples of 2^-24", () => {
@@ -42,7 +45,9 @@ describe("uniform", () => {
     // Only two floats lie in this range; without care the larger draws would round up to its end.
     const narrow = draw(2, (key) => random.uniform(key, [100], { low: 1, high: 1 + 2 ** -22 }));
     expect(narrow.every((x) => x >= 1 && Math.fround(x) < 1 + 2 ** -22)).toBe(true);
-    expect(() => draw(0, (key) => random.uniform(key, [1], { low: 1, high: 1 }))).toThrow(/low must be below high/);
+    expect(() => draw(0, (key) => random.uniform(key, [1], { low: 1, high: 1 }))).toThrow(
+      /low must be below high/,
+    );
   });
 });
 
@@ -60,7 +65,14 @@ describe("normal", () => {
     const half = (N + 1) / 2;
     const [cosines, sines] = [values.slice(0, half - 1), values.slice(half)];
     expect(Math.abs(correlation(cosines, sines))).toBeLessThan(4 / Math.sqrt(half));
-    expect(Math.abs(correlation(cosines.map((x) => x * x - 1), sines.map((x) => x * x - 1)))).toBeLessThan(8 / Math.sqrt(half));
+    expect(
+      Math.abs(
+        correlation(
+          cosines.map((x) => x * x - 1),
+          sines.map((x) => x * x - 1),
+        ),
+      ),
+    ).toBeLessThan(8 / Math.sqrt(half));
   });
 
   it("is Box and Muller's transformation of the words", () => {
@@ -72,13 +84,15 @@ describe("normal", () => {
       const angle = (2 * Math.PI * second) / 2 ** 32 - Math.PI;
       return radius * (i < half ? Math.cos(angle) : Math.sin(angle));
     });
-    // The last, superfluous word of an odd draw has counter 0 in JAX's scheme; here it makes no number.
+    // The last block of an odd draw has 0 in place of its second counter, so number half − 1 is another one.
     expect(distance(values.slice(0, half - 1), expected.slice(0, half - 1))).toBeLessThan(1e-12);
     expect(distance(values.slice(half), expected.slice(half))).toBeLessThan(1e-12);
   });
 
   it("takes half as many logarithms, roots, cosines and sines as numbers", () => {
-    const { program } = traceFlat([{ shape: [2], dtype: "u32" }], ([key]) => [random.normal(key as unknown as Key, [3, 4]) as never]);
+    const { program } = traceFlat([{ shape: [2], dtype: "u32" }], ([key]) => [
+      random.normal(key as unknown as Key, [3, 4]) as never,
+    ]);
     for (const op of ["log", "sqrt", "cos", "sin", "threefry"] as const) {
       const found = program.equations.filter((equation) => equation.op === op);
       expect(found.map((equation) => program.types[equation.outputs[0] as number]?.shape)).toEqual([[6]]);
@@ -104,8 +118,18 @@ describe("normal", () => {
 
 describe("exponential and gumbel", () => {
   it("follow their distributions", () => {
-    expect(kolmogorov(draw(7, (key) => random.exponential(key, [N])), (x) => 1 - Math.exp(-x))).toBeLessThan(1.95);
-    expect(kolmogorov(draw(8, (key) => random.gumbel(key, [N])), (x) => Math.exp(-Math.exp(-x)))).toBeLessThan(1.95);
+    expect(
+      kolmogorov(
+        draw(7, (key) => random.exponential(key, [N])),
+        (x) => 1 - Math.exp(-x),
+      ),
+    ).toBeLessThan(1.95);
+    expect(
+      kolmogorov(
+        draw(8, (key) => random.gumbel(key, [N])),
+        (x) => Math.exp(-Math.exp(-x)),
+      ),
+    ).toBeLessThan(1.95);
   });
 
   it("are the logarithms of the words to 1e-7, on both sides of the series", () => {
@@ -127,12 +151,18 @@ describe("bernoulli", () => {
 
   it("takes a tensor of probabilities", () => {
     const p = floats([3, 1], [0, 0.5, 1]);
-    const drawn = evaluate({ p }, (x) => random.bernoulli(random.key(4), x.p as Tensor<[3, 1], "f32">, [3, 4000]));
+    const drawn = evaluate({ p }, (x) =>
+      random.bernoulli(random.key(4), x.p as Tensor<[3, 1], "f32">, [3, 4000]),
+    );
     const rows = [0, 1, 2].map((row) => mean(list(drawn).slice(row * 4000, (row + 1) * 4000)));
     expect([rows[0], rows[2]]).toEqual([0, 1]);
     expect(Math.abs((rows[1] as number) - 0.5)).toBeLessThan(4 / Math.sqrt(4 * 4000));
-    expect(evaluate({ p }, (x) => random.bernoulli(random.key(4), x.p as Tensor<[3, 1], "f32">)).shape).toEqual([3, 1]);
-    expect(() => evaluate({ p }, (x) => random.bernoulli(random.key(4), x.p as Tensor<[3, 1], "f32">, [4, 2]))).toThrow(/do not line up/);
+    expect(
+      evaluate({ p }, (x) => random.bernoulli(random.key(4), x.p as Tensor<[3, 1], "f32">)).shape,
+    ).toEqual([3, 1]);
+    expect(() =>
+      evaluate({ p }, (x) => random.bernoulli(random.key(4), x.p as Tensor<[3, 1], "f32">, [4, 2])),
+    ).toThrow(/do not line up/);
     expect(() => constants(() => random.bernoulli(random.key(4), 1.5, [2]))).toThrow(/no probability/);
   });
 });

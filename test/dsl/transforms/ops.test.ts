@@ -89,6 +89,7 @@ for (const op of ["add", "sub", "mul", "div", "rem", "max", "min"] as const) {
   example(op, none, [["i32[2]", [7, -3]], ["i32[2]", [2, 2]]]);
 }
 example("pow", none, [["f32[3]", [0.5, 2, 3]], ["f32[3]", [2.5, -1, 0.3]]]);
+example("pow", none, [["f32[2]", [0.5, 2]], ["f32[2]", 0]]);
 example("pow", none, [["f32[3]", [0, 0, 5]], ["f32[3]", [2, 1, 0]]], {
   along: [["f32[3]", 1], ["f32[3]", 1]],
   gives: [["f32[3]", [0, 1, Math.log(5)]]],

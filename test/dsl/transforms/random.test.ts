@@ -24,7 +24,6 @@ import {
   row,
   run,
   runs,
-  spread,
   stacked,
   tangentsFor,
   traced,
@@ -34,8 +33,8 @@ import {
 } from "./harness.ts";
 import type { Values } from "./harness.ts";
 
-const smooth = arbitraryRun({ differentiable: true, maxEquations: 7 });
-const any = arbitraryRun({ maxEquations: 8 });
+const smooth = arbitraryRun({ differentiable: true, maxEquations: 12, minEquations: 5 });
+const any = arbitraryRun({ maxEquations: 14, minEquations: 6 });
 
 function forAll(arbitrary: typeof smooth, count: number, property: (program: Program, inputs: Values) => void): void {
   fc.assert(fc.property(arbitrary, ({ program, inputs }) => property(program, inputs)), { numRuns: runs(count) });
@@ -77,7 +76,7 @@ describe("random programs", () => {
   });
 
   it("Hessians are symmetric, and forward over reverse, reverse over forward, reverse over reverse and differences agree", () => {
-    forAll(arbitraryRun({ differentiable: true, maxEquations: 5 }), 150, (p, xs) => {
+    forAll(arbitraryRun({ differentiable: true, maxEquations: 8, minEquations: 4 }), 150, (p, xs) => {
       const [us, vs, ws] = [tangentsFor(p, 4), tangentsFor(p, 5), cotangentsFor(p, 6)];
       const inputs = inputTypes(p);
       const floats = us.length;
@@ -124,7 +123,7 @@ describe("random programs", () => {
 
   it("scan equals the unrolled loop: values, tangents, cotangents and second order", () => {
     fc.assert(
-      fc.property(arbitraryRun({ differentiable: true, maxEquations: 5, nesting: 1 }), fc.boolean(), ({ program: p, inputs: xs }, reverse) => {
+      fc.property(arbitraryRun({ differentiable: true, maxEquations: 8, minEquations: 4, nesting: 1 }), fc.boolean(), ({ program: p, inputs: xs }, reverse) => {
         // The program's first input is scanned over, the others are captured; what has the type of the last input is carried.
         const types = inputTypes(p);
         const [head, ...rest] = types as readonly [(typeof types)[number], ...typeof types];
@@ -183,7 +182,7 @@ describe("random programs", () => {
   });
 
   it("vmap commutes with jvp and vjp, and nests", () => {
-    forAll(arbitraryRun({ differentiable: true, maxEquations: 5 }), 100, (p, xs) => {
+    forAll(arbitraryRun({ differentiable: true, maxEquations: 8, minEquations: 4 }), 100, (p, xs) => {
       const lists = [xs, randomLike(inputTypes(p), 16, -2, 2)];
       const [us, ws] = [lists.map((_, i) => tangentsFor(p, 17 + i)), lists.map((_, i) => cotangentsFor(p, 19 + i))];
       const batch = stacked(lists);

@@ -1,6 +1,7 @@
 /**
- * Lowering of attention, its tangent and its transpose (formulas in `src/dsl/ops/attention.ts`) to matrix products and row
- * ops: ONNX has no op that returns the log-sum-exp and differentiates. The scores are stored.
+ * Lowering of attention, its tangent and its transpose (formulas in `src/dsl/ops/attention.ts`) to matrix
+ * products and row ops: ONNX has no op that returns the log-sum-exp and differentiates. The scores are
+ * stored.
  *
  * Consumed by `index.ts`. All three compute in f32.
  */
@@ -21,7 +22,8 @@ const scalar = (emit: Emitter, value: number): Value => emit.scalar(float32, val
 const mul = (emit: Emitter, a: Value, b: Value): Value => emit.elementwise("Mul", [a, b]);
 const add = (emit: Emitter, a: Value, b: Value): Value => emit.elementwise("Add", [a, b]);
 const sub = (emit: Emitter, a: Value, b: Value): Value => emit.elementwise("Sub", [a, b]);
-const scaled = (emit: Emitter, a: Value, factor: number): Value => (factor === 1 ? a : mul(emit, a, scalar(emit, factor)));
+const scaled = (emit: Emitter, a: Value, factor: number): Value =>
+  factor === 1 ? a : mul(emit, a, scalar(emit, factor));
 
 /** [rows] as [rows, 1]: one number per row of scores, against all of its columns. */
 const perRow = (emit: Emitter, value: Value): Value => emit.reshape(value, [...value.shape, 1]);
@@ -29,12 +31,25 @@ const sumRows = (emit: Emitter, value: Value): Value => sum(emit, value, [value.
 
 /** Where query i may look at key j: j <= i + keys − queries. */
 function causalMask(emit: Emitter, queries: number, keys: number): Value {
-  const query = emit.elementwise("Add", [emit.reshape(iota(emit, int32, queries), [queries, 1]), emit.scalar(int32, keys - queries)]);
-  return emit.elementwise("LessOrEqual", [emit.reshape(iota(emit, int32, keys), [1, keys]), query], { element: bool });
+  const query = emit.elementwise("Add", [
+    emit.reshape(iota(emit, int32, queries), [queries, 1]),
+    emit.scalar(int32, keys - queries),
+  ]);
+  return emit.elementwise("LessOrEqual", [emit.reshape(iota(emit, int32, keys), [1, keys]), query], {
+    element: bool,
+  });
 }
 
-/** Scores before the mask, and the tanh inside the softcap (undefined without one), which its derivative needs. */
-function rawScores(emit: Emitter, q: Value, k: Value, { scale, softcap }: AttentionParams): { readonly scores: Value; readonly tanh?: Value } {
+/**
+ * Scores before the mask, and the tanh inside the softcap (undefined without one), which its derivative
+ * needs.
+ */
+function rawScores(
+  emit: Emitter,
+  q: Value,
+  k: Value,
+  { scale, softcap }: AttentionParams,
+): { readonly scores: Value; readonly tanh?: Value } {
   const products = matmul(emit, q, k, { b: true });
   if (softcap === 0) return { scores: scaled(emit, products, scale) };
   const tanh = emit.elementwise("Tanh", [scaled(emit, products, scale / softcap)]);
@@ -43,7 +58,8 @@ function rawScores(emit: Emitter, q: Value, k: Value, { scale, softcap }: Attent
 
 function masked(emit: Emitter, scores: Value, { causal }: AttentionParams): Value {
   if (!causal) return scores;
-  const [queries, keys] = scores.shape.slice(-2) as [number, number]; // attention's operands have at least two axes
+  // Attention's operands have at least two axes.
+  const [queries, keys] = scores.shape.slice(-2) as [number, number];
   if (queries === 1) return scores; // the one query is the last: it looks at every key
   return emit.elementwise("Where", [causalMask(emit, queries, keys), scores, scalar(emit, -Infinity)]);
 }
@@ -66,35 +82,72 @@ export const lowerAttention: LowerRule<"attention"> = ({ emit, live }, inputs, p
   });
 
 /** Softmax weights recomputed from the log-sum-exp, and the softcap's derivative by the scaled products. */
-function weightsAt(emit: Emitter, q: Value, k: Value, lse: Value, params: AttentionParams): { readonly weights: Value; readonly slope?: Value } {
+function weightsAt(
+  emit: Emitter,
+  q: Value,
+  k: Value,
+  lse: Value,
+  params: AttentionParams,
+): { readonly weights: Value; readonly slope?: Value } {
   const { scores, tanh } = rawScores(emit, q, k, params);
   const weights = emit.elementwise("Exp", [sub(emit, masked(emit, scores, params), perRow(emit, lse))]);
-  return tanh === undefined ? { weights } : { weights, slope: sub(emit, scalar(emit, 1), mul(emit, tanh, tanh)) };
+  return tanh === undefined
+    ? { weights }
+    : { weights, slope: sub(emit, scalar(emit, 1), mul(emit, tanh, tanh)) };
 }
 
 export const lowerAttentionTangent: LowerRule<"attentionTangent"> = ({ emit }, inputs, params) =>
   emit.inFloat32(inputs, (operands) => {
-    const [q, k, v, o, lse, dq, dk, dv] = operands as readonly [Value, Value, Value, Value, Value, Value, Value, Value]; // verified
+    const [q, k, v, o, lse, dq, dk, dv] = operands as readonly [
+      Value,
+      Value,
+      Value,
+      Value,
+      Value,
+      Value,
+      Value,
+      Value,
+    ]; // verified
     const { weights, slope } = weightsAt(emit, q, k, lse, params);
-    const products = scaled(emit, add(emit, matmul(emit, dq, k, { b: true }), matmul(emit, q, dk, { b: true })), params.scale);
+    const products = scaled(
+      emit,
+      add(emit, matmul(emit, dq, k, { b: true }), matmul(emit, q, dk, { b: true })),
+      params.scale,
+    );
     const weighted = mul(emit, weights, slope === undefined ? products : mul(emit, products, slope));
     const dlse = sumRows(emit, weighted);
     const moved = add(emit, matmul(emit, weighted, v), matmul(emit, weights, dv));
     return [sub(emit, moved, mul(emit, perRow(emit, dlse), o)), dlse];
   });
 
-export const lowerAttentionTranspose: LowerRule<"attentionTranspose"> = ({ emit, outputs }, inputs, params) => {
+export const lowerAttentionTranspose: LowerRule<"attentionTranspose"> = (
+  { emit, outputs },
+  inputs,
+  params,
+) => {
   // Without queries nothing flows back to keys and values.
   if (inputs[0]?.shape.includes(0) === true && inputs[0].shape.at(-2) === 0) {
     return inputs.slice(0, 3).map((value, i) => emit.splat(value.element, outputs[i]?.shape ?? [], 0));
   }
   return emit.inFloat32(inputs, (operands) => {
-    const [q, k, v, o, lse, co, clse] = operands as readonly [Value, Value, Value, Value, Value, Value, Value]; // verified
+    const [q, k, v, o, lse, co, clse] = operands as readonly [
+      Value,
+      Value,
+      Value,
+      Value,
+      Value,
+      Value,
+      Value,
+    ]; // verified
     const { weights, slope } = weightsAt(emit, q, k, lse, params);
     // Per row: the cotangent of lse less ō·o, which all scores of the row share.
     const shared = sub(emit, clse, sumRows(emit, mul(emit, co, o)));
     const flow = mul(emit, weights, add(emit, matmul(emit, co, v, { b: true }), perRow(emit, shared)));
     const cotangent = scaled(emit, slope === undefined ? flow : mul(emit, flow, slope), params.scale);
-    return [matmul(emit, cotangent, k), matmul(emit, cotangent, q, { a: true }), matmul(emit, weights, co, { a: true })];
+    return [
+      matmul(emit, cotangent, k),
+      matmul(emit, cotangent, q, { a: true }),
+      matmul(emit, weights, co, { a: true }),
+    ];
   });
 };

@@ -1,6 +1,7 @@
 /**
- * Lowering of the ops that hold programs. scan, cond and while become Scan, If and Loop, whose graphs read what does not
- * change (consts, operands of branches) from the graph around them; calls with derivative rules are written in place.
+ * Lowering of the ops that hold programs. scan, cond and while become Scan, If and Loop, whose graphs read
+ * what does not change (consts, operands of branches) from the graph around them; calls with derivative rules
+ * are written in place.
  *
  * Consumed by `index.ts`.
  */
@@ -15,7 +16,13 @@ import type { Value } from "../value.ts";
 import type { LowerRule } from "./rule.ts";
 import { iota } from "./structural.ts";
 
-const stored = (name: string, { dtype, shape }: TensorType): Value => ({ name, element: elementOf(dtype), shape, held: shape });
+/** A value of a type whose elements are all stored. */
+export const stored = (name: string, { dtype, shape }: TensorType): Value => ({
+  name,
+  element: elementOf(dtype),
+  shape,
+  held: shape,
+});
 
 const info = ({ name, element, shape }: Value): ValueInfoProto => ({ name, type: element, shape });
 
@@ -31,7 +38,13 @@ export function graphOutputs(emit: Emitter, values: readonly Value[]): readonly 
   });
 }
 
-function graphOf(emit: Emitter, name: string, inputs: readonly Value[], outputs: readonly Value[]): GraphProto {
+/** The graph that an emitter has written, of the given inputs and outputs. */
+export function graphOf(
+  emit: Emitter,
+  name: string,
+  inputs: readonly Value[],
+  outputs: readonly Value[],
+): GraphProto {
   const made = graphOutputs(emit, outputs);
   return { name, nodes: emit.nodes, initializers: [], inputs: inputs.map(info), outputs: made.map(info) };
 }
@@ -39,7 +52,11 @@ function graphOf(emit: Emitter, name: string, inputs: readonly Value[], outputs:
 const freshInputs = (emit: Emitter, types: readonly TensorType[], stem: string): readonly Value[] =>
   types.map((type) => stored(emit.fresh(stem), type));
 
-export const lowerScan: LowerRule<"scan"> = ({ emit, outputs, inline }, inputs, { body, length, consts, carry, reverse }) => {
+export const lowerScan: LowerRule<"scan"> = (
+  { emit, outputs, inline },
+  inputs,
+  { body, length, consts, carry, reverse },
+) => {
   const carried = inputs.slice(consts, consts + carry);
   if (length === 0) return [...carried, ...outputs.slice(carry).map((type) => emit.empty(type))];
   const types = inputTypes(body);
@@ -56,9 +73,16 @@ export const lowerScan: LowerRule<"scan"> = ({ emit, outputs, inline }, inputs, 
     body: graph(graphOf(inner, "scan body", [...state, ...elements], results)),
     num_scan_inputs: int(sources.length),
     ...(reverse ? { scan_input_directions: ints(sources.map(() => direction)) } : {}),
-    ...(reverse && results.length > carry ? { scan_output_directions: ints(results.slice(carry).map(() => direction)) } : {}),
+    ...(reverse && results.length > carry
+      ? { scan_output_directions: ints(results.slice(carry).map(() => direction)) }
+      : {}),
   };
-  const names = emit.node("Scan", [...carried, ...sources].map((value) => emit.whole(value).name), attributes, results.length);
+  const names = emit.node(
+    "Scan",
+    [...carried, ...sources].map((value) => emit.whole(value).name),
+    attributes,
+    results.length,
+  );
   return outputs.map((type, i) => stored(names[i] as string, type)); // as many names as results
 };
 
@@ -68,12 +92,19 @@ export const lowerCond: LowerRule<"cond"> = ({ emit, outputs, inline }, inputs, 
     const inner = emit.child();
     return graphOf(inner, name, [], inline(program, operands, inner));
   };
-  const attributes = { then_branch: graph(branch("on true", onTrue)), else_branch: graph(branch("on false", onFalse)) };
+  const attributes = {
+    then_branch: graph(branch("on true", onTrue)),
+    else_branch: graph(branch("on false", onFalse)),
+  };
   const names = emit.node("If", [emit.whole(predicate).name], attributes, outputs.length);
   return outputs.map((type, i) => stored(names[i] as string, type)); // as many names as outputs
 };
 
-export const lowerWhile: LowerRule<"while"> = ({ emit, outputs, inline }, inputs, { condition, body, conditionConsts, bodyConsts }) => {
+export const lowerWhile: LowerRule<"while"> = (
+  { emit, outputs, inline },
+  inputs,
+  { condition, body, conditionConsts, bodyConsts },
+) => {
   const conditionOperands = inputs.slice(0, conditionConsts);
   const bodyOperands = inputs.slice(conditionConsts, conditionConsts + bodyConsts);
   const carried = inputs.slice(conditionConsts + bodyConsts);
@@ -84,8 +115,15 @@ export const lowerWhile: LowerRule<"while"> = ({ emit, outputs, inline }, inputs
   const state = freshInputs(inner, outputTypes(body), "carry");
   const next = inline(body, [...bodyOperands, ...state], inner);
   const again = inline(condition, [...conditionOperands, ...next], inner);
-  const attributes = { body: graph(graphOf(inner, "while body", [step, goOn, ...state], [...again, ...next])) };
-  const names = emit.node("Loop", ["", ...before.map((value) => value.name), ...carried.map((value) => emit.whole(value).name)], attributes, outputs.length);
+  const attributes = {
+    body: graph(graphOf(inner, "while body", [step, goOn, ...state], [...again, ...next])),
+  };
+  const names = emit.node(
+    "Loop",
+    ["", ...before.map((value) => value.name), ...carried.map((value) => emit.whole(value).name)],
+    attributes,
+    outputs.length,
+  );
   return outputs.map((type, i) => stored(names[i] as string, type)); // as many names as outputs
 };
 

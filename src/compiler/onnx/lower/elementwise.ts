@@ -1,7 +1,7 @@
 /**
- * Lowering of the elementwise ops. Floats map to one ONNX op mostly (f16 through f32); integers need care where C++ leaves
- * the result undefined or traps (division by zero, INT_MIN / −1, shifts by 32 and more) and where ONNX Runtime has no kernel
- * for the type (Where and Neg on u32, Where on bool).
+ * Lowering of the elementwise ops. Floats map to one ONNX op mostly (f16 through f32); integers need care
+ * where C++ leaves the result undefined or traps (division by zero, INT_MIN / −1, shifts by 32 and more) and
+ * where ONNX Runtime has no kernel for the type (Where and Neg on u32, Where on bool).
  *
  * Consumed by `index.ts`. To add an op: a row in the table of its arity.
  */
@@ -26,10 +26,16 @@ export function where(emit: Emitter, condition: Value, x: Value, y: Value): Valu
   switch (x.element) {
     case bool: {
       const no = emit.elementwise("Not", [condition]);
-      return emit.elementwise("Or", [emit.elementwise("And", [condition, x]), emit.elementwise("And", [no, y])]);
+      return emit.elementwise("Or", [
+        emit.elementwise("And", [condition, x]),
+        emit.elementwise("And", [no, y]),
+      ]);
     }
     case uint32: // kept bit for bit by both casts
-      return emit.cast(emit.elementwise("Where", [condition, emit.cast(x, int32), emit.cast(y, int32)]), uint32);
+      return emit.cast(
+        emit.elementwise("Where", [condition, emit.cast(x, int32), emit.cast(y, int32)]),
+        uint32,
+      );
     default:
       return emit.elementwise("Where", [condition, x, y]);
   }
@@ -50,7 +56,9 @@ function shiftUnsigned(emit: Emitter, x: Value, by: Value, direction: "LEFT" | "
 
 /** A bitwise copy as u32; a known number stays known. */
 function toUnsigned(emit: Emitter, value: Value): Value {
-  return value.splat === undefined ? emit.cast(value, uint32) : emit.splat(uint32, value.shape, value.splat >>> 0);
+  return value.splat === undefined
+    ? emit.cast(value, uint32)
+    : emit.splat(uint32, value.shape, value.splat >>> 0);
 }
 
 const shiftLeft: Binary = (emit, x, y) =>
@@ -59,7 +67,9 @@ const shiftLeft: Binary = (emit, x, y) =>
 const shiftRight: Binary = (emit, x, y) => {
   if (isUnsigned(x)) return shiftUnsigned(emit, x, y, "RIGHT");
   // The complement of a negative number is not negative: shift that, and complement again.
-  const mask = emit.elementwise("Neg", [emit.cast(emit.elementwise("Less", [x, emit.scalar(int32, 0)], { element: bool }), int32)]);
+  const mask = emit.elementwise("Neg", [
+    emit.cast(emit.elementwise("Less", [x, emit.scalar(int32, 0)], { element: bool }), int32),
+  ]);
   const flipped = emit.cast(emit.elementwise("BitwiseXor", [x, mask]), uint32);
   const shifted = emit.cast(shiftUnsigned(emit, flipped, toUnsigned(emit, y), "RIGHT"), int32);
   return emit.elementwise("BitwiseXor", [shifted, mask]);
@@ -80,7 +90,8 @@ const isSafe = (y: Value): boolean => y.splat !== undefined && y.splat !== 0 && 
 
 const divide: Binary = (emit, x, y) => {
   if (isFloat(x) || isSafe(y)) return emit.elementwise("Div", [x, y]);
-  if (isUnsigned(x)) return emit.elementwise("Div", [x, emit.elementwise("Max", [y, emit.scalar(uint32, 1)])]);
+  if (isUnsigned(x))
+    return emit.elementwise("Div", [x, emit.elementwise("Max", [y, emit.scalar(uint32, 1)])]);
   const { divisor, isMinusOne } = safeDivisor(emit, y);
   return where(emit, isMinusOne, negate(emit, x), emit.elementwise("Div", [x, divisor]));
 };
@@ -88,7 +99,9 @@ const divide: Binary = (emit, x, y) => {
 const remainder: Binary = (emit, x, y) => {
   const attributes = { fmod: int(1) };
   if (isFloat(x) || isSafe(y)) return emit.elementwise("Mod", [x, y], { attributes });
-  const divisor = isUnsigned(x) ? emit.elementwise("Max", [y, emit.scalar(uint32, 1)]) : safeDivisor(emit, y).divisor;
+  const divisor = isUnsigned(x)
+    ? emit.elementwise("Max", [y, emit.scalar(uint32, 1)])
+    : safeDivisor(emit, y).divisor;
   return emit.elementwise("Mod", [x, divisor], { attributes });
 };
 
@@ -98,20 +111,31 @@ const power: Binary = (emit, x, y) => {
   return emit.elementwise("Pow", [x, y]);
 };
 
-const plain = (op: string): Unary & Binary => (emit: Emitter, ...operands: readonly Value[]) => emit.elementwise(op, operands);
+const plain =
+  (op: string): Unary & Binary =>
+  (emit: Emitter, ...operands: readonly Value[]) =>
+    emit.elementwise(op, operands);
 
 /** One op for bool and another for the bits of integers. */
-const bitwise = (logical: string, bits: string): Unary & Binary => (emit: Emitter, ...operands: readonly Value[]) =>
-  emit.elementwise(single(operands).element === bool ? logical : bits, operands);
+const bitwise =
+  (logical: string, bits: string): Unary & Binary =>
+  (emit: Emitter, ...operands: readonly Value[]) =>
+    emit.elementwise(single(operands).element === bool ? logical : bits, operands);
 
-const unary = (rule: Unary): LowerRule<UnaryOp> => ({ emit }, inputs) =>
-  emit.inFloat32(inputs, (operands) => [rule(emit, single(operands))]);
+const unary =
+  (rule: Unary): LowerRule<UnaryOp> =>
+  ({ emit }, inputs) =>
+    emit.inFloat32(inputs, (operands) => [rule(emit, single(operands))]);
 
-const arithmetic = (rule: Binary): LowerRule<ArithmeticOp> => ({ emit }, inputs) =>
-  emit.inFloat32(inputs, (operands) => [rule(emit, ...pair(operands))]);
+const arithmetic =
+  (rule: Binary): LowerRule<ArithmeticOp> =>
+  ({ emit }, inputs) =>
+    emit.inFloat32(inputs, (operands) => [rule(emit, ...pair(operands))]);
 
-const compare = (op: string): LowerRule<CompareOp> => ({ emit }, inputs) =>
-  emit.inFloat32(inputs, (operands) => [emit.elementwise(op, operands, { element: bool })]);
+const compare =
+  (op: string): LowerRule<CompareOp> =>
+  ({ emit }, inputs) =>
+    emit.inFloat32(inputs, (operands) => [emit.elementwise(op, operands, { element: bool })]);
 
 export const UNARY = {
   neg: unary(negate),
@@ -154,12 +178,18 @@ export const COMPARE = {
 
 export const lowerSelect: LowerRule<"select"> = ({ emit }, inputs) => [where(emit, ...triple(inputs))];
 
-/** Float to integer: NaN to 0 and the ends saturated in f64, which holds every i32 and u32, because C++ leaves both open. */
+/**
+ * Float to integer: NaN to 0 and the ends saturated in f64, which holds every i32 and u32, because C++ leaves
+ * both open.
+ */
 function truncate(emit: Emitter, x: Value, element: typeof int32 | typeof uint32): Value {
   const number = emit.elementwise("Equal", [x, x], { element: bool });
   const wide = emit.cast(emit.elementwise("Where", [number, x, emit.scalar(float32, 0)]), float64);
   const [least, most] = element === int32 ? [-(2 ** 31), 2 ** 31 - 1] : [0, 2 ** 32 - 1];
-  const clipped = emit.elementwise("Min", [emit.elementwise("Max", [wide, emit.scalar(float64, least)]), emit.scalar(float64, most)]);
+  const clipped = emit.elementwise("Min", [
+    emit.elementwise("Max", [wide, emit.scalar(float64, least)]),
+    emit.scalar(float64, most),
+  ]);
   return emit.cast(emit.cast(clipped, int64), element);
 }
 

@@ -2,13 +2,21 @@
  * The table of lowering rules, and the lowering of a whole program. Consumed by `to-onnx.ts`.
  * To add an op: a rule in its family's file and a line here; without it the table fails to compile.
  */
-import { sizeOf, typeOf } from "../../../dsl/program/program.ts";
+import { formatType, sizeOf, typeOf } from "../../../dsl/program/program.ts";
 import type { AnyEquation, OpKind, Program, VarId } from "../../../dsl/program/program.ts";
 import type { Emitter } from "../emitter.ts";
 import { hasType } from "../value.ts";
 import type { Value } from "../value.ts";
 import { lowerAttention, lowerAttentionTangent, lowerAttentionTranspose } from "./attention.ts";
-import { lowerCond, lowerCustomJvp, lowerCustomTangent, lowerCustomVjp, lowerRemat, lowerScan, lowerWhile } from "./control.ts";
+import {
+  lowerCond,
+  lowerCustomJvp,
+  lowerCustomTangent,
+  lowerCustomVjp,
+  lowerRemat,
+  lowerScan,
+  lowerWhile,
+} from "./control.ts";
 import { lowerDot } from "./dot.ts";
 import { ARITHMETIC, COMPARE, lowerCast, lowerSelect, lowerStopGradient, UNARY } from "./elementwise.ts";
 import { lowerGather, lowerScatterAdd } from "./indexing.ts";
@@ -71,26 +79,38 @@ function liveVariables(program: Program): ReadonlySet<VarId> {
   return live;
 }
 
-function lowerEquation(lowering: Lowering, equation: AnyEquation, inputs: readonly Value[]): readonly Value[] {
+function lowerEquation(
+  lowering: Lowering,
+  equation: AnyEquation,
+  inputs: readonly Value[],
+): readonly Value[] {
   const { emit, outputs } = lowering;
-  if (outputs.length > 0 && outputs.every((type) => sizeOf(type.shape) === 0)) return outputs.map((type) => emit.empty(type));
+  if (outputs.length > 0 && outputs.every((type) => sizeOf(type.shape) === 0))
+    return outputs.map((type) => emit.empty(type));
   // The table pairs each kind with its own parameter type, and an equation holds its kind's parameters.
   const rule = RULES[equation.op] as unknown as LowerRule<OpKind>;
   const values = rule(lowering, inputs, equation.params);
   return outputs.map((type, i) => {
     const value = values[i];
     if (value === undefined || !hasType(value, type)) {
-      throw new Error(`onnx: the lowering of ${equation.op} gives [${value?.shape.join()}] for output ${i}, expected ${type.dtype}[${type.shape.join()}]`);
+      throw new Error(
+        `onnx: ${equation.op} %${equation.outputs[i]} has type ${formatType(type)}, ` +
+          `but lowers to shape [${value?.shape.join()}].`,
+      );
     }
     return sizeOf(type.shape) === 0 ? emit.empty(type) : value;
   });
 }
 
-/** Emits the nodes of `program` at the given inputs and returns its outputs. Equations that no output needs are left out. */
+/**
+ * Emits the nodes of `program` at the given inputs and returns its outputs. Equations that no output needs
+ * are left out.
+ */
 export function lowerProgram(emit: Emitter, program: Program, inputs: readonly Value[]): readonly Value[] {
   const live = liveVariables(program);
   const values = new Map<VarId, Value>();
-  program.inputs.forEach((id, i) => values.set(id, inputs[i] as Value)); // the caller gives one value per input
+  // The caller gives one value per input.
+  program.inputs.forEach((id, i) => values.set(id, inputs[i] as Value));
   const valueOf = (id: VarId): Value => {
     const value = values.get(id);
     if (value === undefined) throw new Error(`onnx: the program uses %${id} before it is defined`);

@@ -1,7 +1,7 @@
 /**
- * Lowering of gather and scatterAdd. Both work on the operand as [batch·axis, rest] rows: batch entry b's index i is row
- * b·extent + i. Indices are clamped first. Sums go through ScatterElements, which adds one update after the other in a fixed
- * order; ScatterND adds in parallel and loses updates of equal index.
+ * Lowering of gather and scatterAdd. Both work on the operand as [batch·axis, rest] rows: batch entry b's
+ * index i is row b·extent + i. Indices are clamped first. Sums go through ScatterElements, which adds one
+ * update after the other in a fixed order; ScatterND adds in parallel and loses updates of equal index.
  *
  * Consumed by `index.ts`.
  */
@@ -20,7 +20,8 @@ const { int32, uint32 } = ElementType;
 const clamp = (emit: Emitter, indices: Value, extent: number): Value =>
   emit.elementwise("Clip", [indices, emit.scalar(int32, 0), emit.scalar(int32, extent - 1)]);
 
-const range = (from: number, to: number): readonly number[] => Array.from({ length: to - from }, (_, i) => from + i);
+const range = (from: number, to: number): readonly number[] =>
+  Array.from({ length: to - from }, (_, i) => from + i);
 
 /** The clamped indices as rows of [batch·extent, …]: the batch entry's number times the extent added. */
 function rowIndices(emit: Emitter, indices: Value, batchDims: number, extent: number): Value {
@@ -29,7 +30,9 @@ function rowIndices(emit: Emitter, indices: Value, batchDims: number, extent: nu
   const batch = indices.shape.slice(0, batchDims);
   const number = emit.reshape(iota(emit, int32, sizeOf(batch)), batch);
   const offset = emit.elementwise("Mul", [number, emit.scalar(int32, extent)]);
-  return emit.whole(emit.elementwise("Add", [clamped, emit.broadcast(offset, indices.shape, range(0, batchDims))]));
+  return emit.whole(
+    emit.elementwise("Add", [clamped, emit.broadcast(offset, indices.shape, range(0, batchDims))]),
+  );
 }
 
 /** Brings `axis` to just behind the batch axes; the inverse permutation brings it back. */
@@ -44,7 +47,11 @@ const invert = (perm: readonly number[]): readonly number[] => perm.map((_, i) =
  * Permutation from gathered rows [batch, indices, before the axis, after it] to gather's own order
  * [batch, before the axis, indices, after it].
  */
-function rowsToResult(rank: number, { axis, batchDims }: OpParams["gather"], indexRank: number): readonly number[] {
+function rowsToResult(
+  rank: number,
+  { axis, batchDims }: OpParams["gather"],
+  indexRank: number,
+): readonly number[] {
   const indices = range(batchDims, batchDims + indexRank);
   const before = range(batchDims + indexRank, indexRank + axis);
   return [...range(0, batchDims), ...before, ...indices, ...range(indexRank + axis, rank)];
@@ -64,7 +71,9 @@ export const lowerGather: LowerRule<"gather"> = ({ emit, outputs }, inputs, para
   const rest = moved.shape.slice(batchDims + 1);
   const rows = emit.whole(emit.reshape(moved, [sizeOf(moved.shape.slice(0, batchDims + 1)), ...rest]));
   const at = rowIndices(emit, indices, batchDims, extent);
-  const gathered = emit.make("Gather", [rows.name, at.name], operand.element, [...indices.shape, ...rest], { axis: int(0) });
+  const gathered = emit.make("Gather", [rows.name, at.name], operand.element, [...indices.shape, ...rest], {
+    axis: int(0),
+  });
   return [emit.transpose(gathered, rowsToResult(shape.length, params, indices.shape.length - batchDims))];
 };
 
@@ -72,7 +81,9 @@ export const lowerScatterAdd: LowerRule<"scatterAdd"> = ({ emit }, inputs, param
   const [target, indices, updates] = triple(inputs);
   if (updates.shape.includes(0)) return [target];
   return emit.inFloat32([target, updates], (operands) => {
-    const [operand, addends] = pair(operands).map((value) => (value.element === uint32 ? emit.cast(value, int32) : value)) as readonly Value[] as readonly [Value, Value]; // map keeps the pair
+    const [operand, addends] = pair(operands).map((value) =>
+      value.element === uint32 ? emit.cast(value, int32) : value,
+    ) as readonly Value[] as readonly [Value, Value]; // map keeps the pair
     const { axis, batchDims } = params;
     const rank = operand.shape.length;
     const perm = axisFirst(rank, axis, batchDims);
@@ -85,7 +96,10 @@ export const lowerScatterAdd: LowerRule<"scatterAdd"> = ({ emit }, inputs, param
     const at = emit.reshape(rowIndices(emit, indices, batchDims, operand.shape[axis] as number), [count]);
     const spread = emit.whole(emit.broadcast(at, [count, rest], [0]));
     const names = [emit.reshape(moved, rowShape), spread, added].map((value) => emit.whole(value).name);
-    const rows = emit.make("ScatterElements", names, operand.element, rowShape, { axis: int(0), reduction: string("add") });
+    const rows = emit.make("ScatterElements", names, operand.element, rowShape, {
+      axis: int(0),
+      reduction: string("add"),
+    });
     return [emit.cast(emit.transpose(emit.reshape(rows, moved.shape), invert(perm)), target.element)];
   });
 };

@@ -1,6 +1,6 @@
 /**
- * Lowering of sums, maxima, prefix sums, argmax and sort. ONNX Runtime has no kernels for u32 here: prefix sums run
- * on the same bits as i32, comparisons on i32 of the same order.
+ * Lowering of sums, maxima, prefix sums, argmax and sort. ONNX Runtime has no kernels for u32 here: prefix
+ * sums run on the same bits as i32, comparisons on i32 of the same order.
  *
  * Consumed by `index.ts`. The order in which a sum adds is ONNX Runtime's.
  */
@@ -14,9 +14,15 @@ import type { LowerRule } from "./rule.ts";
 
 const { int32, int64, uint32 } = ElementType;
 
-/** Flips the top bit, so that the order of u32 is that of the same bits as i32; its own inverse up to the cast. */
+/**
+ * Flips the top bit, so that the order of u32 is that of the same bits as i32; its own inverse up to the
+ * cast.
+ */
 const flipTop = (emit: Emitter, value: Value): Value =>
-  emit.elementwise("BitwiseXor", [value, emit.scalar(value.element, value.element === uint32 ? 2 ** 31 : -(2 ** 31))]);
+  emit.elementwise("BitwiseXor", [
+    value,
+    emit.scalar(value.element, value.element === uint32 ? 2 ** 31 : -(2 ** 31)),
+  ]);
 
 const toOrdered = (emit: Emitter, value: Value): Value =>
   value.element === uint32 ? emit.cast(flipTop(emit, value), int32) : value;
@@ -24,7 +30,8 @@ const toOrdered = (emit: Emitter, value: Value): Value =>
 const fromOrdered = (emit: Emitter, value: Value, element: ElementType): Value =>
   element === uint32 ? flipTop(emit, emit.cast(value, uint32)) : value;
 
-const toSigned = (emit: Emitter, value: Value): Value => (value.element === uint32 ? emit.cast(value, int32) : value);
+const toSigned = (emit: Emitter, value: Value): Value =>
+  value.element === uint32 ? emit.cast(value, int32) : value;
 
 /** Reduces what is stored along the axes; axes along which nothing varies just go. */
 function reduce(emit: Emitter, op: "ReduceSum" | "ReduceMax", value: Value, axes: readonly number[]): Value {
@@ -32,7 +39,8 @@ function reduce(emit: Emitter, op: "ReduceSum" | "ReduceMax", value: Value, axes
   const shape = kept(value.shape);
   if (value.held.length === 0) return { ...value, shape };
   const operand = emit.aligned(value);
-  const name = emit.node(op, [operand.name, emit.indices(axes)], { keepdims: int(0) })[0] as string; // one output
+  // One output.
+  const name = emit.node(op, [operand.name, emit.indices(axes)], { keepdims: int(0) })[0] as string;
   return { name, element: value.element, shape, held: kept(operand.held) };
 }
 
@@ -40,9 +48,14 @@ function reduce(emit: Emitter, op: "ReduceSum" | "ReduceMax", value: Value, axes
 export function sum(emit: Emitter, value: Value, axes: readonly number[]): Value {
   if (axes.length === 0) return value;
   const held = alignedHeld(value);
-  const copies = axes.reduce((product, axis) => product * (held[axis] === 1 ? (value.shape[axis] as number) : 1), 1);
+  const copies = axes.reduce(
+    (product, axis) => product * (held[axis] === 1 ? (value.shape[axis] as number) : 1),
+    1,
+  );
   const partial = reduce(emit, "ReduceSum", value, axes);
-  return copies === 1 ? partial : emit.elementwise("Mul", [partial, emit.splat(partial.element, partial.shape, copies)]);
+  return copies === 1
+    ? partial
+    : emit.elementwise("Mul", [partial, emit.splat(partial.element, partial.shape, copies)]);
 }
 
 /** Maximum over axes (removed). */
@@ -53,7 +66,8 @@ export const lowerReduceSum: LowerRule<"reduceSum"> = ({ emit, outputs }, inputs
   emit.inFloat32(inputs, (operands) => {
     const x = single(operands);
     if (x.shape.includes(0)) return [emit.splat(x.element, outputs[0]?.shape ?? [], 0)];
-    // The sum of int32 saturates in ONNX Runtime; that of int64 is exact, and its low half is the sum that wraps.
+    // The sum of int32 saturates in ONNX Runtime; that of int64 is exact, and its low half is the sum that
+    // wraps.
     const wide = x.element === ElementType.float32 ? x : emit.cast(x, int64);
     return [emit.cast(sum(emit, wide, axes), x.element)];
   });
@@ -64,17 +78,20 @@ export const lowerReduceMax: LowerRule<"reduceMax"> = ({ emit }, inputs, { axes 
     return [fromOrdered(emit, maximum(emit, toOrdered(emit, x), axes), x.element)];
   });
 
-const others = (value: Value, axis: number): readonly number[] => value.shape.flatMap((_, i) => (i === axis ? [] : [i]));
+const others = (value: Value, axis: number): readonly number[] =>
+  value.shape.flatMap((_, i) => (i === axis ? [] : [i]));
 
 /** The operand with `axis` written out; the other axes may stay broadcast. */
-const wholeAlong = (emit: Emitter, value: Value, axis: number): Value => emit.whole(emit.aligned(value), others(value, axis));
+const wholeAlong = (emit: Emitter, value: Value, axis: number): Value =>
+  emit.whole(emit.aligned(value), others(value, axis));
 
 export const lowerCumsum: LowerRule<"cumsum"> = ({ emit }, inputs, { axis, reverse }) =>
   emit.inFloat32(inputs, (operands) => {
     const x = single(operands);
     const operand = wholeAlong(emit, toSigned(emit, x), axis);
     const along = emit.scalar(int64, axis).name;
-    const name = emit.node("CumSum", [operand.name, along], { reverse: int(Number(reverse)) })[0] as string; // one output
+    // One output.
+    const name = emit.node("CumSum", [operand.name, along], { reverse: int(Number(reverse)) })[0] as string;
     return [emit.cast({ name, element: operand.element, shape: x.shape, held: operand.held }, x.element)];
   });
 
@@ -84,7 +101,8 @@ export const lowerArgmax: LowerRule<"argmax"> = ({ emit }, inputs, { axis }) =>
     const shape = operand.shape.filter((_, i) => i !== axis);
     // Equal along the axis: the first is the maximum.
     if (operand.held[axis] === 1) return [emit.splat(int32, shape, 0)];
-    const name = emit.node("ArgMax", [operand.name], { axis: int(axis), keepdims: int(0) })[0] as string; // one output
+    // One output.
+    const name = emit.node("ArgMax", [operand.name], { axis: int(axis), keepdims: int(0) })[0] as string;
     const held = operand.held.filter((_, i) => i !== axis);
     return [emit.cast({ name, element: int64, shape, held }, int32)];
   });
@@ -96,7 +114,10 @@ export const lowerSort: LowerRule<"sort"> = ({ emit }, inputs, { axis }) =>
     // The whole axis as its own top k: ties keep their order.
     const count = emit.indices([x.shape[axis] as number]);
     const attributes = { axis: int(axis), largest: int(0), sorted: int(1) };
-    const [values, positions] = emit.node("TopK", [operand.name, count], attributes, 2) as readonly [string, string];
+    const [values, positions] = emit.node("TopK", [operand.name, count], attributes, 2) as readonly [
+      string,
+      string,
+    ];
     const { shape, held, element } = operand;
     return [
       fromOrdered(emit, { name: values, element, shape, held }, x.element),

@@ -1,6 +1,6 @@
 /**
- * What a lowering rule is given and returns. One rule per op kind turns an equation into ONNX nodes; the table in `index.ts`
- * joins the families.
+ * What a lowering rule is given and returns. One rule per op kind turns an equation into ONNX nodes; the
+ * table in `index.ts` joins the families.
  *
  * Consumed by every file of this folder. To add a rule: an entry in its family's file, a line in `index.ts`.
  */
@@ -18,7 +18,10 @@ export interface Lowering {
   inline(program: Program, inputs: readonly Value[], emit?: Emitter): readonly Value[];
 }
 
-/** Emits the nodes of one equation. Operands of size 0 do occur; equations all of whose outputs have size 0 do not. */
+/**
+ * Emits the nodes of one equation. Operands of size 0 do occur; equations all of whose outputs have size 0 do
+ * not.
+ */
 export type LowerRule<K extends OpKind> = (
   lowering: Lowering,
   inputs: readonly Value[],
@@ -27,5 +30,6 @@ export type LowerRule<K extends OpKind> = (
 
 /** The operands of a rule that takes exactly these many; the verifier has checked the count. */
 export const pair = (inputs: readonly Value[]): readonly [Value, Value] => inputs as readonly [Value, Value];
-export const triple = (inputs: readonly Value[]): readonly [Value, Value, Value] => inputs as readonly [Value, Value, Value];
+export const triple = (inputs: readonly Value[]): readonly [Value, Value, Value] =>
+  inputs as readonly [Value, Value, Value];
 export const single = (inputs: readonly Value[]): Value => inputs[0] as Value;

@@ -1,6 +1,6 @@
 /**
- * Lowering of the ops that make, move or rearrange elements. Broadcasts and most reshapes write nothing (see `value.ts`).
- * Consumed by `index.ts`. To add an op: a rule here, a line there.
+ * Lowering of the ops that make, move or rearrange elements. Broadcasts and most reshapes write nothing (see
+ * `value.ts`). Consumed by `index.ts`. To add an op: a rule here, a line there.
  */
 import { decodeScalar } from "../../../dsl/program/program.ts";
 import type { JsonScalar } from "../../../dsl/program/program.ts";
@@ -15,11 +15,20 @@ import type { LowerRule } from "./rule.ts";
 export const lowerConstant: LowerRule<"constant"> = ({ emit }, _inputs, { shape, dtype, values }) => {
   const element = elementOf(dtype);
   // Array.isArray does not narrow readonly arrays.
-  if (!Array.isArray(values)) return [emit.splat(element, shape, normal(element, decodeScalar(values as JsonScalar)))];
-  return [emit.tensor(element, shape, (values as readonly JsonScalar[]).map((value) => normal(element, decodeScalar(value))))];
+  if (!Array.isArray(values))
+    return [emit.splat(element, shape, normal(element, decodeScalar(values as JsonScalar)))];
+  return [
+    emit.tensor(
+      element,
+      shape,
+      (values as readonly JsonScalar[]).map((value) => normal(element, decodeScalar(value))),
+    ),
+  ];
 };
 
-/** The number as its element type holds it: integers wrapped, bool 0 or 1; floats round when they are written. */
+/**
+ * The number as its element type holds it: integers wrapped, bool 0 or 1; floats round when they are written.
+ */
 function normal(element: ElementType, value: number): number {
   if (element === ElementType.int32) return value | 0;
   if (element === ElementType.uint32) return value >>> 0;
@@ -31,7 +40,12 @@ const STORED_IOTA = 256;
 
 /** 0, 1, …, n − 1. Floats count in f32, exact up to 2²⁴. */
 export function iota(emit: Emitter, element: ElementType, length: number): Value {
-  if (length <= STORED_IOTA) return emit.tensor(element, [length], Array.from({ length }, (_, i) => i));
+  if (length <= STORED_IOTA)
+    return emit.tensor(
+      element,
+      [length],
+      Array.from({ length }, (_, i) => i),
+    );
   const bounds = [0, length, 1].map((bound) => emit.scalar(ElementType.int64, bound).name);
   return emit.cast(emit.make("Range", bounds, ElementType.int64, [length]), element);
 }
@@ -44,9 +58,13 @@ export const lowerBroadcast: LowerRule<"broadcast"> = ({ emit }, inputs, { shape
   emit.broadcast(single(inputs), shape, dims),
 ];
 
-export const lowerReshape: LowerRule<"reshape"> = ({ emit }, inputs, { shape }) => [emit.reshape(single(inputs), shape)];
+export const lowerReshape: LowerRule<"reshape"> = ({ emit }, inputs, { shape }) => [
+  emit.reshape(single(inputs), shape),
+];
 
-export const lowerTranspose: LowerRule<"transpose"> = ({ emit }, inputs, { perm }) => [emit.transpose(single(inputs), perm)];
+export const lowerTranspose: LowerRule<"transpose"> = ({ emit }, inputs, { perm }) => [
+  emit.transpose(single(inputs), perm),
+];
 
 interface AxisSlice {
   readonly axis: number;
@@ -56,11 +74,15 @@ interface AxisSlice {
 }
 
 /** start:stop:step on some axes. Axes along which nothing varies are not touched. */
-function sliceAxes(emit: Emitter, value: Value, slices: readonly AxisSlice[]): Value {
+export function sliceAxes(emit: Emitter, value: Value, slices: readonly AxisSlice[]): Value {
   const shape = [...value.shape];
-  for (const { axis, start, stop, step } of slices) shape[axis] = Math.max(0, Math.ceil((stop - start) / step));
+  for (const { axis, start, stop, step } of slices)
+    shape[axis] = Math.max(0, Math.ceil((stop - start) / step));
   const aligned = alignedHeld(value);
-  const real = slices.filter(({ axis, start, stop, step }) => aligned[axis] !== 1 && (start !== 0 || stop !== value.shape[axis] || step !== 1));
+  const real = slices.filter(
+    ({ axis, start, stop, step }) =>
+      aligned[axis] !== 1 && (start !== 0 || stop !== value.shape[axis] || step !== 1),
+  );
   if (real.length === 0) return { ...value, shape };
   const { name } = emit.aligned(value);
   const list = (pick: (slice: AxisSlice) => number): string => emit.indices(real.map(pick));
@@ -73,7 +95,12 @@ export const lowerSlice: LowerRule<"slice"> = ({ emit }, inputs, { start, stop, 
   sliceAxes(
     emit,
     single(inputs),
-    start.map((from, axis) => ({ axis, start: from, stop: stop[axis] as number, step: step[axis] as number })),
+    start.map((from, axis) => ({
+      axis,
+      start: from,
+      stop: stop[axis] as number,
+      step: step[axis] as number,
+    })),
   ),
 ];
 
@@ -83,7 +110,8 @@ function padEnds(emit: Emitter, value: Value, low: readonly number[], high: read
   if (axes.length === 0) return value;
   const rest = value.shape.flatMap((_, axis) => (axes.includes(axis) ? [] : [axis]));
   const operand = emit.whole(value, rest);
-  const grow = (extent: number, axis: number): number => extent + (low[axis] as number) + (high[axis] as number);
+  const grow = (extent: number, axis: number): number =>
+    extent + (low[axis] as number) + (high[axis] as number);
   const name = emit.node("Pad", [operand.name, emit.indices([...low, ...high])])[0] as string; // one output
   return { name, element: value.element, shape: value.shape.map(grow), held: operand.held.map(grow) };
 }
@@ -112,9 +140,15 @@ export const lowerConcat: LowerRule<"concat"> = ({ emit, outputs }, inputs, { ax
   if (parts.length === 1 && first !== undefined) return [first];
   // An axis along which no part varies stays broadcast.
   const held = parts.map(alignedHeld);
-  const compact = shape.flatMap((_, i) => (i !== axis && held.every((extents) => extents[i] === 1) ? [i] : []));
+  const compact = shape.flatMap((_, i) =>
+    i !== axis && held.every((extents) => extents[i] === 1) ? [i] : [],
+  );
   const operands = parts.map((part) => emit.whole(part, compact));
-  const result = emit.node("Concat", operands.map((part) => part.name), { axis: int(axis) })[0] as string; // one output
+  const result = emit.node(
+    "Concat",
+    operands.map((part) => part.name),
+    { axis: int(axis) },
+  )[0] as string; // one output
   return [
     {
       name: result,

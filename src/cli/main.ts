@@ -1,0 +1,66 @@
+#!/usr/bin/env node
+/**
+ * The command line: `fluxion COMMAND [options]`. Parses, calls, prints; errors that a user can act on are one line and a non-zero
+ * exit code. To add a command: a file in `commands/` and a line here.
+ */
+import { UserError } from "../runtime/files/errors.ts";
+import { OpError } from "../dsl/index.ts";
+import { helpText, parseArguments } from "./arguments.ts";
+import type { Command } from "./arguments.ts";
+import { demo } from "./commands/demo.ts";
+import { devices } from "./commands/devices.ts";
+import { inspect } from "./commands/inspect.ts";
+import { sample } from "./commands/sample.ts";
+
+const COMMANDS: readonly Command[] = [demo, sample, inspect, devices];
+
+function overview(): string {
+  const width = Math.max(...COMMANDS.map(({ name, positionals }) => [name, ...positionals].join(" ").length));
+  return [
+    "Fluxion: flow language models as typed, differentiable programs.",
+    "",
+    "Usage: fluxion COMMAND [options]",
+    "",
+    ...COMMANDS.map(({ name, positionals, summary }) => `  ${[name, ...positionals].join(" ").padEnd(width)}  ${summary}`),
+    "",
+    "fluxion COMMAND --help lists the options of a command.",
+    "",
+  ].join("\n");
+}
+
+async function main(argv: readonly string[]): Promise<number> {
+  const [name, ...rest] = argv;
+  if (name === undefined || name === "--help" || name === "-h" || name === "help") {
+    process.stdout.write(overview());
+    return 0;
+  }
+  const command = COMMANDS.find((candidate) => candidate.name === name);
+  if (command === undefined) throw new UserError(`fluxion has no command "${name}"; it has ${COMMANDS.map((known) => known.name).join(", ")}`);
+  if (rest.includes("--help") || rest.includes("-h")) {
+    process.stdout.write(helpText(command));
+    return 0;
+  }
+  return command.run(parseArguments(command, rest));
+}
+
+/** One line for errors that say what to do; a stack for those that are ours. */
+function report(error: unknown): number {
+  if (error instanceof UserError || error instanceof OpError) {
+    process.stderr.write(`fluxion: ${error.message}\n`);
+    return error instanceof UserError ? error.exitCode : 2;
+  }
+  process.stderr.write(`fluxion: unexpected error, please report it\n${error instanceof Error ? (error.stack ?? error.message) : String(error)}\n`);
+  return 70;
+}
+
+// A reader that closes the pipe early (head) is no error.
+process.stdout.on("error", (error: NodeJS.ErrnoException) => {
+  if (error.code === "EPIPE") process.exit(0);
+  throw error;
+});
+
+try {
+  process.exitCode = await main(process.argv.slice(2));
+} catch (error) {
+  process.exitCode = report(error);
+}

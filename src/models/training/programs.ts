@@ -1,0 +1,180 @@
+/**
+ * The programs of training and sampling, declared for any device: initial state, one FLM step, one FMLM step, the validation
+ * loss, the sampler's noise and step. A training step (forward, backward, clipping, optimizer, EMA) is one program; rates, times
+ * and keys are inputs.
+ *
+ * Consumed by the training loop and by sampling. To train another model, declare its step in the same form.
+ */
+import { broadcastTo, f32, fn, i32, mul, optim, outputSpec, random, u32, valueAndGrad } from "../../dsl/index.ts";
+import type { SpecOf, Tensor } from "../../dsl/index.ts";
+import { projectedSpace, vocabularySpace } from "../flow/state-space.ts";
+import type { StateSpace } from "../flow/state-space.ts";
+import { flmLoss } from "../language/flm.ts";
+import { fmlmLoss } from "../language/fmlm.ts";
+import { samplerStep } from "../language/sampler.ts";
+import type { DitConfig, DitParams } from "../networks/dit.ts";
+import { dit } from "../networks/dit.ts";
+
+/** Hyper-parameters of a step. */
+export interface StepOptions {
+  readonly batch: number;
+  /** Where states live; "projected" draws width numbers of noise per token instead of vocabulary many. */
+  readonly space: StateSpace["kind"];
+  readonly beta1: number;
+  readonly beta2: number;
+  readonly weightDecay: number;
+  /** Bound on the gradient's global norm. */
+  readonly clip: number;
+  readonly emaDecay: number;
+}
+
+const adamW = ({ beta1, beta2, weightDecay }: StepOptions) => optim.adamW({ beta1, beta2, eps: 1e-8, weightDecay });
+
+/** Everything a training carries from step to step; the optimizer counts the updates. */
+export interface TrainingState {
+  readonly params: DitParams;
+  /** Exponential moving average of the parameters: what is sampled from and distilled. */
+  readonly ema: DitParams;
+  readonly optimizer: optim.OptimizerState<DitParams>;
+}
+
+/** What a step reports, both []: the loss and the gradient's global norm before clipping. */
+export interface StepReport {
+  readonly loss: Tensor;
+  readonly gradientNorm: Tensor;
+}
+
+const spaceOf = (kind: StateSpace["kind"]): StateSpace => (kind === "projected" ? projectedSpace() : vocabularySpace);
+
+/** The state that training starts from. */
+const fresh = (params: DitParams, options: StepOptions): TrainingState => ({
+  params,
+  ema: params,
+  optimizer: adamW(options).init(params),
+});
+
+/** One update: clip, AdamW, EMA. */
+function update(state: TrainingState, gradient: DitParams, learningRate: Tensor<[], "f32">, options: StepOptions): { readonly state: TrainingState; readonly gradientNorm: Tensor } {
+  const { tree: clipped, norm } = optim.clipByGlobalNorm(gradient, options.clip);
+  const { params, state: optimizer } = adamW(options).update(clipped, state.optimizer, state.params, { learningRate });
+  const ema = optim.ema(state.ema, params, optimizer.step, { decay: options.emaDecay });
+  return { state: { params, ema, optimizer }, gradientNorm: norm };
+}
+
+/** What a program of a given model needs to know. */
+export interface ModelOptions extends StepOptions {
+  readonly network: DitConfig;
+}
+
+const student = (config: DitConfig): DitConfig => ({ ...config, targetTime: true });
+
+/** key -> the FLM's initial state. */
+export const initFlm = (options: ModelOptions) => fn({ key: u32(2) }, ({ key }) => fresh(dit(options.network).init(key), options));
+
+/**
+ * (key, teacher) -> the FMLM's initial state: the teacher's parameters and a second time embedding whose last layer is zero, so that
+ * δ_{s,t} = D_s at first.
+ */
+export function initFmlm(options: ModelOptions) {
+  const teacher = outputSpec(fn({ key: u32(2) }, ({ key }) => dit(options.network).init(key)));
+  return fn({ key: u32(2), teacher }, (input) => {
+    const { targetTime } = dit(student(options.network)).init(input.key);
+    const params: DitParams = { ...(input.teacher as unknown as DitParams), ...(targetTime === undefined ? {} : { targetTime }) };
+    return fresh(params, options);
+  });
+}
+
+/** (state, tokens, tau, t, key, learningRate) -> (state, loss, gradientNorm): one FLM step. */
+export function flmStep(options: ModelOptions, state: SpecOf<TrainingState>) {
+  const network = dit(options.network);
+  const { batch } = options;
+  const space = spaceOf(options.space);
+  const spec = { state, tokens: i32(batch, network.length), tau: f32(batch), t: f32(batch), key: u32(2), learningRate: f32() };
+  return fn(spec, (input) => {
+    const current = input.state as unknown as TrainingState;
+    const [noiseKey, dropoutKey] = random.split(input.key, 2);
+    const { value, grad } = valueAndGrad((params: DitParams) => {
+      const noise = space.noise(noiseKey, [batch, network.length], params.embedding);
+      return flmLoss(network, params, { tokens: input.tokens, noise, tau: input.tau, t: input.t, dropoutKey }, space);
+    })(current.params);
+    const { state: next, gradientNorm } = update(current, grad, input.learningRate, options);
+    return { state: next, loss: value, gradientNorm };
+  });
+}
+
+/** (params, tokens, tau, t, key) -> loss: the FLM loss without dropout or update. */
+export function flmValidation(options: ModelOptions, params: SpecOf<DitParams>) {
+  const network = dit(options.network);
+  const space = spaceOf(options.space);
+  const { batch } = options;
+  return fn({ params, tokens: i32(batch, network.length), tau: f32(batch), t: f32(batch), key: u32(2) }, (input) => {
+    const weights = input.params as unknown as DitParams;
+    const noise = space.noise(input.key, [batch, network.length], weights.embedding);
+    return { loss: flmLoss(network, weights, { tokens: input.tokens, noise, tau: input.tau, t: input.t }, space) };
+  });
+}
+
+/** Options of distillation besides those of a step. */
+export interface DistillOptions extends ModelOptions {
+  /** Diagonal rows of a batch, which come first. */
+  readonly diagonal: number;
+}
+
+/**
+ * (state, teacher, rows of times, key, learningRate) -> (state, loss, gradientNorm): one FMLM step.
+ * In the projected space student and teacher must see one state, so the student keeps the teacher's input table.
+ */
+export function fmlmStep(options: DistillOptions, state: SpecOf<TrainingState>, teacher: SpecOf<DitParams>) {
+  const [network, teacherNetwork] = [dit(student(options.network)), dit(options.network)];
+  const { batch, diagonal } = options;
+  const space = spaceOf(options.space);
+  const column = f32(batch);
+  const times = { tauS: column, tauU: column, tauT: column, s: column, u: column, t: column, gamma: column };
+  const spec = { state, teacher, tokens: i32(batch, network.length), ...times, key: u32(2), learningRate: f32() };
+  return fn(spec, (input) => {
+    const current = input.state as unknown as TrainingState;
+    const frozen = input.teacher as unknown as DitParams;
+    const [noiseKey, first, second, third] = random.split(input.key, 4);
+    const noise = space.noise(noiseKey, [batch, network.length], frozen.embedding);
+    const { value, grad } = valueAndGrad((params: DitParams) => {
+      const weights = space.kind === "projected" ? { ...params, embedding: frozen.embedding } : params;
+      const rows = { ...input, noise, dropoutKeys: [first, second, third] } as const;
+      return fmlmLoss(network, weights, rows, { diagonal, teacher: { network: teacherNetwork, params: frozen } }, space);
+    })(current.params);
+    const { state: next, gradientNorm } = update(current, grad, input.learningRate, options);
+    return { state: next, loss: value, gradientNorm };
+  });
+}
+
+/** (params, key) -> source noise of a batch of samples, in the state space. */
+export function samplerNoise(options: ModelOptions, params: SpecOf<DitParams>) {
+  const { length } = options.network;
+  const space = spaceOf(options.space);
+  return fn({ params, key: u32(2) }, (input) => ({
+    state: space.noise(input.key, [options.batch, length], (input.params as unknown as DitParams).embedding),
+  }));
+}
+
+/** (params, state, times, weights, noise) -> (state, tokens, confidence): one sampler step of either model. */
+export function samplerProgram(options: ModelOptions, params: SpecOf<DitParams>, state: SpecOf<Tensor>) {
+  const network = dit(options.network);
+  const space = spaceOf(options.space);
+  const { batch } = options;
+  const spec = { params, state, noise: state, tau: f32(), target: f32(), stateWeight: f32(), denoiserWeight: f32(), noiseWeight: f32() };
+  return fn(spec, (input) => {
+    const everyRow = (x: Tensor): Tensor => broadcastTo(x, [batch]);
+    return samplerStep(
+      network,
+      input.params as unknown as DitParams,
+      {
+        state: input.state,
+        tau: everyRow(input.tau),
+        ...(options.network.targetTime === true ? { target: everyRow(input.target) } : {}),
+        stateWeight: input.stateWeight,
+        denoiserWeight: input.denoiserWeight,
+        noise: mul(input.noise, input.noiseWeight),
+      },
+      space,
+    );
+  });
+}

@@ -1,0 +1,183 @@
+/**
+ * The configuration of a run: what config.json holds, its presets, and the check that a file holds one.
+ * Consumed by the training loop, sampling and the command line. To add a setting: the interface, the presets, the check.
+ */
+import type { TokenKind, UnknownPolicy } from "../../models/data/index.ts";
+import type { StateSpace } from "../../models/flow/state-space.ts";
+import { rowCounts } from "../../models/flow/times.ts";
+import type { DitConfig } from "../../models/networks/dit.ts";
+import { UserError } from "../files/errors.ts";
+import { fieldsOf } from "../files/fields.ts";
+
+export interface DataConfig {
+  /** Path of a text file, or null for the WordNet definitions that come with the package. */
+  readonly file: string | null;
+  readonly tokens: TokenKind;
+  /** Size of a word vocabulary. */
+  readonly vocabularySize: number;
+  readonly unknown: UnknownPolicy;
+}
+
+/** One phase of training. */
+export interface PhaseConfig {
+  readonly steps: number;
+  readonly batch: number;
+  /** The highest rate, reached after `warmup` steps; then constant, or down half a cosine to a tenth. */
+  readonly learningRate: number;
+  readonly warmup: number;
+  readonly decay: "constant" | "cosine";
+  readonly beta2: number;
+}
+
+export interface DistillConfig extends PhaseConfig {
+  readonly diagonalFraction: number;
+  readonly boundaryFraction: number;
+}
+
+export interface SamplingConfig {
+  /** Numbers of steps at which both models are measured. */
+  readonly steps: readonly number[];
+  /** Samples per number of steps. */
+  readonly samples: number;
+  /** Samples drawn at a time. */
+  readonly batch: number;
+  /** Share of renewed noise in FMLM's sampler. */
+  readonly gamma: number;
+}
+
+export interface TrainingConfig {
+  readonly seed: number;
+  readonly data: DataConfig;
+  readonly network: Omit<DitConfig, "vocab" | "targetTime">;
+  readonly space: StateSpace["kind"];
+  readonly emaDecay: number;
+  readonly clip: number;
+  readonly flm: PhaseConfig;
+  readonly fmlm: DistillConfig;
+  readonly sampling: SamplingConfig;
+}
+
+export type Preset = "quick" | "default" | "full";
+
+const network = { length: 16, width: 128, depth: 3, heads: 4, conditioning: 64, mlpRatio: 4, dropout: 0, attentionSoftcap: 50 };
+const phase = { batch: 64, learningRate: 2e-3, warmup: 50, decay: "cosine", beta2: 0.99 } as const;
+const distill = { ...phase, learningRate: 1e-3, diagonalFraction: 0.5, boundaryFraction: 1 / 64 };
+const sampling = { steps: [1, 2, 4, 8, 16, 32, 64], samples: 1024, batch: 128, gamma: 0.8 };
+const common = { seed: 1, space: "projected", emaDecay: 0.9999, clip: 1 } as const;
+const words = { file: null, tokens: "words", vocabularySize: 1000, unknown: "cut" } as const;
+
+/** What `fluxion demo` trains: in at most a minute, in about five, or as long as good text needs. */
+export const PRESETS: Readonly<Record<Preset, TrainingConfig>> = {
+  quick: {
+    ...common,
+    data: { ...words, vocabularySize: 500 },
+    network: { ...network, length: 12, width: 64, depth: 2, conditioning: 32 },
+    flm: { ...phase, steps: 300 },
+    fmlm: { ...distill, steps: 100 },
+    sampling: { ...sampling, steps: [1, 2, 4, 8], samples: 256 },
+  },
+  default: {
+    ...common,
+    data: words,
+    network,
+    flm: { ...phase, steps: 1500 },
+    fmlm: { ...distill, steps: 500 },
+    sampling,
+  },
+  full: {
+    ...common,
+    data: { ...words, vocabularySize: 2000 },
+    network: { ...network, width: 192, depth: 4, heads: 6 },
+    flm: { ...phase, steps: 20_000 },
+    fmlm: { ...distill, steps: 10_000 },
+    sampling,
+  },
+};
+
+/** The learning rate of a step, counted from 0. */
+export function learningRateAt({ learningRate, warmup, decay, steps }: PhaseConfig, step: number): number {
+  const rise = Math.min(1, (step + 1) / Math.max(1, warmup));
+  if (decay === "constant") return learningRate * rise;
+  const progress = Math.min(1, Math.max(0, step - warmup) / Math.max(1, steps - warmup));
+  return learningRate * rise * (0.1 + 0.45 * (1 + Math.cos(Math.PI * progress)));
+}
+
+/** Diagonal rows of an FMLM batch, the same in every step. @throws UserError when the batch does not divide that way */
+export function diagonalRows({ batch, diagonalFraction, boundaryFraction }: DistillConfig): number {
+  const counts = new Set(Array.from({ length: 256 }, (_, step) => rowCounts({ batch, step, diagonalFraction, boundaryFraction }).diagonal));
+  const [count] = counts;
+  if (counts.size !== 1 || count === undefined || count < 1 || count >= batch) {
+    throw new UserError(
+      `A distillation batch of ${batch} does not divide into diagonal rows (${diagonalFraction}) and boundary rows (${boundaryFraction}) ` +
+        "evenly; use a multiple of 64, or other fractions.",
+    );
+  }
+  return count;
+}
+
+const SPACES = ["vocabulary", "projected"] as const;
+const TOKENS = ["words", "chars"] as const;
+const UNKNOWN = ["cut", "drop", "keep"] as const;
+const DECAYS = ["constant", "cosine"] as const;
+
+type Fields = ReturnType<typeof fieldsOf>;
+const count = { integer: true, min: 1 } as const;
+const share = { min: 0, max: 1 } as const;
+
+function phaseOf(fields: Fields): PhaseConfig {
+  return {
+    steps: fields.number("steps", count),
+    batch: fields.number("batch", count),
+    learningRate: fields.number("learningRate", { min: 0 }),
+    warmup: fields.number("warmup", { integer: true, min: 0 }),
+    decay: fields.choice("decay", DECAYS),
+    beta2: fields.number("beta2", share),
+  };
+}
+
+/** The configuration in a parsed config.json. @throws UserError naming the file and the field that is wrong */
+export function checkConfig(value: unknown, where: string): TrainingConfig {
+  const fields = fieldsOf(value, where);
+  const data = fields.object("data");
+  const net = fields.object("network");
+  const flm = fields.object("flm");
+  const fmlm = fields.object("fmlm");
+  const sampling_ = fields.object("sampling");
+  const steps = sampling_.value("steps");
+  if (!Array.isArray(steps) || steps.length === 0 || !steps.every((n) => Number.isSafeInteger(n) && n >= 1)) {
+    throw new UserError(`${where}: sampling.steps must be a list of whole numbers >= 1.`);
+  }
+  const file = data.value("file");
+  if (file !== null && typeof file !== "string") throw new UserError(`${where}: data.file must be a path or null.`);
+  const config: TrainingConfig = {
+    seed: fields.number("seed", { integer: true, min: 0 }),
+    data: { file, tokens: data.choice("tokens", TOKENS), vocabularySize: data.number("vocabularySize", { integer: true, min: 2 }), unknown: data.choice("unknown", UNKNOWN) },
+    network: {
+      length: net.number("length", count),
+      width: net.number("width", count),
+      depth: net.number("depth", count),
+      heads: net.number("heads", count),
+      conditioning: net.number("conditioning", count),
+      mlpRatio: net.number("mlpRatio", count),
+      dropout: net.number("dropout", share),
+      attentionSoftcap: net.number("attentionSoftcap", { min: 0 }),
+    },
+    space: fields.choice("space", SPACES),
+    emaDecay: fields.number("emaDecay", share),
+    clip: fields.number("clip", { min: 0 }),
+    flm: phaseOf(flm),
+    fmlm: { ...phaseOf(fmlm), diagonalFraction: fmlm.number("diagonalFraction", share), boundaryFraction: fmlm.number("boundaryFraction", share) },
+    sampling: {
+      steps: steps as readonly number[],
+      samples: sampling_.number("samples", count),
+      batch: sampling_.number("batch", count),
+      gamma: sampling_.number("gamma", share),
+    },
+  };
+  if (config.network.width % (2 * config.network.heads) !== 0) {
+    throw new UserError(`${where}: width ${config.network.width} must be a multiple of twice the ${config.network.heads} heads.`);
+  }
+  diagonalRows(config.fmlm);
+  return config;
+}
+

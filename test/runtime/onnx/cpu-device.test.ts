@@ -1,0 +1,265 @@
+import { afterAll, describe, expect, it } from "vitest";
+import { hostTensor, toNumbers } from "../../../src/compiler/host-tensor.ts";
+import type { Program } from "../../../src/dsl/program/program.ts";
+import type { DeviceValue } from "../../../src/runtime/device.ts";
+import { UserError } from "../../../src/runtime/files/errors.ts";
+import { openInterpreter } from "../../../src/runtime/interpreter-device.ts";
+import { openCpu } from "../../../src/runtime/onnx/cpu-device.ts";
+import { StoragePool } from "../../../src/runtime/onnx/storage.ts";
+import { program, tensor } from "../../support/programs.ts";
+
+const device = await openCpu({ threads: 1 });
+const interpreter = openInterpreter();
+afterAll(() => device.dispose());
+const none = {};
+
+/**
+ * (weights, momentum, gradient) -> (weights − momentum', momentum' = momentum/2 + gradient, sum of weights).
+ */
+const step = program(["f32[4]", "f32[4]", "f32[4]"], (w, weights, momentum, gradient) => {
+  const half = w.one("constant", [], { shape: [4], dtype: "f32", values: 0.5 });
+  const next = w.one("add", [w.one("mul", [momentum, half], none), gradient], none);
+  return [w.one("sub", [weights, next], none), next, w.one("reduceSum", [weights], { axes: [0] })];
+});
+
+const read = async (value: DeviceValue): Promise<number[]> => toNumbers(await value.read());
+
+describe.each([
+  ["cpu", device],
+  ["interpreter", interpreter],
+])("the contract of a device: %s", (_name, target) => {
+  it("carries donated state through steps", async () => {
+    const executable = await target.compile(step, { donate: [0, 1] });
+    const gradient = target.upload(tensor("f32[4]", [1, 2, 3, 4]));
+    let [weights, momentum] = [target.upload(tensor("f32[4]", 10)), target.upload(tensor("f32[4]", 0))];
+    const sums: number[] = [];
+    for (let i = 0; i < 4; i++) {
+      const before = [weights, momentum];
+      const [w, m, sum] = (await executable.run([weights, momentum, gradient])) as [
+        DeviceValue,
+        DeviceValue,
+        DeviceValue,
+      ];
+      expect(before.map((value) => value.disposed)).toEqual([true, true]);
+      [weights, momentum] = [w, m];
+      sums.push(...(await read(sum)));
+      sum.dispose();
+    }
+    // Momentum after i steps is g·(2 − 2^{1−i}): 1, 1.5, 1.75, 1.875 times the gradient.
+    expect(await read(momentum)).toEqual([1.875, 3.75, 5.625, 7.5]);
+    expect(await read(weights)).toEqual([3.875, -2.25, -8.375, -14.5]);
+    expect(sums).toEqual([40, 30, 15, -2.5]);
+    expect(gradient.disposed).toBe(false);
+    await executable.dispose();
+  });
+
+  it("gives the same bits on the first, second and third run", async () => {
+    const noisy = program(["u32[500]", "u32[500]", "f32[500,8]"], (w, a, b, x) => {
+      const [bits] = w.all("threefry", [a, b, a, b], none) as [number, number];
+      const noise = w.one("broadcast", [w.one("cast", [bits], { dtype: "f32" })], {
+        shape: [500, 8],
+        dims: [0],
+      });
+      const y = w.one("mul", [x, noise], none);
+      return [
+        w.one("dot", [y, y], { lhsBatch: [], rhsBatch: [], lhsContract: [0], rhsContract: [0] }),
+        w.one("reduceSum", [y], { axes: [0] }),
+      ];
+    });
+    const count = (text: string, length: number): DeviceValue =>
+      target.upload(
+        tensor(
+          text,
+          Array.from({ length }, (_, i) => Math.sin(i) * 1000),
+        ),
+      );
+    const executable = await target.compile(noisy);
+    const inputs = [count("u32[500]", 500), count("u32[500]", 500), count("f32[500,8]", 4000)];
+    const runs: number[][][] = [];
+    for (let i = 0; i < 3; i++) runs.push(await Promise.all((await executable.run(inputs)).map(read)));
+    expect(runs[1]).toEqual(runs[0]);
+    expect(runs[2]).toEqual(runs[0]);
+  });
+
+  it("returns inputs and repeated outputs as they are", async () => {
+    const run = program(["f32[3]", "f32[3]"], (w, a, b) => {
+      const sum = w.one("add", [a, b], none);
+      return [b, sum, sum, b];
+    });
+    const executable = await target.compile(run, { donate: [1] });
+    const [a, b] = [
+      target.upload(tensor("f32[3]", [1, 2, 3])),
+      target.upload(tensor("f32[3]", [10, 20, 30])),
+    ];
+    const outputs = await executable.run([a, b]);
+    expect(b.disposed).toBe(true);
+    expect(await Promise.all(outputs.map(read))).toEqual([[10, 20, 30], [11, 22, 33], [11, 22, 33], [10, 20, 30]]); // prettier-ignore
+    // Each output is a value of its own: ending one leaves the others.
+    outputs[0]?.dispose();
+    outputs[1]?.dispose();
+    target.upload(tensor("f32[3]", 0));
+    expect(await read(outputs[3] as DeviceValue)).toEqual([10, 20, 30]);
+    expect(await read(outputs[2] as DeviceValue)).toEqual([11, 22, 33]);
+  });
+
+  it("runs a program whose outputs are all inputs, and one without inputs", async () => {
+    const identity = await target.compile(program(["f32[2]"], (_w, a) => [a]));
+    const [same] = await identity.run([target.upload(tensor("f32[2]", [1, 2]))]);
+    expect(await read(same as DeviceValue)).toEqual([1, 2]);
+    const constant = await target.compile(
+      program([], (w) => [w.one("iota", [], { shape: [3], dtype: "i32", axis: 0 })]),
+    );
+    expect(await read((await constant.run([]))[0] as DeviceValue)).toEqual([0, 1, 2]);
+  });
+
+  it("keeps every dtype and size 0 through upload and read", async () => {
+    for (const text of ["f32[3]", "f16[3]", "i32[3]", "u32[3]", "bool[3]", "f32[0]", "f32[]"]) {
+      const given = tensor(text, text.endsWith("[3]") ? [1, 0, 1] : text.endsWith("[]") ? [1] : []);
+      const back = await target.upload(given).read();
+      expect([back.dtype, back.shape, toNumbers(back)]).toEqual([given.dtype, given.shape, toNumbers(given)]);
+    }
+  });
+
+  it("holds inputs that their owner disposes of during a run", async () => {
+    const executable = await target.compile(program(["f32[1000]"], (w, x) => [w.one("neg", [x], none)]));
+    const input = target.upload(tensor("f32[1000]", 1));
+    const running = executable.run([input]);
+    input.dispose();
+    target.upload(tensor("f32[1000]", 7));
+    expect((await read((await running)[0] as DeviceValue)).every((x) => x === -1)).toBe(true);
+  });
+
+  it("does not see later changes of uploaded or read arrays", async () => {
+    const source = hostTensor("f32", [2], [1, 2]);
+    const value = target.upload(source);
+    source.data[0] = 9;
+    const first = await value.read();
+    expect(toNumbers(first)).toEqual([1, 2]);
+    first.data[0] = 9;
+    expect(await read(value)).toEqual([1, 2]);
+  });
+
+  it("explains wrong inputs", async () => {
+    const executable = await target.compile(step, {
+      donate: [0],
+      name: "train step",
+      inputNames: ["weights", "momentum", "gradient"],
+    });
+    const good = (): DeviceValue => target.upload(tensor("f32[4]", 0));
+    const [a, b] = [good(), good()];
+    await expect(executable.run([a, b])).rejects.toThrow("train step takes 3 tensors, got 2.");
+    await expect(executable.run([a, target.upload(tensor("f32[3]", 0)), b])).rejects.toThrow(
+      "train step: input 1 (momentum) is f32[3], expected f32[4].",
+    );
+    const foreign = (target === device ? interpreter : device).upload(tensor("f32[4]", 0));
+    await expect(executable.run([a, foreign, b])).rejects.toThrow("input 1 is a value of another device");
+    const gone = good();
+    gone.dispose();
+    gone.dispose();
+    await expect(executable.run([a, b, gone])).rejects.toThrow("This f32[4] was disposed of");
+    await expect(gone.read()).rejects.toThrow("This f32[4] was disposed of");
+    expect(a.disposed).toBe(false); // the failed runs consumed nothing
+    await executable.run([a, b, b]);
+    await expect(executable.run([a, b, b])).rejects.toThrow("This f32[4] was donated to an earlier run");
+    await expect(target.compile(step, { donate: [3] })).rejects.toThrow(
+      "donate: 3 is not the position of one of the 3 inputs.",
+    );
+    await expect(target.compile(step, { donate: [1, 1] })).rejects.toThrow("names an input twice");
+  });
+});
+
+describe("the cpu device", () => {
+  it("uses no more memory with each donating step", async () => {
+    const own = await openCpu({ threads: 1 });
+    const executable = await own.compile(step, { donate: [0, 1] });
+    const [gradient, w, m] = [1, 2, 3].map((x) => own.upload(tensor("f32[4]", x))) as [
+      DeviceValue,
+      DeviceValue,
+      DeviceValue,
+    ];
+    let state: readonly DeviceValue[] = [w, m];
+    const usages: unknown[] = [];
+    for (let i = 0; i < 5; i++) {
+      const [weights, momentum, sum] = (await executable.run([...state, gradient])) as [
+        DeviceValue,
+        DeviceValue,
+        DeviceValue,
+      ];
+      sum.dispose();
+      state = [weights, momentum];
+      usages.push(own.pool.usage);
+    }
+    expect(usages).toEqual(usages.map(() => ({ used: 48, idle: 36 })));
+    await own.dispose();
+  });
+
+  it("gives donated values back when a run fails", async () => {
+    const executable = await device.compile(step, { donate: [0, 1] });
+    const value = device.upload(tensor("f32[4]", 3));
+    await expect(executable.run([value, value, value])).rejects.toThrow("cpu: the program failed to run");
+    expect(await read(value)).toEqual([3, 3, 3, 3]);
+  });
+
+  it("names the equation that the engine refuses", async () => {
+    const legal = program(["bool[2]", "bool[2]"], (w, a, b) => [w.one("and", [a, b], none)]);
+    const wrong: Program = {
+      ...legal,
+      equations: [{ op: "add", inputs: [0, 1], outputs: [2], params: none }],
+    };
+    await expect(device.compile(wrong, { name: "bad" })).rejects.toThrow(
+      /cpu: ONNX Runtime refused bad: .*add %2/,
+    );
+  });
+
+  it("refuses to run what was disposed of or closed", async () => {
+    const other = await openCpu({ threads: 1 });
+    const executable = await other.compile(step);
+    const value = other.upload(tensor("f32[4]", 0));
+    await executable.dispose();
+    await expect(executable.run([value, value, value])).rejects.toThrow("This executable was disposed of");
+    await other.dispose();
+    await expect(value.read()).rejects.toThrow("was closed");
+    expect(() => other.upload(tensor("f32[4]", 0))).toThrow("The cpu device was closed");
+    expect(value.disposed).toBe(true);
+  });
+
+  it("says what it is, and refuses half a thread", async () => {
+    expect(device.describe()).toMatch(/^ONNX Runtime \d+\.\d+\.\d+, 1 thread \(\d+ × /);
+    await expect(openCpu({ threads: 0.5 })).rejects.toThrow(UserError);
+  });
+});
+
+describe("the storage pool", () => {
+  it("hands a released buffer out again, and a shared one only after its last user", () => {
+    const pool = new StoragePool();
+    const first = pool.take(64);
+    const { buffer } = first;
+    first.share();
+    first.release();
+    expect(pool.take(64).buffer).not.toBe(buffer);
+    first.release();
+    expect(pool.take(64).buffer).toBe(buffer);
+  });
+
+  it("alternates between two buffers when each step donates", () => {
+    const pool = new StoragePool();
+    const seen = new Set<ArrayBuffer>();
+    let state = pool.take(8);
+    for (let i = 0; i < 10; i++) {
+      const next = pool.take(8);
+      state.release();
+      state = next;
+      seen.add(state.buffer);
+    }
+    expect(seen.size).toBe(2);
+    expect(pool.usage).toEqual({ used: 8, idle: 8 });
+  });
+
+  it("keeps no more than was ever in use", () => {
+    const pool = new StoragePool();
+    for (let size = 1; size <= 100; size++) pool.take(size).release();
+    expect(pool.usage.idle).toBeLessThanOrEqual(100);
+    pool.clear();
+    expect(pool.usage).toEqual({ used: 0, idle: 0 });
+  });
+});
