@@ -62,27 +62,31 @@ export function renderReport(data: ReportData): string {
     },
   ];
   const page = html`<!doctype html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta http-equiv="Content-Security-Policy" content="${policy}">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<meta name="color-scheme" content="light dark">
-<link rel="icon" href="data:,">
-<title>${data.title}</title>
-<style>${trusted(style)}</style>
-</head>
-<body>
-<main>
-${headSection(data)}
-${explanation()}
-<nav aria-label="Sections">${sections.map(({ id, name }) => html`<a href="#${id}">${name}</a>`)}</nav>
-${sections.map(section)}
-</main>
-<script>${trusted(pageScript)}</script>
-</body>
-</html>
-`;
+    <html lang="en">
+      <head>
+        <meta charset="utf-8" />
+        <meta http-equiv="Content-Security-Policy" content="${policy}" />
+        <meta name="viewport" content="width=device-width, initial-scale=1" />
+        <meta name="color-scheme" content="light dark" />
+        <link rel="icon" href="data:," />
+        <title>${data.title}</title>
+        <style>
+          ${trusted(style)}
+        </style>
+      </head>
+      <body>
+        <main>
+          ${headSection(data)} ${explanation()}
+          <nav aria-label="Sections">
+            ${sections.map(({ id, name }) => html`<a href="#${id}">${name}</a>`)}
+          </nav>
+          ${sections.map(section)}
+        </main>
+        <script>
+          ${trusted(pageScript)};
+        </script>
+      </body>
+    </html> `;
   return page.text;
 }
 
@@ -94,10 +98,10 @@ interface Section {
 }
 
 function section({ id, name, intro, body }: Section): Markup {
-  return html`<section id="${id}" aria-labelledby="${id}-name"><h2 id="${id}-name">${name}</h2>
-${intro !== null && html`<p class="intro">${intro}</p>`}
-${body}</section>
-`;
+  return html`<section id="${id}" aria-labelledby="${id}-name">
+    <h2 id="${id}-name">${name}</h2>
+    ${intro !== null && html`<p class="intro">${intro}</p>`} ${body}
+  </section> `;
 }
 
 /** The source expression by which a content security policy admits exactly this inline text. */

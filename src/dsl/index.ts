@@ -5,6 +5,7 @@
 export * from "./types/index.ts";
 export * from "./surface/create.ts";
 export * from "./surface/elementwise.ts";
+export * from "./surface/gelu.ts";
 export * from "./surface/indexing.ts";
 export * from "./surface/linear-algebra.ts";
 export * from "./surface/reduce.ts";

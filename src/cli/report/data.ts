@@ -24,7 +24,7 @@ export interface QualityCell {
   /** Mean unigram entropy per sample, in nats. */
   readonly entropy: number;
   readonly secondsPerSample: number;
-  /** A handful of texts to read. */
+  /** A handful of texts to read: the first ones of the set, not chosen (the page says so). */
   readonly samples: readonly string[];
 }
 

@@ -17,7 +17,8 @@ export const shades = 10;
 /** CSS for the shades, from clear to half the colour of the model. */
 export const shadeRules = Array.from(
   { length: shades },
-  (_, i) => `.k${i}{background:color-mix(in srgb,var(--series) ${Math.round((i * 50) / (shades - 1))}%,transparent)}`,
+  (_, i) =>
+    `.k${i}{background:color-mix(in srgb,var(--series) ${Math.round((i * 50) / (shades - 1))}%,transparent)}`,
 ).join("\n");
 
 /** All recorded denoisings. */
@@ -25,8 +26,10 @@ export function denoisingSection(data: ReportData): Markup {
   const trajectories = data.trajectories.filter((trajectory) => trajectory.steps.length > 0);
   if (trajectories.length === 0) return html`<p class="card empty">No denoising was recorded.</p>`;
   const ramp = Array.from({ length: shades }, (_, i) => html`<i class="k${i}"></i>`);
-  return html`<p class="legend"><span class="flm ramp">unsure ${ramp} certain</span><span><span
-      class="n">underlined</span>&nbsp;changed since the step before</span></p>
+  return html`<p class="legend">
+      <span class="flm ramp">unsure ${ramp} certain</span
+      ><span><span class="n">underlined</span>&nbsp;changed since the step before</span>
+    </p>
     ${trajectories.map(trajectoryCard)}`;
 }
 
@@ -35,24 +38,46 @@ function trajectoryCard(trajectory: Trajectory, index: number): Markup {
   const width = steps.reduce((most, step) => Math.max(most, step.tokens.length), 0);
   const heading = `${model}, ${stepsText(steps.length)}`;
   return html`<section class="card denoising ${seriesClass(model)}" aria-labelledby="denoising-${index}">
-      <h3 id="denoising-${index}">${heading}</h3>
-      <div class="player" hidden>
-        <p class="stage" dir="auto"></p>
-        <div class="controls"><button type="button">Play</button><input type="range" min="0" max="${steps.length - 1}"
-          value="${steps.length - 1}" aria-label="Sampler step of ${heading}"><output></output></div>
+    <h3 id="denoising-${index}">${heading}</h3>
+    <div class="player" hidden>
+      <p class="stage" dir="auto"></p>
+      <div class="controls">
+        <button type="button">Play</button
+        ><input
+          type="range"
+          min="0"
+          max="${steps.length - 1}"
+          value="${steps.length - 1}"
+          aria-label="Sampler step of ${heading}"
+        /><output></output>
       </div>
-      <div class="scroll" tabindex="0" role="region" aria-label="Every step of ${heading}"><table class="tokens">
-        <thead><tr><th scope="col">step</th><th scope="col">time</th><th scope="col" colspan="${Math.max(1, width)}">likeliest
-          tokens</th></tr></thead>
-        <tbody>${steps.map((step, row) => {
-          const before = steps[row - 1];
-          const cells = step.tokens.map((token, i) => {
-            const changed = before !== undefined && before.tokens[i] !== token;
-            return html`<td class="k${shade(step.confidence[i])}${changed && " n"}">${visible(token)}</td>`;
-          });
-          return html`<tr><th scope="row">${row + 1}</th><td class="time">${fixed(step.time, 3)}</td>${cells}</tr>\n`;
-        })}</tbody></table></div>
-    </section>`;
+    </div>
+    <div class="scroll" tabindex="0" role="region" aria-label="Every step of ${heading}">
+      <table class="tokens">
+        <thead>
+          <tr>
+            <th scope="col">step</th>
+            <th scope="col">time</th>
+            <th scope="col" colspan="${Math.max(1, width)}">likeliest tokens</th>
+          </tr>
+        </thead>
+        <tbody>
+          ${steps.map((step, row) => {
+            const before = steps[row - 1];
+            const cells = step.tokens.map((token, i) => {
+              const changed = before !== undefined && before.tokens[i] !== token;
+              return html`<td class="k${shade(step.confidence[i])}${changed && " n"}">${visible(token)}</td>`;
+            });
+            return html`<tr>
+              <th scope="row">${row + 1}</th>
+              <td class="time">${fixed(step.time, 3)}</td>
+              ${cells}
+            </tr> `;
+          })}
+        </tbody>
+      </table>
+    </div>
+  </section>`;
 }
 
 /** The shade of a confidence; unknown ones are clear. */

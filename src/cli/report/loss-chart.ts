@@ -25,8 +25,9 @@ export function lossCharts(data: ReportData): Markup {
   const histories = modelNames.flatMap((name) => data.losses.filter((history) => history.name === name));
   if (histories.length === 0) return html`<p class="card empty">No loss has been recorded yet.</p>`;
   return html`<p class="legend" aria-hidden="true">
-      <span><i class="thin"></i>training loss</span><span><i class="thick"></i>moving mean</span><span><i
-      class="square"></i>validation loss</span></p>
+      <span><i class="thin"></i>training loss</span><span><i class="thick"></i>moving mean</span
+      ><span><i class="square"></i>validation loss</span>
+    </p>
     <div class="pair">${histories.map(lossChart)}</div>`;
 }
 
@@ -36,8 +37,10 @@ function lossChart(history: LossHistory): Markup {
   const all = [...history.train, ...history.validation];
   const losses = all.filter(finite).map(([, loss]) => loss);
   if (losses.length === 0)
-    return html`<figure class="card"><figcaption><strong>${name}</strong></figcaption>
-      <p class="empty">${all.length === 0 ? "Not trained yet." : "No loss was a finite number."}</p></figure>`;
+    return html`<figure class="card">
+      <figcaption><strong>${name}</strong></figcaption>
+      <p class="empty">${all.length === 0 ? "Not trained yet." : "No loss was a finite number."}</p>
+    </figure>`;
 
   const smallest = losses.reduce((a, b) => Math.min(a, b));
   const logarithmic = smallest > 0 && losses.reduce((a, b) => Math.max(a, b)) > 20 * smallest;
@@ -54,17 +57,25 @@ function lossChart(history: LossHistory): Markup {
     return html`<rect class="mark" x="${left}" y="${top}" width="7" height="7" />`;
   });
 
+  // A point between gaps has no line through it.
+  const gap = (i: number): boolean => !Number.isFinite(mean[i]?.[1]);
+  const alone = mean.filter((_, i) => !gap(i) && gap(i - 1) && gap(i + 1));
+
   const drawing = html`${axes(box, x, y, "training steps")}
     <g class="${seriesClass(name)}">
       <path class="raw" d="${path(thin(history.train))}" />
       <path class="line" d="${path(pick(mean, mostPoints))}" />
+      ${alone.map(([step, loss]) => dot(x.at(step), y.at(loss)))}
       <path class="held" d="${path(history.validation)}" />${squares}
     </g>
     ${readingColumns(box, readings(history, mean, x.at))}`;
-  const caption = html`<strong>${name}</strong> ${name === "FLM" ? "cross-entropy, nats per token" : "distillation loss"}${
-    logarithmic && ", log scale"
-  }`;
+  const caption = html`<strong>${name}</strong>
+    ${name === "FLM" ? "cross-entropy, nats per token" : "distillation loss"}${logarithmic && ", log scale"}`;
   return figure(box, caption, describe(history, mean), drawing, missing(history));
+}
+
+function dot(x: number, y: number): Markup {
+  return html`<circle class="mark" cx="${coordinate(x)}" cy="${coordinate(y)}" r="4" />`;
 }
 
 /** The mean over a window of a twentieth of the points, centred; non-finite losses stay gaps. */
@@ -72,7 +83,9 @@ function movingMean(points: readonly LossPoint[]): readonly LossPoint[] {
   const reach = Math.floor(points.length / 40);
   return points.map(([step, loss], i) => {
     if (!Number.isFinite(loss)) return [step, NaN];
-    const near = points.slice(Math.max(0, i - reach), i + reach + 1).filter((point) => Number.isFinite(point[1]));
+    const near = points
+      .slice(Math.max(0, i - reach), i + reach + 1)
+      .filter((point) => Number.isFinite(point[1]));
     return [step, near.reduce((sum, point) => sum + point[1], 0) / near.length];
   });
 }
@@ -80,8 +93,8 @@ function movingMean(points: readonly LossPoint[]): readonly LossPoint[] {
 /** Evenly picked points, first and last among them. */
 function pick<T>(points: readonly T[], most: number): readonly T[] {
   if (points.length <= most) return points;
-  return Array.from({ length: most }, (_, i) => Math.round((i * (points.length - 1)) / (most - 1))).flatMap((at) =>
-    points.slice(at, at + 1),
+  return Array.from({ length: most }, (_, i) => Math.round((i * (points.length - 1)) / (most - 1))).flatMap(
+    (at) => points.slice(at, at + 1),
   );
 }
 
@@ -94,8 +107,14 @@ function thin(points: readonly LossPoint[]): readonly LossPoint[] {
     const stretch = points.slice(from, from + size);
     const finite = stretch.filter(([, loss]) => Number.isFinite(loss));
     const ends = [
-      finite.reduce<LossPoint | undefined>((best, point) => (best && best[1] <= point[1] ? best : point), undefined),
-      finite.reduce<LossPoint | undefined>((best, point) => (best && best[1] >= point[1] ? best : point), undefined),
+      finite.reduce<LossPoint | undefined>(
+        (best, point) => (best && best[1] <= point[1] ? best : point),
+        undefined,
+      ),
+      finite.reduce<LossPoint | undefined>(
+        (best, point) => (best && best[1] >= point[1] ? best : point),
+        undefined,
+      ),
     ];
     const gap = stretch.find(([, loss]) => !Number.isFinite(loss));
     kept.push(...[...ends, gap].filter((point) => point !== undefined).sort((a, b) => a[0] - b[0]));
@@ -118,7 +137,10 @@ function readings(
     const values: (readonly [string, string])[] = [];
     if (mean.length > 0) values.push([history.name, significant(loss)]);
     if (held !== undefined)
-      values.push([`validation${held[0] === step ? "" : ` (step ${tickText(held[0])})`}`, significant(held[1])]);
+      values.push([
+        `validation${held[0] === step ? "" : ` (step ${tickText(held[0])})`}`,
+        significant(held[1]),
+      ]);
     return { x: x(step), heading: `step ${tickText(step)}`, values };
   });
 }
@@ -141,6 +163,7 @@ function missing(history: LossHistory): Markup | null {
   const first = gaps.reduce<number | undefined>((least, [step]) => Math.min(least ?? step, step), undefined);
   if (first === undefined) return null;
   const points = gaps.length === 1 ? "One loss was" : `${tickText(gaps.length)} losses were`;
-  return html`<p class="warning">${points} not a finite number, the first after ${stepsText(first)}; the curve has a gap
-    there.</p>`;
+  return html`<p class="warning">
+    ${points} not a finite number, the first after ${stepsText(first)}; the curve has a gap there.
+  </p>`;
 }

@@ -11,7 +11,14 @@ import { fixed, intervalText, significant, tickText } from "./numbers.ts";
 import { seriesClass } from "./plot.ts";
 
 /** The column heads. */
-export const numberColumns = ["Steps", "Text", "Perplexity", "95 % interval", "Entropy", "ms per sample"] as const;
+export const numberColumns = [
+  "Steps",
+  "Text",
+  "Perplexity",
+  "95 % interval",
+  "Entropy",
+  "ms/sample",
+] as const;
 
 /** One row per cell, by steps and then by model, and then one per reference; all values as text. */
 export function numberRows(data: ReportData): readonly (readonly string[])[] {
@@ -42,14 +49,29 @@ export function numberRows(data: ReportData): readonly (readonly string[])[] {
 export function numberTable(data: ReportData): Markup {
   const rows = numberRows(data);
   if (rows.length === 0) return html`<p class="card empty">There are no numbers yet.</p>`;
-  return html`<div class="card"><div class="scroll" tabindex="0" role="region" aria-label="Table of all numbers"><table class="numbers">
-      <caption>Generative perplexity and unigram entropy (nats per sample) at every number of sampling steps.</caption>
-      <thead><tr>${numberColumns.map((column) => html`<th scope="col">${column}</th>`)}</tr></thead>
-      <tbody>${rows.map(([steps = "", name = "", ...values], i) => {
-        const first = steps !== rows[i - 1]?.[0] ? " first" : "";
-        return html`<tr class="${seriesClass(name)}${first}"><td>${steps}</td><th scope="row">${name}</th>${values.map(
-          (value) => html`<td>${value}</td>`,
-        )}</tr>\n`;
-      })}</tbody></table></div>
-      <p class="actions"><button type="button" class="copy" hidden>Copy table</button></p></div>`;
+  return html`<div class="card">
+    <div class="scroll" tabindex="0" role="region" aria-label="Table of all numbers">
+      <table class="numbers">
+        <caption>
+          Generative perplexity and unigram entropy (nats per sample) at every number of sampling steps.
+        </caption>
+        <thead>
+          <tr>
+            ${numberColumns.map((column) => html`<th scope="col">${column}</th>`)}
+          </tr>
+        </thead>
+        <tbody>
+          ${rows.map(([steps = "", name = "", ...values], i) => {
+            const first = steps !== rows[i - 1]?.[0] ? " first" : "";
+            return html`<tr class="${seriesClass(name)}${first}">
+              <td>${steps}</td>
+              <th scope="row">${name}</th>
+              ${values.map((value) => html`<td>${value}</td>`)}
+            </tr> `;
+          })}
+        </tbody>
+      </table>
+    </div>
+    <p class="actions"><button type="button" class="copy" hidden>Copy table</button></p>
+  </div>`;
 }

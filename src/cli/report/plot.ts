@@ -41,15 +41,14 @@ export function coordinate(value: number): string {
   return String(Math.round(value * 10) / 10);
 }
 
-/** An SVG path through the points; one that is not finite interrupts it. A point alone becomes a dot (round ends). */
+/** An SVG path through the points; one that is not finite interrupts it. */
 export function linePath(points: readonly Point[]): string {
   const drawable = (point: Point | undefined): boolean => point !== undefined && point.every(Number.isFinite);
   return points
     .map((point, i) => {
       if (!drawable(point)) return "";
       const pen = drawable(points[i - 1]) ? "L" : "M";
-      const alone = pen === "M" && !drawable(points[i + 1]);
-      return `${pen}${coordinate(point[0])} ${coordinate(point[1])}${alone ? "h0" : ""}`;
+      return `${pen}${coordinate(point[0])} ${coordinate(point[1])}`;
     })
     .join("");
 }
@@ -68,9 +67,15 @@ export function axes(box: Box, x: Scale, y: Scale, xName: string): Markup {
       <text x="${at}" y="${floor + 19}" text-anchor="middle">${tickText(tick)}</text>`;
   });
   const middle = coordinate((box.left + box.width - box.right) / 2);
-  return html`<g class="axes">${rows}<line class="axis" x1="${box.left}" x2="${box.width - box.right}" y1="${floor}"
-        y2="${floor}" />${columns}
-      <text x="${middle}" y="${box.height - 4}" text-anchor="middle">${xName}</text></g>`;
+  return html`<g class="axes"
+    >${rows}<line
+      class="axis"
+      x1="${box.left}"
+      x2="${box.width - box.right}"
+      y1="${floor}"
+      y2="${floor}"
+    />${columns} <text x="${middle}" y="${box.height - 4}" text-anchor="middle">${xName}</text></g
+  >`;
 }
 
 /** The mark of a model at a point: a disc for FLM, a diamond for FMLM, so that colour is not needed to tell them. */
@@ -93,13 +98,24 @@ export function readingColumns(box: Box, readings: readonly Reading[]): Markup {
     const before = readings[i - 1]?.x ?? 2 * box.left - x;
     return Math.max(box.left - 12, (before + x) / 2);
   });
-  return html`<g class="readings">${readings.map((reading, i) => {
-    const from = edges[i] ?? box.left;
-    const to = edges[i + 1] ?? box.width - box.right + 12;
-    const text = [reading.heading, ...reading.values.map(([name, value]) => `${name}\t${value}`)].join("\n");
-    return html`<rect class="hit" data-x="${coordinate(reading.x)}" x="${coordinate(from)}" y="${box.top}"
-        width="${coordinate(Math.max(1, to - from))}" height="${box.height - box.top - box.bottom}"><title>${text}</title></rect>`;
-  })}</g>`;
+  return html`<g class="readings"
+    >${readings.map((reading, i) => {
+      const from = edges[i] ?? box.left;
+      const to = edges[i + 1] ?? box.width - box.right + 12;
+      const text = [reading.heading, ...reading.values.map(([name, value]) => `${name}\t${value}`)].join(
+        "\n",
+      );
+      return html`<rect
+        class="hit"
+        data-x="${coordinate(reading.x)}"
+        x="${coordinate(from)}"
+        y="${box.top}"
+        width="${coordinate(Math.max(1, to - from))}"
+        height="${box.height - box.top - box.bottom}"
+        ><title>${text}</title></rect
+      >`;
+    })}</g
+  >`;
 }
 
 /**
@@ -115,12 +131,13 @@ export function figure(
   note: Markup | null = null,
 ): Markup {
   return html`<figure class="card">
-      <figcaption>${caption}</figcaption>
-      <div class="plot">
-        <svg viewBox="0 0 ${box.width} ${box.height}" role="img" aria-label="${summary}">${drawing}
-          <line class="cross" x1="0" x2="0" y1="${box.top}" y2="${box.height - box.bottom}" />
-        </svg>
-      </div>
-      ${note}
-    </figure>`;
+    <figcaption>${caption}</figcaption>
+    <div class="plot">
+      <svg viewBox="0 0 ${box.width} ${box.height}" role="img" aria-label="${summary}">
+        ${drawing}
+        <line class="cross" x1="0" x2="0" y1="${box.top}" y2="${box.height - box.bottom}" />
+      </svg>
+    </div>
+    ${note}
+  </figure>`;
 }

@@ -25,7 +25,8 @@ interface Measure {
 }
 
 const perplexity: Measure = {
-  caption: html`<strong>Generative perplexity</strong> lower is better; log scale, bars are 95&nbsp;% intervals`,
+  caption: html`<strong>Generative perplexity</strong> lower is better; log scale, bars are 95&nbsp;%
+    intervals`,
   name: "Generative perplexity",
   logarithmic: true,
   of: (row) => row.perplexity,
@@ -34,7 +35,8 @@ const perplexity: Measure = {
 };
 
 const entropy: Measure = {
-  caption: html`<strong>Unigram entropy</strong> nats per sample; near held-out text is right, far below is repetition`,
+  caption: html`<strong>Unigram entropy</strong> nats per sample; near held-out text is right, far below is
+    repetition`,
   name: "Unigram entropy",
   logarithmic: false,
   of: (row) => row.entropy,
@@ -49,15 +51,20 @@ const lineHeight = 15;
 export function qualityCharts(data: ReportData): Markup {
   if (data.quality.length === 0)
     return html`<p class="card empty">Nothing has been sampled yet, so there is no quality to show.</p>`;
-  return html`<p class="legend" aria-hidden="true">${modelNames.map((model) => legendItem(data, model))}
-      <span><i class="dash"></i>reference texts</span></p>
+  return html`<p class="legend" aria-hidden="true">
+      ${modelNames.map((model) => legendItem(data, model))} <span><i class="dash"></i>reference texts</span>
+    </p>
     <div class="pair">${[perplexity, entropy].map((measure) => panel(data, measure))}</div>`;
 }
 
 function legendItem(data: ReportData, model: ModelName): Content {
   if (cellsOf(data, model).length === 0) return null;
-  return html`<span class="${seriesClass(model)}"><svg viewBox="0 0 28 14" width="28" height="14">
-      <path class="line" d="M1 7H27" />${marker(model, [14, 7])}</svg>${model}</span>`;
+  return html`<span class="${seriesClass(model)}"
+    ><svg viewBox="0 0 28 14" width="28" height="14">
+      <path class="line" d="M1 7H27" />
+      ${marker(model, [14, 7])}</svg
+    >${model}</span
+  >`;
 }
 
 function panel(data: ReportData, measure: Measure): Markup {
@@ -80,28 +87,39 @@ function panel(data: ReportData, measure: Measure): Markup {
   const y = (measure.logarithmic ? logScale : linearScale)(values, [floor, box.top + 4]);
 
   const drawing = html`${axes(box, x, y, "sampling steps")}
-    ${references.map((reference) => {
-      const at = coordinate(y.at(measure.of(reference)));
-      return html`<line class="reference" x1="${box.left}" x2="${box.width - box.right}" y1="${at}" y2="${at}" />`;
-    })}
-    ${series.map(
-      ({ model, cells }) => html`<g class="${seriesClass(model)}">
-      <path class="line" d="${linePath(cells.map((cell) => [x.at(cell.steps), y.at(measure.of(cell))]))}" />
-      ${cells.map((cell) => {
-        const at = x.at(cell.steps);
-        const whole = measure.interval && drawable(cell.low) && drawable(cell.high);
-        return html`${whole && whisker(at, y.at(cell.low), y.at(cell.high))}${marker(model, [at, y.at(measure.of(cell))], 3.8)}`;
-      })}</g>`,
-    )}
-    ${endLabels(measure, series, references, steps, x, y)}
-    ${readingColumns(box, readings(data, measure, steps, x))}`;
+  ${references.map((reference) => {
+    const at = coordinate(y.at(measure.of(reference)));
+    return html`<line
+      class="reference"
+      x1="${box.left}"
+      x2="${box.width - box.right}"
+      y1="${at}"
+      y2="${at}"
+    />`;
+  })}
+  ${series.map(
+    ({ model, cells }) =>
+      html`<g class="${seriesClass(model)}">
+        <path class="line" d="${linePath(cells.map((cell) => [x.at(cell.steps), y.at(measure.of(cell))]))}" />
+        ${cells.map((cell) => {
+          const at = x.at(cell.steps);
+          const whole = measure.interval && drawable(cell.low) && drawable(cell.high);
+          return html`${whole && whisker(at, y.at(cell.low), y.at(cell.high))}${marker(model, [at, y.at(measure.of(cell))], 3.8)}`;
+        })}</g
+      >`,
+  )}
+  ${endLabels(measure, series, references, steps, x, y)}
+  ${readingColumns(box, readings(data, measure, steps, x))}`;
   return figure(box, measure.caption, describe(measure, series, references), drawing);
 }
 
 function whisker(x: number, low: number, high: number): Markup {
   const [left, right] = [coordinate(x - 4), coordinate(x + 4)];
   const [bottom, top] = [coordinate(low), coordinate(high)];
-  return html`<path class="whisker" d="M${coordinate(x)} ${bottom}V${top}M${left} ${bottom}H${right}M${left} ${top}H${right}" />`;
+  return html`<path
+    class="whisker"
+    d="M${coordinate(x)} ${bottom}V${top}M${left} ${bottom}H${right}M${left} ${top}H${right}"
+  />`;
 }
 
 type Series = readonly { readonly model: ModelName; readonly cells: ReportData["quality"] }[];
@@ -123,7 +141,9 @@ function endLabels(
       if (last === undefined || last.steps !== steps.at(-1)) return [];
       const value = measure.of(last);
       const from = x.at(last.steps) + 7;
-      return [{ name: seriesClass(model), from, wanted: y.at(value), lines: [`${model} ${significant(value, 3)}`] }];
+      return [
+        { name: seriesClass(model), from, wanted: y.at(value), lines: [`${model} ${significant(value, 3)}`] },
+      ];
     }),
     ...references.map((reference) => {
       const value = measure.of(reference);
@@ -136,14 +156,23 @@ function endLabels(
     box.top - 8,
     box.height - box.bottom + 14,
   );
-  return html`<g class="ends">${labels.map(({ name, from, wanted, lines }, i) => {
-    const centre = places[i] ?? wanted;
-    const tie = `M${coordinate(from)} ${coordinate(wanted)}L${edge + 2} ${coordinate(wanted)}L${edge + 9} ${coordinate(centre)}`;
-    const first = centre - ((lines.length - 1) * lineHeight) / 2;
-    return html`<g class="${name}"><path class="tie" d="${tie}" /><text>${lines.map(
-      (line, row) => html`<tspan x="${edge + 13}" y="${coordinate(first + row * lineHeight)}" dy=".35em">${line}</tspan>`,
-    )}</text></g>`;
-  })}</g>`;
+  return html`<g class="ends"
+    >${labels.map(({ name, from, wanted, lines }, i) => {
+      const centre = places[i] ?? wanted;
+      const tie = `M${coordinate(from)} ${coordinate(wanted)}L${edge + 2} ${coordinate(wanted)}L${edge + 9} ${coordinate(centre)}`;
+      const first = centre - ((lines.length - 1) * lineHeight) / 2;
+      return html`<g class="${name}"
+        ><path class="tie" d="${tie}" /><text
+          >${lines.map(
+            (line, row) =>
+              html`<tspan x="${edge + 13}" y="${coordinate(first + row * lineHeight)}" dy=".35em"
+                >${line}</tspan
+              >`,
+          )}</text
+        ></g
+      >`;
+    })}</g
+  >`;
 }
 
 /** Lines that fit the margin: words are put together as long as they fit, and cut where one alone does not. */
@@ -163,10 +192,16 @@ function wrap(label: string): readonly string[] {
   });
 }
 
-function readings(data: ReportData, measure: Measure, steps: readonly number[], x: Scale): readonly Reading[] {
-  const references = data.references.map(
-    (reference): readonly [string, string] => [reference.name, fixed(measure.of(reference), measure.decimals)],
-  );
+function readings(
+  data: ReportData,
+  measure: Measure,
+  steps: readonly number[],
+  x: Scale,
+): readonly Reading[] {
+  const references = data.references.map((reference): readonly [string, string] => [
+    reference.name,
+    fixed(measure.of(reference), measure.decimals),
+  ]);
   return steps.map((step) => {
     const models = modelNames.flatMap((model): (readonly [string, string])[] =>
       cellsOf(data, model)

@@ -16,14 +16,23 @@ export function samplesSection(data: ReportData): Markup {
   const counts = stepCounts(data);
   const references = data.references.filter((reference) => reference.samples.length > 0);
   return html`${counts.length === 0 ? html`<p class="card empty">Nothing has been sampled yet.</p>` : tabs(data, counts)}
-    ${
-      references.length > 0 &&
-      html`<h3>For comparison</h3><div class="columns">${references.map(
-        (reference) => html`<section class="card ref"><h4 class="name">${reference.name}</h4>
-          <p class="score">perplexity ${significant(reference.perplexity, 3)}, entropy ${significant(reference.entropy, 3)}</p>
-          ${texts(reference.samples)}</section>`,
-      )}</div>`
-    }`;
+  ${
+    references.length > 0 &&
+    html`<h3>For comparison</h3>
+      <div class="columns">
+        ${references.map(
+          (reference) =>
+            html`<section class="card ref">
+              <h4 class="name">${reference.name}</h4>
+              <p class="score">
+                perplexity ${significant(reference.perplexity, 3)}, entropy
+                ${significant(reference.entropy, 3)}
+              </p>
+              ${texts(reference.samples)}
+            </section>`,
+        )}
+      </div>`
+  }`;
 }
 
 /** CSS that shows the panel of the chosen radio button; one rule per tab. */
@@ -34,27 +43,42 @@ export function tabRules(data: ReportData): string {
 }
 
 function tabs(data: ReportData, counts: readonly number[]): Markup {
-  return html`<fieldset class="tabs"><legend>Sampling steps</legend>
-      ${counts.map((steps, i) => {
-        const checked = i === 0 ? html` checked` : null;
-        return html`<input type="radio" name="samples" id="tab-${i}"${checked}><label for="tab-${i}"
-          aria-label="${stepsText(steps)}">${tickText(steps)}</label>`;
-      })}
-      <div class="panels">${counts.map(
-        (steps, i) => html`<div class="panel columns" id="panel-${i}">${modelNames.map((model) => {
-          const cells = data.quality.filter((cell) => cell.model === model && cell.steps === steps);
-          return cells.map(
-            (cell) => html`<section class="card ${seriesClass(model)}">
-              <h3 class="name"><b>${model}</b>, ${stepsText(steps)}</h3>
-              <p class="score">perplexity ${significant(cell.perplexity, 3)}, entropy ${significant(cell.entropy, 3)}</p>
-              ${texts(cell.samples)}</section>`,
-          );
-        })}</div>`,
-      )}</div>
-    </fieldset>`;
+  return html`<fieldset class="tabs">
+    <legend>Sampling steps</legend>
+    ${counts.map((steps, i) => {
+      const checked = i === 0 ? html` checked` : null;
+      return html`<input type="radio" name="samples" id="tab-${i}" ${checked} /><label
+          for="tab-${i}"
+          aria-label="${stepsText(steps)}"
+          >${tickText(steps)}</label
+        >`;
+    })}
+    <div class="panels">
+      ${counts.map(
+        (steps, i) =>
+          html`<div class="panel columns" id="panel-${i}">
+            ${modelNames.map((model) => {
+              const cells = data.quality.filter((cell) => cell.model === model && cell.steps === steps);
+              return cells.map(
+                (cell) =>
+                  html`<section class="card ${seriesClass(model)}">
+                    <h3 class="name"><b>${model}</b>, ${stepsText(steps)}</h3>
+                    <p class="score">
+                      perplexity ${significant(cell.perplexity, 3)}, entropy ${significant(cell.entropy, 3)}
+                    </p>
+                    ${texts(cell.samples)}
+                  </section>`,
+              );
+            })}
+          </div>`,
+      )}
+    </div>
+  </fieldset>`;
 }
 
 function texts(samples: readonly string[]): Markup {
   if (samples.length === 0) return html`<p class="empty">No samples were kept.</p>`;
-  return html`<ol class="texts">${samples.map((sample) => html`<li dir="auto">${sample}</li>`)}</ol>`;
+  return html`<ol class="texts">
+    ${samples.map((sample) => html`<li dir="auto">${sample}</li>`)}
+  </ol>`;
 }

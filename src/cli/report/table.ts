@@ -38,7 +38,9 @@ export function renderTable(data: ReportData, options: TableOptions = {}): strin
 type Paint = (text: string, kind: string) => string;
 
 function table(rows: readonly (readonly string[])[], paint: Paint): string {
-  const widths = numberColumns.map((name, i) => Math.max(...[name, ...rows.map((row) => row[i] ?? "")].map(size)));
+  const widths = numberColumns.map((name, i) =>
+    Math.max(...[name, ...rows.map((row) => row[i] ?? "")].map(size)),
+  );
   const align = (cells: readonly string[]): string =>
     cells.map((cell, i) => pad(cell, widths[i] ?? 0, i === 1 ? "end" : "start")).join("  ");
   const rule = widths.map((width) => "─".repeat(width)).join("──");

@@ -18,9 +18,26 @@ export const ints = (value: readonly number[]): AttributeValue => ({ kind: "ints
 export const string = (value: string): AttributeValue => ({ kind: "string", value });
 export const graph = (value: GraphProto): AttributeValue => ({ kind: "graph", value });
 
+const { float32, float64, float16, int32, int64, uint32, bool, uint8, uint64 } = ElementType;
+
+/** Element types that hold every value of a type, bits of 32-bit integers included. */
+const KEEPING: Readonly<Record<ElementType, readonly ElementType[]>> = {
+  [bool]: [float32, float64, float16, int32, int64, uint32],
+  [float16]: [float32, float64],
+  [float32]: [float64],
+  [int32]: [int64, uint32, float64],
+  [uint32]: [int64, int32, float64],
+  [float64]: [],
+  [int64]: [],
+  [uint8]: [],
+  [uint64]: [],
+};
+
 /** What all graphs of a model share: value names and known tensors. */
 class ModelScope {
   readonly initializers: TensorProto[] = [];
+  /** The operands of casts, by the names of their results. */
+  readonly origins = new Map<string, Value>();
   readonly #known = new Map<string, string>();
   readonly #taken: Set<string>;
   #count = 0;
@@ -168,9 +185,19 @@ export class Emitter {
     };
   }
 
+  /**
+   * Converts as C++ does. Going back from where nothing was lost gives the original: besides saving the work, ONNX
+   * Runtime would remove such a pair itself, and forgets then that a nested graph reads its result.
+   */
   cast(value: Value, element: ElementType): Value {
     if (value.element === element) return value;
-    return this.elementwise("Cast", [value], { element, attributes: { to: int(element) } });
+    const before = this.#scope.origins.get(value.name);
+    if (before?.element === element && KEEPING[element].includes(value.element)) {
+      return { ...value, name: before.name, element };
+    }
+    const result = this.elementwise("Cast", [value], { element, attributes: { to: int(element) } });
+    this.#scope.origins.set(result.name, value);
+    return result;
   }
 
   /** The same value under a stored shape of equal size. */

@@ -3,7 +3,7 @@
  */
 import { split } from "../random/key.ts";
 import type { Key } from "../random/bits.ts";
-import { gelu } from "../surface/elementwise.ts";
+import { gelu } from "../surface/gelu.ts";
 import { blaming, traced, typed } from "../surface/operand.ts";
 import { sizeOfDim } from "../trace/sizes.ts";
 import type { Dim, DTypeOf, ShapeOf, Tensor } from "../types/index.ts";

@@ -1,6 +1,7 @@
 /**
  * Normalization over the last axis, with a learned scale and, where its key is present, a learned shift.
  */
+import { customVjp } from "../surface/control.ts";
 import { emitOne } from "../trace/builder.ts";
 import type { TracedTensor } from "../trace/builder.ts";
 import * as prim from "../trace/prim.ts";
@@ -28,11 +29,42 @@ function meanOverLast(x: TracedTensor): TracedTensor {
   return prim.unreduce(mean, x.shape, [last]);
 }
 
+/** 1/√(mean x² + eps) over the last axis, one per row. */
+function inverseRoot(x: TracedTensor, eps: number): TracedTensor {
+  const last = x.shape.length - 1;
+  const meanSquare = prim.scale(prim.reduceSum(prim.mul(x, x), [last]), 1 / (x.shape[last] as number));
+  return emitOne("rsqrt", [prim.add(meanSquare, prim.fill(eps, meanSquare))], {});
+}
+
+const spreadRows = (row: TracedTensor, x: TracedTensor): TracedTensor => prim.unreduce(row, x.shape, [x.shape.length - 1]);
+
+/**
+ * u = x·r with r = 1/√(mean x² + eps). Its transpose is written out, r·(ū − u·mean(u·ū)): fewer passes than derived.
+ */
+const unitRows = (eps: number): ((x: Tensor) => Tensor) =>
+  customVjp(
+    (x: Tensor): Tensor => {
+      const t = traced("norm", x);
+      return typed(prim.mul(t, spreadRows(inverseRoot(t, eps), t)));
+    },
+    (x: Tensor) => {
+      const t = traced("norm", x);
+      const r = inverseRoot(t, eps);
+      const u: Tensor = typed(prim.mul(t, spreadRows(r, t)));
+      const residuals: { readonly u: Tensor; readonly r: Tensor } = { u, r: typed(r) };
+      return [u, residuals] as const;
+    },
+    (residuals, cotangent) => {
+      const [u, r, ct] = [traced("norm", residuals.u), traced("norm", residuals.r), traced("norm", cotangent)];
+      const along = meanOverLast(prim.mul(u, ct));
+      return [typed(prim.mul(prim.sub(ct, prim.mul(u, along)), spreadRows(r, u)))] as const;
+    },
+  );
+
 /** x / √(mean x² + eps), scaled and shifted by the parameters. */
 function normalize(op: string, x: TracedTensor, params: NormParams, eps: number): TracedTensor {
   const width = x.shape.at(-1) as number; // rank checked by the callers
-  const meanSquare = meanOverLast(prim.mul(x, x));
-  const unit = prim.mul(x, emitOne("rsqrt", [prim.add(meanSquare, prim.fill(eps, meanSquare))], {}));
+  const unit = traced(op, unitRows(eps)(typed(x)));
   const spread = (parameter: Tensor): TracedTensor => {
     const t = traced(op, parameter);
     if (t.shape.length !== 1 || t.shape[0] !== width)

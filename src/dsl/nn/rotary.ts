@@ -4,11 +4,15 @@
  * positions only.
  */
 import { OpError } from "../ops/definition.ts";
+import { customVjp } from "../surface/control.ts";
 import { constant } from "../surface/create.ts";
+import type { TracedTensor } from "../trace/builder.ts";
 import { blaming, fail, stretch, traced, typed } from "../surface/operand.ts";
 import * as prim from "../trace/prim.ts";
 import { sizeOfDim } from "../trace/sizes.ts";
 import type { Dim, DTypeOf, ShapeOf, Tensor } from "../types/index.ts";
+
+type T = TracedTensor;
 
 /** Cosines and sines of every position and frequency, each [length, depth/2]. */
 export interface RotaryTables {
@@ -42,31 +46,48 @@ export function rotaryTables({ length, depth, base = 10_000 }: RotaryOptions): R
   return { cos: constant(angles.map(Math.cos), shape), sin: constant(angles.map(Math.sin), shape) };
 }
 
+/** Rotates x [..., length, depth] by the tables' angles, or back. */
+function rotate(x: T, cos: T, sin: T, direction: 1 | -1): T {
+  const last = x.shape.length - 1;
+  const depth = x.shape[last] as number;
+  const [a, b] = [prim.sliceAxis(x, last, 0, depth / 2), prim.sliceAxis(x, last, depth / 2, depth)];
+  const [c, s] = [stretch(cos, a.shape), stretch(sin, a.shape)];
+  const [plus, minus] = direction === 1 ? [prim.add, prim.sub] : [prim.sub, prim.add];
+  return prim.concat([minus(prim.mul(a, c), prim.mul(b, s)), plus(prim.mul(b, c), prim.mul(a, s))], last);
+}
+
+/** A rotation, whose transpose is the rotation back; derived, it would pad and add the two halves. */
+const rotation = customVjp(
+  (x: Tensor, cos: Tensor, sin: Tensor): Tensor => typed(rotate(traced("rotary", x), traced("rotary", cos), traced("rotary", sin), 1)),
+  (x: Tensor, cos: Tensor, sin: Tensor) => {
+    const tables: RotaryTables = { cos, sin };
+    const rotated: Tensor = typed(rotate(traced("rotary", x), traced("rotary", cos), traced("rotary", sin), 1));
+    return [rotated, tables] as const;
+  },
+  ({ cos, sin }, cotangent) => {
+    const [c, s] = [traced("rotary", cos), traced("rotary", sin)];
+    // Tables are positions, not parameters: nothing flows back to them.
+    return [typed(rotate(traced("rotary", cotangent), c, s, -1)), typed(prim.zeros(c)), typed(prim.zeros(s))] as const;
+  },
+);
+
 /**
- * Rotates x [..., length, depth] by the angles of its positions.
+ * Rotates x [..., length, depth] by the angles of its positions. The tables are not differentiated.
  * @throws OpError when the tables are for another length or depth
  */
 export function applyRotary<X extends Tensor>(tables: RotaryTables, x: X): Tensor<ShapeOf<X>, DTypeOf<X>> {
   return blaming(() => {
     const t = traced("applyRotary", x);
     const [length, depth] = t.shape.slice(-2) as [number, number];
-    const half = depth / 2;
-    const shape = [...t.shape.slice(0, -1), half];
     const [cos, sin] = [tables.cos, tables.sin].map((table) => {
       const values = traced("applyRotary", table);
-      if (t.shape.length < 2 || values.shape.join() !== [length, half].join()) {
+      if (t.shape.length < 2 || values.shape.join() !== [length, depth / 2].join()) {
         throw new OpError(
           `applyRotary: tables [${values.shape.join(",")}] are not for [..., length, depth] = [${t.shape.join(",")}]; depth is twice the tables' width`,
         );
       }
-      return stretch(prim.cast(values, t.dtype), shape);
-    }) as [ReturnType<typeof traced>, ReturnType<typeof traced>];
-    const last = t.shape.length - 1;
-    const [a, b] = [prim.sliceAxis(t, last, 0, half), prim.sliceAxis(t, last, half, depth)];
-    const rotated = [
-      prim.sub(prim.mul(a, cos), prim.mul(b, sin)),
-      prim.add(prim.mul(b, cos), prim.mul(a, sin)),
-    ];
-    return typed(prim.concat(rotated, last));
+      return typed<Tensor>(prim.cast(values, t.dtype));
+    }) as [Tensor, Tensor];
+    return typed(traced("applyRotary", rotation(x as Tensor, cos, sin)));
   });
 }

@@ -139,13 +139,6 @@ export const silu = <T extends Tensor>(x: T): Tensor<ShapeOf<T>, DTypeOf<T>> => 
   return typed(prim.mul(t, emitOne("logistic", [t], {})));
 };
 
-/** GELU in its tanh form: ½x(1 + tanh(√(2/π)(x + 0.044715x³))). */
-export const gelu = <T extends Tensor>(x: T): Tensor<ShapeOf<T>, DTypeOf<T>> => {
-  const t = traced("gelu", x);
-  const inner = prim.mul(t, prim.add(prim.fill(Math.sqrt(2 / Math.PI), t), prim.scale(prim.mul(t, t), 0.044715 * Math.sqrt(2 / Math.PI))));
-  return typed(prim.mul(prim.scale(t, 0.5), prim.add(prim.fill(1, t), prim.tanh(inner))));
-};
-
 /** log(1 + eˣ), without overflow. */
 export const softplus = <T extends Tensor>(x: T): Tensor<ShapeOf<T>, DTypeOf<T>> => {
   const t = traced("softplus", x);

@@ -4,7 +4,7 @@
 import { emit } from "../trace/builder.ts";
 import type { TracedTensor } from "../trace/builder.ts";
 import * as prim from "../trace/prim.ts";
-import type { BinaryDType, CommonDType, DTypeOf, DTypesOf, Einsum, MatMul, Result, Shape, ShapeOf, ShapesOf, Tensor, Valid } from "../types/index.ts";
+import type { Attention, BinaryDType, CommonDType, DTypeOf, DTypesOf, Einsum, MatMul, Result, ShapeOf, ShapesOf, Tensor, Valid } from "../types/index.ts";
 import { blaming, broadcastShape, fail, stretch, traced, typed } from "./operand.ts";
 import { parseEinsum } from "./pattern.ts";
 
@@ -99,15 +99,14 @@ export interface AttentionOptions {
  * Differentiable in both modes to any order without storing the scores at first order.
  * @throws OpError when the shapes do not fit or `softcap` is negative
  */
-export function attention<Q extends Tensor, K extends Tensor, V extends Tensor>(q: Q, k: K, v: V, options: AttentionOptions = {}): Tensor<AttentionShape<ShapeOf<Q>, ShapeOf<V>>, DTypeOf<Q>> {
+export function attention<Q extends Tensor, K extends Tensor, V extends Tensor>(
+  q: Q,
+  k: Valid<K, Attention<ShapeOf<Q>, ShapeOf<K>, ShapeOf<V>> | CommonDType<"attention", [DTypeOf<Q>, DTypeOf<K>, DTypeOf<V>]>>,
+  v: V,
+  options: AttentionOptions = {},
+): Result<Attention<ShapeOf<Q>, ShapeOf<K>, ShapeOf<V>>, CommonDType<"attention", [DTypeOf<Q>, DTypeOf<K>, DTypeOf<V>]>> {
   const inputs = [traced("attention", q), traced("attention", k), traced("attention", v)];
   const depth = inputs[0]?.shape.at(-1) ?? 1;
   const outputs = emit("attention", inputs, { scale: options.scale ?? 1 / Math.sqrt(depth), softcap: options.softcap ?? 0, causal: options.causal ?? false });
   return typed(outputs[0] as TracedTensor);
 }
-
-type AttentionShape<Q extends Shape, V extends Shape> = Q extends readonly [...infer Rows extends Shape, Shape[number]]
-  ? V extends readonly [...Shape, infer Width extends Shape[number]]
-    ? [...Rows, Width]
-    : Shape
-  : Shape;

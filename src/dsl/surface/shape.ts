@@ -106,22 +106,22 @@ export function pad<T extends Tensor>(x: T, amounts: readonly (readonly [low: nu
 
 /** Joins tensors along an axis; the other sizes agree. */
 export function concat<const Ts extends readonly Tensor[], const A extends number = 0>(
-  tensors: Ts,
-  axis?: Valid<A, Concat<ShapesOf<Ts>, A> | CommonDType<"concat", DTypesOf<Ts>>>,
+  tensors: Valid<Ts, Concat<ShapesOf<Ts>, A> | CommonDType<"concat", DTypesOf<Ts>>>,
+  axis?: A,
 ): Result<Concat<ShapesOf<Ts>, A>, CommonDType<"concat", DTypesOf<Ts>>> {
-  const list = tensors.map((tensor) => traced("concat", tensor));
+  const list = (tensors as Ts).map((tensor) => traced("concat", tensor)); // valid, or the call did not compile
   const first = list[0] ?? fail("concat: needs at least one tensor");
-  return typed(prim.concat(list, axisOf("concat", (axis as number | undefined) ?? 0, first.shape.length)));
+  return typed(prim.concat(list, axisOf("concat", axis ?? 0, first.shape.length)));
 }
 
 /** Joins tensors of one shape along a new axis. */
 export function stack<const Ts extends readonly Tensor[], const A extends number = 0>(
-  tensors: Ts,
-  axis?: Valid<A, Stack<ShapesOf<Ts>, A> | CommonDType<"stack", DTypesOf<Ts>>>,
+  tensors: Valid<Ts, Stack<ShapesOf<Ts>, A> | CommonDType<"stack", DTypesOf<Ts>>>,
+  axis?: A,
 ): Result<Stack<ShapesOf<Ts>, A>, CommonDType<"stack", DTypesOf<Ts>>> {
-  const list = tensors.map((tensor) => traced("stack", tensor));
+  const list = (tensors as Ts).map((tensor) => traced("stack", tensor)); // valid, or the call did not compile
   const first = list[0] ?? fail("stack: needs at least one tensor");
-  const at = axisOf("stack", (axis as number | undefined) ?? 0, first.shape.length + 1);
+  const at = axisOf("stack", axis ?? 0, first.shape.length + 1);
   const expanded = list.map((tensor) => prim.reshape(tensor, [...tensor.shape.slice(0, at), 1, ...tensor.shape.slice(at)]));
   return typed(prim.concat(expanded, at));
 }

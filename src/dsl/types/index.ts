@@ -12,6 +12,7 @@ export type { ShapeError } from "./error.ts";
 export type { DTypeOf, DTypesOf, shapeBrand, ShapeOf, ShapesOf, Tensor } from "./tensor.ts";
 export type { Failure, Result, Valid } from "./check.ts";
 export type { Add, Divide, Multiply, Subtract } from "./arithmetic.ts";
+export type { Attention } from "./attention.ts";
 export type { Broadcast, BroadcastTo } from "./broadcast.ts";
 export type { Concat, Stack } from "./concat.ts";
 export type { Einsum } from "./einsum.ts";

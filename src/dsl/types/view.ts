@@ -149,18 +149,21 @@ type CountDiffers<
 
 type Compare<S extends Shape, N extends Dim, Target extends Shape, M extends Dim> =
   IsWideDim<N | M> extends true
-    ? [...Target]
+    ? Target
     : N extends M
-      ? [...Target]
+      ? Target
       : N extends number
         ? M extends number
           ? ShapeError<CountDiffers<S, N, Target, M>>
-          : [...Target]
-        : [...Target];
+          : Target
+        : Target;
+
+/** The target with `number` for the size -1, which is computed when the function is traced. */
+type Open<Target extends Shape> = { -readonly [K in keyof Target]: Target[K] extends -1 ? number : Target[K] };
 
 /** `Target`, unless all sizes are literals and the number of elements differs. */
 export type Reshape<S extends Shape, Target extends Shape> = number extends Target["length"]
   ? Shape
   : number extends S["length"]
-    ? [...Target]
-    : Compare<S, Count<S>, Target, Count<Target>>;
+    ? Open<Target>
+    : Compare<S, Count<S>, Open<Target>, Count<Open<Target>>>;

@@ -5,13 +5,13 @@
  *
  * Consumed by training and by the samplers.
  */
-import { add, concat, div, exp, expandDims, mean, mul, neg, oneHot, slice, square, stopGradient, sub, sum } from "../../dsl/index.ts";
+import { add, concat, div, expandDims, logSumExp, mean, mul, oneHot, slice, softmax, square, stopGradient, sub, sum } from "../../dsl/index.ts";
 import type { Tensor } from "../../dsl/index.ts";
 import { flowMap, interpolate, semigroup } from "../flow/fields.ts";
 import type { StateSpace } from "../flow/state-space.ts";
 import { vocabularySpace } from "../flow/state-space.ts";
 import type { Conditioning, Network } from "../networks/network.ts";
-import { logDenoiser } from "./denoiser.ts";
+import { cappedLogits, denoiser } from "./denoiser.ts";
 
 /** Rows of a batch: tokens [batch, length], noise [batch, length, vocab]; the first `diagonal` rows have s = t. */
 export interface FmlmBatch {
@@ -49,8 +49,8 @@ const rows = (x: Tensor, start: number, stop?: number): Tensor => slice(x, 0, st
 export interface FmlmTerms {
   /** The noised states x_s, [batch, length, dim]. */
   readonly state: Tensor;
-  /** log δ_{s,t}(x_s), [batch, length, vocab]. */
-  readonly logDenoised: Tensor;
+  /** Logits of δ_{s,t}(x_s), capped, [batch, length, vocab]. */
+  readonly logits: Tensor;
   /** The target distributions, diagonal rows first, without gradient. */
   readonly target: Tensor;
   /** What the targets of the off-diagonal rows are made of; absent when there are none. */
@@ -84,7 +84,7 @@ export function fmlmTerms<P extends object>(
   const count = batch.tokens.shape[0] ?? 0;
   const embedding = student.embedding(params);
   const state = interpolate(batch.noise, space.clean(batch.tokens, embedding), batch.s);
-  const logDenoised = logDenoiser(student, params, space, state, condition(batch, batch.tauS, batch.tauT, 0));
+  const logits = cappedLogits(student, params, space, state, condition(batch, batch.tauS, batch.tauT, 0));
 
   const fixed = stopGradient(state);
   const still = diagonal > 0 ? [diagonalTarget(student, rows(fixed, 0, diagonal), batch, options, space)] : [];
@@ -92,10 +92,11 @@ export function fmlmTerms<P extends object>(
   const jumped = jump === undefined ? [] : [semigroup(jump.first, jump.second, rows(batch.gamma, diagonal))];
   const target = stopGradient(concat([...still, ...jumped], 0));
 
+  // The target sums to 1, so −Σ target·log δ is log Σ e^logit − Σ target·logit: fewer passes over the vocabulary.
   const perToken: Tensor =
-    options.squaredError === true ? sum(square(sub(exp(logDenoised), target)), 2) : neg(sum(mul(target, logDenoised), 2));
+    options.squaredError === true ? sum(square(sub(softmax(logits), target)), 2) : sub(logSumExp(logits, 2), sum(mul(target, logits), 2));
   const tokenLoss = options.rescale === true && diagonal < count ? rescaled(perToken, batch, options) : perToken;
-  return { state, logDenoised, target, ...(jump === undefined ? {} : { jump }), tokenLoss };
+  return { state, logits, target, ...(jump === undefined ? {} : { jump }), tokenLoss };
 }
 
 /** What the student is told in one of its three calls. */
@@ -107,16 +108,16 @@ function condition(batch: FmlmBatch, tau: Tensor, target: Tensor, call: 0 | 1 | 
 /** Target of diagonal rows: the teacher's denoiser, or the clean tokens. */
 function diagonalTarget<P>(student: Network<P>, state: Tensor, batch: FmlmBatch, { diagonal, teacher }: FmlmOptions<P>, space: StateSpace): Tensor {
   if (teacher === undefined) return oneHot(rows(batch.tokens, 0, diagonal), student.vocab);
-  return exp(logDenoiser(teacher.network, teacher.params, space, state, { tau: rows(batch.tauS, 0, diagonal) }));
+  return denoiser(teacher.network, teacher.params, space, state, { tau: rows(batch.tauS, 0, diagonal) });
 }
 
 /** The student's own two half jumps of the off-diagonal rows, whose states are given. */
 function halfJumps<P>(student: Network<P>, params: P, state: Tensor, batch: FmlmBatch, { diagonal, floor }: FmlmOptions<P>, space: StateSpace): Jump {
   const { s, u, tauS, tauU, tauT } = batch;
   const [source, middleTime, target] = [rows(tauS, diagonal), rows(tauU, diagonal), rows(tauT, diagonal)];
-  const first = exp(logDenoiser(student, params, space, state, condition(batch, source, middleTime, 1)));
+  const first = denoiser(student, params, space, state, condition(batch, source, middleTime, 1));
   const middle = flowMap(state, space.expected(first, student.embedding(params)), rows(s, diagonal), rows(u, diagonal), floor);
-  const second = exp(logDenoiser(student, params, space, middle, condition(batch, middleTime, target, 2)));
+  const second = denoiser(student, params, space, middle, condition(batch, middleTime, target, 2));
   return { first, middle, second };
 }
 

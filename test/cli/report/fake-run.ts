@@ -45,11 +45,15 @@ function trajectory(model: "FLM" | "FMLM", count: number): Trajectory {
     model,
     steps: Array.from({ length: count }, (_, k) => {
       const time = (k + 1) / count;
-      const sure = words.map((_, i) => Math.min(0.995, Math.max(0.03, time * 1.3 - 0.25 + noise(i * 17) * 0.25)));
+      const sure = words.map((_, i) =>
+        Math.min(0.995, Math.max(0.03, time * 1.3 - 0.25 + noise(i * 17) * 0.25)),
+      );
       return {
         time,
         tokens: words.map((word, i) =>
-          (sure[i] ?? 0) > 0.45 ? word : (early[Math.floor(Math.abs(noise(i + Math.floor(k / 3) * 5)) * 6)] ?? "the"),
+          (sure[i] ?? 0) > 0.45
+            ? word
+            : (early[Math.floor(Math.abs(noise(i + Math.floor(k / 3) * 5)) * 6)] ?? "the"),
         ),
         confidence: sure,
       };
@@ -91,7 +95,10 @@ export function fakeRun(): ReportData {
       },
       {
         name: "FMLM",
-        train: Array.from({ length: 900 }, (_, i) => [i + 1, (0.09 + 0.5 * Math.exp(-i / 80)) * (1 + noise(i) * 0.3)]),
+        train: Array.from({ length: 900 }, (_, i) => [
+          i + 1,
+          (0.09 + 0.5 * Math.exp(-i / 80)) * (1 + noise(i) * 0.3),
+        ]),
         validation: [],
       },
     ],
@@ -111,7 +118,11 @@ export function fakeRun(): ReportData {
         name: "unigram samples",
         perplexity: 8.41,
         entropy: 2.4,
-        samples: ["of the a in small or of which", "a by the of used person the the", "to with in of a ; the body"],
+        samples: [
+          "of the a in small or of which",
+          "a by the of used person the the",
+          "to with in of a ; the body",
+        ],
       },
     ],
     trajectories: [trajectory("FLM", 32), trajectory("FMLM", 4)],

@@ -620,6 +620,33 @@ describe("lowering to ONNX", () => {
     }
   });
 
+  it("keeps what a nested graph reads when a conversion is undone before it", async () => {
+    const inner = program(["u32[1]", "u32[1]"], (_w, x, y) => [x, y]);
+    const run = program(["u32[1]", "u32[2,1]", "bool[1]", "f16[1]"], (w, x, xs, flag, half) => {
+      const sum = w.one("reduceSum", [x], { axes: [] });
+      const there = w.one("cast", [w.one("cast", [flag], { dtype: "f32" })], { dtype: "bool" });
+      const back = w.one("cast", [w.one("cast", [half], { dtype: "f32" })], { dtype: "f16" });
+      const keep = program(["bool[1]", "f16[1]", "u32[1]"], (_v, a, b, c) => [a, b, c]);
+      const scanned = w.all("scan", [sum, xs], {
+        body: inner,
+        length: 2,
+        consts: 1,
+        carry: 0,
+        reverse: false,
+      });
+      const rest = w.all("scan", [there, back, xs], {
+        body: keep,
+        length: 2,
+        consts: 2,
+        carry: 0,
+        reverse: false,
+      });
+      return [...scanned, ...rest];
+    });
+    const inputs = ["u32[1]", "u32[2,1]", "bool[1]", "f16[1]"].map((text, i) => trying(text, i));
+    expect(await deviation(device, run, inputs, 0)).toBeUndefined();
+  });
+
   it.each([2 ** 18, 2 ** 18 + 5])("draws long threefry runs in pieces, %d blocks", async (count) => {
     const run = program(["u32[]", "u32[]", "u32[]"], (w, key0, key1, high) => {
       const spread = [key0, key1, high].map((id) => w.one("broadcast", [id], { shape: [count], dims: [] }));

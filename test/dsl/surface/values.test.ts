@@ -104,6 +104,9 @@ describe("functions of one tensor", () => {
   });
 });
 
+/** Rounded down, so that equal values occur; also for a number in place of a tensor. */
+const whole = (x: T): T => (typeof x === "number" ? (Math.floor(x) as never) : dsl.floor(x));
+
 const binary: { readonly [name: string]: readonly [f: (x: T, y: T) => Any, g: (x: number, y: number) => number, dtype?: DType] } = {
   add: [dsl.add, (x, y) => x + y],
   sub: [dsl.sub, (x, y) => x - y],
@@ -113,11 +116,11 @@ const binary: { readonly [name: string]: readonly [f: (x: T, y: T) => Any, g: (x
   pow: [(x, y) => dsl.pow(dsl.abs(x), y), (x, y) => Math.abs(x) ** y],
   maximum: [dsl.maximum, Math.max],
   minimum: [dsl.minimum, Math.min],
-  equal: [(x, y) => dsl.equal(dsl.floor(x), dsl.floor(y)), (x, y) => Number(Math.floor(x) === Math.floor(y)), "bool"],
+  equal: [(x, y) => dsl.equal(whole(x), whole(y)), (x, y) => Number(Math.floor(x) === Math.floor(y)), "bool"],
   less: [dsl.less, (x, y) => Number(x < y), "bool"],
-  lessEqual: [(x, y) => dsl.lessEqual(dsl.floor(x), dsl.floor(y)), (x, y) => Number(Math.floor(x) <= Math.floor(y)), "bool"],
+  lessEqual: [(x, y) => dsl.lessEqual(whole(x), whole(y)), (x, y) => Number(Math.floor(x) <= Math.floor(y)), "bool"],
   greater: [dsl.greater, (x, y) => Number(x > y), "bool"],
-  greaterEqual: [(x, y) => dsl.greaterEqual(dsl.floor(x), dsl.floor(y)), (x, y) => Number(Math.floor(x) >= Math.floor(y)), "bool"],
+  greaterEqual: [(x, y) => dsl.greaterEqual(whole(x), whole(y)), (x, y) => Number(Math.floor(x) >= Math.floor(y)), "bool"],
 };
 
 const pairs: readonly (readonly [readonly number[], readonly number[]])[] = [

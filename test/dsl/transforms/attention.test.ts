@@ -1,11 +1,14 @@
 // Attention against its plain decomposition written in the surface: values and every derivative, for the modifiers, different
 // numbers of queries and keys, and leading axes of rank 0 to 3.
-import { describe, expect, it } from "vitest";
+import { describe, expect, it, vi } from "vitest";
 import { add, attention, einsum, exp, grad, iota, jvp, lessEqual, max, mul, softcap, softmax, stopGradient, sub, sum, tanh, transpose, where } from "../../../src/dsl/index.ts";
 import type { AttentionOptions, Shape, Tensor } from "../../../src/dsl/index.ts";
 import { inputTypes } from "../../../src/dsl/program/program.ts";
 import type { OpKind, Program, TensorType } from "../../../src/dsl/program/program.ts";
 import { cotangentsFor, differences, gap, inner, jvpOf, linearizedOf, randomLike, run, tangentsFor, traced, vjpOf, vmapOf } from "./harness.ts";
+
+// Seconds by themselves; many times that on a busy machine or with FLUXION_RUNS.
+vi.setConfig({ testTimeout: 600_000 });
 
 type T = Tensor<Shape, "f32">;
 

@@ -2,7 +2,7 @@
 // one under test, and one composed of other transforms (a jvp as the transpose of a transpose, a gradient from forward-mode
 // columns, a batch or a loop written out). FLUXION_RUNS multiplies the number of programs.
 import fc from "fast-check";
-import { describe, expect, it } from "vitest";
+import { describe, expect, it, vi } from "vitest";
 import { jvp, linearize, remat, scan, vjp, vmap } from "../../../src/dsl/index.ts";
 import type { Tensor } from "../../../src/dsl/index.ts";
 import { inputTypes, outputTypes, sizeOf } from "../../../src/dsl/program/program.ts";
@@ -12,6 +12,9 @@ import * as prim from "../../../src/dsl/trace/prim.ts";
 import { arbitraryRun } from "../../support/random-program.ts";
 import { asTensors, asTraced, differences, functionOf, gap, randomLike, run, runs, stacked, tangentsFor, traced } from "./harness.ts";
 import type { Values } from "./harness.ts";
+
+// Seconds by themselves; many times that on a busy machine or with FLUXION_RUNS.
+vi.setConfig({ testTimeout: 600_000 });
 
 interface Transform {
   readonly name: string;

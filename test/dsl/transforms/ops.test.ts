@@ -1,7 +1,7 @@
 // Hand-written cases of every op: values and derivatives in every transform, at chosen points (ties, kinks, repeated and
 // clamped indices, size 0 and 1). Each case is a program of one or a few equations; `derivative` gives the tangent where
 // finite differences do not apply. An op without a case fails the first test.
-import { describe, expect, it } from "vitest";
+import { describe, expect, it, vi } from "vitest";
 import { OPS } from "../../../src/dsl/ops/index.ts";
 import type { OpKind, OpParams, Program } from "../../../src/dsl/program/program.ts";
 import { inputTypes } from "../../../src/dsl/program/program.ts";
@@ -27,6 +27,9 @@ import {
   weighted,
 } from "./harness.ts";
 import type { Values } from "./harness.ts";
+
+// Seconds by themselves; many times that on a busy machine or with FLUXION_RUNS.
+vi.setConfig({ testTimeout: 600_000 });
 
 type Given = readonly [type: string, values: readonly number[] | number];
 

@@ -1,7 +1,7 @@
 // Properties of the transforms on random well-typed programs. fast-check prints seed and path of a failure; run again with
 // `{ seed, path }`. FLUXION_RUNS multiplies the number of programs.
 import fc from "fast-check";
-import { describe, expect, it } from "vitest";
+import { describe, expect, it, vi } from "vitest";
 import { remat, scan, vjp } from "../../../src/dsl/index.ts";
 import type { Tensor } from "../../../src/dsl/index.ts";
 import { inputTypes, outputTypes } from "../../../src/dsl/program/program.ts";
@@ -32,6 +32,9 @@ import {
   weighted,
 } from "./harness.ts";
 import type { Values } from "./harness.ts";
+
+// Seconds by themselves; many times that on a busy machine or with FLUXION_RUNS.
+vi.setConfig({ testTimeout: 600_000 });
 
 const smooth = arbitraryRun({ differentiable: true, maxEquations: 12, minEquations: 5 });
 const any = arbitraryRun({ maxEquations: 14, minEquations: 6 });

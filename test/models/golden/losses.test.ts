@@ -1,6 +1,6 @@
 /** The FLM loss and the FMLM semigroup (PSD) loss with all their parts and the gradients of all parameters. */
 import { afterAll, describe, expect, it } from "vitest";
-import { constant, gather, mean, sum, valueAndGrad } from "../../../src/dsl/index.ts";
+import { constant, gather, logSoftmax, mean, sum, valueAndGrad } from "../../../src/dsl/index.ts";
 import type { Tensor } from "../../../src/dsl/index.ts";
 import { semigroupWeight } from "../../../src/models/flow/algebra.ts";
 import { decodingError } from "../../../src/models/flow/clock.ts";
@@ -127,14 +127,14 @@ describe.each(PRECISIONS)("FMLM semigroup loss in %s", (precision) => {
     const { golden, diagonal, student, teacher, inputs, restored, head, tail, jumpRows } = await setUp();
     const results = await run(precision, inputs, ({ params, teacher: frozen, batch }) => {
       const options: FmlmOptions<DitParams> = { diagonal, teacher: { network: teacher, params: frozen }, floor: FLOOR };
-      const { state, logDenoised, target, jump, tokenLoss } = fmlmTerms(student, params, batch as FmlmBatch, options);
+      const { state, logits, target, jump, tokenLoss } = fmlmTerms(student, params, batch as FmlmBatch, options);
       const { value, grad } = valueAndGrad((p: DitParams) => fmlmLoss(student, p, batch as FmlmBatch, options))(params);
       if (jump === undefined) throw new Error("there are jumps");
       return {
         values: {
           ...Object.fromEntries((["tauS", "tauU", "tauT", "s", "u", "t"] as const).map((name) => [name.replace("tau", "tau_").toLowerCase(), restored(batch[name])])),
           x_s: restored(state),
-          log_delta_st: restored(logDenoised),
+          log_delta_st: restored(logSoftmax(logits)),
           delta_su_od: jump.first,
           X_su_od: jump.middle,
           delta_ut_od: jump.second,

@@ -22,7 +22,7 @@ const isUnsigned = (value: Value): boolean => value.element === uint32;
 const isFloat = (value: Value): boolean => value.element === float32;
 
 /** condition ? x : y, elementwise. */
-export function where(emit: Emitter, condition: Value, x: Value, y: Value): Value {
+function where(emit: Emitter, condition: Value, x: Value, y: Value): Value {
   switch (x.element) {
     case bool: {
       const no = emit.elementwise("Not", [condition]);

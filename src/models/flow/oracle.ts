@@ -1,0 +1,159 @@
+/**
+ * The exact flow of a finite corpus: sequences y_k with weights π_k. Their posterior given a noisy state is a softmax, so
+ * denoiser, velocity and score are exact, and the flow map is an ordinary differential equation that is solved to rounding.
+ *
+ * Consumed by tests and examples, wherever a learned network needs a truth to be compared with. Everything is in the language:
+ * it batches, differentiates and runs on devices.
+ */
+import { add, constant, div, einsum, expandDims, greater, iota, maximum, minimum, mul, oneHot, scan, softmax, sub, where } from "../../dsl/index.ts";
+import type { Tensor } from "../../dsl/index.ts";
+import { expectedNoise, perRow, score, velocity } from "./fields.ts";
+
+export interface Corpus {
+  readonly vocab: number;
+  /** Sequences of one length. */
+  readonly sequences: readonly (readonly number[])[];
+  /** Probability of every sequence; equal by default. */
+  readonly weights?: readonly number[];
+}
+
+export interface IntegrationOptions {
+  /** Runge-Kutta steps from source to target time; 256 by default, good to about 1e-9 in f64. */
+  readonly steps?: number;
+}
+
+/** The exact fields of a corpus. States are [batch, length, vocab], times [batch]. */
+export interface Oracle {
+  readonly vocab: number;
+  readonly length: number;
+  /** Probability of every sequence given x = α x₀ + β x₁, [batch, sequences]; α and β are [batch]. */
+  posterior(x: Tensor, alpha: Tensor, beta: Tensor): Tensor;
+  /** E[x₁ | x] under any interpolant x = α x₀ + β x₁. */
+  denoiserAt(x: Tensor, alpha: Tensor, beta: Tensor): Tensor;
+  /** D_t(x); at t = 1 the most probable sequence. */
+  denoiser(x: Tensor, t: Tensor): Tensor;
+  /** b_t(x), for t < 1. */
+  velocity(x: Tensor, t: Tensor): Tensor;
+  /** ∇ log p_t(x), for t < 1. */
+  score(x: Tensor, t: Tensor): Tensor;
+  /** E[x₀ | I_t = x], for t < 1. */
+  noise(x: Tensor, t: Tensor): Tensor;
+  /** δ_{s,t}(x) for s <= t <= 1; rows sum to 1 exactly as D's do, and δ_{t,t} = D_t. */
+  twoTimeDenoiser(x: Tensor, s: Tensor, t: Tensor, options?: IntegrationOptions): Tensor;
+  /** X_{s,t}(x) for s <= t <= 1. */
+  flowMap(x: Tensor, s: Tensor, t: Tensor, options?: IntegrationOptions): Tensor;
+}
+
+/** Smallest 1 − t that is divided by: by then the posterior is a single sequence to any precision. */
+const CLOSEST = 1e-6;
+
+/**
+ * From this time on the denoiser of a state on its way is constant: its log-odds are of order (t/(1−t))² = 2400. The flow is
+ * integrated up to here and known in closed form beyond.
+ */
+const COMMITTED = 0.98;
+
+/** 1 − t, kept away from 0. */
+const left = (t: Tensor): Tensor => maximum(sub(1, t), CLOSEST);
+
+/** Signal to noise t/(1 − t). */
+const signalToNoise = (t: Tensor): Tensor => div(t, left(t));
+
+/**
+ * The oracle of a corpus.
+ * @throws RangeError when sequences differ in length, ids are not below `vocab`, or the weights are not one per sequence and positive
+ */
+export function corpusOracle({ vocab, sequences, weights }: Corpus): Oracle {
+  const length = sequences[0]?.length ?? 0;
+  check(vocab, sequences, weights);
+  const total = weights?.reduce((sum, w) => sum + w, 0) ?? sequences.length;
+  const logWeights = sequences.map((_, k) => Math.log((weights?.[k] ?? 1) / total));
+  /** [sequences, length, vocab]. */
+  const corpus = (): Tensor => oneHot(constant(sequences.flat(), [sequences.length, length], "i32"), vocab);
+
+  /** softmax_k(log π_k + scale ⟨x, y_k⟩), with scale [batch]: the norm of a one-hot sequence is the same for all. */
+  function posteriorOf(x: Tensor, scale: Tensor, table: Tensor): Tensor {
+    const matches: Tensor = einsum("b l v, k l v -> b k", x, table);
+    return softmax(add(mul(expandDims(scale, 1), matches), constant(logWeights, [sequences.length])) as Tensor);
+  }
+  const expected = (posterior: Tensor, table: Tensor): Tensor => einsum("b k, k l v -> b l v", posterior, table);
+
+  const posterior = (x: Tensor, alpha: Tensor, beta: Tensor): Tensor => {
+    const noise: Tensor = maximum(alpha, CLOSEST);
+    return posteriorOf(x, div(beta, mul(noise, noise)), corpus());
+  };
+  const denoiserAt = (x: Tensor, alpha: Tensor, beta: Tensor): Tensor => expected(posterior(x, alpha, beta), corpus());
+  const denoiser = (x: Tensor, t: Tensor): Tensor => denoiserAt(x, sub(1, t), t);
+
+  /**
+   * Along the flow, the scaled state y = x/(1−t) = x₀ + m x₁ moves by dy/dm = D in signal to noise m = t/(1−t): no division by
+   * 1 − t, and δ is the plain average of D over m. Classical Runge-Kutta steps in m, whose ends are uniform in t.
+   */
+  function twoTimeDenoiser(x: Tensor, s: Tensor, t: Tensor, { steps = 256 }: IntegrationOptions = {}): Tensor {
+    const end: Tensor = minimum(t, maximum(s, COMMITTED));
+    const span: Tensor = sub(end, s);
+    const table = corpus();
+    const at = (m: Tensor, y: Tensor): Tensor => expected(posteriorOf(y, m, table), table);
+    const time = (fraction: Tensor): Tensor => add(s, mul(span, fraction));
+    /** Share of [m_s, m_end] that is passed after a fraction of the time; also where the interval is empty. */
+    const passed = (fraction: Tensor): Tensor => mul(fraction, div(left(end), left(time(fraction))));
+    const whole: Tensor = div(span, mul(left(s), left(end)));
+    const start: Tensor = div(x, perRow(left(s)));
+    const fractions: Tensor = div(iota([steps], "f32"), steps);
+    const [[y, average]] = scan(
+      ([now, mean]: readonly [Tensor, Tensor], fraction: Tensor) => {
+        const [from, to] = [passed(fraction), passed(add(fraction, 1 / steps))];
+        const share: Tensor = sub(to, from);
+        const m = signalToNoise(time(fraction));
+        const step: Tensor = mul(share, whole);
+        const ahead = (by: number, slope: Tensor): Tensor => at(add(m, mul(step, by)), add(now, mul(perRow(mul(step, by)), slope)));
+        const k1 = at(m, now);
+        const k2 = ahead(0.5, k1);
+        const k3 = ahead(0.5, k2);
+        const k4 = ahead(1, k3);
+        const slope: Tensor = div(add(add(k1, mul(add(k2, k3) as Tensor, 2) as Tensor) as Tensor, k4) as Tensor, 6);
+        return [[add(now, mul(perRow(step), slope)), add(mean, mul(perRow(share), slope))] as const, null];
+      },
+      [start, mul(x, 0)] as readonly [Tensor, Tensor],
+      fractions,
+    );
+    // Beyond `end` D does not change: δ = w·(average so far) + (1 − w)·D_end, w the share of [m_s, m_t] before `end`.
+    const beyond = greater(t, end);
+    const jump: Tensor = where(beyond, sub(t, s) as Tensor, 1);
+    const weight: Tensor = where(beyond, mul(div(sub(1, t), left(end)), div(span, jump)) as Tensor, 1);
+    const last = at(signalToNoise(end), y);
+    return add(mul(perRow(weight), average), mul(perRow(sub(1, weight)), last));
+  }
+
+  return {
+    vocab,
+    length,
+    posterior,
+    denoiserAt,
+    denoiser,
+    velocity: (x, t) => velocity(x, denoiser(x, t), t),
+    score: (x, t) => score(x, denoiser(x, t), t),
+    noise: (x, t) => expectedNoise(x, denoiser(x, t), t),
+    twoTimeDenoiser,
+    flowMap: (x, s, t, options) => {
+      const jumped: Tensor = div(sub(t, s), left(s));
+      const weight = perRow(jumped);
+      return add(mul(sub(1, weight), x), mul(weight, twoTimeDenoiser(x, s, t, options)));
+    },
+  };
+}
+
+function check(vocab: number, sequences: Corpus["sequences"], weights: Corpus["weights"]): void {
+  const length = sequences[0]?.length ?? 0;
+  if (length === 0) throw new RangeError("An oracle needs at least one sequence of at least one token.");
+  sequences.forEach((sequence, k) => {
+    if (sequence.length !== length) throw new RangeError(`Sequence ${k} has ${sequence.length} tokens, the first has ${length}.`);
+    for (const id of sequence) {
+      if (!Number.isInteger(id) || id < 0 || id >= vocab) throw new RangeError(`Sequence ${k} holds ${id}, which is no token of a vocabulary of ${vocab}.`);
+    }
+  });
+  if (weights === undefined) return;
+  if (weights.length !== sequences.length || !weights.every((w) => w > 0 && Number.isFinite(w))) {
+    throw new RangeError(`The weights must be one positive number for each of the ${sequences.length} sequences, got ${weights.join(", ")}.`);
+  }
+}
