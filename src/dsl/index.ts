@@ -10,6 +10,7 @@ export * from "./surface/indexing.ts";
 export * from "./surface/linear-algebra.ts";
 export * from "./surface/reduce.ts";
 export * from "./surface/shape.ts";
+export * from "./surface/split.ts";
 export * from "./surface/control.ts";
 export * from "./transforms/functional.ts";
 export { bool, f16, f32, fn, i32, outputSpec, specLike, TensorSpec, trace, u32 } from "./fn.ts";

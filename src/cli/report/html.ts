@@ -43,7 +43,10 @@ export function escapeHtml(text: string): string {
 
 /** HTML from a template; every interpolated string is escaped. Attribute values must be quoted in the template. */
 export function html(strings: TemplateStringsArray, ...values: readonly Content[]): Markup {
-  const parts = strings.map((literal, i) => literal + (i < values.length ? render(values[i] ?? null) : ""));
+  // Line ends and indentation of the source are layout of the code, not of the page: one blank means the same.
+  const parts = strings.map(
+    (literal, i) => literal.replace(/\s*\n\s*/g, " ") + (i < values.length ? render(values[i] ?? null) : ""),
+  );
   return new Markup(parts.join(""));
 }
 

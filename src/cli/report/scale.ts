@@ -121,7 +121,8 @@ function extent(values: readonly number[], margin: number): [number, number] {
     high = Math.max(high, value);
   }
   if (low > high) return [0, 1];
-  const least = Math.abs(low) * 1e-9;
+  // The second bound keeps a step between subnormal numbers from becoming 0.
+  const least = Math.max(Math.abs(low) * 1e-9, 1e-290);
   return high - low > least ? [low, high] : [low - margin, high + margin];
 }
 

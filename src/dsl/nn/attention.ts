@@ -4,12 +4,12 @@
  * checkpoints.
  */
 import { OpError } from "../ops/definition.ts";
-import { split } from "../random/key.ts";
+import { split as splitKey } from "../random/key.ts";
+import { split } from "../surface/split.ts";
 import type { Key } from "../random/bits.ts";
 import { attention } from "../surface/linear-algebra.ts";
 import type { AttentionOptions } from "../surface/linear-algebra.ts";
 import { blaming, traced, typed } from "../surface/operand.ts";
-import type { TracedTensor } from "../trace/builder.ts";
 import * as prim from "../trace/prim.ts";
 import { sizeOfDim } from "../trace/sizes.ts";
 import type { Dim, DTypeOf, ShapeOf, Tensor } from "../types/index.ts";
@@ -32,36 +32,23 @@ export interface SelfAttentionOptions extends AttentionOptions {
   readonly rotary?: RotaryTables;
 }
 
-/**
- * Splits the last axis of a projection [..., length, parts·heads·depth] into parts, each [..., heads, length,
- * depth].
- */
-function headsOf(op: string, x: TracedTensor, parts: number, heads: number): readonly TracedTensor[] {
-  const [length, width] = x.shape.slice(-2) as [number, number];
-  if (x.shape.length < 2) throw new OpError(`${op}: needs [..., length, width], got [${x.shape.join(",")}]`);
-  if (width % (parts * heads) !== 0)
-    throw new OpError(`${op}: width ${width} does not divide into ${parts * heads} heads`);
-  const batch = x.shape.slice(0, -2);
-  const [n, depth] = [batch.length, width / (parts * heads)];
-  const apart = prim.reshape(x, [...batch, length, parts, heads, depth]);
-  const moved = prim.transpose(apart, [n + 1, ...prim.range(n), n + 2, n, n + 3]);
-  return prim
-    .range(parts)
-    .map((i) => prim.reshape(prim.sliceAxis(moved, 0, i, i + 1), [...batch, heads, length, depth]));
+/** [..., length, heads·depth] -> [..., heads, length, depth]. */
+export function splitHeads(x: Tensor, heads: number): Tensor {
+  return blaming(() => {
+    const t = traced("splitHeads", x);
+    const [length, width] = t.shape.slice(-2) as [number, number];
+    if (t.shape.length < 2) throw new OpError(`splitHeads: needs [..., length, width], got [${t.shape.join(",")}]`);
+    if (width % heads !== 0) throw new OpError(`splitHeads: width ${width} does not divide into ${heads} heads`);
+    const n = t.shape.length - 2;
+    const apart = prim.reshape(t, [...t.shape.slice(0, n), length, heads, width / heads]);
+    return typed(prim.transpose(apart, [...prim.range(n), n + 1, n, n + 2]));
+  });
 }
 
-/**
- * A projection [..., length, 3·heads·depth] as queries, keys and values, each [..., heads, length, depth].
- */
+/** A projection [..., length, 3·heads·depth] as queries, keys and values, each [..., heads, length, depth]. */
 export function splitQkv(projected: Tensor, heads: number): readonly [q: Tensor, k: Tensor, v: Tensor] {
-  return blaming(() => {
-    const [q, k, v] = headsOf("splitQkv", traced("splitQkv", projected), 3, heads) as [
-      TracedTensor,
-      TracedTensor,
-      TracedTensor,
-    ];
-    return [typed(q), typed(k), typed(v)];
-  });
+  const [q, k, v] = split(projected, 3) as readonly [Tensor, Tensor, Tensor];
+  return [splitHeads(q, heads), splitHeads(k, heads), splitHeads(v, heads)];
 }
 
 /** [..., heads, length, depth] -> [..., length, heads·depth]. */
@@ -97,7 +84,7 @@ export function initAttention(
   key: Key,
   { width, bias = false }: { readonly width: Dim; readonly bias?: boolean },
 ): AttentionParams {
-  const [qkv, out] = split(key, 2);
+  const [qkv, out] = splitKey(key, 2);
   const size = blaming(() => sizeOfDim(width));
   return {
     qkv: initLinear(qkv, { inputs: size, outputs: 3 * size, bias }),

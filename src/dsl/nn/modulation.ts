@@ -2,14 +2,16 @@
  * Adaptive layer norm with zero initialization (Peebles and Xie 2023): shifts, scales and gates that are a
  * linear function of a conditioning vector, zero at first, so that every block starts as the identity.
  */
-import { OpError } from "../ops/definition.ts";
 import { blaming, traced, typed } from "../surface/operand.ts";
 import { add, mul } from "../surface/elementwise.ts";
 import { zeros } from "../surface/create.ts";
-import * as prim from "../trace/prim.ts";
 import { sizeOfDim } from "../trace/sizes.ts";
 import type { Dim, DTypeOf, ShapeOf, Tensor } from "../types/index.ts";
+import { expandDims } from "../surface/shape.ts";
+import { split } from "../surface/split.ts";
 import { linear } from "./linear.ts";
+import { layerNorm } from "./norm.ts";
+import type { NormParams } from "./norm.ts";
 import type { LinearParams } from "./linear.ts";
 
 /** `Count` tensors. */
@@ -31,24 +33,19 @@ export function modulations<const Count extends number>(
   conditioning: Tensor,
   count: Count,
 ): Chunks<Count> {
-  return blaming(() => {
-    const all = traced("modulations", linear(params, conditioning));
-    const last = all.shape.length - 1;
-    const outputs = all.shape[last] as number;
-    if (outputs % count !== 0)
-      throw new OpError(`modulations: ${outputs} outputs do not divide into ${count}`);
-    const width = outputs / count;
-    const chunks = prim
-      .range(count)
-      .map((i) =>
-        prim.reshape(prim.sliceAxis(all, last, i * width, (i + 1) * width), [
-          ...all.shape.slice(0, -1),
-          1,
-          width,
-        ]),
-      );
-    return chunks as unknown as Chunks<Count>; // as many as counted
-  });
+  const parts = split(linear(params, conditioning) as Tensor, count);
+  return parts.map((part) => expandDims(part, -2)) as unknown as Chunks<Count>; // as many as counted
+}
+
+/**
+ * Layer norm, then modulation: norm(x)·(1 + scale) + shift, with the norm's weight folded into the scale, so that the
+ * normalized input is passed over once.
+ * @param norm weight [width]; @param shift and @param scale [batch, 1, width]
+ */
+export function modulatedNorm(norm: NormParams, x: Tensor, shift: Tensor, scale: Tensor): Tensor {
+  const factor: Tensor = add(scale, 1);
+  const moved: Tensor = norm.bias === undefined ? shift : add(mul(norm.bias, factor), shift);
+  return layerNorm({ weight: mul(norm.weight, factor) as Tensor, bias: moved }, x);
 }
 
 /** x·(1 + scale) + shift; shift and scale stretch to x. */

@@ -5,15 +5,15 @@ import { customVjp } from "../surface/control.ts";
 import { emitOne } from "../trace/builder.ts";
 import type { TracedTensor } from "../trace/builder.ts";
 import * as prim from "../trace/prim.ts";
-import { fail, stretch, traced, typed } from "../surface/operand.ts";
+import { broadcastShape, fail, stretch, traced, typed } from "../surface/operand.ts";
 import { full } from "../surface/create.ts";
 import type { Dim, DTypeOf, ShapeOf, Tensor } from "../types/index.ts";
 
 /** Parameters of a norm; without a bias the key is absent. */
 export interface NormParams<W extends Tensor = Tensor> {
-  /** [width]. */
+  /** [width], or rows of that width that stretch to the input. */
   readonly weight: W;
-  /** [width]. */
+  /** Likewise. */
   readonly bias?: Tensor;
 }
 
@@ -67,8 +67,8 @@ function normalize(op: string, x: TracedTensor, params: NormParams, eps: number)
   const unit = traced(op, unitRows(eps)(typed(x)));
   const spread = (parameter: Tensor): TracedTensor => {
     const t = traced(op, parameter);
-    if (t.shape.length !== 1 || t.shape[0] !== width)
-      fail(`${op}: parameters must be [${width}], got [${t.shape.join(",")}]`);
+    if (t.shape.at(-1) !== width) fail(`${op}: parameters must be [${width}], got [${t.shape.join(",")}]`);
+    broadcastShape(op, t.shape, x.shape);
     return stretch(t, x.shape);
   };
   const scaled = prim.mul(unit, spread(params.weight));

@@ -126,17 +126,6 @@ export function stack<const Ts extends readonly Tensor[], const A extends number
   return typed(prim.concat(expanded, at));
 }
 
-/** Splits one axis into equal parts. */
-export function split<T extends Tensor>(x: T, parts: number, axis = -1): readonly Tensor<Shape, DTypeOf<T>>[] {
-  const t = traced("split", x);
-  const at = axisOf("split", axis, t.shape.length);
-  const extent = t.shape[at] as number;
-  if (!Number.isInteger(parts) || parts < 1) fail(`split: the number of parts must be a whole number >= 1, got ${parts}`);
-  if (extent % parts !== 0) fail(`split: axis ${at} of size ${extent} does not divide into ${parts} parts`);
-  const size = extent / parts;
-  return prim.range(parts).map((i) => typed(prim.sliceAxis(t, at, i * size, (i + 1) * size)));
-}
-
 /** Splits, merges and permutes axes by an einops pattern: `rearrange(x, "b n (h d) -> b h n d", { h: 8 })`. */
 export function rearrange<T extends Tensor, const P extends string, const G extends Readonly<Record<string, Dim>> = Record<never, never>>(
   x: T,

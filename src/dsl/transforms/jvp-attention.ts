@@ -61,9 +61,6 @@ function attentionScores(q: T, k: T, { scale, softcap, causal }: AttentionParams
   return { weights: prim.div(exponentials, prim.unreduce(total, s.shape, [axis])), lse: prim.add(maximum, prim.log(total)), slope };
 }
 
-
-
-
 /** attention as dots and a softmax: (q, k, v) -> (o, lse). */
 export function decomposedAttention([q, k, v]: readonly T[], params: AttentionParams): readonly T[] {
   const { weights, lse } = attentionScores(q as T, k as T, params);
@@ -101,8 +98,8 @@ type Decomposition = (inputs: readonly T[], params: AttentionParams) => readonly
 const programOf = (decompose: Decomposition, types: readonly TensorType[], params: AttentionParams): Program =>
   traceFlat(types, (inputs) => decompose(inputs, params)).program;
 
-const attention: JvpRule<"attention"> = ({ inputs, tangents, params }) => {
-  const outputs = prim.attention(inputs, params);
+const attention: JvpRule<"attention"> = ({ inputs, tangents, params, saved }) => {
+  const outputs = saved ?? prim.attention(inputs, params);
   const dense = inputs.map((input, i) => instantiate(tangents[i] ?? null, input));
   return { outputs, tangents: prim.attentionTangent([...inputs, ...outputs, ...dense], params) };
 };

@@ -124,12 +124,12 @@ const sort: JvpRule<"sort"> = ({ op, inputs, tangents, params }) => {
   return { outputs, tangents: [prim.takeAlong(tangents[0] as T, outputs[1] as T, params.axis), null] };
 };
 
-const dot: JvpRule<"dot"> = ({ inputs, tangents, params }) => {
+const dot: JvpRule<"dot"> = ({ inputs, tangents, params, saved }) => {
   const [x, y] = inputs as readonly [T, T];
   const [dx, dy] = tangents;
   const left = dx ? prim.dot(dx, y, params) : null;
   const right = dy ? prim.dot(x, dy, params) : null;
-  return { outputs: [prim.dot(x, y, params)], tangents: [addTangents(left, right)] };
+  return { outputs: saved ?? [prim.dot(x, y, params)], tangents: [addTangents(left, right)] };
 };
 
 /** One rule for a whole family of kinds. */

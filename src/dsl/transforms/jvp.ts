@@ -34,6 +34,8 @@ export interface JvpInputs<K extends OpKind> {
   /** At least one is not null. */
   readonly tangents: readonly Tangent[];
   readonly params: OpParams[K];
+  /** The outputs, where remat has saved them; a rule that needs them computes them otherwise. */
+  readonly saved: readonly TracedTensor[] | null;
   readonly run: RunDual;
 }
 
@@ -58,18 +60,18 @@ export function dualEvaluator(rules: JvpRules, emitPrimal: (op: OpKind, inputs: 
     for (const equation of program.equations) {
       const inputs = equation.inputs.map((id) => values[id] as TracedTensor);
       const inputTangents = equation.inputs.map((id) => tangentOf[id] ?? null);
+      const found = equation.outputs.map((id) => known?.get(id));
+      const saved = found.every((value) => value !== undefined) ? found : null;
       const { outputs, tangents: outputTangents } = atSite(rawSite(equation), (): Dual => {
         if (inputTangents.every((tangent) => tangent === null)) {
-          const saved = equation.outputs.map((id) => known?.get(id));
-          if (saved.every((value) => value !== undefined)) return { outputs: saved, tangents: [] };
-          return { outputs: emitPrimal(equation.op, inputs, equation.params), tangents: [] };
+          return { outputs: saved ?? emitPrimal(equation.op, inputs, equation.params), tangents: [] };
         }
         // The table pairs each kind with its own parameters.
         const rule = rules[equation.op] as unknown as JvpRule<OpKind>;
-        return rule({ op: equation.op, inputs, tangents: inputTangents, params: equation.params, run });
+        return rule({ op: equation.op, inputs, tangents: inputTangents, params: equation.params, saved, run });
       });
       equation.outputs.forEach((id, i) => {
-        values[id] = known?.get(id) ?? (outputs[i] as TracedTensor);
+        values[id] = found[i] ?? (outputs[i] as TracedTensor);
         tangentOf[id] = outputTangents[i] ?? null;
       });
     }

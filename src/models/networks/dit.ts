@@ -133,9 +133,9 @@ export function dit(config: DitConfig): Dit {
 
   function runBlock(params: DitBlock, x: Tensor, condition: Tensor, rotary: nn.RotaryTables, keys: readonly [Key, Key] | undefined): Tensor {
     const [shift1, scale1, gate1, shift2, scale2, gate2] = nn.modulations(params.modulation, condition, 6);
-    const attended: Tensor = nn.selfAttention(params.attention, nn.modulate(nn.layerNorm(params.norm1, x), shift1, scale1), { heads, rotary, softcap: attentionSoftcap });
+    const attended: Tensor = nn.selfAttention(params.attention, nn.modulatedNorm(params.norm1, x, shift1, scale1), { heads, rotary, softcap: attentionSoftcap });
     const middle: Tensor = add(x, mul(gate1, nn.dropout(keys?.[0], attended, dropout) as Tensor));
-    const changed: Tensor = nn.mlp(params.mlp, nn.modulate(nn.layerNorm(params.norm2, middle), shift2, scale2));
+    const changed: Tensor = nn.mlp(params.mlp, nn.modulatedNorm(params.norm2, middle, shift2, scale2));
     return add(middle, mul(gate2, nn.dropout(keys?.[1], changed, dropout) as Tensor));
   }
 
@@ -156,7 +156,7 @@ export function dit(config: DitConfig): Dit {
       blocks.push(x);
     });
     const [shift, scale] = nn.modulations(params.head.modulation, condition, 2);
-    const logits = nn.linear(params.head.linear, nn.modulate(nn.layerNorm(params.head.norm, x), shift, scale) as Tensor);
+    const logits = nn.linear(params.head.linear, nn.modulatedNorm(params.head.norm, x, shift, scale));
     return { time, ...later, blocks, logits };
   }
 

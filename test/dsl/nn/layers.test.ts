@@ -304,7 +304,7 @@ describe("modulation", () => {
     });
     expect(distance(y.data, expected)).toBeLessThan(1e-15);
     expect(() => evaluate({ layer, c }, (t) => nn.modulations(t.layer, t.c, 4))).toThrow(
-      /6 outputs do not divide into 4/,
+      /size 6 does not divide into 4 parts/,
     );
   });
 

@@ -66,7 +66,7 @@ describe("random programs", () => {
   });
 
   it("⟨Ju, w⟩ = ⟨u, Jᵀw⟩, and linearize equals jvp", () => {
-    forAll(smooth, 300, (p, xs) => {
+    forAll(smooth, 250, (p, xs) => {
       const [us, ws] = [tangentsFor(p, 2), cotangentsFor(p, 3)];
       const values = run(p, xs);
       const tangents = run(jvpOf(p), [...xs, ...us]).slice(values.length);
@@ -79,7 +79,7 @@ describe("random programs", () => {
   });
 
   it("Hessians are symmetric, and forward over reverse, reverse over forward, reverse over reverse and differences agree", () => {
-    forAll(arbitraryRun({ differentiable: true, maxEquations: 8, minEquations: 4 }), 150, (p, xs) => {
+    forAll(arbitraryRun({ differentiable: true, maxEquations: 8, minEquations: 4 }), 130, (p, xs) => {
       const [us, vs, ws] = [tangentsFor(p, 4), tangentsFor(p, 5), cotangentsFor(p, 6)];
       const inputs = inputTypes(p);
       const floats = us.length;
@@ -110,7 +110,7 @@ describe("random programs", () => {
 
   it("remat changes no value and no derivative, under any policy", () => {
     const policies: readonly RematPolicy[] = ["nothing", "dots", "everything"];
-    forAll(smooth, 100, (p, xs) => {
+    forAll(smooth, 70, (p, xs) => {
       const [us, ws] = [tangentsFor(p, 7), cotangentsFor(p, 8)];
       const forward = run(jvpOf(p), [...xs, ...us]);
       const backward = run(vjpOf(p), [...xs, ...ws]);
@@ -166,7 +166,7 @@ describe("random programs", () => {
         const [a, b] = [gradOf(looped), gradOf(unrolled)];
         expect(gap(run(vjpOf(a), [...inputs, ...ws, ...us]), run(vjpOf(b), [...inputs, ...ws, ...us]))).toBeLessThan(1e-8);
       }),
-      { numRuns: runs(100) },
+      { numRuns: runs(80) },
     );
   });
 

@@ -1,9 +1,9 @@
 // Symbolic zeros and residuals: what transforms must not write down. The programs are shown as they print, uncleaned.
 import { describe, expect, it } from "vitest";
-import { exp, grad, jvp, matmul, mul, scan, sin, stopGradient, sum, tanh, vjp } from "../../../src/dsl/index.ts";
+import { attention, exp, grad, jvp, matmul, mul, remat, scan, sin, stopGradient, sum, tanh, vjp } from "../../../src/dsl/index.ts";
 import type { Shape, Tensor } from "../../../src/dsl/index.ts";
 import { print } from "../../../src/dsl/program/print.ts";
-import type { OpKind, Program } from "../../../src/dsl/program/program.ts";
+import type { OpKind, Program, RematPolicy } from "../../../src/dsl/program/program.ts";
 import { type } from "../../support/programs.ts";
 import { traced } from "./harness.ts";
 
@@ -144,6 +144,24 @@ describe("residuals", () => {
       }
       "
     `);
+  });
+
+  it("of remat: the policy dots recomputes neither products nor attention, the policy nothing both", () => {
+    const ops = (policy: RematPolicy): readonly OpKind[] => {
+      const p = of(["f32[3,2]", "f32[2,2]"], (x: Vec, w: Vec) => {
+        const layer = remat((a: Vec, b: Vec): Vec => {
+          const h = matmul(tanh(a), b);
+          return tanh(attention(h, h, h));
+        }, policy);
+        return [grad((b: Vec) => sum(layer(x, b)))(w)];
+      });
+      const recomputing = p.equations.filter(({ op }) => op === "remat").at(-1);
+      if (recomputing?.op !== "remat") throw new Error("a remat was expected");
+      return recomputing.params.body.equations.map(({ op }) => op).filter((op) => op === "dot" || op === "attention");
+    };
+    // The dot that stays is the cotangent's.
+    expect(ops("dots")).toEqual(["dot"]);
+    expect(ops("nothing").toSorted()).toEqual(["attention", "dot", "dot"]);
   });
 
   it("of a pullback: shared by all its calls", () => {
