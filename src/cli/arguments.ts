@@ -3,7 +3,7 @@
  * Consumed by every command. To add an option, add it to the command's declaration.
  */
 import { parseArgs } from "node:util";
-import { UserError } from "../runtime/files/errors.ts";
+import { errorCode, UserError } from "../runtime/files/errors.ts";
 
 export interface Option {
   /** What it does, one line. */
@@ -26,6 +26,8 @@ export interface Command {
 /** Parsed options of a command. */
 export interface Parsed {
   readonly positionals: readonly string[];
+  /** Names of the options that were given, in the order of the declaration. */
+  readonly given: readonly string[];
   flag(name: string): boolean;
   text(name: string): string | undefined;
   /** @throws UserError unless the option is absent or a whole number in the range */
@@ -44,7 +46,7 @@ export function parseArguments(command: Command, argv: readonly string[]): Parse
   const parsed = parseOrExplain(command, argv, options);
   const values = parsed.values as Readonly<Record<string, string | boolean | undefined>>;
   const missing = command.positionals[parsed.positionals.length];
-  if (missing !== undefined && !missing.startsWith("[")) throw new UserError(`fluxion ${command.name}: ${missing} is missing; see fluxion ${command.name} --help`);
+  if (missing !== undefined && !missing.startsWith("[")) throw new UserError(`fluxion ${command.name} needs ${missing}; see fluxion ${command.name} --help`);
   const extra = parsed.positionals[command.positionals.length];
   if (extra !== undefined) throw new UserError(`fluxion ${command.name} does not take "${extra}"; see fluxion ${command.name} --help`);
   const text = (name: string): string | undefined => {
@@ -62,6 +64,7 @@ export function parseArguments(command: Command, argv: readonly string[]): Parse
   };
   return {
     positionals: parsed.positionals,
+    given: Object.keys(command.options).filter((name) => values[name] !== undefined),
     flag: (name) => values[name] === true,
     text,
     number,
@@ -84,7 +87,18 @@ function parseOrExplain(command: Command, argv: readonly string[], options: Reco
     return parseArgs({ args: [...argv], options, allowPositionals: true, strict: true });
   } catch (error) {
     const message = error instanceof Error ? (error.message.split("\n")[0] ?? "") : String(error);
-    throw new UserError(`fluxion ${command.name}: ${message.replace(/\. To specify.*$/, "")}; see fluxion ${command.name} --help`);
+    const option = /'(?:-\w, )?(--?[^ '=]+)/.exec(message)?.[1];
+    const see = `see fluxion ${command.name} --help`;
+    switch (errorCode(error)) {
+      case "ERR_PARSE_ARGS_UNKNOWN_OPTION":
+        throw new UserError(`fluxion ${command.name} has no option ${option}; ${see}`);
+      case "ERR_PARSE_ARGS_INVALID_OPTION_VALUE": {
+        const takes = options[option?.slice(2) ?? ""]?.type === "string";
+        throw new UserError(takes ? `${option} needs a value (${option}=VALUE if it begins with a dash); ${see}` : `${option} takes no value; ${see}`);
+      }
+      default:
+        throw new UserError(`fluxion ${command.name}: ${message}; ${see}`);
+    }
   }
 }
 

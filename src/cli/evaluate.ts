@@ -88,8 +88,24 @@ export function trainJudge(text: PreparedText): KneserNeyModel {
   return trainKneserNey([text.streams.judge], { order, vocabularySize: text.vocabulary.tokens.length });
 }
 
-/** Measures a finished run. `progress` is called after every cell with the number of denoiser calls made. */
-export async function evaluate(run: RunFolder<TrainingConfig>, text: PreparedText, device: Device, progress: (calls: number) => void, stopped: () => boolean): Promise<Evaluation> {
+/** Calls of a network that `evaluate` makes for one run. */
+export function evaluationCalls({ sampling }: TrainingConfig): number {
+  const { steps, samples, batch } = sampling;
+  const batches = Math.ceil(samples / Math.min(batch, samples));
+  return 2 * batches * steps.reduce((total, count) => total + count, 0);
+}
+
+/**
+ * Measures a finished run. `progress` is called after every call of a network with their number so far and what is sampled.
+ * @throws the signal's reason once it is aborted
+ */
+export async function evaluate(
+  run: RunFolder<TrainingConfig>,
+  text: PreparedText,
+  device: Device,
+  progress: (calls: number, what: string) => void,
+  signal: AbortSignal,
+): Promise<Evaluation> {
   const { config } = run;
   const { length } = config.network;
   const { samples, steps, batch } = config.sampling;
@@ -101,15 +117,13 @@ export async function evaluate(run: RunFolder<TrainingConfig>, text: PreparedTex
   for (const name of ["flm", "fmlm"] as const) {
     const model = await openModel(run, name, vocab, device, Math.min(batch, samples));
     for (const count of steps) {
-      if (stopped()) break;
       const began = performance.now();
-      const drawn = await model.sampler.sample(model.params, model.schedule(count), samples, fold(stepKey(config.seed, "sample", 0), count));
+      const step = (): void => progress(++calls, `${name.toUpperCase()} in ${count} step${count === 1 ? "" : "s"}`);
+      const drawn = await model.sampler.sample(model.params, model.schedule(count), samples, fold(stepKey(config.seed, "sample", 0), count), { step, signal });
       const seconds = (performance.now() - began) / 1000;
       const blocks = { tokens: drawn.tokens, count: samples, length };
       quality.push({ model: name === "flm" ? "FLM" : "FMLM", steps: count, ...measure(judge, blocks, config.seed), secondsPerSample: seconds / samples, samples: texts(text, blocks) });
       if (count === steps.at(-1)) trajectories.push(trajectoryOf(name, text, drawn.trajectory));
-      calls += count;
-      progress(calls);
     }
     await model.dispose();
   }

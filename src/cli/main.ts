@@ -35,7 +35,7 @@ async function main(argv: readonly string[]): Promise<number> {
     return 0;
   }
   const command = COMMANDS.find((candidate) => candidate.name === name);
-  if (command === undefined) throw new UserError(`fluxion has no command "${name}"; it has ${COMMANDS.map((known) => known.name).join(", ")}`);
+  if (command === undefined) throw new UserError(`there is no command "${name}"; the commands are ${COMMANDS.map((known) => known.name).join(", ")}`);
   if (rest.includes("--help") || rest.includes("-h")) {
     process.stdout.write(helpText(command));
     return 0;

@@ -70,9 +70,7 @@ export function renderReport(data: ReportData): string {
         <meta name="color-scheme" content="light dark" />
         <link rel="icon" href="data:," />
         <title>${data.title}</title>
-        <style>
-          ${trusted(style)}
-        </style>
+        ${trusted(`<style>${style}</style>`)}
       </head>
       <body>
         <main>
@@ -82,9 +80,7 @@ export function renderReport(data: ReportData): string {
           </nav>
           ${sections.map(section)}
         </main>
-        <script>
-          ${trusted(pageScript)};
-        </script>
+        ${trusted(`<script>${pageScript}</script>`)}
       </body>
     </html> `;
   return page.text;

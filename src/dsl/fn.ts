@@ -11,7 +11,7 @@ import { sizesOfShape, withSizes } from "./trace/sizes.ts";
 import type { Sizes } from "./trace/sizes.ts";
 import { flattenTensors, sameStructure, traceTree } from "./trace/tree-trace.ts";
 import { formatType } from "./program/program.ts";
-import type { DType, Dim, Shape, Tensor } from "./types/index.ts";
+import type { DType, Dim, Shape, ShapeOf, Tensor } from "./types/index.ts";
 
 /** The declared type of one input. */
 export class TensorSpec<S extends Shape = Shape, D extends DType = DType> {
@@ -147,5 +147,7 @@ export function outputSpec<Out>(f: Fn<never, Out>, sizes: Sizes = {}): SpecOf<Ou
   return unflatten(outputTree, specs) as SpecOf<Out>; // one specification per leaf
 }
 
-/** A tree of specifications of the structure of a tree of tensors; sizes are known at run time only. */
-export type SpecOf<T> = T extends Tensor ? TensorSpec<Shape, T["dtype"]> : { readonly [K in keyof T]: SpecOf<T[K]> };
+/** A tree of specifications of the structure of a tree of tensors. Shapes of literal sizes are kept; names have become sizes that only run time knows. */
+export type SpecOf<T> = T extends Tensor ? TensorSpec<SizedShape<ShapeOf<T>>, T["dtype"]> : { readonly [K in keyof T]: SpecOf<T[K]> };
+
+type SizedShape<S extends Shape> = S extends readonly number[] ? S : Shape;

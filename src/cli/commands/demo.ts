@@ -9,6 +9,7 @@ import { decodingError } from "../../models/flow/clock.ts";
 import { stepKey } from "../../models/training/batches.ts";
 import type { Device } from "../../runtime/device.ts";
 import { openDevice } from "../../runtime/devices.ts";
+import { textFingerprint } from "../../runtime/files/corpus.ts";
 import { UserError } from "../../runtime/files/errors.ts";
 import { createRun, openRun, readMetrics, writeRunText } from "../../runtime/files/run-folder.ts";
 import type { MetricsLine, RunFolder } from "../../runtime/files/run-folder.ts";
@@ -16,10 +17,10 @@ import { checkConfig, PRESETS } from "../../runtime/training/config.ts";
 import type { TrainingConfig } from "../../runtime/training/config.ts";
 import { openSampler } from "../../runtime/training/sampler.ts";
 import type { Sampler } from "../../runtime/training/sampler.ts";
-import { flmNetwork, fmlmNetwork, paramsSpec, phaseOptions, train } from "../../runtime/training/trainer.ts";
-import type { PhaseName, TrainingHooks } from "../../runtime/training/trainer.ts";
+import { DEFAULT_INTERVALS, flmNetwork, fmlmNetwork, paramsSpec, phaseOptions, train } from "../../runtime/training/trainer.ts";
+import type { PhaseName, TrainingHooks, TrainingIntervals } from "../../runtime/training/trainer.ts";
 import type { Command, Parsed } from "../arguments.ts";
-import { evaluate, texts } from "../evaluate.ts";
+import { evaluate, evaluationCalls, texts } from "../evaluate.ts";
 import type { Evaluation } from "../evaluate.ts";
 import { createProgress } from "../progress.ts";
 import type { Progress } from "../progress.ts";
@@ -28,7 +29,7 @@ import { renderReport } from "../report.ts";
 import { renderTable } from "../report/table.ts";
 import { listenForInterrupt } from "../signal.ts";
 import { verdicts } from "../verdicts.ts";
-import { textOf } from "./sample.ts";
+import { textName, textOf } from "../text.ts";
 
 export const demo: Command = {
   name: "demo",
@@ -52,26 +53,51 @@ export const demo: Command = {
     seed: { value: "N", help: "Seed of everything random (default: 1)." },
     device: { value: "NAME", help: "Device to run on (default: auto; see fluxion devices)." },
     out: { value: "DIR", help: "Run folder to make (default: runs/ and the time)." },
-    resume: { value: "DIR", help: "Goes on with an interrupted run." },
+    resume: { value: "DIR", help: "Goes on with an interrupted run; a finished one is measured again." },
+    "save-every": { value: "S", help: "Seconds between saved states (default: 30; 0: every step)." },
+    "sample-every": { value: "S", help: "Seconds between samples to read while training (default: 30; 0: every step)." },
   },
   async run(args) {
-    const run = await openOrCreate(args);
+    const intervals = {
+      save: args.number("save-every", { min: 0 }) ?? DEFAULT_INTERVALS.save,
+      sample: args.number("sample-every", { min: 0 }) ?? DEFAULT_INTERVALS.sample,
+    };
+    const plan = await planOf(args);
+    // Device and text are opened before a folder is made: what cannot work leaves nothing behind.
+    const device = await openDevice(args.text("device") ?? "auto");
     const interruption = listenForInterrupt(() => process.stderr.write("\nStopping after this step and saving; Ctrl-C again quits at once.\n"));
     try {
-      return await demoRun(run, args, () => interruption.signal.aborted);
+      const text = await textOf(plan.config);
+      const run = await plan.open(text);
+      return await demoRun({ run, text, device, signal: interruption.signal }, intervals);
     } finally {
       interruption.dispose();
+      await device.dispose();
     }
   },
 };
 
-async function openOrCreate(args: Parsed): Promise<RunFolder<TrainingConfig>> {
+/** What to run: its configuration, and how to get its folder once the text is known to be good. */
+interface Plan {
+  readonly config: TrainingConfig;
+  open(text: PreparedText): Promise<RunFolder<TrainingConfig>>;
+}
+
+/** Options that may be given with --resume: they do not change what a run computes. */
+const WITH_RESUME = ["resume", "device", "save-every", "sample-every"];
+
+async function planOf(args: Parsed): Promise<Plan> {
   const resume = args.text("resume");
-  if (resume !== undefined) return openRun(resume, checkConfig);
+  if (resume !== undefined) {
+    const refused = args.given.filter((name) => !WITH_RESUME.includes(name)).map((name) => `--${name}`);
+    if (refused.length > 0) throw new UserError(`--resume goes on with the run's own settings, so it does not take ${refused.join(", ")}; leave out ${refused.length === 1 ? "that option" : "those options"}, or start a new run.`);
+    const run = await openRun(resume, checkConfig);
+    return { config: run.config, open: async () => run };
+  }
   const config = checkConfig(JSON.parse(JSON.stringify(configFrom(args))), "the options");
-  await textOf(config); // bad data is refused before a folder is made
   const stamp = new Date().toISOString().slice(0, 19).replaceAll(":", "-");
-  return createRun(args.text("out") ?? `runs/${stamp}`, config);
+  const dir = args.text("out") ?? `runs/${stamp}`;
+  return { config, open: (text) => createRun(dir, { ...config, data: { ...config.data, fingerprint: textFingerprint(text) } }) };
 }
 
 function configFrom(args: Parsed): TrainingConfig {
@@ -86,7 +112,7 @@ function configFrom(args: Parsed): TrainingConfig {
   return {
     ...preset,
     seed: args.whole("seed", { min: 0 }) ?? preset.seed,
-    data: { ...preset.data, file: file === undefined ? null : resolve(file), tokens, vocabularySize: args.whole("vocab", { min: 3, max: 1_000_000 }) ?? preset.data.vocabularySize },
+    data: { ...preset.data, file: file === undefined ? null : resolve(file), tokens, vocabularySize: args.whole("vocab", { min: 8, max: 1_000_000 }) ?? preset.data.vocabularySize },
     network: {
       ...preset.network,
       length,
@@ -100,29 +126,29 @@ function configFrom(args: Parsed): TrainingConfig {
   };
 }
 
-async function demoRun(run: RunFolder<TrainingConfig>, args: Parsed, stopped: () => boolean): Promise<number> {
-  const { config } = run;
-  const text = await textOf(config);
-  const device = await openDevice(args.text("device") ?? "auto");
-  const { tokens } = text.vocabulary;
-  const print = (line: string): void => void process.stdout.write(`${line}\n`);
+/** A run with everything that it needs. */
+interface Job {
+  readonly run: RunFolder<TrainingConfig>;
+  readonly text: PreparedText;
+  readonly device: Device;
+  /** Aborted by Ctrl-C. */
+  readonly signal: AbortSignal;
+}
+
+const print = (line: string): void => void process.stdout.write(`${line}\n`);
+
+async function demoRun(job: Job, intervals: TrainingIntervals): Promise<number> {
+  const { run, text, device } = job;
   print(`Run folder ${run.dir}. Device ${device.name}: ${device.describe()}.`);
-  print(
-    `Text: ${text.streams.train.length.toLocaleString("en")} training tokens, vocabulary of ${tokens.length} ${text.vocabulary.kind === "words" ? "words" : "characters"}, sequences of ${config.network.length}.`,
-  );
-  const finished = await train(run, text, device, await hooksFor(run, text, device, stopped));
-  if (!finished) {
-    print(`Stopped; the state is saved. Go on with: fluxion demo --resume ${run.dir}`);
-    await device.dispose();
-    return 130;
-  }
-  const evaluation = await showEvaluation(run, text, device, stopped);
-  await device.dispose();
-  if (stopped()) {
-    print(`Stopped while sampling; the models are saved. Go on with: fluxion demo --resume ${run.dir}`);
+  print(textLine(run.config, text));
+  const finished = await train(run, text, device, hooksFor(job), intervals);
+  const evaluation = finished ? await showEvaluation(job) : undefined;
+  if (evaluation === undefined) {
+    print(`Stopped${finished ? " while sampling; the models are saved" : "; the training so far is saved"}. Go on with: fluxion demo --resume ${run.dir}`);
     return 130;
   }
   const data = reportData(run, text, evaluation, await readMetrics(run));
+  print(GUIDE);
   print(renderTable(data));
   await writeRunText(run, "samples.txt", samplesText(evaluation));
   await writeRunText(run, "report.html", renderReport(data));
@@ -130,49 +156,63 @@ async function demoRun(run: RunFolder<TrainingConfig>, args: Parsed, stopped: ()
   return 0;
 }
 
+function textLine({ data, network }: TrainingConfig, { vocabulary, streams }: PreparedText): string {
+  const size = vocabulary.tokens.length;
+  const fewer = vocabulary.kind === "words" && size < data.vocabularySize ? ` (${data.vocabularySize} asked for; the text has no more)` : "";
+  const unit = vocabulary.kind === "words" ? "words" : "characters";
+  return `Text: ${textName(data)}; ${streams.train.length.toLocaleString("en")} ${unit} to train on, a vocabulary of ${size}${fewer}, sequences of ${network.length}.`;
+}
+
+/** How to read the table. */
+const GUIDE = `
+Perplexity: how surprising the samples are to an n-gram model of other text of this kind; lower is better, if the entropy holds.
+Entropy: how varied the tokens of one sample are, in nats; below that of held-out text, samples repeat themselves.
+`;
+
 /** Progress bars, and every half minute a few lines to read. */
-async function hooksFor(run: RunFolder<TrainingConfig>, text: PreparedText, device: Device, stopped: () => boolean): Promise<TrainingHooks> {
+function hooksFor({ run, text, device, signal }: Job): TrainingHooks {
   const { config } = run;
   const vocab = text.vocabulary.tokens.length;
   const clock = decodingError({ vocab });
   let progress: Progress | undefined;
-  const samplers = new Map<PhaseName, Promise<Sampler>>();
-  const samplerOf = (phase: PhaseName): Promise<Sampler> => {
-    const known = samplers.get(phase);
-    if (known !== undefined) return known;
+  let sampler: Sampler | undefined;
+  const openPhase = (phase: PhaseName): Promise<Sampler> => {
     const network = phase === "flm" ? flmNetwork(config, vocab) : fmlmNetwork(config, vocab);
-    const made = openSampler(device, { ...phaseOptions(config, phase, vocab), network, batch: 2 }, paramsSpec(phaseOptions(config, phase, vocab), phase));
-    samplers.set(phase, made);
-    return made;
+    return openSampler(device, { ...phaseOptions(config, phase, vocab), network, batch: 2 }, paramsSpec(phaseOptions(config, phase, vocab), phase));
   };
   return {
     begin(phase, start, total, perStep) {
+      sampler = undefined;
       progress = createProgress({ label: phase === "flm" ? "FLM " : "FMLM", total, start, unit: { name: "tokens", perStep } });
     },
     step(_phase, step, { loss }) {
       progress?.update(step + 1, { loss });
     },
     async sample(phase, params) {
-      const sampler = await samplerOf(phase);
+      sampler ??= await openPhase(phase);
       const schedule = phase === "flm" ? eulerSchedule(clock, 16) : gammaSchedule(clock, 1, 0);
       const { tokens } = await sampler.sample(params, schedule, 2, fold(stepKey(config.seed, "sample", 0), 0));
       const lines = texts(text, { tokens, count: 2, length: config.network.length });
-      progress?.note(lines.map((line) => `  ${phase === "flm" ? "16 steps" : "1 step"}: ${line}`).join("\n"));
+      progress?.note(lines.map((line) => `  ${phase === "flm" ? "FLM in 16 steps" : "FMLM in 1 step"}: ${line}`).join("\n"));
     },
     end() {
       progress?.done();
     },
-    stopped,
+    stopped: () => signal.aborted,
   };
 }
 
-async function showEvaluation(run: RunFolder<TrainingConfig>, text: PreparedText, device: Device, stopped: () => boolean): Promise<Evaluation> {
-  const { steps, samples } = run.config.sampling;
-  const perModel = steps.reduce((total, n) => total + n, 0);
-  const progress = createProgress({ label: "Samples", total: 2 * perModel, unit: { name: "denoised texts", perStep: samples } });
-  const evaluation = await evaluate(run, text, device, (calls) => progress.update(calls), stopped);
-  progress.done();
-  return evaluation;
+/** @returns undefined when it was stopped */
+async function showEvaluation({ run, text, device, signal }: Job): Promise<Evaluation | undefined> {
+  const progress = createProgress({ label: "Sampling", total: evaluationCalls(run.config), unit: { name: "network calls", perStep: 1 } });
+  try {
+    return await evaluate(run, text, device, (calls, now) => progress.update(calls, { now }), signal);
+  } catch (error) {
+    if (signal.aborted && error === signal.reason) return undefined;
+    throw error;
+  } finally {
+    progress.done();
+  }
 }
 
 function lossesOf(metrics: readonly MetricsLine[], phase: PhaseName): LossHistory {
@@ -187,7 +227,7 @@ function reportData(run: RunFolder<TrainingConfig>, text: PreparedText, evaluati
   return {
     title: "FLM and FMLM on your own machine",
     summary: [
-      ["Text", config.data.file ?? "WordNet definitions"],
+      ["Text", textName(config.data)],
       ["Tokens", `${text.vocabulary.tokens.length} ${text.vocabulary.kind}, ${text.streams.train.length.toLocaleString("en")} for training`],
       ["Sequence", `${network.length} tokens`],
       ["Network", `${network.depth} blocks of width ${network.width}, ${network.heads} heads`],

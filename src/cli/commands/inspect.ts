@@ -10,6 +10,7 @@ import type { Fn } from "../../dsl/index.ts";
 import { flmStep, fmlmStep, initFlm, initFmlm, samplerNoise, samplerProgram } from "../../models/training/programs.ts";
 import { diagonalRows, PRESETS } from "../../runtime/training/config.ts";
 import type { TrainingConfig } from "../../runtime/training/config.ts";
+import { UserError } from "../../runtime/files/errors.ts";
 import { paramsSpec, phaseOptions } from "../../runtime/training/trainer.ts";
 import type { Command } from "../arguments.ts";
 
@@ -53,10 +54,7 @@ export const inspect: Command = {
   async run(args) {
     const given = args.positionals[0];
     const name = STEPS.find((step) => step === given);
-    if (name === undefined) {
-      process.stderr.write(`fluxion: there is no step "${given}"; choose one of ${STEPS.join(", ")}\n`);
-      return 2;
-    }
+    if (name === undefined) throw new UserError(`there is no step "${given}"; choose one of ${STEPS.join(", ")}`);
     const config = PRESETS[args.choice("preset", ["quick", "default", "full"]) ?? "default"];
     const traced = trace(declared(name, config, args.whole("vocab", { min: 2 }) ?? config.data.vocabularySize));
     const out = (line: string): void => void process.stdout.write(`${line}\n`);

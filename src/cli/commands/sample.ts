@@ -1,20 +1,13 @@
 /** `fluxion sample RUN`: texts from a finished run. */
-import { loadCorpus, prepareCorpus } from "../../runtime/files/corpus.ts";
 import { hasCheckpoint, openRun } from "../../runtime/files/run-folder.ts";
 import { openDevice } from "../../runtime/devices.ts";
 import { checkConfig } from "../../runtime/training/config.ts";
-import type { TrainingConfig } from "../../runtime/training/config.ts";
+import { UserError } from "../../runtime/files/errors.ts";
 import { stepKey } from "../../models/training/batches.ts";
 import { decode } from "../../models/data/index.ts";
 import type { Command } from "../arguments.ts";
 import { openModel } from "../evaluate.ts";
-
-/** The text of a run, split and encoded as when it was trained. */
-export async function textOf(config: TrainingConfig) {
-  const { file, tokens, vocabularySize, unknown } = config.data;
-  const corpus = await loadCorpus(file === null ? {} : { file });
-  return prepareCorpus(corpus, { tokens, vocabularySize, unknown, minimumSplitTokens: config.network.length });
-}
+import { textOf } from "../text.ts";
 
 export const sample: Command = {
   name: "sample",
@@ -34,6 +27,7 @@ export const sample: Command = {
     const steps = args.whole("steps", { min: 1 }) ?? (name === "fmlm" ? 1 : 32);
     const count = args.whole("count", { min: 1 }) ?? 8;
     const gamma = args.number("gamma", { min: 0, max: 1 });
+    if (gamma !== undefined && name === "flm") throw new UserError("--gamma is a setting of fmlm's sampler; leave it out, or choose --model fmlm");
     const seed = args.whole("seed", { min: 0 }) ?? run.config.seed;
     const text = await textOf(run.config);
     const device = await openDevice(args.text("device") ?? "auto");

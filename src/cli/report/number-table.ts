@@ -17,7 +17,7 @@ export const numberColumns = [
   "Perplexity",
   "95 % interval",
   "Entropy",
-  "ms/sample",
+  "ms per sample",
 ] as const;
 
 /** One row per cell, by steps and then by model, and then one per reference; all values as text. */

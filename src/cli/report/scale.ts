@@ -13,6 +13,10 @@ export interface Scale {
   readonly ticks: readonly number[];
 }
 
+// Sums and powers of ten of numbers up to this do not overflow.
+const largest = 1e290;
+const isDrawable = (value: number): boolean => Math.abs(value) < largest;
+
 /** Where the ends of the domain lie in drawing units. */
 export type Range = readonly [from: number, to: number];
 
@@ -26,7 +30,7 @@ export function niceStep(low: number, high: number, count: number): number {
 
 /** A linear scale whose domain covers the values, widened to whole ticks. */
 export function linearScale(values: readonly number[], range: Range, count = 5): Scale {
-  const finite = values.filter(Number.isFinite);
+  const finite = values.filter(isDrawable);
   // Around a single value a tenth of it, so that the axis does not reach below 0.
   const [low, high] = extent(finite, Math.abs(finite[0] ?? 0) / 10 || 0.5);
   const step = niceStep(low, high, count);
@@ -38,7 +42,7 @@ export function linearScale(values: readonly number[], range: Range, count = 5):
 
 /** A linear scale of whole numbers that ends exactly where they end: for optimizer steps. */
 export function tightScale(values: readonly number[], range: Range, count = 5): Scale {
-  const [low, high] = extent(values.filter(Number.isFinite), 0.5);
+  const [low, high] = extent(values.filter(isDrawable), 0.5);
   const step = Math.max(1, niceStep(low, high, count));
   const first = Math.ceil(low / step - 1e-9);
   const last = Math.floor(high / step + 1e-9);
@@ -51,7 +55,7 @@ const mantissas = [[1], [1, 3], [1, 2, 5], [1, 2, 3, 5, 7], [1, 1.5, 2, 2.5, 3, 
 
 /** A logarithmic scale whose domain covers the positive values with a small margin. */
 export function logScale(values: readonly number[], range: Range): Scale {
-  const logs = values.filter((value) => value > 0 && Number.isFinite(value)).map(Math.log);
+  const logs = values.filter((value) => value > 1 / largest && value < largest).map(Math.log);
   const [low, high] = extent(logs, 0.5);
   const margin = (high - low) * 0.06;
   const [from, to] = [low - margin, high + margin];
@@ -123,7 +127,7 @@ function extent(values: readonly number[], margin: number): [number, number] {
   if (low > high) return [0, 1];
   // The second bound keeps a step between subnormal numbers from becoming 0.
   const least = Math.max(Math.abs(low) * 1e-9, 1e-290);
-  return high - low > least ? [low, high] : [low - margin, high + margin];
+  return high - low > least ? [low, high] : [low - Math.max(margin, least), high + Math.max(margin, least)];
 }
 
 function between(low: number, high: number, [from, to]: Range): (value: number) => number {

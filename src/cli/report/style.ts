@@ -128,7 +128,7 @@ footer{margin-top:3rem;color:var(--soft);font-size:.88rem}
 
 @media (max-width:640px){main{padding:20px 12px 48px}.card{padding:14px 12px}svg text{font-size:14px}
   .ends text{font-size:13.5px}.numbers th,.numbers td{padding:5px 3px}.numbers{font-size:.8rem}
-  .numbers thead th{font-size:.74rem;vertical-align:bottom}.verdicts{font-size:1.02rem}
+  .numbers tbody th{min-width:3.3em}.numbers thead th{font-size:.74rem;vertical-align:bottom}.verdicts{font-size:1.02rem}
   .summary{grid-template-columns:repeat(2,1fr);padding:14px 12px}}
 @media print{:root{--paper:#fff;--card:#fff;--ink:#000;--soft:#444;--line:#ccc;--grid:#e5e5e5;--flm:#1f5fd0;--fmlm:#b53a08}
   main{max-width:none;padding:0}nav,button,.player,.tabs>input,.tabs>label,.tabs>legend{display:none}

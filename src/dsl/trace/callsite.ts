@@ -6,9 +6,17 @@
 
 const sites = new WeakMap<object, Error>();
 
-/** Where this library's own modules lie; frames inside it are never the user's. */
-const libraryRoot = new URL("../../", import.meta.url).href;
-const libraryPath = decodeURIComponent(libraryRoot.replace(/^file:\/\//, ""));
+/** Where this library's own modules lie; frames inside it are never the user's. Undefined where modules have no folder (a data URL, a classic script). */
+function folderOfLibrary(): string | undefined {
+  try {
+    return new URL("../../", import.meta.url).href;
+  } catch {
+    return undefined;
+  }
+}
+
+const libraryRoot = folderOfLibrary();
+const libraryPath = libraryRoot === undefined ? undefined : decodeURIComponent(libraryRoot.replace(/^file:\/\//, ""));
 
 /** Captures the current stack; V8 formats it only when it is read. */
 export function captureSite(): Error {
@@ -22,6 +30,7 @@ export function captureSite(): Error {
 
 /** `file:line:column` of the innermost frame outside this library, or undefined when the engine does not tell. */
 export function formatSite(site: Error): string | undefined {
+  if (libraryRoot === undefined || libraryPath === undefined) return undefined;
   for (const line of (site.stack ?? "").split("\n").slice(1)) {
     const inLibrary = line.includes(libraryRoot) || line.includes(libraryPath);
     if (inLibrary || line.includes("node:internal") || line.includes("node_modules")) continue;

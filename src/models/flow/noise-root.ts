@@ -7,11 +7,17 @@
  *
  * Consumed by training in the projected state space (state-space.ts).
  */
-import { customVjp, div, iota, equal, cast, matmul, mul, reshape, scan, sqrt, square, sub, sum, transpose } from "../../dsl/index.ts";
+import { add, customVjp, div, iota, equal, cast, matmul, mul, reshape, scan, sqrt, square, sub, sum, transpose } from "../../dsl/index.ts";
 import type { Tensor } from "../../dsl/index.ts";
 
 /** Enough iterations for condition numbers up to about 10⁶: each grows small eigenvalues 2.25-fold, the last five converge. */
 const ITERATIONS = 24;
+
+/**
+ * Share of the norm of EᵀE that is added to its diagonal. In f32 the small eigenvalues of a nearly singular product may come out
+ * negative, on which the iteration diverges; this is above that rounding and far below what noise could show.
+ */
+const RIDGE = 1e-6;
 
 const identity = (n: number): Tensor => cast(equal(iota([n, n], "i32", 0), iota([n, n], "i32", 1)), "f32");
 
@@ -39,10 +45,13 @@ export function matrixRoot(matrix: Tensor): { readonly root: Tensor; readonly in
 
 /**
  * Noise [..., width] of covariance EᵀE from standard normal draws of that shape, differentiable in E in the sense above.
- * @param table E [vocab, width], vocab >= width and of full rank
+ * @param table E [vocab, width]; for vocab <= width, ε·E itself costs less
  */
 export function projectedNoise(table: Tensor, normals: Tensor): Tensor {
-  const gram = (e: Tensor): Tensor => matmul(transpose(e), e);
+  const gram = (e: Tensor): Tensor => {
+    const product: Tensor = matmul(transpose(e), e);
+    return add(product, mul(identity(product.shape[0] ?? 0), mul(sqrt(sum(square(product))), RIDGE)));
+  };
   const rows = (x: Tensor): Tensor => reshape(x, [-1, x.shape.at(-1) ?? 0]);
   const apply = (e: Tensor, z: Tensor): Tensor => matmul(z, matrixRoot(gram(e)).root);
   const noise = customVjp(

@@ -8,15 +8,15 @@
  * Consumed by losses and samplers, which are written once for both. To add a space, return the same four functions; the test
  * compares its samples with those of `vocabularySpace` for the same noise.
  */
-import { gather, matmul, oneHot, random } from "../../dsl/index.ts";
+import { gather, matmul, oneHot, random, vmap } from "../../dsl/index.ts";
 import type { Dim, Tensor } from "../../dsl/index.ts";
 import { projectedNoise } from "./noise-root.ts";
 
 /** The linear picture of the flow's state that an objective or sampler needs. `embedding` is the table E [vocab, width]. */
 export interface StateSpace {
   readonly kind: "vocabulary" | "projected";
-  /** Source noise [...rows, dim]. */
-  noise(key: Tensor<[2], "u32">, rows: readonly Dim[], embedding: Tensor): Tensor;
+  /** Source noise [...rows, dim] of one key [2], or of a key for each of the first rows [rows[0], 2]. */
+  noise(key: Tensor<readonly Dim[], "u32">, rows: readonly Dim[], embedding: Tensor): Tensor;
   /** The clean state of tokens [...rows] -> [...rows, dim]. */
   clean(tokens: Tensor, embedding: Tensor): Tensor;
   /** The state of a distribution over tokens: probabilities [...rows, vocab] -> [...rows, dim]. */
@@ -28,10 +28,18 @@ export interface StateSpace {
 const product = (x: Tensor, y: Tensor): Tensor => matmul(x, y);
 const vocabularyOf = (embedding: Tensor): number => embedding.shape[0] ?? 0;
 
+/** Standard normal numbers; with a key per row, a row's do not depend on the other rows. */
+function normals(key: Tensor<readonly Dim[], "u32">, shape: readonly Dim[]): Tensor {
+  const draw = (one: Tensor<[2], "u32">, size: readonly Dim[]): Tensor => random.normal(one, size) as Tensor;
+  // The rank of a key is known when the function is traced.
+  if (key.shape.length === 1) return draw(key as Tensor<[2], "u32">, shape);
+  return vmap((one: Tensor<[2], "u32">) => draw(one, shape.slice(1)))(key as Tensor<[number, 2], "u32">) as Tensor;
+}
+
 /** States on R^V, as published. */
 export const vocabularySpace: StateSpace = {
   kind: "vocabulary",
-  noise: (key, rows, embedding) => random.normal(key, [...rows, vocabularyOf(embedding)]),
+  noise: (key, rows, embedding) => normals(key, [...rows, vocabularyOf(embedding)]),
   clean: (tokens, embedding) => oneHot(tokens, vocabularyOf(embedding)),
   expected: (probabilities) => probabilities,
   embed: product,
@@ -40,16 +48,18 @@ export const vocabularySpace: StateSpace = {
 /**
  * States on R^d, the width of the embedding: the same process seen through E.
  *
- * @param draw "width" draws noise in R^d with the covariance EᵀE (see noise-root.ts); "vocabulary" draws it in R^V and projects
- *   it, so that sample paths equal those of {@link vocabularySpace} for the same key
+ * @param draw "width" draws noise in R^d with the covariance EᵀE (see noise-root.ts) where the vocabulary is larger than d;
+ *   "vocabulary" always draws it in R^V and projects it, so that sample paths equal those of {@link vocabularySpace} for the same key
  */
 export function projectedSpace(draw: "width" | "vocabulary" = "width"): StateSpace {
   return {
     kind: "projected",
-    noise: (key, rows, embedding) =>
-      draw === "width"
-        ? projectedNoise(embedding, random.normal(key, [...rows, embedding.shape[1] ?? 0]))
-        : product(vocabularySpace.noise(key, rows, embedding), embedding),
+    noise: (key, rows, embedding) => {
+      const [vocab = 0, width = 0] = embedding.shape;
+      // A small vocabulary has fewer numbers to draw, and EᵀE is singular.
+      if (draw === "vocabulary" || vocab <= width) return product(vocabularySpace.noise(key, rows, embedding), embedding);
+      return projectedNoise(embedding, random.normal(key, [...rows, width]));
+    },
     clean: (tokens, embedding) => gather(embedding, tokens as Tensor<[], "i32">) as Tensor,
     expected: product,
     embed: (state) => state,

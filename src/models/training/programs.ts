@@ -146,12 +146,13 @@ export function fmlmStep(options: DistillOptions, state: SpecOf<TrainingState>, 
   });
 }
 
-/** (params, key) -> source noise of a batch of samples, in the state space. */
+/** (params, keys [batch, 2]) -> source noise of a batch of samples, each from its own key, in the state space. */
 export function samplerNoise(options: ModelOptions, params: SpecOf<DitParams>) {
   const { length } = options.network;
   const space = spaceOf(options.space);
-  return fn({ params, key: u32(2) }, (input) => ({
-    state: space.noise(input.key, [options.batch, length], (input.params as unknown as DitParams).embedding),
+  // A key per sample, not per batch: a sample is then the same in whatever batch it is drawn.
+  return fn({ params, keys: u32(options.batch, 2) }, (input) => ({
+    state: space.noise(input.keys, [options.batch, length], (input.params as unknown as DitParams).embedding),
   }));
 }
 

@@ -5,6 +5,7 @@
  * To add a source, write a function that returns a `Corpus`, and let `loadCorpus` choose it.
  */
 
+import { createHash } from "node:crypto";
 import { readFile, stat } from "node:fs/promises";
 import { createRequire } from "node:module";
 import { basename, dirname, join } from "node:path";
@@ -56,6 +57,16 @@ export function prepareCorpus(corpus: Corpus, options: PrepareOptions = {}): Pre
       throw new UserError(`${corpus.name}: ${error.message}.`, { cause: error });
     throw error;
   }
+}
+
+/**
+ * A hash of a prepared text: its vocabulary and its streams. A run keeps it, so that a text that has changed since is noticed.
+ */
+export function textFingerprint({ vocabulary, streams }: PreparedText): string {
+  const hash = createHash("sha256").update(JSON.stringify(vocabulary.tokens));
+  for (const stream of [streams.train, streams.validation, streams.judge])
+    hash.update(`;${stream.length};`).update(new Uint8Array(stream.buffer, stream.byteOffset, stream.byteLength));
+  return hash.digest("hex").slice(0, 32);
 }
 
 /** WordNet's definitions, one document each, without remarks in parentheses. */

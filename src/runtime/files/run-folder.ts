@@ -4,14 +4,14 @@
  *   config.json          the settings, with the version of this layout
  *   metrics.jsonl        one JSON line per logged step, only ever appended
  *   flm.safetensors, fmlm.safetensors     weights to sample from
- *   state.safetensors    everything needed to go on: parameters, optimizer state, EMA, step, seed
+ *   state.safetensors    while a run is unfinished, what is needed to go on: parameters, optimizer state, EMA, step
  *   samples.txt, report.html
  *
  * Consumed by the training loop and the commands. The training configuration `T` is defined by them, and
  * checked by the function they pass. To add a file: a name in `checkpointNames` or `texts`.
  */
 import { mkdir, readdir, readFile, rm, stat } from "node:fs/promises";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { FormatError, checkTensors } from "../safetensors/tensor.ts";
 import type { ExpectedTensor, StoredTensor } from "../safetensors/tensor.ts";
 import {
@@ -24,7 +24,7 @@ import {
 } from "./atomic.ts";
 import { errorCode, fileError, UserError } from "./errors.ts";
 import { fieldsOf } from "./fields.ts";
-import { readSafetensors, writeSafetensors } from "./safetensors.ts";
+import { openSafetensors, readSafetensors, writeSafetensors } from "./safetensors.ts";
 import type { TensorToWrite } from "./safetensors.ts";
 
 /**
@@ -116,10 +116,26 @@ export async function createRun<T>(
   return { dir, ...content };
 }
 
+/**
+ * Makes a folder and the missing ones above it. Not by Node's `recursive`, which never ends where the system says ENOENT for a
+ * folder whose parent is there (as in /proc).
+ */
+async function makeFolder(dir: string): Promise<void> {
+  try {
+    await mkdir(dir);
+  } catch (error) {
+    const parent = dirname(dir);
+    if (errorCode(error) === "EEXIST" && (await stat(dir)).isDirectory()) return;
+    if (errorCode(error) !== "ENOENT" || parent === dir || (await exists(parent))) throw error;
+    await makeFolder(parent);
+    await mkdir(dir);
+  }
+}
+
 /** Creates `dir` where needed; gives what it holds, without the temporary files of an interrupted start. */
 async function prepareFolder(dir: string): Promise<readonly string[]> {
   try {
-    await mkdir(dir, { recursive: true });
+    await makeFolder(dir);
     return (await readdir(dir)).filter((name) => !isTemporaryName(name));
   } catch (error) {
     if (errorCode(error) === "EEXIST") throw new UserError(`${dir} is a file; a run needs a folder.`);
@@ -220,6 +236,16 @@ export async function saveCheckpoint(
   await writeSafetensors(checkpointPath(run.dir, name), tensors, metadata);
 }
 
+/** Removes a checkpoint that is no longer needed; one that is not there is fine. @throws UserError when it cannot be removed */
+export async function removeCheckpoint(run: RunFolder<unknown>, name: CheckpointName): Promise<void> {
+  const path = checkpointPath(run.dir, name);
+  try {
+    await rm(path, { force: true });
+  } catch (error) {
+    throw fileError(error, "remove", path);
+  }
+}
+
 /** JSON would turn NaN and infinity into null, and the resumed run would silently differ. */
 function refuseNonFinite(key: string, value: unknown): unknown {
   if (typeof value !== "number" || Number.isFinite(value)) return value;
@@ -237,21 +263,9 @@ export async function loadCheckpoint(
   name: CheckpointName,
   expected?: ReadonlyMap<string, ExpectedTensor>,
 ): Promise<Checkpoint> {
-  const path = checkpointPath(run.dir, name);
-  if (!(await hasCheckpoint(run, name))) {
-    throw new UserError(
-      `The run ${run.dir} has no ${name}.safetensors: its training has not come that far. ` +
-        (name === "state" ? "Start it again." : "Resume it, and try again when it is done."),
-    );
-  }
+  const path = await checkpointToRead(run, name);
   const { tensors, metadata } = await readSafetensors(path);
-  if (metadata.get("format") !== "fluxion-checkpoint") {
-    throw new UserError(
-      `${path} is a safetensors file, but not a checkpoint of a run: its metadata lacks the format.`,
-    );
-  }
-  checkVersion(Number(metadata.get("version")), path);
-  const meta = parseMeta(metadata.get("meta") ?? "", path);
+  const meta = metaOf(metadata, path);
   try {
     if (expected !== undefined) checkTensors(tensors, expected);
   } catch (error) {
@@ -259,6 +273,32 @@ export async function loadCheckpoint(
     throw error;
   }
   return { tensors, meta };
+}
+
+/** What a checkpoint says about itself; its tensors are not read. @throws UserError as `loadCheckpoint` does */
+export async function checkpointMeta(run: RunFolder<unknown>, name: CheckpointName): Promise<CheckpointMeta> {
+  const path = await checkpointToRead(run, name);
+  const file = await openSafetensors(path);
+  await file.close();
+  return metaOf(file.metadata, path);
+}
+
+async function checkpointToRead(run: RunFolder<unknown>, name: CheckpointName): Promise<string> {
+  if (await hasCheckpoint(run, name)) return checkpointPath(run.dir, name);
+  throw new UserError(
+    `The run ${run.dir} has no ${name}.safetensors: its training has not come that far. ` +
+      (name === "state" ? "Start it again." : "Resume it, and try again when it is done."),
+  );
+}
+
+function metaOf(metadata: ReadonlyMap<string, string>, path: string): CheckpointMeta {
+  if (metadata.get("format") !== "fluxion-checkpoint") {
+    throw new UserError(
+      `${path} is a safetensors file, but not a checkpoint of a run: its metadata lacks the format.`,
+    );
+  }
+  checkVersion(Number(metadata.get("version")), path);
+  return parseMeta(metadata.get("meta") ?? "", path);
 }
 
 function parseMeta(text: string, path: string): CheckpointMeta {

@@ -16,6 +16,8 @@ export interface DataConfig {
   /** Size of a word vocabulary. */
   readonly vocabularySize: number;
   readonly unknown: UnknownPolicy;
+  /** Hash of the prepared text: a run has it, so that a changed text is noticed; a preset has none. */
+  readonly fingerprint?: string;
 }
 
 /** One phase of training. */
@@ -151,7 +153,13 @@ export function checkConfig(value: unknown, where: string): TrainingConfig {
   if (file !== null && typeof file !== "string") throw new UserError(`${where}: data.file must be a path or null.`);
   const config: TrainingConfig = {
     seed: fields.number("seed", { integer: true, min: 0 }),
-    data: { file, tokens: data.choice("tokens", TOKENS), vocabularySize: data.number("vocabularySize", { integer: true, min: 2 }), unknown: data.choice("unknown", UNKNOWN) },
+    data: {
+      file,
+      tokens: data.choice("tokens", TOKENS),
+      vocabularySize: data.number("vocabularySize", { integer: true, min: 2 }),
+      unknown: data.choice("unknown", UNKNOWN),
+      ...(data.has("fingerprint") ? { fingerprint: data.string("fingerprint") } : {}),
+    },
     network: {
       length: net.number("length", count),
       width: net.number("width", count),
@@ -174,6 +182,7 @@ export function checkConfig(value: unknown, where: string): TrainingConfig {
       gamma: sampling_.number("gamma", share),
     },
   };
+  for (const part of [fields, data, net, flm, fmlm, sampling_]) part.end();
   if (config.network.width % (2 * config.network.heads) !== 0) {
     throw new UserError(`${where}: width ${config.network.width} must be a multiple of twice the ${config.network.heads} heads.`);
   }

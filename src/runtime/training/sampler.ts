@@ -27,10 +27,21 @@ export interface Samples {
   readonly trajectory: readonly TrajectoryStep[];
 }
 
+/** How a long sampling is watched. */
+export interface SampleHooks {
+  /** Called after every call of the denoiser, with the number of samples that it served. */
+  readonly step?: (samples: number) => void;
+  /** Aborting it ends the sampling before its next step. */
+  readonly signal?: AbortSignal;
+}
+
 /** A sampler of one model's weights. */
 export interface Sampler {
-  /** Samples by a schedule. The same key gives the same samples; a batch of them does not depend on the others. */
-  sample(params: unknown, schedule: readonly SamplerStep[], count: number, key: Key): Promise<Samples>;
+  /**
+   * Samples by a schedule. Sample i is a function of (params, schedule, key, i): neither the count nor the batch size changes it.
+   * @throws the signal's reason once it is aborted
+   */
+  sample(params: unknown, schedule: readonly SamplerStep[], count: number, key: Key, hooks?: SampleHooks): Promise<Samples>;
   dispose(): Promise<void>;
 }
 
@@ -45,15 +56,23 @@ export async function openSampler(device: Device, options: ModelOptions, params:
   const { batch } = options;
   const { length } = options.network;
 
-  const draw = async (weights: unknown, key: Key): Promise<DeviceValue> =>
-    ((await noise.run({ params: weights, key: keyData(key) } as never)) as unknown as { readonly state: DeviceValue }).state;
+  /** The noise of one step for the samples with the given keys. */
+  const draw = async (weights: unknown, sampleKeys: readonly Key[], index: number): Promise<DeviceValue> => {
+    const keys = Uint32Array.from(sampleKeys.flatMap((key) => [...keyData(fold(key, index))]));
+    return ((await noise.run({ params: weights, keys } as never)) as unknown as { readonly state: DeviceValue }).state;
+  };
 
-  async function sampleBatch(weights: unknown, schedule: readonly SamplerStep[], key: Key, trajectory: TrajectoryStep[] | undefined): Promise<Int32Array> {
-    let current = await draw(weights, fold(key, 0));
+  async function sampleBatch(weights: unknown, schedule: readonly SamplerStep[], keys: readonly Key[], hooks: SampleHooks, trajectory: TrajectoryStep[] | undefined): Promise<Int32Array> {
+    hooks.signal?.throwIfAborted();
+    let current = await draw(weights, keys, 0);
     let tokens = new Int32Array(batch * length);
     for (const [i, { tau, target, state: stateWeight, denoiser, noise: noiseWeight }] of schedule.entries()) {
+      if (hooks.signal?.aborted === true) {
+        current.dispose();
+        hooks.signal.throwIfAborted();
+      }
       // Without noise to add, the state stands in: its weight is zero.
-      const fresh = noiseWeight === 0 ? current : await draw(weights, fold(key, i + 1));
+      const fresh = noiseWeight === 0 ? current : await draw(weights, keys, i + 1);
       const input = { params: weights, state: current, noise: fresh, tau, target: target ?? 1, stateWeight, denoiserWeight: denoiser, noiseWeight };
       const output = (await step.run(input as never)) as unknown as Outputs;
       const last = i === schedule.length - 1;
@@ -67,17 +86,20 @@ export async function openSampler(device: Device, options: ModelOptions, params:
       output.tokens.dispose();
       output.confidence.dispose();
       current = output.state;
+      hooks.step?.(batch);
     }
     current.dispose();
     return tokens;
   }
 
   return {
-    async sample(weights, schedule, count, key) {
+    async sample(weights, schedule, count, key, hooks = {}) {
       const tokens = new Int32Array(count * length);
       const trajectory: TrajectoryStep[] = [];
       for (let done = 0; done < count; done += batch) {
-        const drawn = await sampleBatch(weights, schedule, fold(key, done / batch), done === 0 ? trajectory : undefined);
+        // The last batch may be partly filled: its other samples are drawn and left out.
+        const keys = Array.from({ length: batch }, (_, i) => fold(key, done + i));
+        const drawn = await sampleBatch(weights, schedule, keys, hooks, done === 0 ? trajectory : undefined);
         tokens.set(drawn.subarray(0, Math.min(batch, count - done) * length), done * length);
       }
       return { tokens, trajectory };

@@ -14,9 +14,10 @@ import { flmDraw, fmlmDraw, keyData, stepKey } from "../../models/training/batch
 import { flmStep, flmValidation, fmlmStep, initFlm, initFmlm } from "../../models/training/programs.ts";
 import type { ModelOptions } from "../../models/training/programs.ts";
 import { compile, disposeTree } from "../compile.ts";
+import type { Compiled } from "../compile.ts";
 import type { Device, DeviceValue } from "../device.ts";
 import { UserError } from "../files/errors.ts";
-import { appendMetrics, hasCheckpoint, loadCheckpoint, rewindMetrics, saveCheckpoint } from "../files/run-folder.ts";
+import { appendMetrics, checkpointMeta, hasCheckpoint, loadCheckpoint, removeCheckpoint, rewindMetrics, saveCheckpoint } from "../files/run-folder.ts";
 import type { MetricsLine, RunFolder } from "../files/run-folder.ts";
 import { diagonalRows, learningRateAt } from "./config.ts";
 import type { PhaseConfig, TrainingConfig } from "./config.ts";
@@ -31,10 +32,21 @@ export interface TrainingHooks {
   step(phase: PhaseName, step: number, report: { readonly loss: number; readonly gradientNorm: number }): void;
   /** Called about every half minute with the present averaged weights. */
   sample?(phase: PhaseName, params: unknown): Promise<void>;
+  /** The phase is finished, stopped or failed. */
   end(phase: PhaseName): void;
   /** Whether to stop after this step, saving the state. */
   readonly stopped: () => boolean;
 }
+
+/** How often, in seconds; 0 is after every step. */
+export interface TrainingIntervals {
+  /** Between saved states. */
+  readonly save: number;
+  /** Between samples to read. */
+  readonly sample: number;
+}
+
+export const DEFAULT_INTERVALS: TrainingIntervals = { save: 30, sample: 30 };
 
 /** The tree of a training state on the device. */
 interface DeviceState {
@@ -42,9 +54,6 @@ interface DeviceState {
   readonly ema: unknown;
 }
 
-/** Seconds between saved states, and between samples to read. */
-const SAVE_EVERY = 30;
-const SAMPLE_EVERY = 30;
 /** Steps between lines of the log and between validations. */
 const LOG_EVERY = 10;
 const VALIDATE_EVERY = 100;
@@ -78,22 +87,19 @@ export const phaseOptions = (config: TrainingConfig, phase: PhaseName, vocab: nu
 /**
  * Trains what is left to train of a run.
  * @returns whether it is finished; false when the hooks stopped it
- * @throws UserError when a loss is not finite: the last good state is saved, and the message names the step
+ * @throws UserError when a loss or gradient is not finite: the last good state is saved, and the message names the step
  */
-export async function train(run: RunFolder<TrainingConfig>, text: PreparedText, device: Device, hooks: TrainingHooks): Promise<boolean> {
+export async function train(
+  run: RunFolder<TrainingConfig>,
+  text: PreparedText,
+  device: Device,
+  hooks: TrainingHooks,
+  intervals: TrainingIntervals = DEFAULT_INTERVALS,
+): Promise<boolean> {
   const vocab = text.vocabulary.tokens.length;
-  const clock = decodingError({ vocab });
-  const saved = (await hasCheckpoint(run, "state")) ? await loadCheckpoint(run, "state") : undefined;
-  await rewindMetrics(run, saved?.meta.step ?? -1);
-  const context = { run, text, device, hooks, clock, vocab };
-  if (!(await hasCheckpoint(run, "flm"))) {
-    const finished = await trainPhase(context, "flm", saved?.meta.phase === "flm" ? saved : undefined);
-    if (!finished) return false;
-  }
-  if (!(await hasCheckpoint(run, "fmlm"))) {
-    return trainPhase(context, "fmlm", saved?.meta.phase === "fmlm" ? saved : undefined);
-  }
-  return true;
+  const context = { run, text, device, hooks, intervals, clock: decodingError({ vocab }), vocab };
+  if (!(await hasCheckpoint(run, "flm")) && !(await trainPhase(context, await flmPhase(context)))) return false;
+  return (await hasCheckpoint(run, "fmlm")) || trainPhase(context, await fmlmPhase(context));
 }
 
 interface Context {
@@ -101,11 +107,11 @@ interface Context {
   readonly text: PreparedText;
   readonly device: Device;
   readonly hooks: TrainingHooks;
+  readonly intervals: TrainingIntervals;
   readonly clock: Clock;
   readonly vocab: number;
 }
 
-type SavedState = Awaited<ReturnType<typeof loadCheckpoint>>;
 type Draw = Readonly<Record<string, Int32Array | Float32Array | Uint32Array>>;
 
 /** What differs between the two phases. */
@@ -167,67 +173,153 @@ async function initialState(device: Device, init: Fn<never, unknown>, input: Rea
   return state as unknown as DeviceState;
 }
 
-async function trainPhase(context: Context, name: PhaseName, saved: SavedState | undefined): Promise<boolean> {
+/** A state and the number of steps of its phase that are done. */
+interface Progress {
+  readonly state: DeviceState;
+  readonly done: number;
+}
+
+/** What a step's program gives. */
+interface StepOutput {
+  readonly state: DeviceState;
+  readonly loss: DeviceValue;
+  readonly gradientNorm: DeviceValue;
+}
+
+/** Where a phase begins: the saved state, or the initial one. @throws UserError saying how to go on without a damaged state */
+async function startOf(context: Context, phase: Phase, spec: unknown): Promise<Progress> {
+  try {
+    return (await savedProgress(context, phase, spec)) ?? { state: await phase.initial(), done: 0 };
+  } catch (error) {
+    if (!(error instanceof UserError)) throw error;
+    const remedy = `Delete state.safetensors there to begin the training of ${phase.name.toUpperCase()} again.`;
+    throw new UserError(`The saved state cannot be used: ${error.message} ${remedy}`, { cause: error });
+  }
+}
+
+/** The saved state, if there is one of this phase; another phase's is out of date. */
+async function savedProgress({ run, device }: Context, { name, config, offset }: Phase, spec: unknown): Promise<Progress | undefined> {
+  if (!(await hasCheckpoint(run, "state"))) return undefined;
+  const meta = await checkpointMeta(run, "state");
+  if (meta.phase !== name) return undefined;
+  const done = meta.step - offset + 1;
+  if (done < 1 || done > config.steps) throw new UserError(`${run.dir}/state.safetensors has ${done} steps done, and config.json asks for ${config.steps}.`);
+  const { tensors } = await loadCheckpoint(run, "state", expectedTensors(spec));
+  return { state: uploadTensors(device, spec, tensors) as DeviceState, done };
+}
+
+/** Trains a phase, or what is left of it. @returns whether it is finished */
+async function trainPhase(context: Context, phase: Phase): Promise<boolean> {
   const { run, device, hooks } = context;
-  const phase = await (name === "flm" ? flmPhase(context) : fmlmPhase(context));
+  const { name, offset } = phase;
+  const { steps, batch } = phase.config;
   const spec = stateSpec(phase.options, name);
-  const start = saved === undefined ? 0 : saved.meta.step - phase.offset + 1;
-  let state: unknown = saved === undefined ? await phase.initial() : uploadTensors(device, spec, saved.tensors);
+  const begin = await startOf(context, phase, spec);
+  await rewindMetrics(run, offset + begin.done - 1);
   const program = await compile(phase.program as Fn<Record<string, never>, Record<string, never>>, { device, name: `the ${name.toUpperCase()} step` });
   const validation = name === "flm" ? await validator(context, phase) : undefined;
-  const { steps, batch } = phase.config;
-  hooks.begin(name, start, steps, batch * phase.options.network.length);
+  hooks.begin(name, begin.done, steps, batch * phase.options.network.length);
+  try {
+    const state = await runSteps(context, phase, program, validation, begin);
+    if (state === undefined) return false;
+    await finishPhase(run, phase, state);
+    disposeTree(state);
+    return true;
+  } finally {
+    hooks.end(name);
+    disposeTree(phase.frozen);
+    await program.dispose();
+    await validation?.dispose();
+  }
+}
 
-  let [lastSave, lastSample] = [Date.now(), Date.now()];
+/** @returns the state after the last step; undefined when the hooks stopped it */
+async function runSteps(
+  { run, hooks, intervals }: Context,
+  phase: Phase,
+  program: Compiled<Record<string, never>, Record<string, never>>,
+  validation: Validator | undefined,
+  begin: Progress,
+): Promise<DeviceState | undefined> {
+  const { name, offset } = phase;
+  const { steps } = phase.config;
+  let { state } = begin;
+  /** The state before `state`: a bad loss shows that the update before it was a bad one. */
+  let previous: DeviceState | undefined;
   let lines: MetricsLine[] = [];
-  const save = async (step: number): Promise<void> => {
+  let [lastSave, lastSample] = [Date.now(), Date.now()];
+  const flush = async (): Promise<void> => {
     await appendMetrics(run, lines);
     lines = [];
-    const tensors = await treeTensors(state);
-    await saveCheckpoint(run, "state", namedTensors(tensors), { step: phase.offset + step, phase: name });
+  };
+  const save = async (good: Progress): Promise<void> => {
+    await flush();
+    await saveCheckpoint(run, "state", namedTensors(await treeTensors(good.state)), { step: offset + good.done - 1, phase: name });
+    lastSave = Date.now();
   };
 
-  for (let step = start; step < steps; step++) {
+  for (let step = begin.done; step < steps; step++) {
     const input = { state, ...phase.frozen, ...phase.draw(step), learningRate: learningRateAt(phase.config, step) };
-    const output = (await program.run(input as never)) as unknown as { readonly state: unknown; readonly loss: DeviceValue; readonly gradientNorm: DeviceValue };
+    const output = (await program.run(input as never)) as unknown as StepOutput;
     const [loss, gradientNorm] = await Promise.all([scalarOf(output.loss), scalarOf(output.gradientNorm)]);
     if (!Number.isFinite(loss) || !Number.isFinite(gradientNorm)) {
-      // The update is thrown away: the state before it is the last good one.
-      if (step > 0) await save(step - 1);
-      throw new UserError(
-        `The ${name.toUpperCase()} loss is ${loss} and its gradient norm ${gradientNorm} in step ${step}; the state before that step is saved. ` +
-          "Lower the learning rate, and start again or resume.",
-      );
+      const good = Number.isFinite(loss) ? { state, done: step } : previous === undefined ? begin : { state: previous, done: step - 1 };
+      await (good.done > begin.done ? save(good) : flush());
+      if (step === begin.done && step > 0) throw poisoned(run, phase, step);
+      throw divergence(run, phase, `loss is ${loss} and the norm of its gradient ${gradientNorm} in step ${step + 1}`, good.done);
     }
-    disposeTree(state);
+    // Saved is the state that went in, not the one that came out: only of it a finite loss is known.
+    const stopping = hooks.stopped();
+    const due = stopping || Date.now() - lastSave >= intervals.save * 1000;
+    if (due && step > begin.done) await save({ state, done: step });
+    if (stopping) return undefined;
+    if (previous !== undefined) disposeTree(previous);
+    previous = state;
     state = output.state;
     hooks.step(name, step, { loss, gradientNorm });
-    if (step % LOG_EVERY === 0 || step === steps - 1) lines.push({ step: phase.offset + step, phase: name, loss, gradientNorm });
+    if (step % LOG_EVERY === 0 || step === steps - 1) lines.push({ step: offset + step, phase: name, loss, gradientNorm });
     if (validation !== undefined && (step % VALIDATE_EVERY === VALIDATE_EVERY - 1 || step === steps - 1)) {
-      lines.push({ step: phase.offset + step, phase: name, validation: await validation((state as DeviceState).ema) });
+      lines.push({ step: offset + step, phase: name, validation: await validation.loss(state.ema) });
     }
-    if (hooks.stopped()) {
-      await save(step);
-      return false;
-    }
-    if (Date.now() - lastSave > SAVE_EVERY * 1000) {
-      await save(step);
-      lastSave = Date.now();
-    }
-    if (hooks.sample !== undefined && Date.now() - lastSample > SAMPLE_EVERY * 1000) {
-      await hooks.sample(name, (state as DeviceState).ema);
+    if (hooks.sample !== undefined && Date.now() - lastSample >= intervals.sample * 1000) {
+      await hooks.sample(name, state.ema);
       lastSample = Date.now();
     }
   }
-  await appendMetrics(run, lines);
-  const network = name === "flm" ? phase.options.network : { ...phase.options.network, targetTime: true };
-  const weights = await treeTensors((state as DeviceState).ema, officialNaming(network));
-  await saveCheckpoint(run, name, namedTensors(weights), { step: phase.offset + steps - 1, phase: name });
-  disposeTree(state);
-  disposeTree(phase.frozen);
-  await program.dispose();
-  hooks.end(name);
-  return true;
+  if (previous !== undefined) disposeTree(previous);
+  await flush();
+  return state;
+}
+
+/** Writes a finished phase's weights; only then its state is no longer needed. @throws UserError when a weight is not finite */
+async function finishPhase(run: RunFolder<TrainingConfig>, phase: Phase, state: DeviceState): Promise<void> {
+  const { name, config, options, offset } = phase;
+  const network = name === "flm" ? options.network : { ...options.network, targetTime: true };
+  const weights = await treeTensors(state.ema, officialNaming(network));
+  for (const [weight, { data }] of weights) {
+    if (data.every(Number.isFinite)) continue;
+    throw divergence(run, phase, `weight ${weight} is not finite after the last step, ${config.steps}`, undefined);
+  }
+  await saveCheckpoint(run, name, namedTensors(weights), { step: offset + config.steps - 1, phase: name });
+  await removeCheckpoint(run, "state");
+}
+
+/** A saved state that gives a bad loss at once: lowering the rate cannot help it. */
+const poisoned = (run: RunFolder<TrainingConfig>, { name }: Phase, done: number): UserError =>
+  new UserError(
+    `The saved state of ${name.toUpperCase()} after step ${done} gives a loss or gradient that is not finite. ` +
+      `Delete ${run.dir}/state.safetensors and resume: the training of ${name.toUpperCase()} then begins again.`,
+    { exitCode: 1 },
+  );
+
+/** @param done steps that the saved state has behind it, 0 for none; undefined when it may be any */
+function divergence(run: RunFolder<TrainingConfig>, { name, config }: Phase, what: string, done: number | undefined): UserError {
+  const kept = done === undefined ? "The last saved state is kept." : done === 0 ? "No step before it is worth keeping." : `The state after step ${done} is saved.`;
+  return new UserError(
+    `Training diverged: the ${name.toUpperCase()} ${what} of ${config.steps}. ${kept} Lower "learningRate" (now ${config.learningRate}) under "${name}" ` +
+      `in ${run.dir}/config.json and go on with --resume ${run.dir}, or start a new run with a lower --lr.`,
+    { exitCode: 1 },
+  );
 }
 
 const namedTensors = (tensors: ReadonlyMap<string, Awaited<ReturnType<typeof treeTensors>> extends Map<string, infer S> ? S : never>) =>
@@ -239,18 +331,24 @@ async function scalarOf(value: DeviceValue): Promise<number> {
   return data[0] ?? Number.NaN;
 }
 
-/** The mean loss of given weights on the same few batches of the validation split every time. */
-async function validator({ run, text, device, clock }: Context, phase: Phase): Promise<(params: unknown) => Promise<number>> {
+interface Validator {
+  /** The mean loss of given weights on the same few batches of the validation split every time. */
+  readonly loss: (params: unknown) => Promise<number>;
+  dispose(): Promise<void>;
+}
+
+async function validator({ run, text, device, clock }: Context, phase: Phase): Promise<Validator> {
   const program = await compile(flmValidation(phase.options, paramsSpec(phase.options, "flm") as never) as unknown as Fn<Record<string, never>, Record<string, never>>, { device, name: "the validation loss" });
   const batches = Array.from({ length: VALIDATION_BATCHES }, (_, i) =>
     flmDraw(text.streams.validation, phase.options.network.length, phase.config.batch, clock, stepKey(run.config.seed, "validation", i)),
   );
-  return async (params) => {
+  const loss = async (params: unknown): Promise<number> => {
     let total = 0;
     for (const batch of batches) {
-      const { loss } = (await program.run({ params, ...batch } as never)) as unknown as { readonly loss: DeviceValue };
-      total += await scalarOf(loss);
+      const output = (await program.run({ params, ...batch } as never)) as unknown as { readonly loss: DeviceValue };
+      total += await scalarOf(output.loss);
     }
     return total / batches.length;
   };
+  return { loss, dispose: () => program.dispose() };
 }

@@ -3,7 +3,6 @@ import { describe, expect, it } from "vitest";
 import { fixed, intervalText, significant, tickText } from "../../../src/cli/report/numbers.ts";
 import { linearScale, logScale, spread, stepScale, tightScale } from "../../../src/cli/report/scale.ts";
 
-const finite = fc.double({ noNaN: true, noDefaultInfinity: true, min: -1e9, max: 1e9 });
 const positive = fc.double({ noNaN: true, min: 1e-6, max: 1e9 });
 
 describe("scales", () => {
@@ -25,7 +24,7 @@ describe("scales", () => {
 
   it("are usable for any numbers at all", () => {
     fc.assert(
-      fc.property(fc.array(fc.oneof(finite, fc.constantFrom(NaN, Infinity, -Infinity, 0))), (values) => {
+      fc.property(fc.array(fc.oneof(fc.double(), fc.constantFrom(0, 1, 5e-324, -1e300))), (values) => {
         for (const make of [linearScale, tightScale, logScale])
           expect(Number.isFinite(make(values, [0, 100]).at(1))).toBe(true);
       }),

@@ -26,7 +26,7 @@ import {
 import type { Shape, Tensor } from "../../../src/dsl/index.ts";
 import { tensor } from "../../support/programs.ts";
 import { differentiates, inputsOf, of } from "./differentiates.ts";
-import { cotangentsFor, gap, jvpOf, run, stacked, vjpOf, vmapOf, inner } from "./harness.ts";
+import { cotangentsFor, gap, jvpOf, run, stacked, vjpOf, vmapOf } from "./harness.ts";
 
 /** Most shapes here are left to run time; the types of exact shapes are tested in test/dsl/types. */
 type Vec = Tensor<Shape, "f32">;

@@ -127,8 +127,11 @@ example("concat", { axis: 1 }, [["f32[2,1]", [1, 2]], ["f32[2,0]", []], ["f32[2,
 example("concat", { axis: 0 }, [["f32[2]", [1, 2]]]);
 example("gather", { axis: 0, batchDims: 0 }, [["f32[3,2]", [1, 2, 3, 4, 5, 6]], ["i32[4]", [2, 0, 2, 9]]]);
 example("gather", { axis: 1, batchDims: 1 }, [["f32[2,3]", [1, 2, 3, 4, 5, 6]], ["i32[2]", [1, -4]]]);
-example("gather", { axis: 2, batchDims: 1 }, [["f32[2,2,3]", 2], ["i32[2,2]", [0, 2, 1, 1]]]);
-example("gather", { axis: 1, batchDims: 0 }, [["f32[2,3,2]", 2], ["i32[2,2]", [0, 2, 1, 1]]]);
+const distinct = (n: number): number[] => Array.from({ length: n }, (_, i) => Math.sin(3 * i + 1));
+example("gather", { axis: 2, batchDims: 1 }, [["f32[2,4,3]", distinct(24)], ["i32[2,5]", [0, 2, 1, 1, 0, 2, 2, 0, 1, 1]]]);
+example("gather", { axis: 1, batchDims: 0 }, [["f32[4,3,2]", distinct(24)], ["i32[5]", [0, 2, 1, 1, 0]]]);
+example("gather", { axis: 2, batchDims: 0 }, [["f32[4,3,2]", distinct(24)], ["i32[2,3]", [0, 1, 1, 1, 0, 0]]]);
+example("scatterAdd", { axis: 1, batchDims: 0 }, [["f32[4,3,2]", distinct(24)], ["i32[5]", [0, 2, 1, 1, 0]], ["f32[4,5,2]", distinct(40)]]);
 example("scatterAdd", { axis: 0, batchDims: 0 }, [["f32[3]", [10, 20, 30]], ["i32[4]", [0, 0, 2, 7]], ["f32[4]", [1, 2, 3, 4]]]);
 example("scatterAdd", { axis: 1, batchDims: 1 }, [["f32[2,2]", 0], ["i32[2]", [1, 0]], ["f32[2]", [5, 6]]]);
 example("scatterAdd", { axis: 0, batchDims: 0 }, [["i32[2]", 0], ["i32[2]", [1, 1]], ["i32[2]", [5, 6]]]);
@@ -161,6 +164,15 @@ example("dot", { lhsBatch: [], rhsBatch: [], lhsContract: [], rhsContract: [] },
 example("dot", { lhsBatch: [], rhsBatch: [], lhsContract: [1], rhsContract: [0] }, [["f32[2,0]", []], ["f32[0,3]", []]]);
 example("threefry", none, [["u32[2]", [1, 2]], ["u32[2]", [3, 4]], ["u32[2]", [5, 6]], ["u32[2]", [7, 8]]]);
 example("stopGradient", none, [["f32[2]", [1, 2]]], { along: [["f32[2]", [1, 1]]], gives: [["f32[2]", [0, 0]]] });
+
+// f16 throughout: constants and zeros that rules make take the operands' dtype.
+example("logistic", none, [["f16[2]", [0.5, -1]]]);
+example("pow", none, [["f16[2]", [0.5, 2]], ["f16[2]", [2, -1]]]);
+example("max", none, [["f16[2]", [0.5, 2]], ["f16[2]", [2, -1]]]);
+example("reduceMax", { axes: [0] }, [["f16[3]", [1, 4, 2]]]);
+example("gather", { axis: 0, batchDims: 0 }, [["f16[3]", [1, 4, 2]], ["i32[2]", [2, 2]]]);
+example("dot", { lhsBatch: [], rhsBatch: [], lhsContract: [0], rhsContract: [0] }, [["f16[2]", [1, 2]], ["f16[2]", [3, 4]]]);
+example("attention", { scale: 0.5, softcap: 2, causal: true }, [["f16[2,2]", [1, 2, 3, 4]], ["f16[2,2]", [1, 0, 2, 1]], ["f16[2,1]", [1, 3]]]);
 
 // Attention and its companions; the companions' o and lse are those of their q, k, v, as programs of two equations.
 const wave = (n: number, phase: number): number[] => Array.from({ length: n }, (_, i) => Math.sin(1.3 * i + phase));

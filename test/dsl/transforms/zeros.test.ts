@@ -1,6 +1,6 @@
 // Symbolic zeros and residuals: what transforms must not write down. The programs are shown as they print, uncleaned.
 import { describe, expect, it } from "vitest";
-import { attention, exp, grad, jvp, matmul, mul, remat, scan, sin, stopGradient, sum, tanh, vjp } from "../../../src/dsl/index.ts";
+import { add, argmax, attention, cast, exp, floor, grad, jvp, matmul, mul, remat, scan, sign, sin, stopGradient, sum, tanh, vjp } from "../../../src/dsl/index.ts";
 import type { Shape, Tensor } from "../../../src/dsl/index.ts";
 import { print } from "../../../src/dsl/program/print.ts";
 import type { OpKind, Program, RematPolicy } from "../../../src/dsl/program/program.ts";
@@ -59,6 +59,15 @@ describe("symbolic zeros", () => {
       }
       "
     `);
+  });
+
+  it("flat functions, comparisons and integers have none either", () => {
+    const p = of(["f32[2]", "f32[2]"], (x: Vec, dx: Vec) => {
+      const f = (a: Vec): Vec => mul(a, add(floor(a), add(sign(a), cast(argmax(a, 0), "f32"))));
+      return [jvp(f, [x], [dx]).tangent];
+    });
+    // One product with the direction; nothing is added to it.
+    expect(p.equations.map(({ op }) => op)).toEqual(["floor", "sign", "argmax", "cast", "broadcast", "add", "add", "mul", "mul"]);
   });
 
   it("a gradient needs nothing of what does not depend on its argument", () => {

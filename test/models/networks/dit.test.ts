@@ -1,7 +1,6 @@
 /** The DiT at sizes other than the golden ones, against plain loops; what its initial values promise; its refusals. */
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { exactTensor } from "../../../src/compiler/host-tensor.ts";
 import type { ExactTensor } from "../../../src/compiler/host-tensor.ts";
 import { logSoftmax, random } from "../../../src/dsl/index.ts";
 import type { Tensor } from "../../../src/dsl/index.ts";
@@ -12,29 +11,7 @@ import { OFFICIAL_PREFIX, officialParameters } from "../../../src/models/network
 import { vocabularySpace } from "../../../src/models/flow/state-space.ts";
 import { constants, distance, evaluate, floats } from "../../support/evaluate.ts";
 import { plainLogits } from "./plain-dit.ts";
-
-/** Standard normal numbers from a seed. */
-function normals(seed: number): () => number {
-  let state = seed >>> 0;
-  const uniform = (): number => {
-    state = (state + 0x9e3779b9) >>> 0;
-    let z = state;
-    z = Math.imul(z ^ (z >>> 16), 0x85ebca6b);
-    z = Math.imul(z ^ (z >>> 13), 0xc2b2ae35);
-    return (((z ^ (z >>> 16)) >>> 0) + 0.5) / 2 ** 32;
-  };
-  return () => Math.sqrt(-2 * Math.log(uniform())) * Math.cos(2 * Math.PI * uniform());
-}
-
-function randomWeights(config: DitConfig, draw: () => number): ReadonlyMap<string, ExactTensor> {
-  return new Map(
-    officialParameters(config).map(({ name, shape }) => {
-      const size = shape.reduce((product, dim) => product * dim, 1);
-      const center = name.includes("norm") ? 1 : 0;
-      return [name, exactTensor("f32", shape, Array.from({ length: size }, () => center + 0.4 * draw()))];
-    }),
-  );
-}
+import { normals, randomWeights } from "./random-weights.ts";
 
 const SIZES: readonly DitConfig[] = [
   { vocab: 29, length: 8, width: 24, depth: 3, heads: 3, conditioning: 12, targetTime: true },

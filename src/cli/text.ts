@@ -1,0 +1,23 @@
+/** The text of a run, read and prepared as its configuration says. Consumed by the commands that train and sample. */
+import type { PreparedText } from "../models/data/index.ts";
+import { loadCorpus, prepareCorpus, textFingerprint } from "../runtime/files/corpus.ts";
+import { UserError } from "../runtime/files/errors.ts";
+import type { DataConfig, TrainingConfig } from "../runtime/training/config.ts";
+
+/** What the text of a run is called. */
+export const textName = ({ file }: DataConfig): string => file ?? "WordNet definitions";
+
+/**
+ * The text, split and encoded. The same file and settings always give the same.
+ * @throws UserError when the file cannot be used, or gives other tokens than when the run began
+ */
+export async function textOf({ data, network }: TrainingConfig): Promise<PreparedText> {
+  const { file, tokens, vocabularySize, unknown, fingerprint } = data;
+  const corpus = await loadCorpus(file === null ? {} : { file });
+  const text = prepareCorpus(corpus, { tokens, vocabularySize, unknown, minimumSplitTokens: network.length });
+  if (fingerprint === undefined || fingerprint === textFingerprint(text)) return text;
+  throw new UserError(
+    `The text of this run has changed: ${textName(data)} gives other tokens than when the run began. ` +
+      "Restore that text or the settings under \"data\" in config.json, or start a new run.",
+  );
+}

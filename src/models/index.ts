@@ -1,0 +1,34 @@
+/**
+ * The science as one namespace: flows and their clocks, flow language models, networks, data and evaluation. Pure and
+ * browser-safe. Consumed by users as `models` of the package's main entry; files inside the project import from where things
+ * are. To publish something new: export it here.
+ */
+export { eulerWeight, gammaSamplerCoefficients, interpolantDrift, interpolantJump, semigroupWeight } from "./flow/algebra.ts";
+export { decodingError, mixtureClock, uniformClock } from "./flow/clock.ts";
+export type { Clock, DecodingErrorClock, MixtureClock } from "./flow/clock.ts";
+export * from "./flow/fields.ts";
+export * as hostRandom from "./flow/host-random.ts";
+export { corpusOracle } from "./flow/oracle.ts";
+export type { Corpus, IntegrationOptions, Oracle } from "./flow/oracle.ts";
+export { projectedSpace, vocabularySpace } from "./flow/state-space.ts";
+export type { StateSpace } from "./flow/state-space.ts";
+export { fmlmTimes, stratifiedTimes } from "./flow/times.ts";
+export type { FlowMapDraws, Midpoint, RowFractions, RowTimes } from "./flow/times.ts";
+
+export { ditConfigOf, ditFromTensors, ditToTensors } from "./networks/checkpoint.ts";
+export type { DitTree, TreeOf } from "./networks/checkpoint.ts";
+export { dit } from "./networks/dit.ts";
+export type { Dit, DitBlock, DitConfig, DitParams, DitStages, TimeEmbedding } from "./networks/dit.ts";
+export type { Conditioning, Network } from "./networks/network.ts";
+
+export { cappedLogits, denoiser, logDenoiser } from "./language/denoiser.ts";
+export { flmLoss, flmTokenLoss } from "./language/flm.ts";
+export type { FlmBatch } from "./language/flm.ts";
+export { fmlmLoss, fmlmTerms } from "./language/fmlm.ts";
+export type { FmlmBatch, FmlmOptions, FmlmTerms, Jump } from "./language/fmlm.ts";
+export { eulerSchedule, gammaSchedule, samplerStep } from "./language/sampler.ts";
+export type { SamplerInputs, SamplerOutputs, SamplerStep } from "./language/sampler.ts";
+
+export * as training from "./training/index.ts";
+export * as data from "./data/index.ts";
+export * as evaluation from "./eval/index.ts";

@@ -1,0 +1,41 @@
+/**
+ * The package's Node entry, `fluxion/node`: the devices that Node has, checkpoint files, text files, run folders and the
+ * training loop. The language is in the main entry, `fluxion`; `compile` and its companions are in both.
+ */
+export { compile, disposeTree, readTree, uploadTree } from "./runtime/compile.ts";
+export type { Compiled, CompileFunctionOptions, Input, Inputs, OnDevice, OnDeviceTree } from "./runtime/compile.ts";
+export type { CompileOptions, Device, DeviceValue, Executable } from "./runtime/device.ts";
+export { listDevices, openDevice } from "./runtime/devices.ts";
+export type { DeviceListing } from "./runtime/devices.ts";
+export { openInterpreter } from "./runtime/interpreter-device.ts";
+
+// Checkpoint files.
+export { checkTensors, FormatError, toFloat32 } from "./runtime/safetensors/tensor.ts";
+export type { DataOf, ExpectedTensor, FileDType, StoredTensor } from "./runtime/safetensors/tensor.ts";
+export { parseSafetensors, serializeSafetensors } from "./runtime/safetensors/format.ts";
+export type { SafetensorsContent } from "./runtime/safetensors/format.ts";
+export { openSafetensors, readSafetensors, writeSafetensors } from "./runtime/files/safetensors.ts";
+export type { SafetensorsFile, TensorToWrite } from "./runtime/files/safetensors.ts";
+
+// Text and run folders.
+export { loadCorpus, loadTextFile, loadWordNet, prepareCorpus, textDocuments } from "./runtime/files/corpus.ts";
+export type { Corpus, Layout, LoadCorpusOptions } from "./runtime/files/corpus.ts";
+export { UserError } from "./runtime/files/errors.ts";
+export {
+  appendMetrics,
+  createRun,
+  hasCheckpoint,
+  loadCheckpoint,
+  openRun,
+  readMetrics,
+  saveCheckpoint,
+} from "./runtime/files/run-folder.ts";
+export type { Checkpoint, CheckpointMeta, CheckpointName, JsonValue, MetricsLine, RunConfig, RunFolder } from "./runtime/files/run-folder.ts";
+
+// Training and sampling.
+export { checkConfig, PRESETS } from "./runtime/training/config.ts";
+export type { DataConfig, DistillConfig, PhaseConfig, Preset, SamplingConfig, TrainingConfig } from "./runtime/training/config.ts";
+export { openSampler } from "./runtime/training/sampler.ts";
+export type { Sampler, Samples, TrajectoryStep } from "./runtime/training/sampler.ts";
+export { train } from "./runtime/training/trainer.ts";
+export type { PhaseName, TrainingHooks } from "./runtime/training/trainer.ts";
