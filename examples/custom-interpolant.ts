@@ -9,7 +9,7 @@ import type { Tensor } from "fluxion";
 const { corpusOracle, interpolantDrift, interpolantJump } = models;
 const WORDS = ["New", "York", "San", "Diego"];
 const oracle = corpusOracle({ vocab: 4, sequences: [[0, 1], [2, 3]], weights: [2, 1] });
-const ROWS = 300;
+const ROWS = 120;
 
 /** The interpolant: all that the variant consists of. */
 function circle(t: number) {

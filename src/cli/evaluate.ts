@@ -11,6 +11,7 @@ import { bootstrapInterval, likelihood, sampleEntropy, scoreBlocks, trainKneserN
 import type { KneserNeyModel } from "../models/eval/kneser-ney.ts";
 import { decodingError } from "../models/flow/clock.ts";
 import { fold, key } from "../models/flow/host-random.ts";
+import type { Key } from "../models/flow/host-random.ts";
 import { eulerSchedule, gammaSchedule } from "../models/language/sampler.ts";
 import { stepKey } from "../models/training/batches.ts";
 import { disposeTree } from "../runtime/compile.ts";
@@ -23,7 +24,10 @@ import type { Sampler } from "../runtime/training/sampler.ts";
 import { expectedTensors, officialNaming, uploadTensors } from "../runtime/training/state-files.ts";
 import { flmNetwork, fmlmNetwork, paramsSpec, phaseOptions } from "../runtime/training/trainer.ts";
 import type { PhaseName } from "../runtime/training/trainer.ts";
-import type { QualityCell, ReferenceText, Trajectory } from "./report/data.ts";
+import { atEntropy, BISECTIONS, MATCHED } from "./matched.ts";
+import type { Comparison, Measured, Side } from "./matched.ts";
+import { modelNames } from "./report/data.ts";
+import type { ModelName, QualityCell, ReferenceText, Trajectory } from "./report/data.ts";
 
 /** Texts shown per cell. */
 const SHOWN = 8;
@@ -62,7 +66,7 @@ export async function openModel(run: RunFolder<TrainingConfig>, name: PhaseName,
 }
 
 /** Perplexity with its interval, and entropy, of texts of the judge's tokens. */
-function measure(judge: KneserNeyModel, { tokens, count, length }: TokenBlocks, seed: number): { readonly perplexity: number; readonly low: number; readonly high: number; readonly entropy: number } {
+function measure(judge: KneserNeyModel, { tokens, count, length }: TokenBlocks, seed: number): Measured {
   const scores = scoreBlocks(judge, tokens, length);
   const rows = Array.from({ length: count }, (_, i) => ({ nll: -sum(scores.subarray(i * length, (i + 1) * length)), tokens: length }));
   const { estimate, low, high } = bootstrapInterval({ items: rows, statistic: (items) => likelihood(items).perplexity, key: key(seed) });
@@ -80,7 +84,15 @@ export interface Evaluation {
   readonly quality: readonly QualityCell[];
   readonly references: readonly ReferenceText[];
   readonly trajectories: readonly Trajectory[];
+  /** FMLM against FLM at one entropy. */
+  readonly comparisons: readonly Comparison[];
 }
+
+/** Numbers of steps that are compared: FMLM's and FLM's. */
+const COMPARED = [[1, 1], [2, 2], [4, 4], [1, 8]] as const;
+
+const comparedSteps = ({ sampling }: TrainingConfig): readonly (readonly [number, number])[] =>
+  COMPARED.filter(([fmlm, flm]) => sampling.steps.includes(fmlm) && sampling.steps.includes(flm));
 
 /** The judge of a run. */
 export function trainJudge(text: PreparedText): KneserNeyModel {
@@ -88,12 +100,15 @@ export function trainJudge(text: PreparedText): KneserNeyModel {
   return trainKneserNey([text.streams.judge], { order, vocabularySize: text.vocabulary.tokens.length });
 }
 
-/** Calls of a network that `evaluate` makes for one run. */
-export function evaluationCalls({ sampling }: TrainingConfig): number {
-  const { steps, samples, batch } = sampling;
+/** Calls of a network that `evaluate` makes for one run, at most: decoding at several temperatures may end early. */
+export function evaluationCalls(config: TrainingConfig): number {
+  const { steps, samples, batch } = config.sampling;
   const batches = Math.ceil(samples / Math.min(batch, samples));
-  return 2 * batches * steps.reduce((total, count) => total + count, 0);
+  const matching = comparedSteps(config).map(([fmlm, flm]) => Math.max(fmlm, flm) - 1 + BISECTIONS);
+  return batches * (2 * total(steps) + total(matching));
 }
+
+const total = (values: readonly number[]): number => values.reduce((a, b) => a + b, 0);
 
 /**
  * Measures a finished run. `progress` is called after every call of a network with their number so far and what is sampled.
@@ -114,25 +129,48 @@ export async function evaluate(
   const quality: QualityCell[] = [];
   const trajectories: Trajectory[] = [];
   let calls = 0;
-  for (const name of ["flm", "fmlm"] as const) {
-    const model = await openModel(run, name, vocab, device, Math.min(batch, samples));
+  const models = { FLM: await openModel(run, "flm", vocab, device, Math.min(batch, samples)), FMLM: await openModel(run, "fmlm", vocab, device, Math.min(batch, samples)) };
+  const blocksOf = (tokens: Int32Array): TokenBlocks => ({ tokens, count: samples, length });
+  const sampleKey = (count: number): Key => fold(stepKey(config.seed, "sample", 0), count);
+  const called = (model: ModelName, count: number) => (): void => progress(++calls, `${model} in ${count} step${count === 1 ? "" : "s"}`);
+  for (const model of modelNames) {
+    const { sampler, params, schedule } = models[model];
     for (const count of steps) {
       const began = performance.now();
-      const step = (): void => progress(++calls, `${name.toUpperCase()} in ${count} step${count === 1 ? "" : "s"}`);
-      const drawn = await model.sampler.sample(model.params, model.schedule(count), samples, fold(stepKey(config.seed, "sample", 0), count), { step, signal });
+      const drawn = await sampler.sample(params, schedule(count), samples, sampleKey(count), { step: called(model, count), signal });
       const seconds = (performance.now() - began) / 1000;
-      const blocks = { tokens: drawn.tokens, count: samples, length };
-      quality.push({ model: name === "flm" ? "FLM" : "FMLM", steps: count, ...measure(judge, blocks, config.seed), secondsPerSample: seconds / samples, samples: texts(text, blocks) });
-      if (count === steps.at(-1)) trajectories.push(trajectoryOf(name, text, drawn.trajectory));
+      const blocks = blocksOf(drawn.tokens);
+      quality.push({ model, steps: count, ...measure(judge, blocks, config.seed), secondsPerSample: seconds / samples, samples: texts(text, blocks) });
+      if (count === steps.at(-1)) trajectories.push(trajectoryOf(model, text, drawn.trajectory));
     }
-    await model.dispose();
   }
-  return { quality, references: references(text, judge, length, samples, config.seed), trajectories };
+  const comparisons: Comparison[] = [];
+  for (const [fmlmSteps, flmSteps] of comparedSteps(config)) {
+    const sides = { FMLM: sideOf(quality, "FMLM", fmlmSteps), FLM: sideOf(quality, "FLM", flmSteps) };
+    const [less, more] = sides.FLM.entropy < sides.FMLM.entropy ? [sides.FLM, sides.FMLM] : [sides.FMLM, sides.FLM];
+    if (more.entropy - less.entropy > MATCHED) {
+      const { sampler, params, schedule } = models[less.model];
+      const decoder = await sampler.decoder(params, schedule(less.steps), samples, sampleKey(less.steps), { step: called(less.model, less.steps), signal });
+      sides[less.model] = { ...less, ...(await atEntropy(decoder, more.entropy, (tokens) => measure(judge, blocksOf(tokens), config.seed))) };
+      await decoder.dispose();
+    }
+    comparisons.push({ fmlm: sides.FMLM, flm: sides.FLM });
+  }
+  for (const model of modelNames) await models[model].dispose();
+  return { quality, references: references(text, judge, length, samples, config.seed), trajectories, comparisons };
 }
 
-function trajectoryOf(name: PhaseName, text: PreparedText, steps: Awaited<ReturnType<Sampler["sample"]>>["trajectory"]): Trajectory {
+/** A measured cell as one side of a comparison. */
+function sideOf(quality: readonly QualityCell[], model: ModelName, steps: number): Side {
+  const cell = quality.find((one) => one.model === model && one.steps === steps);
+  if (cell === undefined) throw new Error(`${model} was not measured at ${steps} steps`);
+  const { perplexity, low, high, entropy } = cell;
+  return { model, steps, temperature: 0, perplexity, low, high, entropy };
+}
+
+function trajectoryOf(model: ModelName, text: PreparedText, steps: Awaited<ReturnType<Sampler["sample"]>>["trajectory"]): Trajectory {
   return {
-    model: name === "flm" ? "FLM" : "FMLM",
+    model,
     steps: steps.map(({ tau, tokens, confidence }) => ({
       time: tau,
       tokens: Array.from(tokens, (id) => text.vocabulary.tokens[id] ?? "?"),

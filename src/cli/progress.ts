@@ -86,7 +86,8 @@ export function createProgress(options: ProgressOptions): Progress {
     drawnText = text;
     // One column stays free: a full line would make some terminals wrap, and the next redraw would leave it
     // behind.
-    stream.write(inPlace ? `\r${clip(text, (stream.columns ?? 80) - 1)}\u001b[K` : `${text}\n`);
+    const { columns = 0 } = stream; // a terminal that does not know its width says 0
+    stream.write(inPlace ? `\r${clip(text, (columns > 0 ? columns : 80) - 1)}\u001b[K` : `${text}\n`);
   };
   return {
     update: (step, fields = {}) => {

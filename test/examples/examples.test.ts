@@ -2,6 +2,7 @@
 import { readdir } from "node:fs/promises";
 import { fileURLToPath } from "node:url";
 import { describe, expect, it, vi } from "vitest";
+import { expectCustomInterpolant, expectTwoPhrases } from "./flows.ts";
 
 const FOLDER = fileURLToPath(new URL("../../examples", import.meta.url));
 
@@ -9,6 +10,8 @@ const FOLDER = fileURLToPath(new URL("../../examples", import.meta.url));
 const EXPECTED: Readonly<Record<string, (printed: string) => void>> = {
   quickstart: (printed) => expect(printed).toBe("Float32Array(1) [ 2.5 ] Float32Array(2) [ 1, 2 ]"),
   "linear-regression": (printed) => expect(printed).toMatch(/^step 100: [^]*w = 2\.00, -1\.00, 0\.50; b = 3\.00$/),
+  "custom-interpolant": expectCustomInterpolant,
+  "two-phrases": expectTwoPhrases,
 };
 
 async function outputOf(name: string): Promise<string> {
@@ -27,7 +30,7 @@ const shown = (value: unknown): string =>
   value instanceof Float32Array ? `Float32Array(${value.length}) [ ${value.join(", ")} ]` : String(value);
 
 describe("examples", () => {
-  it.each(Object.keys(EXPECTED))("%s", { timeout: 60_000 }, async (name) => {
+  it.each(Object.keys(EXPECTED))("%s", { timeout: 300_000 }, async (name) => {
     EXPECTED[name]?.(await outputOf(name));
   });
 

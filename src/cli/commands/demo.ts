@@ -142,6 +142,7 @@ async function demoRun(job: Job, intervals: TrainingIntervals): Promise<number> 
   print(`Run folder ${run.dir}. Device ${device.name}: ${device.describe()}.`);
   print(textLine(run.config, text));
   const finished = await train(run, text, device, hooksFor(job), intervals);
+  if (finished) print("Sampling both models.");
   const evaluation = finished ? await showEvaluation(job) : undefined;
   if (evaluation === undefined) {
     print(`Stopped${finished ? " while sampling; the models are saved" : "; the training so far is saved"}. Go on with: fluxion demo --resume ${run.dir}`);
@@ -181,6 +182,9 @@ function hooksFor({ run, text, device, signal }: Job): TrainingHooks {
     return openSampler(device, { ...phaseOptions(config, phase, vocab), network, batch: 2 }, paramsSpec(phaseOptions(config, phase, vocab), phase));
   };
   return {
+    prepare(phase) {
+      print(phase === "flm" ? "Compiling and training FLM, the many-step model." : "Compiling and training FMLM, the few-step model, from FLM.");
+    },
     begin(phase, start, total, perStep) {
       sampler = undefined;
       progress = createProgress({ label: phase === "flm" ? "FLM " : "FMLM", total, start, unit: { name: "tokens", perStep } });

@@ -58,7 +58,7 @@ export function projectedSpace(draw: "width" | "vocabulary" = "width"): StateSpa
       const [vocab = 0, width = 0] = embedding.shape;
       // A small vocabulary has fewer numbers to draw, and EᵀE is singular.
       if (draw === "vocabulary" || vocab <= width) return product(vocabularySpace.noise(key, rows, embedding), embedding);
-      return projectedNoise(embedding, random.normal(key, [...rows, width]));
+      return projectedNoise(embedding, normals(key, [...rows, width]));
     },
     clean: (tokens, embedding) => gather(embedding, tokens as Tensor<[], "i32">) as Tensor,
     expected: product,

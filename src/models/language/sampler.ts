@@ -8,13 +8,26 @@
  * The last step's state is the denoiser itself and its tokens are the argmax. Consumed by training (samples while it runs) and the
  * command line. To add a sampler, write its schedule.
  */
-import { add, argmax, exp, max, mul } from "../../dsl/index.ts";
+import {
+  add,
+  argmax,
+  cast,
+  cumsum,
+  div,
+  expandDims,
+  lessEqual,
+  max,
+  minimum,
+  mul,
+  softmax,
+  sum,
+} from "../../dsl/index.ts";
 import type { Tensor } from "../../dsl/index.ts";
 import { eulerWeight, gammaSamplerCoefficients } from "../flow/algebra.ts";
 import type { Clock } from "../flow/clock.ts";
 import type { StateSpace } from "../flow/state-space.ts";
 import type { Network } from "../networks/network.ts";
-import { logDenoiser } from "./denoiser.ts";
+import { cappedLogits, denoiser } from "./denoiser.ts";
 
 /** One step's numbers. `target` is absent for a one-time denoiser. */
 export interface SamplerStep {
@@ -88,9 +101,30 @@ export interface SamplerOutputs {
 /** One step of a sampler. */
 export function samplerStep<P>(network: Network<P>, params: P, inputs: SamplerInputs, space: StateSpace): SamplerOutputs {
   const { state, tau, target } = inputs;
-  const logProbs = logDenoiser(network, params, space, state, target === undefined ? { tau } : { tau, target });
-  const probabilities: Tensor = exp(logProbs);
+  const condition = target === undefined ? { tau } : { tau, target };
+  const probabilities = denoiser(network, params, space, state, condition);
   const denoised = space.expected(probabilities, network.embedding(params));
   const moved = add(mul(state, inputs.stateWeight), mul(denoised, inputs.denoiserWeight));
-  return { state: inputs.noise === undefined ? moved : add(moved, inputs.noise), tokens: argmax(logProbs, 2), confidence: max(probabilities, 2) };
+  return { state: inputs.noise === undefined ? moved : add(moved, inputs.noise), tokens: argmax(probabilities, 2), confidence: max(probabilities, 2) };
+}
+
+/** A last step that draws its tokens instead of taking the most probable ones. */
+export interface DecodeInputs {
+  readonly state: Tensor;
+  readonly tau: Tensor;
+  readonly target?: Tensor;
+  /** Scalar > 0; towards 0 the draw becomes the argmax. */
+  readonly temperature: Tensor;
+  /** One uniform number in [0, 1) per token, [batch, length]. */
+  readonly uniforms: Tensor;
+}
+
+/** Tokens [batch, length] i32 drawn from the denoiser at a temperature, position by position, by inverting its distribution function. */
+export function decodeStep<P>(network: Network<P>, params: P, inputs: DecodeInputs, space: StateSpace): Tensor {
+  const { state, tau, target } = inputs;
+  const logits = cappedLogits(network, params, space, state, target === undefined ? { tau } : { tau, target });
+  const distribution = cumsum(softmax(div(logits, inputs.temperature)), 2);
+  const below = sum(cast(lessEqual(distribution, expandDims(inputs.uniforms, 2)), "f32"), 2);
+  // Rounding may leave the last value of the distribution function below the largest uniform number.
+  return cast(minimum(below, network.vocab - 1), "i32");
 }

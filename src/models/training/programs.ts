@@ -11,7 +11,7 @@ import { projectedSpace, vocabularySpace } from "../flow/state-space.ts";
 import type { StateSpace } from "../flow/state-space.ts";
 import { flmLoss } from "../language/flm.ts";
 import { fmlmLoss } from "../language/fmlm.ts";
-import { samplerStep } from "../language/sampler.ts";
+import { decodeStep, samplerStep } from "../language/sampler.ts";
 import type { DitConfig, DitParams } from "../networks/dit.ts";
 import { dit } from "../networks/dit.ts";
 
@@ -177,5 +177,18 @@ export function samplerProgram(options: ModelOptions, params: SpecOf<DitParams>,
       },
       space,
     );
+  });
+}
+
+/** (params, state, times, temperature, uniforms) -> tokens: a last step of either model that draws its tokens. */
+export function decodeProgram(options: ModelOptions, params: SpecOf<DitParams>, state: SpecOf<Tensor>) {
+  const network = dit(options.network);
+  const { batch } = options;
+  const spec = { params, state, tau: f32(), target: f32(), temperature: f32(), uniforms: f32(batch, network.length) };
+  return fn(spec, ({ state: current, tau, target, temperature, uniforms, ...input }) => {
+    const everyRow = (x: Tensor): Tensor => broadcastTo(x, [batch]);
+    const times = { tau: everyRow(tau), ...(options.network.targetTime === true ? { target: everyRow(target) } : {}) };
+    const weights = input.params as unknown as DitParams;
+    return { tokens: decodeStep(network, weights, { state: current, ...times, temperature, uniforms }, spaceOf(options.space)) };
   });
 }

@@ -4,11 +4,11 @@
  */
 import type { Fn } from "../../dsl/index.ts";
 import { outputSpec } from "../../dsl/index.ts";
-import { fold } from "../../models/flow/host-random.ts";
+import { fold, uniforms } from "../../models/flow/host-random.ts";
 import type { Key } from "../../models/flow/host-random.ts";
 import type { SamplerStep } from "../../models/language/sampler.ts";
 import { keyData } from "../../models/training/batches.ts";
-import { samplerNoise, samplerProgram } from "../../models/training/programs.ts";
+import { decodeProgram, samplerNoise, samplerProgram } from "../../models/training/programs.ts";
 import type { ModelOptions } from "../../models/training/programs.ts";
 import { compile } from "../compile.ts";
 import type { Device, DeviceValue } from "../device.ts";
@@ -42,8 +42,20 @@ export interface Sampler {
    * @throws the signal's reason once it is aborted
    */
   sample(params: unknown, schedule: readonly SamplerStep[], count: number, key: Key, hooks?: SampleHooks): Promise<Samples>;
+  /** All steps but the last, whose tokens can then be drawn at any temperature. The same samples as those of `sample`. */
+  decoder(params: unknown, schedule: readonly SamplerStep[], count: number, key: Key, hooks?: SampleHooks): Promise<Decoder>;
   dispose(): Promise<void>;
 }
+
+/** Samples before their last step. */
+export interface Decoder {
+  /** Tokens [count, length] of the last step, drawn at a temperature > 0. The same temperature gives the same tokens. */
+  decode(temperature: number): Promise<Int32Array>;
+  dispose(): Promise<void>;
+}
+
+/** Index of the draws that decode the last step; noise has the indices of the steps. */
+const DECODE_DRAW = 2 ** 32;
 
 type Outputs = { readonly state: DeviceValue; readonly tokens: DeviceValue; readonly confidence: DeviceValue };
 
@@ -62,11 +74,12 @@ export async function openSampler(device: Device, options: ModelOptions, params:
     return ((await noise.run({ params: weights, keys } as never)) as unknown as { readonly state: DeviceValue }).state;
   };
 
-  async function sampleBatch(weights: unknown, schedule: readonly SamplerStep[], keys: readonly Key[], hooks: SampleHooks, trajectory: TrajectoryStep[] | undefined): Promise<Int32Array> {
+  /** Runs the given steps on a batch. @returns the last state and the last step's tokens */
+  async function runSteps(weights: unknown, steps: readonly SamplerStep[], keys: readonly Key[], hooks: SampleHooks, trajectory?: TrajectoryStep[]): Promise<{ readonly state: DeviceValue; readonly tokens: Int32Array }> {
     hooks.signal?.throwIfAborted();
     let current = await draw(weights, keys, 0);
     let tokens = new Int32Array(batch * length);
-    for (const [i, { tau, target, state: stateWeight, denoiser, noise: noiseWeight }] of schedule.entries()) {
+    for (const [i, { tau, target, state: stateWeight, denoiser, noise: noiseWeight }] of steps.entries()) {
       if (hooks.signal?.aborted === true) {
         current.dispose();
         hooks.signal.throwIfAborted();
@@ -75,7 +88,7 @@ export async function openSampler(device: Device, options: ModelOptions, params:
       const fresh = noiseWeight === 0 ? current : await draw(weights, keys, i + 1);
       const input = { params: weights, state: current, noise: fresh, tau, target: target ?? 1, stateWeight, denoiserWeight: denoiser, noiseWeight };
       const output = (await step.run(input as never)) as unknown as Outputs;
-      const last = i === schedule.length - 1;
+      const last = i === steps.length - 1;
       if (last || trajectory !== undefined) tokens = (await output.tokens.read()).data as Int32Array<ArrayBuffer>;
       if (trajectory !== undefined) {
         const confidence = (await output.confidence.read()).data as Float32Array;
@@ -88,21 +101,59 @@ export async function openSampler(device: Device, options: ModelOptions, params:
       current = output.state;
       hooks.step?.(batch);
     }
-    current.dispose();
+    return { state: current, tokens };
+  }
+
+  /** Keys of the samples of each batch. The last batch may be partly filled: its other samples are drawn and left out. */
+  const batches = (count: number, key: Key): readonly (readonly Key[])[] =>
+    Array.from({ length: Math.ceil(count / batch) }, (_, n) => Array.from({ length: batch }, (__, i) => fold(key, n * batch + i)));
+
+  /** Rows of all batches, the surplus of the last one left out. */
+  function joined(parts: readonly Int32Array[], count: number): Int32Array {
+    const tokens = new Int32Array(count * length);
+    parts.forEach((part, n) => tokens.set(part.subarray(0, Math.min(batch, count - n * batch) * length), n * batch * length));
     return tokens;
   }
 
   return {
     async sample(weights, schedule, count, key, hooks = {}) {
-      const tokens = new Int32Array(count * length);
       const trajectory: TrajectoryStep[] = [];
-      for (let done = 0; done < count; done += batch) {
-        // The last batch may be partly filled: its other samples are drawn and left out.
-        const keys = Array.from({ length: batch }, (_, i) => fold(key, done + i));
-        const drawn = await sampleBatch(weights, schedule, keys, hooks, done === 0 ? trajectory : undefined);
-        tokens.set(drawn.subarray(0, Math.min(batch, count - done) * length), done * length);
+      const parts: Int32Array[] = [];
+      for (const [n, keys] of batches(count, key).entries()) {
+        const { state: last, tokens } = await runSteps(weights, schedule, keys, hooks, n === 0 ? trajectory : undefined);
+        last.dispose();
+        parts.push(tokens);
       }
-      return { tokens, trajectory };
+      return { tokens: joined(parts, count), trajectory };
+    },
+    async decoder(weights, schedule, count, key, hooks = {}) {
+      const decoding = await compile(decodeProgram(options, params as never, state as never) as unknown as Fn<Record<string, never>, Record<string, never>>, { device, name: "the sampler's last step" });
+      const last = schedule.at(-1);
+      if (last === undefined) throw new RangeError("A schedule has at least one step.");
+      const ready: { readonly state: DeviceValue; readonly uniforms: Float32Array }[] = [];
+      for (const keys of batches(count, key)) {
+        const { state: before } = await runSteps(weights, schedule.slice(0, -1), keys, hooks);
+        const draws = keys.flatMap((one) => [...uniforms(fold(one, DECODE_DRAW), length)]);
+        // Rounding to f32 must not make a 1 of it.
+        ready.push({ state: before, uniforms: Float32Array.from(draws, (u) => Math.min(u, 1 - 2 ** -24)) });
+      }
+      return {
+        async decode(temperature) {
+          const parts: Int32Array[] = [];
+          for (const { state: before, uniforms: draws } of ready) {
+            hooks.signal?.throwIfAborted();
+            const input = { params: weights, state: before, tau: last.tau, target: last.target ?? 1, temperature, uniforms: draws };
+            const { tokens } = (await decoding.run(input as never)) as unknown as { readonly tokens: DeviceValue };
+            parts.push((await tokens.read()).data as Int32Array);
+            tokens.dispose();
+          }
+          return joined(parts, count);
+        },
+        async dispose() {
+          for (const { state: before } of ready) before.dispose();
+          await decoding.dispose();
+        },
+      };
     },
     async dispose() {
       await noise.dispose();

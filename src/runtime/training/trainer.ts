@@ -27,6 +27,8 @@ export type PhaseName = "flm" | "fmlm";
 
 /** What the loop tells while it runs. */
 export interface TrainingHooks {
+  /** A phase's programs are about to be compiled, which takes a moment. */
+  prepare?(phase: PhaseName): void;
   /** A phase begins (or goes on) at `step` of `steps`. */
   begin(phase: PhaseName, step: number, steps: number, tokensPerStep: number): void;
   step(phase: PhaseName, step: number, report: { readonly loss: number; readonly gradientNorm: number }): void;
@@ -214,6 +216,7 @@ async function trainPhase(context: Context, phase: Phase): Promise<boolean> {
   const { name, offset } = phase;
   const { steps, batch } = phase.config;
   const spec = stateSpec(phase.options, name);
+  hooks.prepare?.(name);
   const begin = await startOf(context, phase, spec);
   await rewindMetrics(run, offset + begin.done - 1);
   const program = await compile(phase.program as Fn<Record<string, never>, Record<string, never>>, { device, name: `the ${name.toUpperCase()} step` });

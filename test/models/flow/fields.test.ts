@@ -3,7 +3,7 @@
  * 7 semigroup weights, 8 composition, 9 associativity, 18 guidance. Numbers against algebra.ts, fields against the oracle.
  */
 import fc from "fast-check";
-import { describe, expect, it } from "vitest";
+import { describe, expect, it, vi } from "vitest";
 import type { ExactTensor } from "../../../src/compiler/host-tensor.ts";
 import { add, broadcastTo, constant, div, exp, expandDims, grad, gather, log, logSumExp, mean, mul, neg, random, square, sub, sum } from "../../../src/dsl/index.ts";
 import type { Tensor } from "../../../src/dsl/index.ts";
@@ -25,6 +25,9 @@ import {
 import { corpusOracle } from "../../../src/models/flow/oracle.ts";
 import { eulerSchedule } from "../../../src/models/language/sampler.ts";
 import { constants, distance, evaluate, floats, list } from "../../support/evaluate.ts";
+
+// Seconds where many tests run at once.
+vi.setConfig({ testTimeout: 60_000 });
 
 const ROWS = 4;
 const [LENGTH, VOCAB] = [2, 5];

@@ -3,7 +3,7 @@
  * Lagrangian, Eulerian, the mean-denoiser integral, and the order of the Euler integrator.
  */
 import fc from "fast-check";
-import { describe, expect, it } from "vitest";
+import { describe, expect, it, vi } from "vitest";
 import type { ExactTensor } from "../../../src/compiler/host-tensor.ts";
 import { add, broadcastTo, constant, div, grad, jvp, mul, scan, slice, square, sub, sum } from "../../../src/dsl/index.ts";
 import type { Tensor } from "../../../src/dsl/index.ts";
@@ -11,6 +11,9 @@ import { perRow, semigroup, semigroupWeights, velocity } from "../../../src/mode
 import { corpusOracle } from "../../../src/models/flow/oracle.ts";
 import type { Oracle } from "../../../src/models/flow/oracle.ts";
 import { distance, evaluate, floats, list } from "../../support/evaluate.ts";
+
+// Seconds where many tests run at once.
+vi.setConfig({ testTimeout: 60_000 });
 
 const single = corpusOracle({ vocab: 3, sequences: [[0], [1], [2]], weights: [0.5, 0.3, 0.2] });
 const phrases = corpusOracle({ vocab: 4, sequences: [[0, 1], [2, 3]] });

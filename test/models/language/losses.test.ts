@@ -1,6 +1,6 @@
 /** Training losses by the groups of the specification: 12 logits, 13 gradients and rows, 14 the student at its start, 17 projected states. */
 import fc from "fast-check";
-import { describe, expect, it } from "vitest";
+import { describe, expect, it, vi } from "vitest";
 import type { ExactTensor } from "../../../src/compiler/host-tensor.ts";
 import { add, div, expandDims, grad, log, logSoftmax, matmul, mul, neg, random, sign, softcap, softmax, square, stopGradient, sub, sum, treeLeaves } from "../../../src/dsl/index.ts";
 import type { Tensor } from "../../../src/dsl/index.ts";
@@ -18,6 +18,9 @@ import { dit } from "../../../src/models/networks/dit.ts";
 import type { DitConfig, DitParams } from "../../../src/models/networks/dit.ts";
 import { distance, evaluate, floats, ints, list } from "../../support/evaluate.ts";
 import { normals, randomParams } from "../networks/random-weights.ts";
+
+// Seconds where many tests run at once.
+vi.setConfig({ testTimeout: 60_000 });
 
 const config: DitConfig = { vocab: 7, length: 3, width: 8, depth: 2, heads: 2, conditioning: 4 };
 const studentConfig: DitConfig = { ...config, targetTime: true };

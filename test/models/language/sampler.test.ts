@@ -1,6 +1,6 @@
 /** Samplers by the groups of the specification: 16 flow-map sampling, 17 projected states, one step, determinism, batches. */
 import fc from "fast-check";
-import { describe, expect, it } from "vitest";
+import { describe, expect, it, vi } from "vitest";
 import type { ExactTensor } from "../../../src/compiler/host-tensor.ts";
 import { add, argmax, mul, random } from "../../../src/dsl/index.ts";
 import type { Tensor } from "../../../src/dsl/index.ts";
@@ -15,6 +15,9 @@ import { dit } from "../../../src/models/networks/dit.ts";
 import type { DitConfig, DitParams } from "../../../src/models/networks/dit.ts";
 import { compiled, constants, distance, evaluate, floats, list, scalarOf } from "../../support/evaluate.ts";
 import { normals, randomParams } from "../networks/random-weights.ts";
+
+// Seconds where many tests run at once.
+vi.setConfig({ testTimeout: 60_000 });
 
 const steps = fc.integer({ min: 1, max: 9 });
 const gammas = fc.double({ min: 0, max: 1, noNaN: true });

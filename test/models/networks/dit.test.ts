@@ -1,6 +1,6 @@
 /** The DiT at sizes other than the golden ones, against plain loops; what its initial values promise; its refusals. */
 import fc from "fast-check";
-import { describe, expect, it } from "vitest";
+import { describe, expect, it, vi } from "vitest";
 import type { ExactTensor } from "../../../src/compiler/host-tensor.ts";
 import { logSoftmax, random } from "../../../src/dsl/index.ts";
 import type { Tensor } from "../../../src/dsl/index.ts";
@@ -12,6 +12,9 @@ import { vocabularySpace } from "../../../src/models/flow/state-space.ts";
 import { constants, distance, evaluate, floats } from "../../support/evaluate.ts";
 import { plainLogits } from "./plain-dit.ts";
 import { normals, randomWeights } from "./random-weights.ts";
+
+// Seconds where many tests run at once.
+vi.setConfig({ testTimeout: 60_000 });
 
 const SIZES: readonly DitConfig[] = [
   { vocab: 29, length: 8, width: 24, depth: 3, heads: 3, conditioning: 12, targetTime: true },

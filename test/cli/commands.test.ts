@@ -1,0 +1,73 @@
+/** What needs no training: help, devices, inspect, and a sentence for every way to mistype a command. */
+import { describe, expect, it } from "vitest";
+import { fluxion } from "../support/cli.ts";
+
+const options = { timeout: 60_000 };
+const commands = ["demo", "sample", "inspect", "devices"];
+
+describe("help", options, () => {
+  it("lists the commands, without arguments too", async () => {
+    const [asked, bare] = await Promise.all([fluxion(["--help"]), fluxion([])]);
+    expect(asked).toMatchObject({ code: 0, stderr: "" });
+    expect(bare.stdout).toBe(asked.stdout);
+    for (const command of commands) expect(asked.stdout).toMatch(new RegExp(`^  ${command}\\b.*\\S`, "m"));
+  });
+
+  it.each(commands)("%s --help lists its options and runs nothing", async (command) => {
+    const { code, stdout, stderr } = await fluxion([command, "--help"]);
+    expect({ code, stderr }).toEqual({ code: 0, stderr: "" });
+    expect(stdout).toMatch(new RegExp(`^Usage: fluxion ${command}\\b`));
+    expect(stdout).toMatch(/^ {2}--help {2,}Shows this\.$/m);
+    if (command === "demo") for (const name of ["quick", "data", "resume", "save-every"]) expect(stdout).toContain(`  --${name}`);
+  });
+});
+
+describe("devices", options, () => {
+  it("lists each device, with the reason of an absent one", async () => {
+    const { code, stdout } = await fluxion(["devices"]);
+    expect(code).toBe(0);
+    expect(stdout).toMatch(/^cpu +available +ONNX Runtime \d/m);
+    expect(stdout).toMatch(/^interpreter +available/m);
+    expect(stdout).toMatch(/^webgpu +absent +\S/m);
+  });
+});
+
+describe("inspect", options, () => {
+  it.each(["flm-step", "fmlm-step", "sampler-step"])("%s: counts, costs and the same hash every time", async (step) => {
+    const args = ["inspect", step, "--preset", "quick", "--vocab", "50"];
+    const [first, second] = await Promise.all([fluxion([...args, "--passes"]), fluxion(args)]);
+    expect(first.code).toBe(0);
+    expect(first.stdout).toMatch(/^after \w+ +\d+ equations$/m);
+    expect(first.stdout).toMatch(new RegExp(`^${step}: \\d+ equations as traced, \\d+ after \\d+ passes; hash [0-9a-f]+$`, "m"));
+    expect(first.stdout).toMatch(/\d FLOP|\d [kMGT]FLOP/);
+    expect(first.stdout.endsWith(second.stdout)).toBe(true);
+  });
+
+  it("prints the program", async () => {
+    const { code, stdout } = await fluxion(["inspect", "sampler-step", "--preset", "quick", "--ir"]);
+    expect(code).toBe(0);
+    expect(stdout).toMatch(/= attention/);
+    expect(stdout).toContain("f32[");
+  });
+});
+
+describe("mistyped commands: one line, exit code 2", options, () => {
+  it.each<[string, readonly string[]]>([
+    ['there is no command "dmeo"; the commands are demo, sample, inspect, devices', ["dmeo"]],
+    ["fluxion demo has no option --step; see fluxion demo --help", ["demo", "--step", "3"]],
+    ["--steps needs a value (--steps=VALUE if it begins with a dash); see fluxion demo --help", ["demo", "--steps"]],
+    ["--seed needs a value (--seed=VALUE if it begins with a dash); see fluxion demo --help", ["demo", "--seed", "-1"]],
+    ["--quick takes no value; see fluxion demo --help", ["demo", "--quick=yes"]],
+    ['fluxion demo does not take "quick"; see fluxion demo --help', ["demo", "quick"]],
+    ["fluxion sample needs RUN; see fluxion sample --help", ["sample"]],
+    ['there is no step "loss"; choose one of flm-step, fmlm-step, sampler-step', ["inspect", "loss"]],
+    ['--steps must be a number >= 1, got "0"', ["demo", "--steps", "0"]],
+    ['--steps must be a whole number, got "1.5"', ["demo", "--steps", "1.5"]],
+    ['--lr must be a number >= 0, got "fast"', ["demo", "--lr", "fast"]],
+    ['--tokens must be one of words, chars, got "bytes"', ["demo", "--tokens", "bytes"]],
+    ["--quick and --full contradict each other", ["demo", "--quick", "--full"]],
+    ['There is no device "warp"; choose one of auto, cpu, interpreter, webgpu.', ["demo", "--device", "warp"]],
+  ])("%s", async (sentence, args) => {
+    expect(await fluxion(args)).toEqual({ code: 2, signal: null, stdout: "", stderr: `fluxion: ${sentence}\n` });
+  });
+});

@@ -1,0 +1,34 @@
+/** What the examples about flows must print: their numbers, not their words. Two phrases is group 15 of the specification. */
+import { expect } from "vitest";
+
+/** The numbers of the one line that starts so. */
+function numbersOf(printed: string, start: string): readonly number[] {
+  const found = printed.split("\n").filter((line) => line.startsWith(start));
+  expect(found, start).toHaveLength(1);
+  return Array.from(found[0]?.slice(start.length).matchAll(/\d+(\.\d+)?(e[+-]\d+)?/g) ?? [], ([text]) => Number(text));
+}
+
+/** The variant's identities hold, and jumps from noise are phrases of the corpus in their proportion. */
+export function expectCustomInterpolant(printed: string): void {
+  expect(numbersOf(printed, "the jump and the drift, followed step by step")[0]).toBeLessThan(1e-5);
+  expect(numbersOf(printed, "one jump and two halves of it")[0]).toBeLessThan(1e-6);
+  expect(numbersOf(printed, "sums of ψ's rows and 1")[0]).toBeLessThan(1e-12);
+  const [newYork = NaN] = numbersOf(printed, "New York");
+  const [sanDiego = NaN] = numbersOf(printed, "San Diego");
+  // No line for a mixture; one phrase is twice as probable, within five standard deviations of 120 draws.
+  expect(newYork + sanDiego).toBe(120);
+  expect(Math.abs(newYork - 80)).toBeLessThan(5 * Math.sqrt((120 * 2) / 9));
+}
+
+/** One step word by word mixes half of the phrases, one step of FMLM next to none. */
+export function expectTwoPhrases(printed: string): void {
+  const shares = (name: string): readonly number[] => numbersOf(printed, name).slice(-3);
+  const [, , apart = NaN] = shares("one step, each word on its own");
+  expect(apart).toBeGreaterThan(44);
+  expect(apart).toBeLessThan(56);
+  for (const sampler of ["FLM, 64 steps", "FMLM, one step"]) {
+    const [newYork = NaN, sanDiego = NaN, mixtures = NaN] = shares(sampler);
+    expect(mixtures).toBeLessThan(4);
+    expect(Math.min(newYork, sanDiego)).toBeGreaterThan(42);
+  }
+}
