@@ -1,0 +1,57 @@
+import { describe, expect, it } from "vitest";
+import { atEntropy, MATCHED } from "../../src/cli/matched.ts";
+import type { Measured, Side } from "../../src/cli/matched.ts";
+import { verdict } from "../../src/cli/verdicts.ts";
+import type { Decoder } from "../../src/runtime/training/sampler.ts";
+
+/** A decoder whose tokens encode the temperature in thousandths, so that a measure can read it. */
+const thermometer: Decoder = {
+  decode: (temperature) => Promise.resolve(Int32Array.of(Math.round(temperature * 1000))),
+  dispose: () => Promise.resolve(),
+};
+
+const measureBy =
+  (entropyAt: (temperature: number) => number) =>
+  (tokens: Int32Array): Measured => {
+    const temperature = (tokens[0] ?? 0) / 1000;
+    return { perplexity: 10 * temperature, low: 0, high: 1, entropy: entropyAt(temperature) };
+  };
+
+describe("atEntropy", () => {
+  it.each([0.3, 0.7, 1.1, 1.9])("finds the temperature %f of an entropy", async (temperature) => {
+    const curve = (t: number): number => 2 * Math.sqrt(t);
+    const found = await atEntropy(thermometer, curve(temperature), measureBy(curve));
+    expect(Math.abs(found.entropy - curve(temperature))).toBeLessThan(MATCHED);
+    expect(found.temperature).toBeCloseTo(temperature, 1);
+    expect(found.perplexity).toBeCloseTo(10 * found.temperature, 1);
+  });
+
+  it("gives the nearest when no temperature reaches the entropy", async () => {
+    const found = await atEntropy(thermometer, 5, measureBy((t) => Math.min(1, t)));
+    expect(found.entropy).toBe(1);
+  });
+});
+
+describe("verdict", () => {
+  const side = (model: "FLM" | "FMLM", low: number, high: number, entropy: number, temperature = 0): Side => ({
+    model,
+    steps: 1,
+    temperature,
+    perplexity: (low + high) / 2,
+    low,
+    high,
+    entropy,
+  });
+
+  it("says who is better only when the intervals are apart", () => {
+    expect(verdict({ fmlm: side("FMLM", 90, 100, 2), flm: side("FLM", 101, 110, 2, 0.8) })).toBe(
+      "FMLM is better at an entropy of 2.00 nats: perplexity of FMLM in 1 step 95.0 (90.0-100.0), FLM in 1 step 105.5 (101.0-110.0; last step drawn at temperature 0.80).",
+    );
+    expect(verdict({ fmlm: side("FMLM", 90, 102, 2), flm: side("FLM", 101, 110, 2) })).toMatch(/^No clear difference/);
+    expect(verdict({ fmlm: side("FMLM", 120, 130, 2), flm: side("FLM", 101, 110, 2) })).toMatch(/^FLM is better/);
+  });
+
+  it("says when the entropies stay apart", () => {
+    expect(verdict({ fmlm: side("FMLM", 90, 100, 2), flm: side("FLM", 101, 110, 1.5) })).toContain("which no temperature brings together");
+  });
+});
