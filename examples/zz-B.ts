@@ -15,10 +15,10 @@ const PHRASES = [
   [0, 1],
   [2, 3],
 ];
-const [BATCH, LENGTH, SAMPLES] = [128, 2, 2000];
+const [BATCH, LENGTH, SAMPLES] = [64, 2, 2000];
 
-const network = { vocab: WORDS.length, length: LENGTH, width: 32, depth: 2, heads: 2, conditioning: 32 };
-const options = { network, batch: BATCH, space: "vocabulary", beta1: 0.9, beta2: 0.99, weightDecay: 0, clip: 1, emaDecay: 0.99 } as const;
+const network = { vocab: WORDS.length, length: LENGTH, width: 32, depth: 2, heads: 2, conditioning: 64 };
+const options = { network, batch: BATCH, space: "vocabulary", beta1: 0.9, beta2: 0.99, weightDecay: 0, clip: 1, emaDecay: 0.995 } as const;
 const clock = decodingError({ vocab: WORDS.length });
 const device = await openDevice();
 
@@ -35,7 +35,7 @@ interface Trained<S> {
 async function train<S>(name: string, steps: number, first: S, one: (state: S, step: number, learningRate: number) => Promise<Trained<S>>): Promise<S> {
   let current = first;
   for (let step = 0; step < steps; step++) {
-    const { state, loss, gradientNorm } = await one(current, step, 1e-2 * Math.min(1, (step + 1) / 50, 1.05 - step / steps));
+    const { state, loss, gradientNorm } = await one(current, step, 8e-3 * Math.min(1, (step + 1) / 50, 1.05 - step / steps));
     if ((step + 1) % 200 === 0) console.log(`${name}, step ${step + 1} of ${steps}: loss ${(await loss.read()).data[0]?.toFixed(3)}`);
     disposeTree([loss, gradientNorm]);
     current = state;
@@ -52,12 +52,12 @@ const flm = await train("FLM", 600, await flmStart.run({ key: [0, 1] }), (state,
 );
 
 // Its flow map, distilled by the semigroup identity: a jump goes where two half jumps go.
-const shares = { diagonalFraction: 1 / 4, boundaryFraction: 1 / 4 };
+const shares = { diagonalFraction: 1 / 4, boundaryFraction: 1 / 8 };
 const fmlmSpec = outputSpec(initFmlm(options));
 const fmlmStart = await compile(initFmlm(options), { device });
 const fmlmTraining = await compile(fmlmStep({ ...options, diagonal: BATCH / 4 }, fmlmSpec, flmSpec.ema), { device, donate: ["state"] });
 const teacher = flm.ema;
-const fmlm = await train("FMLM", 800, await fmlmStart.run({ key: [0, 2], teacher }), (state, step, learningRate) =>
+const fmlm = await train("FMLM", 1600, await fmlmStart.run({ key: [0, 2], teacher }), (state, step, learningRate) =>
   fmlmTraining.run({ state, teacher, ...fmlmDraw(tokens, LENGTH, BATCH, clock, step, shares, stepKey(1, "fmlm", step)), tokens, learningRate }),
 );
 

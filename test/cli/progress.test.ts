@@ -48,6 +48,12 @@ describe("on a terminal", () => {
     expect(output.endsWith("\n")).toBe(true);
   });
 
+  it("takes 80 columns for a terminal that says 0", () => {
+    const { progress, take } = setup(true, {}, 0);
+    progress.update(10, { note: "x".repeat(100) });
+    expect(screen(take()).map((line) => line.length)).toEqual([79]);
+  });
+
   it("prints notes above the bar and draws the bar again", () => {
     const { progress, take, wait } = setup(true);
     wait(1);

@@ -12,7 +12,7 @@ import { pages } from "./markdown.ts";
 
 vi.setConfig({ testTimeout: 240_000, hookTimeout: 60_000 });
 
-/** Makes `fluxion demo` take seconds, whatever the preset. */
+/** Makes `fluxion demo` take seconds, whatever the preset. Where the page names no text, only the plain `npm start` reads WordNet. */
 const SMALL = "--vocab 100 --length 8 --width 16 --depth 1 --heads 2 --steps 4 --distill-steps 4 --batch 64 --samples 16";
 
 /** Commands that are not run, and why. Their script must exist in package.json. */
@@ -44,9 +44,11 @@ const commandsOf = (code: string): readonly string[] =>
 
 /** The command with small options, if it trains. */
 function shortened(command: string): string {
-  if (/^npm start\b/.test(command)) return `${command}${command.includes(" -- ") ? " " : " -- "}${SMALL}`;
-  if (/^npx fluxion demo\b/.test(command) && !/--(help|resume)\b/.test(command)) return `${command} ${SMALL}`;
-  return command;
+  const trains = /^npm start\b/.test(command) || (/^npx fluxion demo\b/.test(command) && !/--(help|resume)\b/.test(command));
+  if (!trains) return command;
+  const separator = command.startsWith("npm") && !command.includes(" -- ") ? " --" : "";
+  const text = command === "npm start" || command.includes("--data") ? "" : " --data my-text.txt";
+  return `${command}${separator} ${SMALL}${text}`;
 }
 
 const found = pages().map(({ path, blocks }) => ({

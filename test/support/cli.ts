@@ -143,3 +143,6 @@ export function storyText(lines: number): string {
 
 /** Options of a model that trains in a second. */
 export const TINY = ["--quick", "--vocab", "60", "--length", "6", "--width", "16", "--depth", "1", "--heads", "2", "--batch", "64", "--samples", "16"]; // prettier-ignore
+
+/** Options of Node that make standard error look like a terminal, 100 columns wide. */
+export const TERMINAL = ["--import", "data:text/javascript,Object.assign(process.stderr,{isTTY:true,columns:100})"];

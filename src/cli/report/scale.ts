@@ -13,8 +13,8 @@ export interface Scale {
   readonly ticks: readonly number[];
 }
 
-// Sums and powers of ten of numbers up to this do not overflow.
-const largest = 1e290;
+// Numbers up to this, and down to its inverse on a logarithmic axis, keep finite ends when the axis adds its margins.
+const largest = 1e200;
 const isDrawable = (value: number): boolean => Math.abs(value) < largest;
 
 /** Where the ends of the domain lie in drawing units. */

@@ -84,7 +84,7 @@ table{border-collapse:collapse;font-variant-numeric:tabular-nums}
 .numbers thead th{color:var(--soft);font-weight:600;font-size:.85rem;border-bottom:1px solid var(--line)}
 .numbers th:nth-child(2){text-align:start}
 .numbers thead th,.numbers tbody th{white-space:normal}.numbers tbody th{overflow-wrap:anywhere;min-width:4em}
-.keep{white-space:nowrap}
+.keep,.numbers .flm th,.numbers .fmlm th{white-space:nowrap}
 .numbers tbody th{font-weight:600;color:var(--series)}.numbers .ref th{color:var(--ink)}
 .numbers .first>*{border-top:1px solid var(--line)}
 .actions{margin:12px 0 0}.actions:not(:has(:not([hidden]))){display:none}
@@ -128,7 +128,7 @@ footer{margin-top:3rem;color:var(--soft);font-size:.88rem}
 
 @media (max-width:640px){main{padding:20px 12px 48px}.card{padding:14px 12px}svg text{font-size:14px}
   .ends text{font-size:13.5px}.numbers th,.numbers td{padding:5px 3px}.numbers{font-size:.8rem}
-  .numbers tbody th{min-width:3.3em}.numbers thead th{font-size:.74rem;vertical-align:bottom}.verdicts{font-size:1.02rem}
+  .numbers tbody th{min-width:0}.numbers thead th{font-size:.74rem;vertical-align:bottom}.verdicts{font-size:1.02rem}
   .summary{grid-template-columns:repeat(2,1fr);padding:14px 12px}}
 @media print{:root{--paper:#fff;--card:#fff;--ink:#000;--soft:#444;--line:#ccc;--grid:#e5e5e5;--flm:#1f5fd0;--fmlm:#b53a08}
   main{max-width:none;padding:0}nav,button,.player,.tabs>input,.tabs>label,.tabs>legend{display:none}

@@ -116,12 +116,20 @@ const densely = (cotangents: readonly Cotangent[], types: readonly TensorType[])
   types.map((type, i) => cotangents[i] ?? prim.zeros(type));
 
 const attentionTangent: TransposeRule<"attentionTangent"> = ({ params, inputs, outputTypes, cotangents }) => [
-  ...[null, null, null, null, null],
+  null,
+  null,
+  null,
+  null,
+  null,
   ...prim.attentionTranspose([...(inputs.slice(0, 5) as readonly T[]), ...densely(cotangents, outputTypes)], params),
 ];
 
 const attentionTranspose: TransposeRule<"attentionTranspose"> = ({ params, inputs, outputTypes, cotangents }) => [
-  ...[null, null, null, null, null],
+  null,
+  null,
+  null,
+  null,
+  null,
   ...prim.attentionTangent([...(inputs.slice(0, 5) as readonly T[]), ...densely(cotangents, outputTypes)], params),
 ];
 

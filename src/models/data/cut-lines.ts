@@ -45,8 +45,8 @@ export function cutLine(
     if (word !== undefined && known.has(word)) continue;
     let from = start;
     let to = i;
-    while (start > 0 && from < to && isRare(edges.starts, edges.occurrences, line[from])) from++;
-    while (i < line.length && to > from && isRare(edges.ends, edges.occurrences, line[to - 1])) to--;
+    if (start > 0) while (from < to && isRare(edges.starts, edges.occurrences, line[from])) from++;
+    if (i < line.length) while (to > from && isRare(edges.ends, edges.occurrences, line[to - 1])) to--;
     if (to > from) runs.push(line.slice(from, to));
     start = i + 1;
   }

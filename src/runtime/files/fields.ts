@@ -93,6 +93,7 @@ function rangeText({ min, max, integer = false }: NumberRange): string {
 function describe(value: unknown): string {
   if (Array.isArray(value)) return "a list";
   if (typeof value === "object" && value !== null) return "an object";
-  const text = String(JSON.stringify(value));
+  const text: string | undefined = JSON.stringify(value); // what has no JSON gives undefined, whatever its type says
+  if (text === undefined) return typeof value;
   return text.length > 60 ? `${text.slice(0, 57)}...` : text;
 }

@@ -31,6 +31,19 @@ describe("scales", () => {
     );
   });
 
+  it("have finite ends even for values at the ends of what a number can be", () => {
+    for (const values of [
+      [1e-199, 1e199],
+      [5e-324, 1e308],
+      [1e-289, 1e289],
+    ])
+      for (const make of [linearScale, tightScale, logScale]) {
+        const { at, ticks } = make(values, [0, 100]);
+        expect(Number.isFinite(at(1))).toBe(true);
+        expect(ticks.length).toBeLessThanOrEqual(12);
+      }
+  });
+
   it("mark round values", () => {
     expect(linearScale([0.3, 9.2], [0, 1]).ticks).toEqual([0, 2, 4, 6, 8, 10]);
     expect(logScale([2.7, 12], [0, 1]).ticks).toEqual([3, 5, 7, 10]);
