@@ -87,12 +87,19 @@ export type Benchmark = ComparisonBenchmark | PhaseBenchmark;
  * Compares values with a reference.
  * @throws Error naming the place of the greatest difference when that exceeds the tolerance, or when a value is not finite
  */
-export function agree(what: string, actual: ArrayLike<number>, expected: ArrayLike<number>, tolerance: number): Agreement {
-  if (actual.length !== expected.length) throw new Error(`${what}: ${actual.length} values against ${expected.length}`);
+export function agree(
+  what: string,
+  actual: ArrayLike<number>,
+  expected: ArrayLike<number>,
+  tolerance: number,
+): Agreement {
+  if (actual.length !== expected.length)
+    throw new Error(`${what}: ${actual.length} values against ${expected.length}`);
   let [difference, place] = [0, 0];
   for (let i = 0; i < actual.length; i++) {
     const [a, b] = [actual[i] as number, expected[i] as number];
-    if (!Number.isFinite(a) || !Number.isFinite(b)) throw new Error(`${what}: value ${i} is ${a}, against ${b}`);
+    if (!Number.isFinite(a) || !Number.isFinite(b))
+      throw new Error(`${what}: value ${i} is ${a}, against ${b}`);
     const d = Math.abs(a - b) / (1 + Math.abs(b));
     if (d > difference) [difference, place] = [d, i];
   }

@@ -12,4 +12,5 @@ export const normal = (seed: number, n: number, scale = 1): Float32Array =>
 export const sizeOf = (shape: readonly number[]): number => shape.reduce((product, dim) => product * dim, 1);
 
 /** A tensor on the host. */
-export const f32Tensor = (shape: readonly number[], data: Float32Array): HostTensor => hostTensor("f32", shape, data);
+export const f32Tensor = (shape: readonly number[], data: Float32Array): HostTensor =>
+  hostTensor("f32", shape, data);

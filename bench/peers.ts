@@ -40,7 +40,12 @@ export async function stopPeers({ cpu, single }: Peers): Promise<void> {
   await single.dispose();
 }
 
-const PACKAGES = ["onnxruntime-node", "@jax-js/jax", "@tensorflow/tfjs", "@tensorflow/tfjs-backend-wasm"] as const;
+const PACKAGES = [
+  "onnxruntime-node",
+  "@jax-js/jax",
+  "@tensorflow/tfjs",
+  "@tensorflow/tfjs-backend-wasm",
+] as const;
 
 /** Versions of the packages compared. */
 export async function versions(): Promise<Readonly<Record<string, string>>> {
@@ -49,7 +54,9 @@ export async function versions(): Promise<Readonly<Record<string, string>>> {
     // Not every package exports its package.json, so it is found from the entry's path.
     const entry = require.resolve(name);
     const root = entry.slice(0, entry.lastIndexOf(`node_modules/${name}`) + `node_modules/${name}`.length);
-    const { version } = JSON.parse(await readFile(`${root}/package.json`, "utf8")) as { readonly version: string };
+    const { version } = JSON.parse(await readFile(`${root}/package.json`, "utf8")) as {
+      readonly version: string;
+    };
     return [name, version] as const;
   });
   return Object.fromEntries(await Promise.all(entries));

@@ -18,13 +18,18 @@ export interface Report {
 }
 
 const digits = (x: number): string => (x >= 100 ? x.toFixed(0) : x >= 10 ? x.toFixed(1) : x.toFixed(2));
-const range = ({ lowerQuartile, upperQuartile }: Summary): string => `${digits(lowerQuartile)}-${digits(upperQuartile)}`;
+const range = ({ lowerQuartile, upperQuartile }: Summary): string =>
+  `${digits(lowerQuartile)}-${digits(upperQuartile)}`;
 
 /** Rows as columns of equal width; the first is aligned left. */
 function table(rows: readonly (readonly string[])[]): string {
   const widths = (rows[0] ?? []).map((_, column) => Math.max(...rows.map((row) => row[column]?.length ?? 0)));
   const line = (row: readonly string[]): string =>
-    row.map((cell, column) => (column === 0 ? cell.padEnd(widths[column] ?? 0) : cell.padStart(widths[column] ?? 0))).join("  ");
+    row
+      .map((cell, column) =>
+        column === 0 ? cell.padEnd(widths[column] ?? 0) : cell.padStart(widths[column] ?? 0),
+      )
+      .join("  ");
   return rows.map((row) => `  ${line(row).trimEnd()}`).join("\n");
 }
 
@@ -42,7 +47,8 @@ export function formatComparison(result: ComparisonResult): string {
     ]),
   ]);
   const ratios = result.ratios.map(({ of, to, ratio, cpuRatio, ofLeast, aim, note }) => {
-    const spread = ({ lowerQuartile, upperQuartile }: Summary): string => `quartiles ${lowerQuartile.toFixed(3)}-${upperQuartile.toFixed(3)}`;
+    const spread = ({ lowerQuartile, upperQuartile }: Summary): string =>
+      `quartiles ${lowerQuartile.toFixed(3)}-${upperQuartile.toFixed(3)}`;
     const verdict = aim === undefined ? "" : `; aim ≤ ${aim}: ${ratio.median <= aim ? "met" : "missed"}`;
     const known = note === undefined ? "" : `\n    ${note}`;
     return (
@@ -51,29 +57,49 @@ export function formatComparison(result: ComparisonResult): string {
     );
   });
   const agreements = result.agreements.map(
-    ({ what, difference, tolerance }) => `  agrees: ${what}, to ${difference.toExponential(1)} (tolerance ${tolerance})`,
+    ({ what, difference, tolerance }) =>
+      `  agrees: ${what}, to ${difference.toExponential(1)} (tolerance ${tolerance})`,
   );
-  return [`${result.name}: ${result.what} (${result.rounds} rounds)`, times, ...ratios, ...agreements].join("\n");
+  return [`${result.name}: ${result.what} (${result.rounds} rounds)`, times, ...ratios, ...agreements].join(
+    "\n",
+  );
 }
 
 export function formatPhases({ name, what, repetitions, aim, facts }: Phases): string {
   const [first, ...later] = repetitions;
   const names = first?.map((phase) => phase.name) ?? [];
   const sum = (list: readonly number[]): number => list.reduce((a, b) => a + b, 0);
-  const row = (label: string, pick: (phases: (typeof repetitions)[number]) => readonly [wall: number, cpu: number]): readonly string[] => {
+  const row = (
+    label: string,
+    pick: (phases: (typeof repetitions)[number]) => readonly [wall: number, cpu: number],
+  ): readonly string[] => {
     const cold = first === undefined ? [0, 0] : pick(first);
     const warm = (i: 0 | 1): number => summarize(later.map((phases) => pick(phases)[i])).median;
-    return [label, digits(cold[0] ?? 0), digits(cold[1] ?? 0), ...(later.length === 0 ? [] : [digits(warm(0)), digits(warm(1))])];
+    return [
+      label,
+      digits(cold[0] ?? 0),
+      digits(cold[1] ?? 0),
+      ...(later.length === 0 ? [] : [digits(warm(0)), digits(warm(1))]),
+    ];
   };
   const rows = table([
     ["", "first, ms", "of CPU", ...(later.length === 0 ? [] : ["later, ms", "of CPU"])],
     ...names.map((phase, i) => row(phase, (phases) => [phases[i]?.wallMs ?? 0, phases[i]?.cpuMs ?? 0])),
-    row("together", (phases) => [sum(phases.map(({ wallMs }) => wallMs)), sum(phases.map(({ cpuMs }) => cpuMs))]),
+    row("together", (phases) => [
+      sum(phases.map(({ wallMs }) => wallMs)),
+      sum(phases.map(({ cpuMs }) => cpuMs)),
+    ]),
   ]);
   const total = sum(first?.map(({ wallMs }) => wallMs) ?? []);
-  const verdict = aim === undefined ? [] : [`  aim ≤ ${aim} ms in a fresh process: ${total <= aim ? "met" : "missed"}`];
+  const verdict =
+    aim === undefined ? [] : [`  aim ≤ ${aim} ms in a fresh process: ${total <= aim ? "met" : "missed"}`];
   const known = Object.entries(facts).map(([fact, value]) => `${fact} ${value}`);
-  return [`${name}: ${what}`, rows, ...verdict, ...(known.length === 0 ? [] : [`  ${known.join(", ")}`])].join("\n");
+  return [
+    `${name}: ${what}`,
+    rows,
+    ...verdict,
+    ...(known.length === 0 ? [] : [`  ${known.join(", ")}`]),
+  ].join("\n");
 }
 
 export function formatMachine(machine: Machine): string {

@@ -26,7 +26,12 @@ interface Options {
 
 /** @throws UserError for an unknown option, benchmark or number */
 function parseOptions(argv: readonly string[]): Options {
-  const options = { only: { type: "string" }, seconds: { type: "string" }, out: { type: "string" }, help: { type: "boolean" } } as const;
+  const options = {
+    only: { type: "string" },
+    seconds: { type: "string" },
+    out: { type: "string" },
+    help: { type: "boolean" },
+  } as const;
   let values;
   try {
     ({ values } = parseArgs({ args: [...argv], options }));
@@ -34,10 +39,13 @@ function parseOptions(argv: readonly string[]): Options {
     throw new UserError(`${error instanceof Error ? error.message : String(error)}\n${HELP}`);
   }
   const seconds = values.seconds === undefined ? 10 : Number(values.seconds);
-  if (!(seconds > 0 && Number.isFinite(seconds))) throw new UserError(`--seconds must be a positive number, got "${values.seconds}".`);
+  if (!(seconds > 0 && Number.isFinite(seconds)))
+    throw new UserError(`--seconds must be a positive number, got "${values.seconds}".`);
   const benchmarks = BENCHMARKS.filter(({ name }) => values.only === undefined || values.only === name);
   if (benchmarks.length === 0) {
-    throw new UserError(`There is no benchmark "${values.only}"; choose one of ${BENCHMARKS.map(({ name }) => name).join(", ")}.`);
+    throw new UserError(
+      `There is no benchmark "${values.only}"; choose one of ${BENCHMARKS.map(({ name }) => name).join(", ")}.`,
+    );
   }
   return { benchmarks, seconds, out: values.out, help: values.help === true };
 }
@@ -74,9 +82,16 @@ async function run(argv: readonly string[]): Promise<void> {
   }
   await stopPeers(peers);
 
-  const path = out ?? (benchmarks.length === BENCHMARKS.length ? resultsPath("bench/results", machine) : undefined);
+  const path =
+    out ?? (benchmarks.length === BENCHMARKS.length ? resultsPath("bench/results", machine) : undefined);
   if (path === undefined) return;
-  await saveReport(path, { machine, load: { before, after: load() }, ...(warning === undefined ? {} : { warning }), comparisons, phases });
+  await saveReport(path, {
+    machine,
+    load: { before, after: load() },
+    ...(warning === undefined ? {} : { warning }),
+    comparisons,
+    phases,
+  });
   print(`Written to ${path}.`);
 }
 

@@ -85,18 +85,25 @@ export async function timeTurns(comparison: Comparison, seconds: number): Promis
   }
   const timesOf = (name: string): { readonly ms: readonly number[]; readonly cpuMs: readonly number[] } => {
     const found = times.get(name);
-    if (found === undefined) throw new Error(`${comparison.name}: a ratio names "${name}", which is no contender`);
+    if (found === undefined)
+      throw new Error(`${comparison.name}: a ratio names "${name}", which is no contender`);
     return found;
   };
   // One time per round on both sides.
-  const quotients = (of: readonly number[], to: readonly number[]): Summary => summarize(of.map((ms, round) => ms / (to[round] as number)));
+  const quotients = (of: readonly number[], to: readonly number[]): Summary =>
+    summarize(of.map((ms, round) => ms / (to[round] as number)));
   return {
     name: comparison.name,
     what: comparison.what,
     rounds,
     contenders: contenders.map(({ name }) => {
       const [ms, cpuMs] = [summarize(timesOf(name).ms), summarize(timesOf(name).cpuMs)];
-      return { name, ms, cpuMs, ...(comparison.flops === undefined ? {} : { gflops: comparison.flops / ms.median / 1e6 }) };
+      return {
+        name,
+        ms,
+        cpuMs,
+        ...(comparison.flops === undefined ? {} : { gflops: comparison.flops / ms.median / 1e6 }),
+      };
     }),
     ratios: comparison.ratios.map((ratio) => {
       const [of, to] = [timesOf(ratio.of), timesOf(ratio.to)];

@@ -3,12 +3,34 @@
  * cos(πt/2) x₀ + sin(πt/2) x₁. Drift and flow map follow from α, β and their rates alone; before a network is trained on them,
  * they are checked against the exact flow of a small corpus, in double precision. Every difference printed should be about 0.
  */
-import { abs, add, argmax, compile, fn, full, max, models, mul, openInterpreter, random, sub, sum, u32 } from "fluxion";
+import {
+  abs,
+  add,
+  argmax,
+  compile,
+  fn,
+  full,
+  max,
+  models,
+  mul,
+  openInterpreter,
+  random,
+  sub,
+  sum,
+  u32,
+} from "fluxion";
 import type { Tensor } from "fluxion";
 
 const { corpusOracle, interpolantDrift, interpolantJump } = models;
 const WORDS = ["New", "York", "San", "Diego"];
-const oracle = corpusOracle({ vocab: 4, sequences: [[0, 1], [2, 3]], weights: [2, 1] });
+const oracle = corpusOracle({
+  vocab: 4,
+  sequences: [
+    [0, 1],
+    [2, 3],
+  ],
+  weights: [2, 1],
+});
 const ROWS = 120;
 
 /** The interpolant: all that the variant consists of. */
@@ -79,5 +101,11 @@ for (const [name, value] of [
 }
 
 const ids = (await checked.phrases.read()).data;
-const written = Array.from({ length: ROWS }, (_, i) => `${WORDS[ids[2 * i] ?? 0]} ${WORDS[ids[2 * i + 1] ?? 0]}`);
-for (const phrase of new Set(written)) console.log(`${phrase.padEnd(48)} ${written.filter((text) => text === phrase).length} of ${ROWS} jumps from noise`);
+const written = Array.from(
+  { length: ROWS },
+  (_, i) => `${WORDS[ids[2 * i] ?? 0]} ${WORDS[ids[2 * i + 1] ?? 0]}`,
+);
+for (const phrase of new Set(written))
+  console.log(
+    `${phrase.padEnd(48)} ${written.filter((text) => text === phrase).length} of ${ROWS} jumps from noise`,
+  );

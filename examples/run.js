@@ -14,5 +14,13 @@ if (name === undefined || !names.includes(name)) {
   process.exit(2);
 }
 const outfile = fileURLToPath(new URL(`../.cache/examples/${name}.js`, import.meta.url));
-await build({ entryPoints: [`${here}${name}.ts`], outfile, bundle: true, packages: "external", platform: "node", format: "esm", logLevel: "error" });
+await build({
+  entryPoints: [`${here}${name}.ts`],
+  outfile,
+  bundle: true,
+  packages: "external",
+  platform: "node",
+  format: "esm",
+  logLevel: "error",
+});
 await import(outfile);

@@ -15,10 +15,19 @@ const PHRASES = [
   [0, 1],
   [2, 3],
 ];
-const [BATCH, LENGTH, SAMPLES] = [128, 2, 2000];
+const [BATCH, LENGTH, SAMPLES] = [64, 2, 2000];
 
 const network = { vocab: WORDS.length, length: LENGTH, width: 32, depth: 2, heads: 2, conditioning: 32 };
-const options = { network, batch: BATCH, space: "vocabulary", beta1: 0.9, beta2: 0.99, weightDecay: 0, clip: 1, emaDecay: 0.99 } as const;
+const options = {
+  network,
+  batch: BATCH,
+  space: "vocabulary",
+  beta1: 0.9,
+  beta2: 0.99,
+  weightDecay: 0,
+  clip: 1,
+  emaDecay: 0.99,
+} as const;
 const clock = decodingError({ vocab: WORDS.length });
 const device = await openDevice();
 
@@ -32,11 +41,21 @@ interface Trained<S> {
 }
 
 /** Goes through the steps of a training, from a large to a small learning rate. */
-async function train<S>(name: string, steps: number, first: S, one: (state: S, step: number, learningRate: number) => Promise<Trained<S>>): Promise<S> {
+async function train<S>(
+  name: string,
+  steps: number,
+  first: S,
+  one: (state: S, step: number, learningRate: number) => Promise<Trained<S>>,
+): Promise<S> {
   let current = first;
   for (let step = 0; step < steps; step++) {
-    const { state, loss, gradientNorm } = await one(current, step, 5e-3 * Math.min(1, (step + 1) / 50, 1.05 - step / steps));
-    if ((step + 1) % 200 === 0) console.log(`${name}, step ${step + 1} of ${steps}: loss ${(await loss.read()).data[0]?.toFixed(3)}`);
+    const { state, loss, gradientNorm } = await one(
+      current,
+      step,
+      5e-3 * Math.min(1, (step + 1) / 50, 1.05 - step / steps),
+    );
+    if ((step + 1) % 200 === 0)
+      console.log(`${name}, step ${step + 1} of ${steps}: loss ${(await loss.read()).data[0]?.toFixed(3)}`);
     disposeTree([loss, gradientNorm]);
     current = state;
   }
@@ -48,45 +67,101 @@ const flmSpec = outputSpec(initFlm(options));
 const flmStart = await compile(initFlm(options), { device });
 const flmTraining = await compile(flmStep(options, flmSpec), { device, donate: ["state"] });
 const flm = await train("FLM", 600, await flmStart.run({ key: [0, 1] }), (state, step, learningRate) =>
-  flmTraining.run({ state, ...flmDraw(tokens, LENGTH, BATCH, clock, stepKey(1, "flm", step)), tokens, learningRate }),
+  flmTraining.run({
+    state,
+    ...flmDraw(tokens, LENGTH, BATCH, clock, stepKey(1, "flm", step)),
+    tokens,
+    learningRate,
+  }),
 );
 
 // Its flow map, distilled by the semigroup identity: a jump goes where two half jumps go.
-const shares = { diagonalFraction: 1 / 2, boundaryFraction: 1 / 8 };
+const shares = { diagonalFraction: 1 / 4, boundaryFraction: 1 / 8 };
 const fmlmSpec = outputSpec(initFmlm(options));
 const fmlmStart = await compile(initFmlm(options), { device });
-const fmlmTraining = await compile(fmlmStep({ ...options, diagonal: BATCH / 2 }, fmlmSpec, flmSpec.ema), { device, donate: ["state"] });
+const fmlmTraining = await compile(fmlmStep({ ...options, diagonal: BATCH / 4 }, fmlmSpec, flmSpec.ema), {
+  device,
+  donate: ["state"],
+});
 const teacher = flm.ema;
-const fmlm = await train("FMLM", 800, await fmlmStart.run({ key: [0, 2], teacher }), (state, step, learningRate) =>
-  fmlmTraining.run({ state, teacher, ...fmlmDraw(tokens, LENGTH, BATCH, clock, step, shares, stepKey(1, "fmlm", step)), tokens, learningRate }),
+const fmlm = await train(
+  "FMLM",
+  1200,
+  await fmlmStart.run({ key: [0, 2], teacher }),
+  (state, step, learningRate) =>
+    fmlmTraining.run({
+      state,
+      teacher,
+      ...fmlmDraw(tokens, LENGTH, BATCH, clock, step, shares, stepKey(1, "fmlm", step)),
+      tokens,
+      learningRate,
+    }),
 );
 
 // Sampling, always from the same noise.
 const state = f32(SAMPLES, LENGTH, WORDS.length);
-const noise = await (await compile(fn({ key: u32(2) }, ({ key }) => random.normal(key, [SAMPLES, LENGTH, WORDS.length])), { device })).run({ key: [0, 3] });
+const noise = await (
+  await compile(
+    fn({ key: u32(2) }, ({ key }) => random.normal(key, [SAMPLES, LENGTH, WORDS.length])),
+    { device },
+  )
+).run({ key: [0, 3] });
 const sampling = { ...options, batch: SAMPLES };
 const flmSampler = await compile(samplerProgram(sampling, flmSpec.ema, state), { device });
-const fmlmSampler = await compile(samplerProgram({ ...sampling, network: { ...network, targetTime: true } }, fmlmSpec.ema, state), { device });
+const fmlmSampler = await compile(
+  samplerProgram({ ...sampling, network: { ...network, targetTime: true } }, fmlmSpec.ema, state),
+  { device },
+);
 
 /** How much of the phrases that follow from a list of tokens is in the corpus, and how much mixes two phrases. */
 function report(name: string, ids: ArrayLike<number>): void {
-  const written = Array.from({ length: SAMPLES }, (_, i) => `${WORDS[ids[2 * i] ?? 0]} ${WORDS[ids[2 * i + 1] ?? 0]}`);
-  const share = (phrase: readonly number[]): number => written.filter((text) => text === phrase.map((id) => WORDS[id]).join(" ")).length / SAMPLES;
+  const written = Array.from(
+    { length: SAMPLES },
+    (_, i) => `${WORDS[ids[2 * i] ?? 0]} ${WORDS[ids[2 * i + 1] ?? 0]}`,
+  );
+  const share = (phrase: readonly number[]): number =>
+    written.filter((text) => text === phrase.map((id) => WORDS[id]).join(" ")).length / SAMPLES;
   const [newYork, sanDiego] = [share([0, 1]), share([2, 3])];
   const percent = (x: number): string => `${(100 * x).toFixed(1)} %`.padStart(7);
-  console.log(`${name.padEnd(32)} New York ${percent(newYork)}  San Diego ${percent(sanDiego)}  mixtures ${percent(1 - newYork - sanDiego)}`);
+  console.log(
+    `${name.padEnd(32)} New York ${percent(newYork)}  San Diego ${percent(sanDiego)}  mixtures ${percent(1 - newYork - sanDiego)}`,
+  );
 }
 
-const apart = fn({ params: flmSpec.ema, state, tau: f32(SAMPLES), key: u32(2) }, ({ params, state: x, tau, key }) =>
-  random.categorical(key, logDenoiser(dit(network), params, vocabularySpace, x, { tau })),
+const apart = fn(
+  { params: flmSpec.ema, state, tau: f32(SAMPLES), key: u32(2) },
+  ({ params, state: x, tau, key }) =>
+    random.categorical(key, logDenoiser(dit(network), params, vocabularySpace, x, { tau })),
 );
-const drawn = await (await compile(apart, { device })).run({ params: flm.ema, state: noise, tau: new Float32Array(SAMPLES), key: [0, 4] });
+const drawn = await (
+  await compile(apart, { device })
+).run({ params: flm.ema, state: noise, tau: new Float32Array(SAMPLES), key: [0, 4] });
 report("one step, each word on its own", (await drawn.read()).data);
 
-async function sample(name: string, sampler: typeof flmSampler, params: typeof flm.ema, schedule: readonly models.SamplerStep[]): Promise<void> {
+async function sample(
+  name: string,
+  sampler: typeof flmSampler,
+  params: typeof flm.ema,
+  schedule: readonly models.SamplerStep[],
+): Promise<void> {
   let [x, ids] = [noise, noise];
-  for (const { tau, target = 0, state: stateWeight, denoiser: denoiserWeight, noise: noiseWeight } of schedule) {
-    const moved = await sampler.run({ params, state: x, noise, tau, target, stateWeight, denoiserWeight, noiseWeight });
+  for (const {
+    tau,
+    target = 0,
+    state: stateWeight,
+    denoiser: denoiserWeight,
+    noise: noiseWeight,
+  } of schedule) {
+    const moved = await sampler.run({
+      params,
+      state: x,
+      noise,
+      tau,
+      target,
+      stateWeight,
+      denoiserWeight,
+      noiseWeight,
+    });
     [x, ids] = [moved.state, moved.tokens];
   }
   report(name, (await ids.read()).data);

@@ -9,7 +9,15 @@ export { hashProgram } from "./dsl/program/hash.ts";
 export { parse, ParseError } from "./dsl/program/parse.ts";
 export { print } from "./dsl/program/print.ts";
 export { verify, VerifyError } from "./dsl/program/verify.ts";
-export type { AnyEquation, Equation, OpKind, OpParams, Program, TensorType, VarId } from "./dsl/program/program.ts";
+export type {
+  AnyEquation,
+  Equation,
+  OpKind,
+  OpParams,
+  Program,
+  TensorType,
+  VarId,
+} from "./dsl/program/program.ts";
 
 // The compiler.
 export { costOf } from "./compiler/cost.ts";
@@ -28,7 +36,14 @@ export type { OptimizeOptions, Pass, PassName } from "./compiler/passes/pipeline
 
 // Running programs: on the interpreter anywhere, on other devices where their entry is imported.
 export { compile, disposeTree, readTree, uploadTree } from "./runtime/compile.ts";
-export type { Compiled, CompileFunctionOptions, Input, Inputs, OnDevice, OnDeviceTree } from "./runtime/compile.ts";
+export type {
+  Compiled,
+  CompileFunctionOptions,
+  Input,
+  Inputs,
+  OnDevice,
+  OnDeviceTree,
+} from "./runtime/compile.ts";
 export type { CompileOptions, Device, DeviceValue, Executable } from "./runtime/device.ts";
 export { openInterpreter } from "./runtime/interpreter-device.ts";
 

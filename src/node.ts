@@ -3,7 +3,14 @@
  * training loop. The language is in the main entry, `fluxion`; `compile` and its companions are in both.
  */
 export { compile, disposeTree, readTree, uploadTree } from "./runtime/compile.ts";
-export type { Compiled, CompileFunctionOptions, Input, Inputs, OnDevice, OnDeviceTree } from "./runtime/compile.ts";
+export type {
+  Compiled,
+  CompileFunctionOptions,
+  Input,
+  Inputs,
+  OnDevice,
+  OnDeviceTree,
+} from "./runtime/compile.ts";
 export type { CompileOptions, Device, DeviceValue, Executable } from "./runtime/device.ts";
 export { listDevices, openDevice } from "./runtime/devices.ts";
 export type { DeviceListing } from "./runtime/devices.ts";
@@ -18,7 +25,13 @@ export { openSafetensors, readSafetensors, writeSafetensors } from "./runtime/fi
 export type { SafetensorsFile, TensorToWrite } from "./runtime/files/safetensors.ts";
 
 // Text and run folders.
-export { loadCorpus, loadTextFile, loadWordNet, prepareCorpus, textDocuments } from "./runtime/files/corpus.ts";
+export {
+  loadCorpus,
+  loadTextFile,
+  loadWordNet,
+  prepareCorpus,
+  textDocuments,
+} from "./runtime/files/corpus.ts";
 export type { Corpus, Layout, LoadCorpusOptions } from "./runtime/files/corpus.ts";
 export { UserError } from "./runtime/files/errors.ts";
 export {
@@ -30,12 +43,28 @@ export {
   readMetrics,
   saveCheckpoint,
 } from "./runtime/files/run-folder.ts";
-export type { Checkpoint, CheckpointMeta, CheckpointName, JsonValue, MetricsLine, RunConfig, RunFolder } from "./runtime/files/run-folder.ts";
+export type {
+  Checkpoint,
+  CheckpointMeta,
+  CheckpointName,
+  JsonValue,
+  MetricsLine,
+  RunConfig,
+  RunFolder,
+} from "./runtime/files/run-folder.ts";
 
 // Training and sampling.
 export { checkConfig, PRESETS } from "./runtime/training/config.ts";
-export type { DataConfig, DistillConfig, PhaseConfig, Preset, SamplingConfig, TrainingConfig } from "./runtime/training/config.ts";
+export type {
+  DataConfig,
+  DistillConfig,
+  PhaseConfig,
+  Preset,
+  SamplingConfig,
+  TrainingConfig,
+} from "./runtime/training/config.ts";
 export { openSampler } from "./runtime/training/sampler.ts";
 export type { Sampler, Samples, TrajectoryStep } from "./runtime/training/sampler.ts";
-export { train } from "./runtime/training/trainer.ts";
-export type { PhaseName, TrainingHooks } from "./runtime/training/trainer.ts";
+export type { PhaseName } from "./runtime/training/phases.ts";
+export { DEFAULT_INTERVALS, train } from "./runtime/training/trainer.ts";
+export type { TrainingHooks, TrainingIntervals } from "./runtime/training/trainer.ts";

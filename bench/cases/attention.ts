@@ -28,11 +28,18 @@ async function prepare({ batch, heads, length, depth }: Sizes, { cpu, single }: 
   const data = NAMES.map((_, i) => normal(i + 1, sizeOf(shape)));
 
   const spec = f32(...shape);
-  const loss = fn({ qkv: { q: spec, k: spec, v: spec }, w: spec }, ({ qkv: { q, k, v }, w }): Tensor<[]> => sum(mul(attention(q, k, v), w)));
+  const loss = fn({ qkv: { q: spec, k: spec, v: spec }, w: spec }, ({ qkv: { q, k, v }, w }): Tensor<[]> =>
+    sum(mul(attention(q, k, v), w)),
+  );
   const gradients = valueAndGrad(loss, "qkv");
   const ours = async (device: CpuDevice) => {
     const program = await compile(gradients, { device, name: "attention" });
-    const [q, k, v, w] = data.map((values) => f32Tensor(shape, values)) as [HostTensor, HostTensor, HostTensor, HostTensor];
+    const [q, k, v, w] = data.map((values) => f32Tensor(shape, values)) as [
+      HostTensor,
+      HostTensor,
+      HostTensor,
+      HostTensor,
+    ];
     const input = uploadTree(device, { qkv: { q, k, v }, w });
     return {
       run: async () => {
@@ -47,7 +54,12 @@ async function prepare({ batch, heads, length, depth }: Sizes, { cpu, single }: 
 
   const np = jax.numpy;
   const scale = 1 / Math.sqrt(depth);
-  const arrays = data.map((values) => np.array(values, { shape: [...shape] })) as [jax.Array, jax.Array, jax.Array, jax.Array];
+  const arrays = data.map((values) => np.array(values, { shape: [...shape] })) as [
+    jax.Array,
+    jax.Array,
+    jax.Array,
+    jax.Array,
+  ];
   const jaxStep = jax.jit(
     jax.valueAndGrad(
       (q: jax.Array, k: jax.Array, v: jax.Array, w: jax.Array): jax.Array => {
@@ -79,7 +91,8 @@ async function prepare({ batch, heads, length, depth }: Sizes, { cpu, single }: 
   const mine = await many.run();
   const expected = (await readTree(mine.grad)).map((tensor) => tensor.data); // keys in order: k, q, v or as declared
   const order = Object.keys(mine.grad as object);
-  const pick = <T>(list: readonly T[]): readonly T[] => order.map((name) => list[NAMES.indexOf(name as "q")] as T);
+  const pick = <T>(list: readonly T[]): readonly T[] =>
+    order.map((name) => list[NAMES.indexOf(name as "q")] as T);
   const [jaxValue, jaxGrads] = await runJax();
   const fromJax = await Promise.all(pick(jaxGrads).map((grad) => grad.data()));
   jaxValue.dispose();
@@ -88,8 +101,18 @@ async function prepare({ batch, heads, length, depth }: Sizes, { cpu, single }: 
   tf.dispose([theirs.value, ...theirs.grads]);
   disposeTree(mine);
   const agreements = order.flatMap((name, i) => [
-    agree(`gradient in ${name} with jax-js's`, expected[i] as ArrayLike<number>, fromJax[i] as ArrayLike<number>, 1e-5),
-    agree(`gradient in ${name} with tfjs's`, expected[i] as ArrayLike<number>, fromTf[i] as ArrayLike<number>, 1e-5),
+    agree(
+      `gradient in ${name} with jax-js's`,
+      expected[i] as ArrayLike<number>,
+      fromJax[i] as ArrayLike<number>,
+      1e-5,
+    ),
+    agree(
+      `gradient in ${name} with tfjs's`,
+      expected[i] as ArrayLike<number>,
+      fromTf[i] as ArrayLike<number>,
+      1e-5,
+    ),
   ]);
 
   return {
@@ -134,6 +157,11 @@ export const attentionBenchmark: ComparisonBenchmark = {
   name: "attention",
   comparisons: (scale) => [
     (peers) =>
-      prepare(scale === "full" ? { batch: 2, heads: 4, length: 256, depth: 32 } : { batch: 1, heads: 2, length: 5, depth: 4 }, peers),
+      prepare(
+        scale === "full"
+          ? { batch: 2, heads: 4, length: 256, depth: 32 }
+          : { batch: 1, heads: 2, length: 5, depth: 4 },
+        peers,
+      ),
   ],
 };

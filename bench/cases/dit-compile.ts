@@ -22,14 +22,22 @@ import type { Phase, PhaseBenchmark, Phases, Scale } from "../case.ts";
 const REPETITIONS = 5;
 
 /** Runs something and says how long it took. */
-async function timed<T>(name: string, work: () => T | Promise<T>): Promise<{ readonly value: T; readonly phase: Phase }> {
+async function timed<T>(
+  name: string,
+  work: () => T | Promise<T>,
+): Promise<{ readonly value: T; readonly phase: Phase }> {
   const [start, cpu] = [performance.now(), process.cpuUsage()];
   const value = await work();
   const used = process.cpuUsage(cpu);
-  return { value, phase: { name, wallMs: performance.now() - start, cpuMs: (used.user + used.system) / 1000 } };
+  return {
+    value,
+    phase: { name, wallMs: performance.now() - start, cpuMs: (used.user + used.system) / 1000 },
+  };
 }
 
-async function phasesOf(options: ModelOptions): Promise<{ readonly phases: readonly Phase[]; readonly facts: Phases["facts"] }> {
+async function phasesOf(
+  options: ModelOptions,
+): Promise<{ readonly phases: readonly Phase[]; readonly facts: Phases["facts"] }> {
   const device = await openCpu();
   const traced = await timed("trace and differentiate", () => {
     const state = outputSpec(initFlm(options) as Fn<never, unknown>);
@@ -43,7 +51,11 @@ async function phasesOf(options: ModelOptions): Promise<{ readonly phases: reado
   await device.dispose();
   const { wallMs, cpuMs } = loaded.phase;
   const again = lowered.phase;
-  const session = { name: "load by ONNX Runtime", wallMs: Math.max(0, wallMs - again.wallMs), cpuMs: Math.max(0, cpuMs - again.cpuMs) };
+  const session = {
+    name: "load by ONNX Runtime",
+    wallMs: Math.max(0, wallMs - again.wallMs),
+    cpuMs: Math.max(0, cpuMs - again.cpuMs),
+  };
   return {
     phases: [traced.phase, optimized.phase, lowered.phase, session],
     facts: {
@@ -58,20 +70,42 @@ async function phasesOf(options: ModelOptions): Promise<{ readonly phases: reado
 async function firstLoss(options: ModelOptions): Promise<number> {
   const device = await openCpu();
   const init = initFlm(options);
-  const start = await compile(init as unknown as Fn<Record<string, never>, Record<string, never>>, { device });
+  const start = await compile(init as unknown as Fn<Record<string, never>, Record<string, never>>, {
+    device,
+  });
   const state = await start.run({ key: keyData(key(1)) } as never);
   const step = flmStep(options, outputSpec(init as Fn<never, unknown>) as never);
-  const program = await compile(step as unknown as Fn<Record<string, never>, Record<string, never>>, { device, donate: ["state"] });
+  const program = await compile(step as unknown as Fn<Record<string, never>, Record<string, never>>, {
+    device,
+    donate: ["state"],
+  });
   const { batch, network } = options;
-  const rows = { tokens: new Int32Array(batch * network.length), tau: new Float32Array(batch).fill(0.5), t: new Float32Array(batch).fill(0.5) };
-  const output = (await program.run({ state, ...rows, key: keyData(key(2)), learningRate: 1e-3 } as never)) as unknown as { readonly loss: DeviceValue };
+  const rows = {
+    tokens: new Int32Array(batch * network.length),
+    tau: new Float32Array(batch).fill(0.5),
+    t: new Float32Array(batch).fill(0.5),
+  };
+  const output = (await program.run({
+    state,
+    ...rows,
+    key: keyData(key(2)),
+    learningRate: 1e-3,
+  } as never)) as unknown as { readonly loss: DeviceValue };
   const { data } = await output.loss.read();
   await device.dispose();
   return data[0] ?? Number.NaN;
 }
 
 function optionsAt(scale: Scale): ModelOptions {
-  const common = { batch: 2, space: "vocabulary", beta1: 0.9, beta2: 0.99, weightDecay: 0, clip: 1, emaDecay: 0.9999 } as const;
+  const common = {
+    batch: 2,
+    space: "vocabulary",
+    beta1: 0.9,
+    beta2: 0.99,
+    weightDecay: 0,
+    clip: 1,
+    emaDecay: 0.9999,
+  } as const;
   return scale === "full"
     ? { ...common, network: { vocab: 2000, length: 64, width: 256, depth: 12, heads: 8, conditioning: 128 } }
     : { ...common, network: { vocab: 10, length: 4, width: 8, depth: 1, heads: 2, conditioning: 4 } };
@@ -90,7 +124,12 @@ export const ditCompileBenchmark: PhaseBenchmark = {
       facts = result.facts;
     }
     // After the timing, so that the first repetition finds a fresh process.
-    agree("the first loss with ln(vocab)", [await firstLoss(options)], [Math.log(options.network.vocab)], 1e-5);
+    agree(
+      "the first loss with ln(vocab)",
+      [await firstLoss(options)],
+      [Math.log(options.network.vocab)],
+      1e-5,
+    );
     const { network, batch } = options;
     return {
       name: "compile",

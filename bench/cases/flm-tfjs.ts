@@ -40,16 +40,25 @@ const silu = (x: tf.Tensor): tf.Tensor => tf.mul(x, tf.sigmoid(x));
 
 /** ½x(1 + tanh u) = x·σ(2u), u = √(2/π)(x + 0.044715x³). */
 const gelu = (x: tf.Tensor): tf.Tensor => {
-  const inner = tf.mul(x, tf.add(tf.mul(tf.square(x), 0.044715 * 2 * Math.sqrt(2 / Math.PI)), 2 * Math.sqrt(2 / Math.PI)));
+  const inner = tf.mul(
+    x,
+    tf.add(tf.mul(tf.square(x), 0.044715 * 2 * Math.sqrt(2 / Math.PI)), 2 * Math.sqrt(2 / Math.PI)),
+  );
   return tf.mul(x, tf.sigmoid(inner));
 };
 
-const softcap = (x: tf.Tensor, cap: number): tf.Tensor => (cap === 0 ? x : tf.mul(tf.tanh(tf.mul(x, 1 / cap)), cap));
+const softcap = (x: tf.Tensor, cap: number): tf.Tensor =>
+  cap === 0 ? x : tf.mul(tf.tanh(tf.mul(x, 1 / cap)), cap);
 
 /** Rows through a weight [out, in]; leading axes are kept. */
 function linear(params: Params, path: string, x: tf.Tensor, bias = true): tf.Tensor {
   const width = x.shape.at(-1) ?? 0;
-  const y = tf.matMul(tf.reshape(x, [-1, width]) as tf.Tensor2D, params(`${path}.weight`) as tf.Tensor2D, false, true);
+  const y = tf.matMul(
+    tf.reshape(x, [-1, width]) as tf.Tensor2D,
+    params(`${path}.weight`) as tf.Tensor2D,
+    false,
+    true,
+  );
   const shifted = bias ? tf.add(y, params(`${path}.bias`)) : y;
   return tf.reshape(shifted, [...x.shape.slice(0, -1), y.shape[1] ?? 0]);
 }
@@ -59,7 +68,8 @@ function layerNorm(params: Params, path: string, x: tf.Tensor): tf.Tensor {
   return tf.mul(tf.mul(tf.sub(x, mean), tf.rsqrt(tf.add(variance, 1e-5))), params(`${path}.weight`));
 }
 
-const modulate = (x: tf.Tensor, shift: tf.Tensor, scale: tf.Tensor): tf.Tensor => tf.add(tf.mul(x, tf.add(scale, 1)), shift);
+const modulate = (x: tf.Tensor, shift: tf.Tensor, scale: tf.Tensor): tf.Tensor =>
+  tf.add(tf.mul(x, tf.add(scale, 1)), shift);
 
 /** `count` modulations [batch, 1, width] of the conditioning. */
 function modulations(params: Params, path: string, condition: tf.Tensor, count: number): tf.Tensor[] {
@@ -69,7 +79,12 @@ function modulations(params: Params, path: string, condition: tf.Tensor, count: 
 }
 
 /** The network: hidden [batch, length, width], tau [batch] -> logits [batch, length, vocab]. */
-function logits(params: Params, { network, frequencies, rotary }: Constants, hidden: tf.Tensor, tau: tf.Tensor1D): tf.Tensor {
+function logits(
+  params: Params,
+  { network, frequencies, rotary }: Constants,
+  hidden: tf.Tensor,
+  tau: tf.Tensor1D,
+): tf.Tensor {
   const { length, width, depth, heads } = network;
   const [batch, size] = [hidden.shape[0] ?? 0, width / heads];
   const angles = tf.mul(tf.expandDims(tau, 1), frequencies);
@@ -84,7 +99,10 @@ function logits(params: Params, { network, frequencies, rotary }: Constants, hid
   const attention = (path: string, x: tf.Tensor): tf.Tensor => {
     const qkv = tf.reshape(linear(params, `${path}.qkv`, x, false), [batch, length, 3, heads, size]);
     const [q, k, v] = tf.unstack(tf.transpose(qkv, [2, 0, 3, 1, 4])) as [tf.Tensor, tf.Tensor, tf.Tensor];
-    const scores = softcap(tf.mul(tf.matMul(rotate(q), rotate(k), false, true), 1 / Math.sqrt(size)), network.attentionSoftcap ?? 50);
+    const scores = softcap(
+      tf.mul(tf.matMul(rotate(q), rotate(k), false, true), 1 / Math.sqrt(size)),
+      network.attentionSoftcap ?? 50,
+    );
     const mixed = tf.transpose(tf.matMul(tf.softmax(scores), v), [0, 2, 1, 3]);
     return linear(params, `${path}.out`, tf.reshape(mixed, [batch, length, width]), false);
   };
@@ -95,9 +113,14 @@ function logits(params: Params, { network, frequencies, rotary }: Constants, hid
     const [shift1, scale1, gate1, shift2, scale2, gate2] = modulations(params, `${block}.modulation`, condition, 6) as [
       tf.Tensor, tf.Tensor, tf.Tensor, tf.Tensor, tf.Tensor, tf.Tensor,
     ]; // prettier-ignore
-    const attended = attention(`${block}.attention`, modulate(layerNorm(params, `${block}.norm1`, x), shift1, scale1));
+    const attended = attention(
+      `${block}.attention`,
+      modulate(layerNorm(params, `${block}.norm1`, x), shift1, scale1),
+    );
     x = tf.add(x, tf.mul(gate1, attended));
-    const inner = gelu(linear(params, `${block}.mlp.up`, modulate(layerNorm(params, `${block}.norm2`, x), shift2, scale2)));
+    const inner = gelu(
+      linear(params, `${block}.mlp.up`, modulate(layerNorm(params, `${block}.norm2`, x), shift2, scale2)),
+    );
     x = tf.add(x, tf.mul(gate2, linear(params, `${block}.mlp.down`, inner)));
   }
   const [shift, scale] = modulations(params, "head.modulation", condition, 2) as [tf.Tensor, tf.Tensor];
@@ -113,10 +136,17 @@ interface Constants {
 
 function constantsOf(network: DitConfig): Constants {
   const half = TIME_FEATURES / 2;
-  const frequencies = tf.tensor2d(Float32Array.from({ length: half }, (_, k) => 10_000 ** (-k / half)), [1, half]);
+  const frequencies = tf.tensor2d(
+    Float32Array.from({ length: half }, (_, k) => 10_000 ** (-k / half)),
+    [1, half],
+  );
   const pairs = network.width / network.heads / 2;
-  const angles = Float64Array.from({ length: network.length * pairs }, (_, n) => Math.floor(n / pairs) * 10_000 ** (-(n % pairs) / pairs));
-  const table = (f: (angle: number) => number): tf.Tensor2D => tf.tensor2d(Float32Array.from(angles, f), [network.length, pairs]);
+  const angles = Float64Array.from(
+    { length: network.length * pairs },
+    (_, n) => Math.floor(n / pairs) * 10_000 ** (-(n % pairs) / pairs),
+  );
+  const table = (f: (angle: number) => number): tf.Tensor2D =>
+    tf.tensor2d(Float32Array.from(angles, f), [network.length, pairs]);
   return { network, frequencies, rotary: { cos: table(Math.cos), sin: table(Math.sin) } };
 }
 
@@ -130,8 +160,12 @@ export interface TfTraining {
 export function tfTraining(options: TfOptions, weights: readonly TfWeight[]): TfTraining {
   const { network, clip, emaDecay } = options;
   const constants = constantsOf(network);
-  const variables = new Map(weights.map(({ path, shape, data }) => [path, tf.variable(tf.tensor(data, [...shape]))]));
-  const averages = new Map(weights.map(({ path, shape, data }) => [path, tf.variable(tf.tensor(data, [...shape]), false)]));
+  const variables = new Map(
+    weights.map(({ path, shape, data }) => [path, tf.variable(tf.tensor(data, [...shape]))]),
+  );
+  const averages = new Map(
+    weights.map(({ path, shape, data }) => [path, tf.variable(tf.tensor(data, [...shape]), false)]),
+  );
   const params: Params = (path) => {
     const found = variables.get(path);
     if (found === undefined) throw new Error(`the tfjs step has no parameter ${path}`);
@@ -149,7 +183,10 @@ export function tfTraining(options: TfOptions, weights: readonly TfWeight[]): Tf
     const time = tf.reshape(t, [batch, 1, 1]);
     const state = tf.add(tf.mul(tf.sub(1, time), drawn), tf.mul(time, clean));
     const hidden = tf.matMul(tf.reshape(state, [batch * length, vocab]), params("embedding") as tf.Tensor2D);
-    const scores = softcap(logits(params, constants, tf.reshape(hidden, [batch, length, width]), tau), options.outputSoftcap);
+    const scores = softcap(
+      logits(params, constants, tf.reshape(hidden, [batch, length, width]), tau),
+      options.outputSoftcap,
+    );
     return tf.losses.softmaxCrossEntropy(tf.reshape(clean, [-1, vocab]), tf.reshape(scores, [-1, vocab]));
   }
 
@@ -158,10 +195,13 @@ export function tfTraining(options: TfOptions, weights: readonly TfWeight[]): Tf
     const squares = Object.values(grads).map((grad) => tf.sum(tf.square(grad)));
     const norm = tf.sqrt(tf.addN(squares)) as tf.Scalar;
     const factor = tf.minimum(tf.div(clip, tf.add(norm, 1e-6)), 1);
-    optimizer.applyGradients(Object.fromEntries(Object.entries(grads).map(([name, grad]) => [name, tf.mul(grad, factor)])));
+    optimizer.applyGradients(
+      Object.fromEntries(Object.entries(grads).map(([name, grad]) => [name, tf.mul(grad, factor)])),
+    );
     updates += 1;
     const rate = Math.max(9 / (10 + updates), 1 - emaDecay);
-    for (const [path, average] of averages) average.assign(tf.sub(average, tf.mul(tf.sub(average, params(path)), rate)));
+    for (const [path, average] of averages)
+      average.assign(tf.sub(average, tf.mul(tf.sub(average, params(path)), rate)));
     return { loss: value, norm };
   }
 

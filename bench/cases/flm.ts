@@ -9,7 +9,18 @@
  * Consumed by benchmarks.ts.
  */
 import * as tf from "@tensorflow/tfjs";
-import { f32, flatten, fn, i32, leafPaths, optim, outputSpec, TensorSpec, unflatten, valueAndGrad } from "../../src/dsl/index.ts";
+import {
+  f32,
+  flatten,
+  fn,
+  i32,
+  leafPaths,
+  optim,
+  outputSpec,
+  TensorSpec,
+  unflatten,
+  valueAndGrad,
+} from "../../src/dsl/index.ts";
 import type { Fn, SpecOf } from "../../src/dsl/index.ts";
 import { hostTensor } from "../../src/compiler/host-tensor.ts";
 import { fold, key, uniforms } from "../../src/models/flow/host-random.ts";
@@ -55,13 +66,22 @@ function stepFromNoise(options: ModelOptions, state: SpecOf<TrainingState>): Any
   const { batch, network: config, beta1, beta2, weightDecay, clip, emaDecay } = options;
   const network = dit(config);
   const optimizer = optim.adamW({ beta1, beta2, eps: 1e-8, weightDecay });
-  const rows = { tokens: i32(batch, config.length), noise: f32(batch, config.length, config.vocab), tau: f32(batch), t: f32(batch) };
+  const rows = {
+    tokens: i32(batch, config.length),
+    noise: f32(batch, config.length, config.vocab),
+    tau: f32(batch),
+    t: f32(batch),
+  };
   return untyped(
     fn({ state, ...rows, learningRate: f32() }, (input) => {
       const before = input.state as unknown as TrainingState; // made from that program's specification
-      const { value, grad } = valueAndGrad((params: DitParams) => flmLoss(network, params, input))(before.params);
+      const { value, grad } = valueAndGrad((params: DitParams) => flmLoss(network, params, input))(
+        before.params,
+      );
       const { tree, norm } = optim.clipByGlobalNorm(grad, clip);
-      const { params, state: after } = optimizer.update(tree, before.optimizer, before.params, { learningRate: input.learningRate });
+      const { params, state: after } = optimizer.update(tree, before.optimizer, before.params, {
+        learningRate: input.learningRate,
+      });
       const ema = optim.ema(before.ema, params, after.step, { decay: emaDecay });
       return { state: { params, ema, optimizer: after }, loss: value, gradientNorm: norm };
     }),
@@ -108,7 +128,11 @@ function problemOf(options: ModelOptions): Problem {
 /** Which of our steps, see the head of this file. */
 type Variant = "noise given" | "noise drawn" | "projected";
 
-async function fluxion({ options, batch, spec, weights }: Problem, device: CpuDevice, variant: Variant): Promise<Stepper> {
+async function fluxion(
+  { options, batch, spec, weights }: Problem,
+  device: CpuDevice,
+  variant: Variant,
+): Promise<Stepper> {
   const { tree } = flatten(spec.params, (value) => value instanceof TensorSpec);
   const optimizer = optim.adamW(options);
   const start = fn({ params: spec.params }, (input) => {
@@ -116,11 +140,15 @@ async function fluxion({ options, batch, spec, weights }: Problem, device: CpuDe
     return { params, ema: params, optimizer: optimizer.init(params) };
   });
   const first = await compile(untyped(start), { device });
-  const given: unknown = unflatten(tree, weights.map(({ shape, data }) => hostTensor("f32", shape, data)));
+  const given: unknown = unflatten(
+    tree,
+    weights.map(({ shape, data }) => hostTensor("f32", shape, data)),
+  );
   let state: unknown = await first.run({ params: uploadTree(device, given) as unknown } as never);
   await first.dispose();
   const space = variant === "projected" ? "projected" : "vocabulary";
-  const step = variant === "noise given" ? stepFromNoise(options, spec) : untyped(flmStep({ ...options, space }, spec));
+  const step =
+    variant === "noise given" ? stepFromNoise(options, spec) : untyped(flmStep({ ...options, space }, spec));
   const program = await compile(step, { device, donate: ["state"], name: "the FLM step" });
   const { noise, ...rows } = batch;
   const size = [options.batch, options.network.length, options.network.vocab];
@@ -129,7 +157,12 @@ async function fluxion({ options, batch, spec, weights }: Problem, device: CpuDe
   return {
     step: async () => {
       const random = variant === "noise given" ? held : { key: keyData(fold(key(9), count++)) };
-      const output = (await program.run({ state, ...rows, ...random, learningRate: LEARNING_RATE } as never)) as unknown as Outputs;
+      const output = (await program.run({
+        state,
+        ...rows,
+        ...random,
+        learningRate: LEARNING_RATE,
+      } as never)) as unknown as Outputs;
       state = output.state;
       const [loss, gradientNorm] = await Promise.all([output.loss.read(), output.gradientNorm.read()]);
       disposeTree([output.loss, output.gradientNorm]);
@@ -151,7 +184,10 @@ interface Outputs {
 function tfjs({ options, batch, weights }: Problem, variant: Exclude<Variant, "projected">): Stepper {
   const { network, beta1, beta2, clip, emaDecay } = options;
   const rows = options.batch;
-  const training = tfTraining({ network, beta1, beta2, clip, emaDecay, learningRate: LEARNING_RATE, outputSoftcap: OUTPUT_SOFTCAP }, weights);
+  const training = tfTraining(
+    { network, beta1, beta2, clip, emaDecay, learningRate: LEARNING_RATE, outputSoftcap: OUTPUT_SOFTCAP },
+    weights,
+  );
   const held: TfBatch = {
     tokens: tf.tensor2d(batch.tokens, [rows, network.length], "int32"),
     tau: tf.tensor1d(batch.tau),
@@ -206,12 +242,23 @@ async function prepare(options: ModelOptions, { cpu, single }: Peers): Promise<C
     what:
       `the demo's FLM step, batch ${batch}, length ${network.length}, vocabulary ${network.vocab}, width ${network.width}, ` +
       `${network.depth} blocks, states in R^vocabulary with the noise given unless named otherwise; loss and gradient norm are read back`,
-    contenders: Object.entries(steppers).map(([name, stepper]) => ({ name, run: async () => void (await stepper.step()) })),
+    contenders: Object.entries(steppers).map(([name, stepper]) => ({
+      name,
+      run: async () => void (await stepper.step()),
+    })),
     ratios: [
       { of: FLUXION, to: TFJS, aim: 0.3 },
       { of: FLUXION_SINGLE, to: TFJS },
-      { of: DRAWN, to: TFJS_DRAWN, note: "threefry in the program against tf.randomNormal, which draws in JavaScript" },
-      { of: PROJECTED, to: TFJS_DRAWN, note: "not the same arithmetic: states in R^width, as `npm start` trains, which draws and multiplies less" },
+      {
+        of: DRAWN,
+        to: TFJS_DRAWN,
+        note: "threefry in the program against tf.randomNormal, which draws in JavaScript",
+      },
+      {
+        of: PROJECTED,
+        to: TFJS_DRAWN,
+        note: "not the same arithmetic: states in R^width, as `npm start` trains, which draws and multiplies less",
+      },
     ],
     agreements,
     dispose: async () => {
@@ -222,10 +269,21 @@ async function prepare(options: ModelOptions, { cpu, single }: Peers): Promise<C
 
 function optionsAt(scale: "full" | "tiny"): ModelOptions {
   const { network, data, flm, clip, emaDecay } = PRESETS.default;
-  const common = { space: "vocabulary", beta1: 0.9, beta2: flm.beta2, weightDecay: 0, clip, emaDecay } as const;
+  const common = {
+    space: "vocabulary",
+    beta1: 0.9,
+    beta2: flm.beta2,
+    weightDecay: 0,
+    clip,
+    emaDecay,
+  } as const;
   return scale === "full"
     ? { ...common, batch: flm.batch, network: { ...network, vocab: data.vocabularySize } }
-    : { ...common, batch: 3, network: { ...network, vocab: 20, length: 5, width: 16, depth: 2, heads: 2, conditioning: 8 } };
+    : {
+        ...common,
+        batch: 3,
+        network: { ...network, vocab: 20, length: 5, width: 16, depth: 2, heads: 2, conditioning: 8 },
+      };
 }
 
 export const flmBenchmark: ComparisonBenchmark = {

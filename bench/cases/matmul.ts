@@ -73,5 +73,6 @@ async function prepare(size: number, { cpu, single }: Peers): Promise<Comparison
 export const matmulBenchmark: ComparisonBenchmark = {
   kind: "comparison",
   name: "matmul",
-  comparisons: (scale) => (scale === "full" ? [256, 512, 1024] : [8]).map((size) => (peers) => prepare(size, peers)),
+  comparisons: (scale) =>
+    (scale === "full" ? [256, 512, 1024] : [8]).map((size) => (peers) => prepare(size, peers)),
 };

@@ -3,7 +3,18 @@
  */
 import * as jax from "@jax-js/jax";
 import * as tf from "@tensorflow/tfjs";
-import { f32, fn, mean, nn, optim, outputSpec, relu, square, sub, valueAndGrad } from "../../src/dsl/index.ts";
+import {
+  f32,
+  fn,
+  mean,
+  nn,
+  optim,
+  outputSpec,
+  relu,
+  square,
+  sub,
+  valueAndGrad,
+} from "../../src/dsl/index.ts";
 import type { Fn, SpecOf, Tensor } from "../../src/dsl/index.ts";
 import { compile, disposeTree, uploadTree } from "../../src/runtime/compile.ts";
 import type { DeviceValue } from "../../src/runtime/device.ts";
@@ -22,7 +33,12 @@ interface Sizes {
 
 /** What every contender starts from. */
 interface Problem extends Sizes {
-  readonly layers: readonly { readonly weight: Float32Array; readonly bias: Float32Array; readonly inputs: number; readonly outputs: number }[];
+  readonly layers: readonly {
+    readonly weight: Float32Array;
+    readonly bias: Float32Array;
+    readonly inputs: number;
+    readonly outputs: number;
+  }[];
   readonly x: Float32Array;
   readonly y: Float32Array;
 }
@@ -35,9 +51,19 @@ function problem(sizes: Sizes): Problem {
   const { batch, widths } = sizes;
   const layers = widths.slice(1).map((outputs, i) => {
     const inputs = widths[i] as number; // one layer per pair of neighbours
-    return { inputs, outputs, weight: normal(i + 1, inputs * outputs, 1 / Math.sqrt(inputs)), bias: new Float32Array(outputs) };
+    return {
+      inputs,
+      outputs,
+      weight: normal(i + 1, inputs * outputs, 1 / Math.sqrt(inputs)),
+      bias: new Float32Array(outputs),
+    };
   });
-  return { ...sizes, layers, x: normal(100, batch * (widths[0] ?? 0)), y: normal(101, batch * (widths.at(-1) ?? 0)) };
+  return {
+    ...sizes,
+    layers,
+    x: normal(100, batch * (widths[0] ?? 0)),
+    y: normal(101, batch * (widths.at(-1) ?? 0)),
+  };
 }
 
 /** Something that takes a step and tells the loss before it. */
@@ -57,25 +83,50 @@ const perceptron = (params: Params, x: Tensor): Tensor =>
 async function fluxion({ batch, widths, layers, x, y }: Problem, device: CpuDevice): Promise<Stepper> {
   const optimizer = optim.adam(ADAM);
   const spec = layers.map(({ inputs, outputs }) => ({ weight: f32(outputs, inputs), bias: f32(outputs) }));
-  const init = fn({ params: spec }, ({ params }) => ({ params: params as Params, optimizer: optimizer.init(params as Params) }));
-  const state = outputSpec(init) as SpecOf<{ readonly params: Params; readonly optimizer: optim.OptimizerState<Params> }>;
+  const init = fn({ params: spec }, ({ params }) => ({
+    params: params as Params,
+    optimizer: optimizer.init(params as Params),
+  }));
+  const state = outputSpec(init) as SpecOf<{
+    readonly params: Params;
+    readonly optimizer: optim.OptimizerState<Params>;
+  }>;
   const data = { x: f32(batch, widths[0] ?? 0), y: f32(batch, widths.at(-1) ?? 0) };
   const update = fn({ state, ...data, learningRate: f32() }, (input) => {
     // Specifications made from programs have forgotten the number of layers.
-    const { params, optimizer: before } = input.state as unknown as { readonly params: Params; readonly optimizer: optim.OptimizerState<Params> };
-    const { value, grad } = valueAndGrad((p: Params): Tensor<[]> => mean(square(sub(perceptron(p, input.x), input.y as Tensor))))(params);
+    const { params, optimizer: before } = input.state as unknown as {
+      readonly params: Params;
+      readonly optimizer: optim.OptimizerState<Params>;
+    };
+    const { value, grad } = valueAndGrad((p: Params): Tensor<[]> =>
+      mean(square(sub(perceptron(p, input.x), input.y as Tensor))),
+    )(params);
     const next = optimizer.update(grad, before, params, { learningRate: input.learningRate });
     return { state: { params: next.params, optimizer: next.state }, loss: value };
   });
   const start = await compile(init as Fn<never, unknown> as Fn<Record<string, never>, unknown>, { device });
-  const weights = layers.map(({ weight, bias, inputs, outputs }) => ({ weight: f32Tensor([outputs, inputs], transposed(weight, inputs, outputs)), bias: f32Tensor([outputs], bias) }));
+  const weights = layers.map(({ weight, bias, inputs, outputs }) => ({
+    weight: f32Tensor([outputs, inputs], transposed(weight, inputs, outputs)),
+    bias: f32Tensor([outputs], bias),
+  }));
   let current = (await start.run({ params: uploadTree(device, weights) } as never)) as unknown;
   await start.dispose();
-  const program = await compile(update as Fn<never, unknown> as Fn<Record<string, never>, unknown>, { device, donate: ["state"], name: "the MLP step" });
-  const fixed = uploadTree(device, { x: f32Tensor([batch, widths[0] ?? 0], x), y: f32Tensor([batch, widths.at(-1) ?? 0], y), learningRate: f32Tensor([], Float32Array.of(ADAM.learningRate)) });
+  const program = await compile(update as Fn<never, unknown> as Fn<Record<string, never>, unknown>, {
+    device,
+    donate: ["state"],
+    name: "the MLP step",
+  });
+  const fixed = uploadTree(device, {
+    x: f32Tensor([batch, widths[0] ?? 0], x),
+    y: f32Tensor([batch, widths.at(-1) ?? 0], y),
+    learningRate: f32Tensor([], Float32Array.of(ADAM.learningRate)),
+  });
   return {
     step: async () => {
-      const { state: next, loss } = (await program.run({ state: current, ...fixed } as never)) as unknown as { readonly state: unknown; readonly loss: DeviceValue };
+      const { state: next, loss } = (await program.run({ state: current, ...fixed } as never)) as unknown as {
+        readonly state: unknown;
+        readonly loss: DeviceValue;
+      };
       current = next;
       const { data: value } = await loss.read();
       loss.dispose();
@@ -96,7 +147,10 @@ const transposed = (weight: Float32Array, inputs: number, outputs: number): Floa
 function jaxJs({ batch, widths, layers, x, y }: Problem): Stepper {
   const np = jax.numpy;
   type Tree = jax.Array[];
-  const params: Tree = layers.flatMap(({ weight, bias, inputs, outputs }) => [np.array(weight, { shape: [inputs, outputs] }), np.array(bias)]);
+  const params: Tree = layers.flatMap(({ weight, bias, inputs, outputs }) => [
+    np.array(weight, { shape: [inputs, outputs] }),
+    np.array(bias),
+  ]);
   const zeros = (): Tree => params.map((p) => np.zeros(p.shape));
   const loss = (p: Tree, input: jax.Array, target: jax.Array): jax.Array => {
     let hidden = input;
@@ -126,7 +180,10 @@ function jaxJs({ batch, widths, layers, x, y }: Problem): Stepper {
     return [next, mean_, variance, now, value] as [Tree, Tree, Tree, jax.Array, jax.Array];
   });
   let state: [Tree, Tree, Tree, jax.Array] = [params, zeros(), zeros(), np.array(0, { dtype: np.float32 })];
-  const [input, target] = [np.array(x, { shape: [batch, widths[0] ?? 0] }), np.array(y, { shape: [batch, widths.at(-1) ?? 0] })];
+  const [input, target] = [
+    np.array(x, { shape: [batch, widths[0] ?? 0] }),
+    np.array(y, { shape: [batch, widths.at(-1) ?? 0] }),
+  ];
   return {
     step: async () => {
       const [p, m, v, count, value] = step(...state, input.ref, target.ref);
@@ -143,9 +200,15 @@ function jaxJs({ batch, widths, layers, x, y }: Problem): Stepper {
 }
 
 function tfjs({ batch, widths, layers, x, y }: Problem): Stepper {
-  const params = layers.map(({ weight, bias, inputs, outputs }) => ({ weight: tf.variable(tf.tensor2d(weight, [inputs, outputs])), bias: tf.variable(tf.tensor1d(bias)) }));
+  const params = layers.map(({ weight, bias, inputs, outputs }) => ({
+    weight: tf.variable(tf.tensor2d(weight, [inputs, outputs])),
+    bias: tf.variable(tf.tensor1d(bias)),
+  }));
   const optimizer = tf.train.adam(ADAM.learningRate, ADAM.beta1, ADAM.beta2, ADAM.eps);
-  const [input, target] = [tf.tensor2d(x, [batch, widths[0] ?? 0]), tf.tensor2d(y, [batch, widths.at(-1) ?? 0])];
+  const [input, target] = [
+    tf.tensor2d(x, [batch, widths[0] ?? 0]),
+    tf.tensor2d(y, [batch, widths.at(-1) ?? 0]),
+  ];
   const loss = (): tf.Scalar => {
     const output = params.reduce<tf.Tensor>((hidden, { weight, bias }, i) => {
       const next = tf.add(tf.matMul(hidden as tf.Tensor2D, weight), bias);
@@ -186,7 +249,10 @@ async function prepare(sizes: Sizes, { cpu, single }: Peers): Promise<Comparison
   return {
     name: "mlp",
     what: `an Adam step, batch ${sizes.batch}, ${sizes.widths.join("-")}, ReLU, mean squared error; the loss is read back`,
-    contenders: Object.entries(steppers).map(([name, stepper]) => ({ name, run: async () => void (await stepper.step()) })),
+    contenders: Object.entries(steppers).map(([name, stepper]) => ({
+      name,
+      run: async () => void (await stepper.step()),
+    })),
     ratios: [
       { of: FLUXION, to: JAX, aim: 0.5 },
       { of: FLUXION_SINGLE, to: JAX },
@@ -208,6 +274,10 @@ export const mlpBenchmark: ComparisonBenchmark = {
   kind: "comparison",
   name: "mlp",
   comparisons: (scale) => [
-    (peers) => prepare(scale === "full" ? { batch: 64, widths: [256, 512, 512, 256] } : { batch: 3, widths: [4, 6, 6, 4] }, peers),
+    (peers) =>
+      prepare(
+        scale === "full" ? { batch: 64, widths: [256, 512, 512, 256] } : { batch: 3, widths: [4, 6, 6, 4] },
+        peers,
+      ),
   ],
 };

@@ -41,14 +41,21 @@ export interface Parsed {
 /** Parses the arguments of a command. @throws UserError for an unknown option, a missing value or too many arguments */
 export function parseArguments(command: Command, argv: readonly string[]): Parsed {
   const options = Object.fromEntries(
-    Object.entries(command.options).map(([name, { value }]) => [name, { type: value === undefined ? ("boolean" as const) : ("string" as const) }]),
+    Object.entries(command.options).map(([name, { value }]) => [
+      name,
+      { type: value === undefined ? ("boolean" as const) : ("string" as const) },
+    ]),
   );
   const parsed = parseOrExplain(command, argv, options);
   const values = parsed.values as Readonly<Record<string, string | boolean | undefined>>;
   const missing = command.positionals[parsed.positionals.length];
-  if (missing !== undefined && !missing.startsWith("[")) throw new UserError(`fluxion ${command.name} needs ${missing}; see fluxion ${command.name} --help`);
+  if (missing !== undefined && !missing.startsWith("["))
+    throw new UserError(`fluxion ${command.name} needs ${missing}; see fluxion ${command.name} --help`);
   const extra = parsed.positionals[command.positionals.length];
-  if (extra !== undefined) throw new UserError(`fluxion ${command.name} does not take "${extra}"; see fluxion ${command.name} --help`);
+  if (extra !== undefined)
+    throw new UserError(
+      `fluxion ${command.name} does not take "${extra}"; see fluxion ${command.name} --help`,
+    );
   const text = (name: string): string | undefined => {
     const value = values[name];
     return typeof value === "string" ? value : undefined;
@@ -58,7 +65,9 @@ export function parseArguments(command: Command, argv: readonly string[]): Parse
     if (given === undefined) return undefined;
     const value = Number(given);
     if (given.trim() === "" || !Number.isFinite(value) || value < min || value > max) {
-      throw new UserError(`--${name} must be a number${min > -Infinity ? ` >= ${min}` : ""}${max < Infinity ? ` and <= ${max}` : ""}, got "${given}"`);
+      throw new UserError(
+        `--${name} must be a number${min > -Infinity ? ` >= ${min}` : ""}${max < Infinity ? ` and <= ${max}` : ""}, got "${given}"`,
+      );
     }
     return value;
   };
@@ -70,19 +79,25 @@ export function parseArguments(command: Command, argv: readonly string[]): Parse
     number,
     whole(name, range) {
       const value = number(name, range);
-      if (value !== undefined && !Number.isSafeInteger(value)) throw new UserError(`--${name} must be a whole number, got "${text(name)}"`);
+      if (value !== undefined && !Number.isSafeInteger(value))
+        throw new UserError(`--${name} must be a whole number, got "${text(name)}"`);
       return value;
     },
     choice(name, choices) {
       const given = text(name);
       const chosen = choices.find((choice) => choice === given);
-      if (given !== undefined && chosen === undefined) throw new UserError(`--${name} must be one of ${choices.join(", ")}, got "${given}"`);
+      if (given !== undefined && chosen === undefined)
+        throw new UserError(`--${name} must be one of ${choices.join(", ")}, got "${given}"`);
       return chosen;
     },
   };
 }
 
-function parseOrExplain(command: Command, argv: readonly string[], options: Record<string, { type: "boolean" | "string" }>) {
+function parseOrExplain(
+  command: Command,
+  argv: readonly string[],
+  options: Record<string, { type: "boolean" | "string" }>,
+) {
   try {
     return parseArgs({ args: [...argv], options, allowPositionals: true, strict: true });
   } catch (error) {
@@ -94,7 +109,11 @@ function parseOrExplain(command: Command, argv: readonly string[], options: Reco
         throw new UserError(`fluxion ${command.name} has no option ${option}; ${see}`);
       case "ERR_PARSE_ARGS_INVALID_OPTION_VALUE": {
         const takes = options[option?.slice(2) ?? ""]?.type === "string";
-        throw new UserError(takes ? `${option} needs a value (${option}=VALUE if it begins with a dash); ${see}` : `${option} takes no value; ${see}`);
+        throw new UserError(
+          takes
+            ? `${option} needs a value (${option}=VALUE if it begins with a dash); ${see}`
+            : `${option} takes no value; ${see}`,
+        );
       }
       default:
         throw new UserError(`fluxion ${command.name}: ${message}; ${see}`);
@@ -105,9 +124,18 @@ function parseOrExplain(command: Command, argv: readonly string[], options: Reco
 /** The help text of a command. */
 export function helpText(command: Command): string {
   const rows = [...Object.entries(command.options), ["help", { help: "Shows this." }] as const].map(
-    ([name, { value, help }]: readonly [string, Option]) => [`  --${name}${value === undefined ? "" : ` ${value}`}`, help] as const,
+    ([name, { value, help }]: readonly [string, Option]) =>
+      [`  --${name}${value === undefined ? "" : ` ${value}`}`, help] as const,
   );
   const width = Math.max(...rows.map(([left]) => left.length));
   const usage = ["fluxion", command.name, ...command.positionals, "[options]"].join(" ");
-  return [`Usage: ${usage}`, "", command.summary, "", "Options:", ...rows.map(([left, right]) => `${left.padEnd(width)}  ${right}`), ""].join("\n");
+  return [
+    `Usage: ${usage}`,
+    "",
+    command.summary,
+    "",
+    "Options:",
+    ...rows.map(([left, right]) => `${left.padEnd(width)}  ${right}`),
+    "",
+  ].join("\n");
 }

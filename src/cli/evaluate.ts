@@ -7,7 +7,13 @@
  */
 import { cutBlocks, decode, shuffledText, unigramSamples } from "../models/data/index.ts";
 import type { PreparedText, TokenBlocks } from "../models/data/index.ts";
-import { bootstrapInterval, likelihood, sampleEntropy, scoreBlocks, trainKneserNey } from "../models/eval/index.ts";
+import {
+  bootstrapInterval,
+  likelihood,
+  sampleEntropy,
+  scoreBlocks,
+  trainKneserNey,
+} from "../models/eval/index.ts";
 import type { KneserNeyModel } from "../models/eval/kneser-ney.ts";
 import { decodingError } from "../models/flow/clock.ts";
 import { fold, key } from "../models/flow/host-random.ts";
@@ -22,8 +28,8 @@ import type { TrainingConfig } from "../runtime/training/config.ts";
 import { openSampler } from "../runtime/training/sampler.ts";
 import type { Sampler } from "../runtime/training/sampler.ts";
 import { expectedTensors, officialNaming, uploadTensors } from "../runtime/training/state-files.ts";
-import { flmNetwork, fmlmNetwork, paramsSpec, phaseOptions } from "../runtime/training/trainer.ts";
-import type { PhaseName } from "../runtime/training/trainer.ts";
+import { flmNetwork, fmlmNetwork, paramsSpec, phaseOptions } from "../runtime/training/phases.ts";
+import type { PhaseName } from "../runtime/training/phases.ts";
 import { atEntropy, BISECTIONS, MATCHED } from "./matched.ts";
 import type { Comparison, Measured, Side } from "./matched.ts";
 import { modelNames } from "./report/data.ts";
@@ -43,7 +49,13 @@ export interface OpenModel {
 }
 
 /** Loads the weights of one model of a run. @throws UserError when they are missing or do not fit */
-export async function openModel(run: RunFolder<TrainingConfig>, name: PhaseName, vocab: number, device: Device, batch: number): Promise<OpenModel> {
+export async function openModel(
+  run: RunFolder<TrainingConfig>,
+  name: PhaseName,
+  vocab: number,
+  device: Device,
+  batch: number,
+): Promise<OpenModel> {
   const { config } = run;
   const network = name === "flm" ? flmNetwork(config, vocab) : fmlmNetwork(config, vocab);
   const options = { ...phaseOptions(config, name, vocab), network, batch };
@@ -57,7 +69,8 @@ export async function openModel(run: RunFolder<TrainingConfig>, name: PhaseName,
     name,
     params,
     sampler,
-    schedule: (steps, gamma = config.sampling.gamma) => (name === "flm" ? eulerSchedule(clock, steps) : gammaSchedule(clock, steps, gamma)),
+    schedule: (steps, gamma = config.sampling.gamma) =>
+      name === "flm" ? eulerSchedule(clock, steps) : gammaSchedule(clock, steps, gamma),
     async dispose() {
       disposeTree(params);
       await sampler.dispose();
@@ -68,8 +81,15 @@ export async function openModel(run: RunFolder<TrainingConfig>, name: PhaseName,
 /** Perplexity with its interval, and entropy, of texts of the judge's tokens. */
 function measure(judge: KneserNeyModel, { tokens, count, length }: TokenBlocks, seed: number): Measured {
   const scores = scoreBlocks(judge, tokens, length);
-  const rows = Array.from({ length: count }, (_, i) => ({ nll: -sum(scores.subarray(i * length, (i + 1) * length)), tokens: length }));
-  const { estimate, low, high } = bootstrapInterval({ items: rows, statistic: (items) => likelihood(items).perplexity, key: key(seed) });
+  const rows = Array.from({ length: count }, (_, i) => ({
+    nll: -sum(scores.subarray(i * length, (i + 1) * length)),
+    tokens: length,
+  }));
+  const { estimate, low, high } = bootstrapInterval({
+    items: rows,
+    statistic: (items) => likelihood(items).perplexity,
+    key: key(seed),
+  });
   const samples = Array.from({ length: count }, (_, i) => tokens.subarray(i * length, (i + 1) * length));
   return { perplexity: estimate, low, high, entropy: sampleEntropy(samples).mean };
 }
@@ -77,8 +97,14 @@ function measure(judge: KneserNeyModel, { tokens, count, length }: TokenBlocks, 
 const sum = (values: Float64Array): number => values.reduce((total, x) => total + x, 0);
 
 /** The first few rows as text. */
-export const texts = (text: PreparedText, { tokens, count, length }: TokenBlocks, shown = SHOWN): readonly string[] =>
-  Array.from({ length: Math.min(count, shown) }, (_, i) => decode(text.vocabulary, tokens.subarray(i * length, (i + 1) * length)));
+export const texts = (
+  text: PreparedText,
+  { tokens, count, length }: TokenBlocks,
+  shown = SHOWN,
+): readonly string[] =>
+  Array.from({ length: Math.min(count, shown) }, (_, i) =>
+    decode(text.vocabulary, tokens.subarray(i * length, (i + 1) * length)),
+  );
 
 export interface Evaluation {
   readonly quality: readonly QualityCell[];
@@ -89,7 +115,12 @@ export interface Evaluation {
 }
 
 /** Numbers of steps that are compared: FMLM's and FLM's. */
-const COMPARED = [[1, 1], [2, 2], [4, 4], [1, 8]] as const;
+const COMPARED = [
+  [1, 1],
+  [2, 2],
+  [4, 4],
+  [1, 8],
+] as const;
 
 const comparedSteps = ({ sampling }: TrainingConfig): readonly (readonly [number, number])[] =>
   COMPARED.filter(([fmlm, flm]) => sampling.steps.includes(fmlm) && sampling.steps.includes(flm));
@@ -129,35 +160,62 @@ export async function evaluate(
   const quality: QualityCell[] = [];
   const trajectories: Trajectory[] = [];
   let calls = 0;
-  const models = { FLM: await openModel(run, "flm", vocab, device, Math.min(batch, samples)), FMLM: await openModel(run, "fmlm", vocab, device, Math.min(batch, samples)) };
+  const models = {
+    FLM: await openModel(run, "flm", vocab, device, Math.min(batch, samples)),
+    FMLM: await openModel(run, "fmlm", vocab, device, Math.min(batch, samples)),
+  };
   const blocksOf = (tokens: Int32Array): TokenBlocks => ({ tokens, count: samples, length });
   const sampleKey = (count: number): Key => fold(stepKey(config.seed, "sample", 0), count);
-  const called = (model: ModelName, count: number) => (): void => progress(++calls, `${model} in ${count} step${count === 1 ? "" : "s"}`);
+  const called = (model: ModelName, count: number) => (): void =>
+    progress(++calls, `${model} in ${count} step${count === 1 ? "" : "s"}`);
   for (const model of modelNames) {
     const { sampler, params, schedule } = models[model];
     for (const count of steps) {
       const began = performance.now();
-      const drawn = await sampler.sample(params, schedule(count), samples, sampleKey(count), { step: called(model, count), signal });
+      const drawn = await sampler.sample(params, schedule(count), samples, sampleKey(count), {
+        step: called(model, count),
+        signal,
+      });
       const seconds = (performance.now() - began) / 1000;
       const blocks = blocksOf(drawn.tokens);
-      quality.push({ model, steps: count, ...measure(judge, blocks, config.seed), secondsPerSample: seconds / samples, samples: texts(text, blocks) });
+      quality.push({
+        model,
+        steps: count,
+        ...measure(judge, blocks, config.seed),
+        secondsPerSample: seconds / samples,
+        samples: texts(text, blocks),
+      });
       if (count === steps.at(-1)) trajectories.push(trajectoryOf(model, text, drawn.trajectory));
     }
   }
   const comparisons: Comparison[] = [];
   for (const [fmlmSteps, flmSteps] of comparedSteps(config)) {
     const sides = { FMLM: sideOf(quality, "FMLM", fmlmSteps), FLM: sideOf(quality, "FLM", flmSteps) };
-    const [less, more] = sides.FLM.entropy < sides.FMLM.entropy ? [sides.FLM, sides.FMLM] : [sides.FMLM, sides.FLM];
+    const [less, more] =
+      sides.FLM.entropy < sides.FMLM.entropy ? [sides.FLM, sides.FMLM] : [sides.FMLM, sides.FLM];
     if (more.entropy - less.entropy > MATCHED) {
       const { sampler, params, schedule } = models[less.model];
-      const decoder = await sampler.decoder(params, schedule(less.steps), samples, sampleKey(less.steps), { step: called(less.model, less.steps), signal });
-      sides[less.model] = { ...less, ...(await atEntropy(decoder, more.entropy, (tokens) => measure(judge, blocksOf(tokens), config.seed))) };
+      const decoder = await sampler.decoder(params, schedule(less.steps), samples, sampleKey(less.steps), {
+        step: called(less.model, less.steps),
+        signal,
+      });
+      sides[less.model] = {
+        ...less,
+        ...(await atEntropy(decoder, more.entropy, (tokens) =>
+          measure(judge, blocksOf(tokens), config.seed),
+        )),
+      };
       await decoder.dispose();
     }
     comparisons.push({ fmlm: sides.FMLM, flm: sides.FLM });
   }
   for (const model of modelNames) await models[model].dispose();
-  return { quality, references: references(text, judge, length, samples, config.seed), trajectories, comparisons };
+  return {
+    quality,
+    references: references(text, judge, length, samples, config.seed),
+    trajectories,
+    comparisons,
+  };
 }
 
 /** A measured cell as one side of a comparison. */
@@ -168,7 +226,11 @@ function sideOf(quality: readonly QualityCell[], model: ModelName, steps: number
   return { model, steps, temperature: 0, perplexity, low, high, entropy };
 }
 
-function trajectoryOf(model: ModelName, text: PreparedText, steps: Awaited<ReturnType<Sampler["sample"]>>["trajectory"]): Trajectory {
+function trajectoryOf(
+  model: ModelName,
+  text: PreparedText,
+  steps: Awaited<ReturnType<Sampler["sample"]>>["trajectory"],
+): Trajectory {
   return {
     model,
     steps: steps.map(({ tau, tokens, confidence }) => ({
@@ -179,7 +241,13 @@ function trajectoryOf(model: ModelName, text: PreparedText, steps: Awaited<Retur
   };
 }
 
-function references(text: PreparedText, judge: KneserNeyModel, length: number, count: number, seed: number): readonly ReferenceText[] {
+function references(
+  text: PreparedText,
+  judge: KneserNeyModel,
+  length: number,
+  count: number,
+  seed: number,
+): readonly ReferenceText[] {
   const heldOut = cutBlocks(text.streams.validation, length, { limit: count });
   const sets: readonly (readonly [string, TokenBlocks])[] = [
     ["held-out text", heldOut],

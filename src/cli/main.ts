@@ -21,7 +21,9 @@ function overview(): string {
     "",
     "Usage: fluxion COMMAND [options]",
     "",
-    ...COMMANDS.map(({ name, positionals, summary }) => `  ${[name, ...positionals].join(" ").padEnd(width)}  ${summary}`),
+    ...COMMANDS.map(
+      ({ name, positionals, summary }) => `  ${[name, ...positionals].join(" ").padEnd(width)}  ${summary}`,
+    ),
     "",
     "fluxion COMMAND --help lists the options of a command.",
     "",
@@ -35,7 +37,10 @@ async function main(argv: readonly string[]): Promise<number> {
     return 0;
   }
   const command = COMMANDS.find((candidate) => candidate.name === name);
-  if (command === undefined) throw new UserError(`there is no command "${name}"; the commands are ${COMMANDS.map((known) => known.name).join(", ")}`);
+  if (command === undefined)
+    throw new UserError(
+      `there is no command "${name}"; the commands are ${COMMANDS.map((known) => known.name).join(", ")}`,
+    );
   if (rest.includes("--help") || rest.includes("-h")) {
     process.stdout.write(helpText(command));
     return 0;
@@ -49,7 +54,9 @@ function report(error: unknown): number {
     process.stderr.write(`fluxion: ${error.message}\n`);
     return error instanceof UserError ? error.exitCode : 2;
   }
-  process.stderr.write(`fluxion: unexpected error, please report it\n${error instanceof Error ? (error.stack ?? error.message) : String(error)}\n`);
+  process.stderr.write(
+    `fluxion: unexpected error, please report it\n${error instanceof Error ? (error.stack ?? error.message) : String(error)}\n`,
+  );
   return 70;
 }
 

@@ -40,13 +40,18 @@ export const BISECTIONS = 8;
  * The measure of a decoder's samples at the temperature at which their entropy is `entropy`, or as near as temperatures
  * up to 2 come. Entropy grows with the temperature, so bisection finds it.
  */
-export async function atEntropy(decoder: Decoder, entropy: number, measure: (tokens: Int32Array) => Measured): Promise<Measured & { readonly temperature: number }> {
+export async function atEntropy(
+  decoder: Decoder,
+  entropy: number,
+  measure: (tokens: Int32Array) => Measured,
+): Promise<Measured & { readonly temperature: number }> {
   let [low, high] = [0, HIGHEST];
   let best: (Measured & { readonly temperature: number }) | undefined;
   for (let i = 0; i < BISECTIONS; i++) {
     const temperature = (low + high) / 2;
     const found = { ...measure(await decoder.decode(temperature)), temperature };
-    if (best === undefined || Math.abs(found.entropy - entropy) < Math.abs(best.entropy - entropy)) best = found;
+    if (best === undefined || Math.abs(found.entropy - entropy) < Math.abs(best.entropy - entropy))
+      best = found;
     if (Math.abs(found.entropy - entropy) < MATCHED / 4) break;
     if (found.entropy < entropy) low = temperature;
     else high = temperature;

@@ -18,6 +18,6 @@ export async function textOf({ data, network }: TrainingConfig): Promise<Prepare
   if (fingerprint === undefined || fingerprint === textFingerprint(text)) return text;
   throw new UserError(
     `The text of this run has changed: ${textName(data)} gives other tokens than when the run began. ` +
-      "Restore that text or the settings under \"data\" in config.json, or start a new run.",
+      'Restore that text or the settings under "data" in config.json, or start a new run.',
   );
 }

@@ -13,7 +13,8 @@ const side = ({ model, steps: count, perplexity, low, high, temperature }: Side)
 
 /** One comparison in a sentence. Intervals that overlap decide nothing. */
 export function verdict({ fmlm, flm }: Comparison): string {
-  const outcome = fmlm.high < flm.low ? "FMLM is better" : flm.high < fmlm.low ? "FLM is better" : "No clear difference";
+  const outcome =
+    fmlm.high < flm.low ? "FMLM is better" : flm.high < fmlm.low ? "FLM is better" : "No clear difference";
   const gap = Math.abs(fmlm.entropy - flm.entropy);
   const entropy =
     gap <= 2 * MATCHED
@@ -23,4 +24,5 @@ export function verdict({ fmlm, flm }: Comparison): string {
 }
 
 /** What came out, in sentences. */
-export const verdicts = ({ comparisons }: Pick<Evaluation, "comparisons">): readonly string[] => comparisons.map(verdict);
+export const verdicts = ({ comparisons }: Pick<Evaluation, "comparisons">): readonly string[] =>
+  comparisons.map(verdict);

@@ -18,10 +18,26 @@ export interface Cost {
 const bytesOf = ({ shape, dtype }: TensorType): number => sizeOf(shape) * byteSize(dtype);
 
 /** Ops that only move data or relabel it. */
-const FREE: ReadonlySet<OpKind> = new Set<OpKind>(["constant", "iota", "broadcast", "reshape", "transpose", "slice", "pad", "concat", "gather", "cast", "stopGradient"]);
+const FREE: ReadonlySet<OpKind> = new Set<OpKind>([
+  "constant",
+  "iota",
+  "broadcast",
+  "reshape",
+  "transpose",
+  "slice",
+  "pad",
+  "concat",
+  "gather",
+  "cast",
+  "stopGradient",
+]);
 
 function attentionFlops(equation: AnyEquation, program: Program): number {
-  const [q, k, v] = equation.inputs.map((id) => typeOf(program, id).shape) as [readonly number[], readonly number[], readonly number[]];
+  const [q, k, v] = equation.inputs.map((id) => typeOf(program, id).shape) as [
+    readonly number[],
+    readonly number[],
+    readonly number[],
+  ];
   const pairs = sizeOf(q.slice(0, -1)) * (k.at(-2) ?? 0);
   const products = 2 * pairs * ((q.at(-1) ?? 0) + (v.at(-1) ?? 0));
   // The tangent has twice the products of the forward pass, the transpose two and a half times.
@@ -35,7 +51,9 @@ function flopsOf(equation: AnyEquation, program: Program): number {
   switch (equation.op) {
     case "dot": {
       const { shape } = typeOf(program, equation.inputs[0] as number);
-      return 2 * size * equation.params.lhsContract.reduce((product, axis) => product * (shape[axis] as number), 1);
+      return (
+        2 * size * equation.params.lhsContract.reduce((product, axis) => product * (shape[axis] as number), 1)
+      );
     }
     case "attention":
     case "attentionTangent":
@@ -71,7 +89,10 @@ export function costOf(program: Program): Cost {
     }
     if (nested.length === 0) {
       flops += flopsOf(equation, program);
-      bytes += [...equation.inputs, ...equation.outputs].reduce((total, id) => total + bytesOf(typeOf(program, id)), 0);
+      bytes += [...equation.inputs, ...equation.outputs].reduce(
+        (total, id) => total + bytesOf(typeOf(program, id)),
+        0,
+      );
     }
   }
   return { equations, flops, bytes };

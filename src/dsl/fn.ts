@@ -25,22 +25,28 @@ export class TensorSpec<S extends Shape = Shape, D extends DType = DType> {
 }
 
 /** Declares an f32 input: `f32("batch", 64)`. */
-export const f32 = <const S extends readonly Dim[]>(...shape: S): TensorSpec<S, "f32"> => new TensorSpec(shape, "f32");
+export const f32 = <const S extends readonly Dim[]>(...shape: S): TensorSpec<S, "f32"> =>
+  new TensorSpec(shape, "f32");
 /** Declares an f16 input. */
-export const f16 = <const S extends readonly Dim[]>(...shape: S): TensorSpec<S, "f16"> => new TensorSpec(shape, "f16");
+export const f16 = <const S extends readonly Dim[]>(...shape: S): TensorSpec<S, "f16"> =>
+  new TensorSpec(shape, "f16");
 /** Declares an i32 input. */
-export const i32 = <const S extends readonly Dim[]>(...shape: S): TensorSpec<S, "i32"> => new TensorSpec(shape, "i32");
+export const i32 = <const S extends readonly Dim[]>(...shape: S): TensorSpec<S, "i32"> =>
+  new TensorSpec(shape, "i32");
 /** Declares a u32 input. */
-export const u32 = <const S extends readonly Dim[]>(...shape: S): TensorSpec<S, "u32"> => new TensorSpec(shape, "u32");
+export const u32 = <const S extends readonly Dim[]>(...shape: S): TensorSpec<S, "u32"> =>
+  new TensorSpec(shape, "u32");
 /** Declares a bool input. */
-export const bool = <const S extends readonly Dim[]>(...shape: S): TensorSpec<S, "bool"> => new TensorSpec(shape, "bool");
+export const bool = <const S extends readonly Dim[]>(...shape: S): TensorSpec<S, "bool"> =>
+  new TensorSpec(shape, "bool");
 
 /** The tensors that a tree of specifications declares. */
-export type TensorsOf<Spec> = Spec extends TensorSpec<infer S, infer D>
-  ? Tensor<S extends readonly [] ? [] : Mutable<S>, D>
-  : Spec extends readonly unknown[]
-    ? { readonly [K in keyof Spec]: TensorsOf<Spec[K]> }
-    : { readonly [K in keyof Spec]: TensorsOf<Spec[K]> };
+export type TensorsOf<Spec> =
+  Spec extends TensorSpec<infer S, infer D>
+    ? Tensor<S extends readonly [] ? [] : Mutable<S>, D>
+    : Spec extends readonly unknown[]
+      ? { readonly [K in keyof Spec]: TensorsOf<Spec[K]> }
+      : { readonly [K in keyof Spec]: TensorsOf<Spec[K]> };
 
 type Mutable<S extends Shape> = [...S];
 
@@ -55,7 +61,10 @@ export interface Fn<In, Out> {
  * Declares a function of one pytree: `fn({ x: f32("batch", 3) }, ({ x }) => …)`.
  * Called while tracing, it checks its argument against the specification.
  */
-export function fn<const Spec, Out>(spec: Spec, body: (input: TensorsOf<Spec>) => Out): Fn<TensorsOf<Spec>, Out> {
+export function fn<const Spec, Out>(
+  spec: Spec,
+  body: (input: TensorsOf<Spec>) => Out,
+): Fn<TensorsOf<Spec>, Out> {
   const declared = flatten(spec, isSpec);
   const call = (input: TensorsOf<Spec>): Out => {
     // Inside the body, the names stand for the sizes of this call's tensors.
@@ -66,7 +75,8 @@ export function fn<const Spec, Out>(spec: Spec, body: (input: TensorsOf<Spec>) =
 }
 
 /** Gives `f` the specification of a declared function, so that a transformed function can be compiled too. */
-export const withSpec = <In, Out>(spec: unknown, f: (input: In) => Out): Fn<In, Out> => Object.assign((input: In): Out => f(input), { spec });
+export const withSpec = <In, Out>(spec: unknown, f: (input: In) => Out): Fn<In, Out> =>
+  Object.assign((input: In): Out => f(input), { spec });
 
 export const isSpec = (value: unknown): value is TensorSpec => value instanceof TensorSpec;
 
@@ -90,7 +100,10 @@ function sizesAgainst(tree: TreeDef, specs: readonly TensorSpec[], input: unknow
   const sizes = new Map<string, number>();
   flat.leaves.forEach((tensor, i) => {
     const spec = specs[i] as TensorSpec;
-    const wrong = (): OpError => new OpError(`${paths[i] === "" ? "the argument" : paths[i]} is ${formatType(tensor)}, declared as ${spec.dtype}[${spec.shape.join(",")}]`);
+    const wrong = (): OpError =>
+      new OpError(
+        `${paths[i] === "" ? "the argument" : paths[i]} is ${formatType(tensor)}, declared as ${spec.dtype}[${spec.shape.join(",")}]`,
+      );
     if (tensor.dtype !== spec.dtype || tensor.shape.length !== spec.shape.length) throw wrong();
     spec.shape.forEach((dim, axis) => {
       const size = tensor.shape[axis] as number;
@@ -119,8 +132,10 @@ export function trace(f: Fn<never, unknown>, sizes: Sizes = {}): TracedFunction 
   return withSizes(sizes, () => {
     const types = leaves.map(({ shape, dtype }): TensorType => ({ shape: sizesOfShape(shape), dtype }));
     const { program, captures, outputTree } = traceTree(tree, types, f);
-    if (captures.length > 0) throw new OpError("the function uses a tensor of another function; pass it as an input");
-    const named = (paths: readonly string[], alone: string): readonly string[] => paths.map((path) => (path === "" ? alone : path));
+    if (captures.length > 0)
+      throw new OpError("the function uses a tensor of another function; pass it as an input");
+    const named = (paths: readonly string[], alone: string): readonly string[] =>
+      paths.map((path) => (path === "" ? alone : path));
     return {
       program,
       inputTree: tree,
@@ -132,9 +147,15 @@ export function trace(f: Fn<never, unknown>, sizes: Sizes = {}): TracedFunction 
 }
 
 /** A tree of specifications like a tree of things with shape and dtype (parameters, host tensors). */
-export function specLike<Leaf extends { readonly shape: readonly number[]; readonly dtype: DType }>(value: unknown, isLeaf: (value: unknown) => value is Leaf): unknown {
+export function specLike<Leaf extends { readonly shape: readonly number[]; readonly dtype: DType }>(
+  value: unknown,
+  isLeaf: (value: unknown) => value is Leaf,
+): unknown {
   const { leaves, tree } = flatten(value, isLeaf);
-  return unflatten(tree, leaves.map(({ shape, dtype }) => new TensorSpec(shape, dtype)));
+  return unflatten(
+    tree,
+    leaves.map(({ shape, dtype }) => new TensorSpec(shape, dtype)),
+  );
 }
 
 /** The specification of what a declared function returns for the given sizes: the input of a function that goes on from there. */
@@ -148,6 +169,8 @@ export function outputSpec<Out>(f: Fn<never, Out>, sizes: Sizes = {}): SpecOf<Ou
 }
 
 /** A tree of specifications of the structure of a tree of tensors. Shapes of literal sizes are kept; names have become sizes that only run time knows. */
-export type SpecOf<T> = T extends Tensor ? TensorSpec<SizedShape<ShapeOf<T>>, T["dtype"]> : { readonly [K in keyof T]: SpecOf<T[K]> };
+export type SpecOf<T> = T extends Tensor
+  ? TensorSpec<SizedShape<ShapeOf<T>>, T["dtype"]>
+  : { readonly [K in keyof T]: SpecOf<T[K]> };
 
 type SizedShape<S extends Shape> = S extends readonly number[] ? S : Shape;

@@ -3,7 +3,13 @@
  * browser-safe. Consumed by users as `models` of the package's main entry; files inside the project import from where things
  * are. To publish something new: export it here.
  */
-export { eulerWeight, gammaSamplerCoefficients, interpolantDrift, interpolantJump, semigroupWeight } from "./flow/algebra.ts";
+export {
+  eulerWeight,
+  gammaSamplerCoefficients,
+  interpolantDrift,
+  interpolantJump,
+  semigroupWeight,
+} from "./flow/algebra.ts";
 export { decodingError, mixtureClock, uniformClock } from "./flow/clock.ts";
 export type { Clock, DecodingErrorClock, MixtureClock } from "./flow/clock.ts";
 export * from "./flow/fields.ts";

@@ -22,7 +22,14 @@ import type { Device, DeviceValue, Executable } from "./device.ts";
 export type OnDevice<T> = T extends Tensor ? DeviceValue : { readonly [K in keyof T]: OnDevice<T[K]> };
 
 /** What a call accepts for a tensor: a device value, a host tensor, a number (for a scalar) or its numbers in row-major order. */
-export type Input = DeviceValue | HostTensor | number | readonly number[] | Float32Array | Int32Array | Uint32Array;
+export type Input =
+  | DeviceValue
+  | HostTensor
+  | number
+  | readonly number[]
+  | Float32Array
+  | Int32Array
+  | Uint32Array;
 /** A tree of tensors as a call accepts it. */
 export type Inputs<T> = T extends Tensor ? Input : { readonly [K in keyof T]: Inputs<T[K]> };
 
@@ -46,17 +53,22 @@ export interface Compiled<In, Out> {
   dispose(): Promise<void>;
 }
 
-const isDeviceValue = (value: unknown): value is DeviceValue => typeof value === "object" && value !== null && "read" in value && "dispose" in value;
-const isHostTensor = (value: unknown): value is HostTensor => typeof value === "object" && value !== null && "data" in value && "dtype" in value;
+const isDeviceValue = (value: unknown): value is DeviceValue =>
+  typeof value === "object" && value !== null && "read" in value && "dispose" in value;
+const isHostTensor = (value: unknown): value is HostTensor =>
+  typeof value === "object" && value !== null && "data" in value && "dtype" in value;
 const isNumbers = (value: unknown): value is readonly number[] | Float32Array | Int32Array | Uint32Array =>
-  ArrayBuffer.isView(value) || (Array.isArray(value) && value.every((item) => typeof item === "number") && value.length > 0);
-const isInput = (value: unknown): value is Input => typeof value === "number" || isDeviceValue(value) || isHostTensor(value) || isNumbers(value);
+  ArrayBuffer.isView(value) ||
+  (Array.isArray(value) && value.every((item) => typeof item === "number") && value.length > 0);
+const isInput = (value: unknown): value is Input =>
+  typeof value === "number" || isDeviceValue(value) || isHostTensor(value) || isNumbers(value);
 
 /** Positions of the inputs that the given paths name. @throws Error for a path that names none */
 function donatedPositions(names: readonly string[], donate: readonly string[]): readonly number[] {
   return donate.flatMap((path) => {
     const found = names.flatMap((name, i) => (name === path || name.startsWith(`${path}.`) ? [i] : []));
-    if (found.length === 0) throw new Error(`donate: there is no input "${path}"; the inputs are ${names.join(", ")}`);
+    if (found.length === 0)
+      throw new Error(`donate: there is no input "${path}"; the inputs are ${names.join(", ")}`);
     return found;
   });
 }
@@ -65,9 +77,13 @@ function donatedPositions(names: readonly string[], donate: readonly string[]): 
  * Compiles a declared function for a device.
  * @throws OpError when the function breaks an op's rule for these sizes, naming the user's line; Error when the device refuses
  */
-export async function compile<In, Out>(f: Fn<In, Out>, options: CompileFunctionOptions): Promise<Compiled<In, Out>> {
+export async function compile<In, Out>(
+  f: Fn<In, Out>,
+  options: CompileFunctionOptions,
+): Promise<Compiled<In, Out>> {
   const traced = trace(f as unknown as Fn<never, unknown>, options.sizes ?? {});
-  const program: Program = options.optimize === false ? traced.program : optimize(inlineCalls(traced.program));
+  const program: Program =
+    options.optimize === false ? traced.program : optimize(inlineCalls(traced.program));
   const executable: Executable = await options.device.compile(program, {
     donate: donatedPositions(traced.inputNames, options.donate ?? []),
     inputNames: traced.inputNames,
@@ -78,12 +94,15 @@ export async function compile<In, Out>(f: Fn<In, Out>, options: CompileFunctionO
 
   async function run(input: Inputs<In>): Promise<OnDevice<Out>> {
     const flat = flatten(input, isInput);
-    if (describeTree(flat.tree) !== describeTree(traced.inputTree)) sameStructure("the inputs are not what the function declares", flat.tree, traced.inputTree);
+    if (describeTree(flat.tree) !== describeTree(traced.inputTree))
+      sameStructure("the inputs are not what the function declares", flat.tree, traced.inputTree);
     const temporary: DeviceValue[] = [];
     try {
       const values = flat.leaves.map((leaf, i) => {
         if (isDeviceValue(leaf)) return leaf;
-        const value = device.upload(toHost(leaf, executable.inputTypes[i] as TensorType, traced.inputNames[i] ?? ""));
+        const value = device.upload(
+          toHost(leaf, executable.inputTypes[i] as TensorType, traced.inputNames[i] ?? ""),
+        );
         temporary.push(value);
         return value;
       });
@@ -102,14 +121,18 @@ function toHost(value: Exclude<Input, DeviceValue>, type: TensorType, name: stri
   if (isHostTensor(value)) return value;
   const numbers = typeof value === "number" ? [value] : value;
   const size = type.shape.reduce((product, dim) => product * dim, 1);
-  if (numbers.length !== size) throw new Error(`${name} takes ${size} numbers ([${type.shape.join(",")}]), got ${numbers.length}`);
+  if (numbers.length !== size)
+    throw new Error(`${name} takes ${size} numbers ([${type.shape.join(",")}]), got ${numbers.length}`);
   return hostTensor(type.dtype, type.shape, numbers);
 }
 
 /** Uploads a tree of host tensors. */
 export function uploadTree<T>(device: Device, tree: T): OnDeviceTree<T> {
   const { leaves, tree: structure } = flatten(tree, isHostTensor);
-  return unflatten(structure, leaves.map((leaf) => device.upload(leaf))) as OnDeviceTree<T>;
+  return unflatten(
+    structure,
+    leaves.map((leaf) => device.upload(leaf)),
+  ) as OnDeviceTree<T>;
 }
 
 /** Reads a tree of device values back. */
@@ -123,4 +146,6 @@ export function disposeTree(tree: unknown): void {
 }
 
 /** A tree of host tensors with device values in their place. */
-export type OnDeviceTree<T> = T extends HostTensor ? DeviceValue : { readonly [K in keyof T]: OnDeviceTree<T[K]> };
+export type OnDeviceTree<T> = T extends HostTensor
+  ? DeviceValue
+  : { readonly [K in keyof T]: OnDeviceTree<T[K]> };

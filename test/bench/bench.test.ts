@@ -40,7 +40,9 @@ describe("agree", () => {
     expect(agree("x", [1, 2], [1, 2.25], 0.1).difference).toBeCloseTo(0.25 / 3.25, 12);
   });
   it("refuses values that are too far apart, not finite, or too few", () => {
-    expect(() => agree("the loss", [1, 2], [1, 2.5], 0.1)).toThrow("the loss: the contenders disagree; value 1 is 2, against 2.5 (tolerance 0.1)");
+    expect(() => agree("the loss", [1, 2], [1, 2.5], 0.1)).toThrow(
+      "the loss: the contenders disagree; value 1 is 2, against 2.5 (tolerance 0.1)",
+    );
     expect(() => agree("the loss", [Number.NaN], [1], 1)).toThrow("value 0 is NaN");
     expect(() => agree("the loss", [1], [], 1)).toThrow("1 values against 0");
   });
@@ -52,8 +54,18 @@ describe("reports", () => {
     expect(summarize([2, 1]).median).toBe(1.5);
   });
   it("names the file by date and processor", () => {
-    const machine = { date: "2026-11-30T12:00:00Z", cpu: "Intel(R) Xeon(R) Processor @ 2.10GHz", cores: 2, memoryGiB: 8, platform: "linux-x64", node: "v20", packages: {} };
-    expect(resultsPath("bench/results", machine)).toBe("bench/results/2026-11-30-intel-xeon-processor-2-10ghz.json");
+    const machine = {
+      date: "2026-11-30T12:00:00Z",
+      cpu: "Intel(R) Xeon(R) Processor @ 2.10GHz",
+      cores: 2,
+      memoryGiB: 8,
+      platform: "linux-x64",
+      node: "v20",
+      packages: {},
+    };
+    expect(resultsPath("bench/results", machine)).toBe(
+      "bench/results/2026-11-30-intel-xeon-processor-2-10ghz.json",
+    );
   });
   it("finds the versions of all packages", async () => {
     for (const version of Object.values(await versions())) expect(version).toMatch(/^\d+\.\d+\.\d+/);

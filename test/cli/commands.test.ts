@@ -18,7 +18,8 @@ describe("help", options, () => {
     expect({ code, stderr }).toEqual({ code: 0, stderr: "" });
     expect(stdout).toMatch(new RegExp(`^Usage: fluxion ${command}\\b`));
     expect(stdout).toMatch(/^ {2}--help {2,}Shows this\.$/m);
-    if (command === "demo") for (const name of ["quick", "data", "resume", "save-every"]) expect(stdout).toContain(`  --${name}`);
+    if (command === "demo")
+      for (const name of ["quick", "data", "resume", "save-every"]) expect(stdout).toContain(`  --${name}`);
   });
 });
 
@@ -33,15 +34,20 @@ describe("devices", options, () => {
 });
 
 describe("inspect", options, () => {
-  it.each(["flm-step", "fmlm-step", "sampler-step"])("%s: counts, costs and the same hash every time", async (step) => {
-    const args = ["inspect", step, "--preset", "quick", "--vocab", "50"];
-    const [first, second] = await Promise.all([fluxion([...args, "--passes"]), fluxion(args)]);
-    expect(first.code).toBe(0);
-    expect(first.stdout).toMatch(/^after \w+ +\d+ equations$/m);
-    expect(first.stdout).toMatch(new RegExp(`^${step}: \\d+ equations as traced, \\d+ after \\d+ passes; hash [0-9a-f]+$`, "m"));
-    expect(first.stdout).toMatch(/\d FLOP|\d [kMGT]FLOP/);
-    expect(first.stdout.endsWith(second.stdout)).toBe(true);
-  });
+  it.each(["flm-step", "fmlm-step", "sampler-step"])(
+    "%s: counts, costs and the same hash every time",
+    async (step) => {
+      const args = ["inspect", step, "--preset", "quick", "--vocab", "50"];
+      const [first, second] = await Promise.all([fluxion([...args, "--passes"]), fluxion(args)]);
+      expect(first.code).toBe(0);
+      expect(first.stdout).toMatch(/^after \w+ +\d+ equations$/m);
+      expect(first.stdout).toMatch(
+        new RegExp(`^${step}: \\d+ equations as traced, \\d+ after \\d+ passes; hash [0-9a-f]+$`, "m"),
+      );
+      expect(first.stdout).toMatch(/\d FLOP|\d [kMGT]FLOP/);
+      expect(first.stdout.endsWith(second.stdout)).toBe(true);
+    },
+  );
 
   it("prints the program", async () => {
     const { code, stdout } = await fluxion(["inspect", "sampler-step", "--preset", "quick", "--ir"]);
@@ -55,8 +61,14 @@ describe("mistyped commands: one line, exit code 2", options, () => {
   it.each<[string, readonly string[]]>([
     ['there is no command "dmeo"; the commands are demo, sample, inspect, devices', ["dmeo"]],
     ["fluxion demo has no option --step; see fluxion demo --help", ["demo", "--step", "3"]],
-    ["--steps needs a value (--steps=VALUE if it begins with a dash); see fluxion demo --help", ["demo", "--steps"]],
-    ["--seed needs a value (--seed=VALUE if it begins with a dash); see fluxion demo --help", ["demo", "--seed", "-1"]],
+    [
+      "--steps needs a value (--steps=VALUE if it begins with a dash); see fluxion demo --help",
+      ["demo", "--steps"],
+    ],
+    [
+      "--seed needs a value (--seed=VALUE if it begins with a dash); see fluxion demo --help",
+      ["demo", "--seed", "-1"],
+    ],
     ["--quick takes no value; see fluxion demo --help", ["demo", "--quick=yes"]],
     ['fluxion demo does not take "quick"; see fluxion demo --help', ["demo", "quick"]],
     ["fluxion sample needs RUN; see fluxion sample --help", ["sample"]],
@@ -66,8 +78,16 @@ describe("mistyped commands: one line, exit code 2", options, () => {
     ['--lr must be a number >= 0, got "fast"', ["demo", "--lr", "fast"]],
     ['--tokens must be one of words, chars, got "bytes"', ["demo", "--tokens", "bytes"]],
     ["--quick and --full contradict each other", ["demo", "--quick", "--full"]],
-    ['There is no device "warp"; choose one of auto, cpu, interpreter, webgpu.', ["demo", "--device", "warp"]],
+    [
+      'There is no device "warp"; choose one of auto, cpu, interpreter, webgpu.',
+      ["demo", "--device", "warp"],
+    ],
   ])("%s", async (sentence, args) => {
-    expect(await fluxion(args)).toEqual({ code: 2, signal: null, stdout: "", stderr: `fluxion: ${sentence}\n` });
+    expect(await fluxion(args)).toEqual({
+      code: 2,
+      signal: null,
+      stdout: "",
+      stderr: `fluxion: ${sentence}\n`,
+    });
   });
 });

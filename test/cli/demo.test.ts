@@ -21,7 +21,18 @@ beforeAll(async () => {
   folder = await testFolder();
   [run, data] = [join(folder, "run"), join(folder, "story.txt")];
   await writeFile(data, storyText(900));
-  outcome = await fluxion(["demo", ...TINY, "--steps", "12", "--distill-steps", "6", "--data", data, "--out", run]);
+  outcome = await fluxion([
+    "demo",
+    ...TINY,
+    "--steps",
+    "12",
+    "--distill-steps",
+    "6",
+    "--data",
+    data,
+    "--out",
+    run,
+  ]);
 }, 120_000);
 
 /** A copy of the run, to be damaged. */
@@ -31,7 +42,14 @@ async function copyOfRun(): Promise<string> {
   return copy;
 }
 
-const fileNames = ["config.json", "flm.safetensors", "fmlm.safetensors", "metrics.jsonl", "report.html", "samples.txt"];
+const fileNames = [
+  "config.json",
+  "flm.safetensors",
+  "fmlm.safetensors",
+  "metrics.jsonl",
+  "report.html",
+  "samples.txt",
+];
 
 describe("fluxion demo", options, () => {
   it("ends well and leaves a complete run folder", async () => {
@@ -41,9 +59,14 @@ describe("fluxion demo", options, () => {
 
   it("prints the table: both models at every number of steps, and the texts to compare with", () => {
     for (const steps of [1, 2, 4, 8])
-      for (const model of ["FLM", "FMLM"]) expect(outcome.stdout).toMatch(new RegExp(`^ +${steps} +${model} +[\\d.]+`, "m"));
-    for (const text of ["held-out text", "shuffled text", "unigram samples"]) expect(outcome.stdout).toMatch(new RegExp(`^ +– +${text} +[\\d.]+`, "m"));
-    for (const steps of [1, 2, 4]) expect(outcome.stdout).toMatch(new RegExp(`^.*FMLM in ${steps} steps? .*FLM in ${steps} step.*\\.$`, "m"));
+      for (const model of ["FLM", "FMLM"])
+        expect(outcome.stdout).toMatch(new RegExp(`^ +${steps} +${model} +[\\d.]+`, "m"));
+    for (const text of ["held-out text", "shuffled text", "unigram samples"])
+      expect(outcome.stdout).toMatch(new RegExp(`^ +– +${text} +[\\d.]+`, "m"));
+    for (const steps of [1, 2, 4])
+      expect(outcome.stdout).toMatch(
+        new RegExp(`^.*FMLM in ${steps} steps? .*FLM in ${steps} step.*\\.$`, "m"),
+      );
     expect(outcome.stdout).toContain(`fluxion sample ${run} --steps 1`);
     expect(outcome.stdout).toContain("a vocabulary of 51 (60 asked for; the text has no more)");
   });
@@ -56,7 +79,10 @@ describe("fluxion demo", options, () => {
   });
 
   it("logs losses of both phases and the validation loss, in order", async () => {
-    const lines = (await readFile(join(run, "metrics.jsonl"), "utf8")).trim().split("\n").map((line) => JSON.parse(line));
+    const lines = (await readFile(join(run, "metrics.jsonl"), "utf8"))
+      .trim()
+      .split("\n")
+      .map((line) => JSON.parse(line));
     expect(lines.map(({ step, phase }) => [step, phase])).toEqual([[0, "flm"], [10, "flm"], [11, "flm"], [11, "flm"], [12, "fmlm"], [17, "fmlm"]]); // prettier-ignore
     for (const line of lines) expect(line.loss ?? line.validation).toBeGreaterThan(0);
     expect(lines[3]).toHaveProperty("validation");
@@ -69,14 +95,23 @@ describe("fluxion demo", options, () => {
     const { tensors } = await readSafetensors(join(run, `${name}.safetensors`));
     const sizes = { vocab: 51, width: 16, depth: 1, conditioning: 32, mlpRatio: 4, targetTime };
     const expected = officialParameters(sizes).map((parameter) => [parameter.name, parameter.shape]);
-    expect(new Map([...tensors].map(([key, { shape }]) => [key, shape]))).toEqual(new Map(expected as [string, number[]][]));
-    expect(ditConfigOf(tensors, { length: 6, heads: 2 })).toMatchObject({ vocab: 51, width: 16, depth: 1, targetTime });
-    for (const { data: values } of tensors.values()) expect(Array.from(values, Number).every(Number.isFinite)).toBe(true);
+    expect(new Map([...tensors].map(([key, { shape }]) => [key, shape]))).toEqual(
+      new Map(expected as [string, number[]][]),
+    );
+    expect(ditConfigOf(tensors, { length: 6, heads: 2 })).toMatchObject({
+      vocab: 51,
+      width: 16,
+      depth: 1,
+      targetTime,
+    });
+    for (const { data: values } of tensors.values())
+      expect(Array.from(values, Number).every(Number.isFinite)).toBe(true);
   });
 
   it("writes samples and a report that can be read without network", async () => {
     const samples = await readFile(join(run, "samples.txt"), "utf8");
-    for (const heading of ["FLM, 1 step", "FLM, 8 steps", "FMLM, 1 step", "FMLM, 8 steps"]) expect(samples).toMatch(new RegExp(`^${heading}\n(  \\S.*\n){8}`, "m"));
+    for (const heading of ["FLM, 1 step", "FLM, 8 steps", "FMLM, 1 step", "FMLM, 8 steps"])
+      expect(samples).toMatch(new RegExp(`^${heading}\n(  \\S.*\n){8}`, "m"));
     const report = await readFile(join(run, "report.html"), "utf8");
     expect(report).toMatch(/^<!doctype html>/i);
     expect(report).not.toMatch(/(src|href)="https?:/);
@@ -88,7 +123,8 @@ describe("fluxion demo", options, () => {
     const again = await fluxion(["demo", "--resume", copy]);
     expect(again.code).toBe(0);
     expect(again.stderr).not.toMatch(/^FLM|^FMLM/m);
-    for (const name of fileNames.filter((file) => file !== "report.html")) expect(await readFile(join(copy, name)), name).toEqual(await readFile(join(run, name)));
+    for (const name of fileNames.filter((file) => file !== "report.html"))
+      expect(await readFile(join(copy, name)), name).toEqual(await readFile(join(run, name)));
   });
 });
 
@@ -97,7 +133,12 @@ const linesOf = ({ stdout }: Outcome): string[] => stdout.split("\n").slice(0, -
 
 describe("fluxion sample", options, () => {
   it("prints texts of both models at several numbers of steps", async () => {
-    for (const [model, steps] of [["flm", 1], ["flm", 3], ["fmlm", 1], ["fmlm", 4]] as const) {
+    for (const [model, steps] of [
+      ["flm", 1],
+      ["flm", 3],
+      ["fmlm", 1],
+      ["fmlm", 4],
+    ] as const) {
       const texts = await sample("--model", model, "--steps", String(steps), "--count", "2");
       expect(texts).toMatchObject({ code: 0, stderr: "" });
       expect(linesOf(texts)).toHaveLength(2);
@@ -108,7 +149,12 @@ describe("fluxion sample", options, () => {
   it("gives the same texts for a seed, whatever their number and the batch", async () => {
     const args = ["--steps", "2", "--gamma", "0.5"];
     // The run's batch is 128, so 130 samples are two batches, one of them nearly empty.
-    const [three, nine, many, other] = await Promise.all([sample(...args, "--count", "3"), sample(...args, "--count", "9"), sample(...args, "--count", "130"), sample(...args, "--count", "9", "--seed", "7")]);
+    const [three, nine, many, other] = await Promise.all([
+      sample(...args, "--count", "3"),
+      sample(...args, "--count", "9"),
+      sample(...args, "--count", "130"),
+      sample(...args, "--count", "9", "--seed", "7"),
+    ]);
     expect([three, nine, many, other].map((texts) => linesOf(texts).length)).toEqual([3, 9, 130, 9]);
     expect(linesOf(nine).slice(0, 3)).toEqual(linesOf(three));
     expect(linesOf(many).slice(0, 9)).toEqual(linesOf(nine));
@@ -117,12 +163,18 @@ describe("fluxion sample", options, () => {
   });
 
   it("refuses a setting of the other model's sampler", async () => {
-    expect(await sample("--model", "flm", "--gamma", "1")).toMatchObject({ code: 2, stderr: "fluxion: --gamma is a setting of fmlm's sampler; leave it out, or choose --model fmlm\n" });
+    expect(await sample("--model", "flm", "--gamma", "1")).toMatchObject({
+      code: 2,
+      stderr: "fluxion: --gamma is a setting of fmlm's sampler; leave it out, or choose --model fmlm\n",
+    });
   });
 });
 
 /** Changes a copy of the run, and gives the one line that a command then says. */
-async function complaint(change: (dir: string) => Promise<unknown>, command: (dir: string) => readonly string[]): Promise<string> {
+async function complaint(
+  change: (dir: string) => Promise<unknown>,
+  command: (dir: string) => readonly string[],
+): Promise<string> {
   const dir = await copyOfRun();
   await change(dir);
   const before = await readdir(dir);
@@ -141,56 +193,109 @@ const rewrite = (dir: string, name: string, edit: (text: string) => string): Pro
 
 describe("a damaged or changed run folder: one line, exit code 2, and nothing touched", options, () => {
   it("without config.json, with half of it, with a wrong or unknown setting", async () => {
-    expect(await complaint((dir) => rm(join(dir, "config.json")), sampling)).toMatch("RUN is not a run folder: it has no config.json");
-    expect(await complaint((dir) => truncate(join(dir, "config.json"), 100), resuming)).toMatch("RUN/config.json is damaged");
-    expect(await complaint((dir) => rewrite(dir, "config.json", (text) => text.replace('"width": 16', '"width": 15')), resuming)).toMatch("RUN/config.json: width 15 must be a multiple of twice the 2 heads");
-    expect(await complaint((dir) => rewrite(dir, "config.json", (text) => text.replace('"clip"', '"cilp"')), resuming)).toMatch('"clip" is missing');
-    expect(await complaint((dir) => rewrite(dir, "config.json", (text) => text.replace('"seed"', '"sede": 2,\n"seed"')), resuming)).toMatch('"sede" is not a known setting');
+    expect(await complaint((dir) => rm(join(dir, "config.json")), sampling)).toMatch(
+      "RUN is not a run folder: it has no config.json",
+    );
+    expect(await complaint((dir) => truncate(join(dir, "config.json"), 100), resuming)).toMatch(
+      "RUN/config.json is damaged",
+    );
+    expect(
+      await complaint(
+        (dir) => rewrite(dir, "config.json", (text) => text.replace('"width": 16', '"width": 15')),
+        resuming,
+      ),
+    ).toMatch("RUN/config.json: width 15 must be a multiple of twice the 2 heads");
+    expect(
+      await complaint(
+        (dir) => rewrite(dir, "config.json", (text) => text.replace('"clip"', '"cilp"')),
+        resuming,
+      ),
+    ).toMatch('"clip" is missing');
+    expect(
+      await complaint(
+        (dir) => rewrite(dir, "config.json", (text) => text.replace('"seed"', '"sede": 2,\n"seed"')),
+        resuming,
+      ),
+    ).toMatch('"sede" is not a known setting');
   });
 
   it("without a checkpoint", async () => {
-    expect(await complaint((dir) => rm(join(dir, "fmlm.safetensors")), (dir) => ["sample", dir, "--model", "fmlm"])).toMatch("The run RUN has no fmlm.safetensors: its training has not come that far");
+    expect(
+      await complaint(
+        (dir) => rm(join(dir, "fmlm.safetensors")),
+        (dir) => ["sample", dir, "--model", "fmlm"],
+      ),
+    ).toMatch("The run RUN has no fmlm.safetensors: its training has not come that far");
   });
 
   it("with a truncated, hostile or foreign checkpoint", async () => {
     const weights = (dir: string): string => join(dir, "fmlm.safetensors");
-    expect(await complaint((dir) => truncate(weights(dir), 5000), sampling)).toMatch("RUN/fmlm.safetensors: ");
+    expect(await complaint((dir) => truncate(weights(dir), 5000), sampling)).toMatch(
+      "RUN/fmlm.safetensors: ",
+    );
     expect(await complaint((dir) => truncate(weights(dir), 0), sampling)).toMatch("RUN/fmlm.safetensors: ");
     const huge = new Uint8Array(16);
     new DataView(huge.buffer).setBigUint64(0, 2n ** 62n, true);
-    expect(await complaint((dir) => writeFile(weights(dir), huge), sampling)).toMatch("RUN/fmlm.safetensors: ");
-    expect(await complaint((dir) => writeSafetensors(weights(dir), [{ name: "x", dtype: "F32", shape: [1], data: Float32Array.of(1) }]), sampling)).toMatch("not a checkpoint of a run");
+    expect(await complaint((dir) => writeFile(weights(dir), huge), sampling)).toMatch(
+      "RUN/fmlm.safetensors: ",
+    );
+    expect(
+      await complaint(
+        (dir) =>
+          writeSafetensors(weights(dir), [{ name: "x", dtype: "F32", shape: [1], data: Float32Array.of(1) }]),
+        sampling,
+      ),
+    ).toMatch("not a checkpoint of a run");
   });
 
   it("with weights of other shapes", async () => {
-    const swap = (dir: string): Promise<void> => cp(join(dir, "flm.safetensors"), join(dir, "fmlm.safetensors"));
-    expect(await complaint(swap, sampling)).toMatch(/RUN\/fmlm.safetensors does not fit the model: tensor ".*" \[.*\] is missing/);
-    const wider = (dir: string): Promise<void> => rewrite(dir, "config.json", (text) => text.replace('"width": 16', '"width": 20'));
+    const swap = (dir: string): Promise<void> =>
+      cp(join(dir, "flm.safetensors"), join(dir, "fmlm.safetensors"));
+    expect(await complaint(swap, sampling)).toMatch(
+      /RUN\/fmlm.safetensors does not fit the model: tensor ".*" \[.*\] is missing/,
+    );
+    const wider = (dir: string): Promise<void> =>
+      rewrite(dir, "config.json", (text) => text.replace('"width": 16', '"width": 20'));
     expect(await complaint(wider, sampling)).toMatch(/has shape \[.*16.*\], expected \[.*20.*\]/);
   });
 
   it("with a text that has changed since, or is gone", async () => {
     const other = join(folder, "other.txt");
     await writeFile(other, `${storyText(900)}the small cat sits near the small cat at night\n`);
-    const elsewhere = (path: string) => (dir: string) => rewrite(dir, "config.json", (text) => text.replace(JSON.stringify(data), JSON.stringify(path)));
+    const elsewhere = (path: string) => (dir: string) =>
+      rewrite(dir, "config.json", (text) => text.replace(JSON.stringify(data), JSON.stringify(path)));
     for (const command of [sampling, resuming]) {
-      expect(await complaint(elsewhere(other), command)).toMatch(`The text of this run has changed: ${other} gives other tokens`);
-      expect(await complaint(elsewhere(join(folder, "gone.txt")), command)).toMatch("it does not exist; check the path (ENOENT)");
+      expect(await complaint(elsewhere(other), command)).toMatch(
+        `The text of this run has changed: ${other} gives other tokens`,
+      );
+      expect(await complaint(elsewhere(join(folder, "gone.txt")), command)).toMatch(
+        "it does not exist; check the path (ENOENT)",
+      );
     }
   });
 
   it("a folder that is in use, or holds something else", async () => {
     const again = (dir: string): string[] => ["demo", ...TINY, "--data", data, "--out", dir];
-    expect(await complaint(async () => undefined, again)).toMatch("RUN already holds a run; resume it, or choose another folder");
+    expect(await complaint(async () => undefined, again)).toMatch(
+      "RUN already holds a run; resume it, or choose another folder",
+    );
     const used = join(await testFolder(), "used");
     await mkdir(used);
     await writeFile(join(used, "thesis.tex"), "");
-    expect(await fluxion(again(used))).toMatchObject({ code: 2, stderr: expect.stringContaining("is not empty and not a run folder (it holds thesis.tex)") });
+    expect(await fluxion(again(used))).toMatchObject({
+      code: 2,
+      stderr: expect.stringContaining("is not empty and not a run folder (it holds thesis.tex)"),
+    });
     expect(await readdir(used)).toEqual(["thesis.tex"]);
   });
 
   it("--resume with settings", async () => {
-    expect(await complaint(async () => undefined, (dir) => ["demo", "--resume", dir, "--steps", "5", "--lr", "1"])).toMatch(
+    expect(
+      await complaint(
+        async () => undefined,
+        (dir) => ["demo", "--resume", dir, "--steps", "5", "--lr", "1"],
+      ),
+    ).toMatch(
       "--resume goes on with the run's own settings, so it does not take --steps, --lr; leave out those options",
     );
   });

@@ -27,13 +27,23 @@ describe("atEntropy", () => {
   });
 
   it("gives the nearest when no temperature reaches the entropy", async () => {
-    const found = await atEntropy(thermometer, 5, measureBy((t) => Math.min(1, t)));
+    const found = await atEntropy(
+      thermometer,
+      5,
+      measureBy((t) => Math.min(1, t)),
+    );
     expect(found.entropy).toBe(1);
   });
 });
 
 describe("verdict", () => {
-  const side = (model: "FLM" | "FMLM", low: number, high: number, entropy: number, temperature = 0): Side => ({
+  const side = (
+    model: "FLM" | "FMLM",
+    low: number,
+    high: number,
+    entropy: number,
+    temperature = 0,
+  ): Side => ({
     model,
     steps: 1,
     temperature,
@@ -47,11 +57,17 @@ describe("verdict", () => {
     expect(verdict({ fmlm: side("FMLM", 90, 100, 2), flm: side("FLM", 101, 110, 2, 0.8) })).toBe(
       "FMLM is better at an entropy of 2.00 nats: perplexity of FMLM in 1 step 95.0 (90.0-100.0), FLM in 1 step 105.5 (101.0-110.0; last step drawn at temperature 0.80).",
     );
-    expect(verdict({ fmlm: side("FMLM", 90, 102, 2), flm: side("FLM", 101, 110, 2) })).toMatch(/^No clear difference/);
-    expect(verdict({ fmlm: side("FMLM", 120, 130, 2), flm: side("FLM", 101, 110, 2) })).toMatch(/^FLM is better/);
+    expect(verdict({ fmlm: side("FMLM", 90, 102, 2), flm: side("FLM", 101, 110, 2) })).toMatch(
+      /^No clear difference/,
+    );
+    expect(verdict({ fmlm: side("FMLM", 120, 130, 2), flm: side("FLM", 101, 110, 2) })).toMatch(
+      /^FLM is better/,
+    );
   });
 
   it("says when the entropies stay apart", () => {
-    expect(verdict({ fmlm: side("FMLM", 90, 100, 2), flm: side("FLM", 101, 110, 1.5) })).toContain("which no temperature brings together");
+    expect(verdict({ fmlm: side("FMLM", 90, 100, 2), flm: side("FLM", 101, 110, 1.5) })).toContain(
+      "which no temperature brings together",
+    );
   });
 });

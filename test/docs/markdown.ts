@@ -37,7 +37,9 @@ export function blocksOf(path: string, text: string): readonly Block[] {
 
 /** The README and every page of docs. */
 export function pages(): readonly Page[] {
-  const docs = readdirSync(join(ROOT, "docs"), { recursive: true, encoding: "utf8" }).filter((name) => name.endsWith(".md"));
+  const docs = readdirSync(join(ROOT, "docs"), { recursive: true, encoding: "utf8" }).filter((name) =>
+    name.endsWith(".md"),
+  );
   return ["README.md", ...docs.sort().map((name) => `docs/${name}`)].map((path) => {
     const text = readFileSync(join(ROOT, path), "utf8");
     return { path, lines: text.split("\n").length, blocks: blocksOf(path, text) };

@@ -13,7 +13,8 @@ import { pages } from "./markdown.ts";
 vi.setConfig({ testTimeout: 240_000, hookTimeout: 60_000 });
 
 /** Makes `fluxion demo` take seconds, whatever the preset. Where the page names no text, only the plain `npm start` reads WordNet. */
-const SMALL = "--vocab 100 --length 8 --width 16 --depth 1 --heads 2 --steps 4 --distill-steps 4 --batch 64 --samples 16";
+const SMALL =
+  "--vocab 100 --length 8 --width 16 --depth 1 --heads 2 --steps 4 --distill-steps 4 --batch 64 --samples 16";
 
 /** Commands that are not run, and why. Their script must exist in package.json. */
 const CHECKED: readonly (readonly [command: RegExp, why: string])[] = [
@@ -24,7 +25,11 @@ const CHECKED: readonly (readonly [command: RegExp, why: string])[] = [
   [/^\.ci\/run$/, "it would start these tests again"],
 ];
 
-const scripts = (JSON.parse(readFileSync(join(ROOT, "package.json"), "utf8")) as { readonly scripts: Readonly<Record<string, string>> }).scripts;
+const scripts = (
+  JSON.parse(readFileSync(join(ROOT, "package.json"), "utf8")) as {
+    readonly scripts: Readonly<Record<string, string>>;
+  }
+).scripts;
 
 /** The script of package.json that an npm command runs. */
 const scriptOf = (command: string): string | undefined => {
@@ -44,7 +49,9 @@ const commandsOf = (code: string): readonly string[] =>
 
 /** The command with small options, if it trains. */
 function shortened(command: string): string {
-  const trains = /^npm start\b/.test(command) || (/^npx fluxion demo\b/.test(command) && !/--(help|resume)\b/.test(command));
+  const trains =
+    /^npm start\b/.test(command) ||
+    (/^npx fluxion demo\b/.test(command) && !/--(help|resume)\b/.test(command));
   if (!trains) return command;
   const separator = command.startsWith("npm") && !command.includes(" -- ") ? " --" : "";
   const text = command === "npm start" || command.includes("--data") ? "" : " --data my-text.txt";
@@ -61,17 +68,27 @@ beforeAll(async () => {
   staged = await stage();
   await succeed(staged.folder, "npm", ["run", "--silent", "build"]);
   // What pages call "your own text".
-  const line = (i: number): string => `${["the", "a", "one", "this"][i % 4]} ${["cat", "dog", "bird"][i % 3]} ${["sees", "hears"][i % 2]} the ${["sun", "rain", "wind", "sea", "moon"][i % 5]}`;
-  await writeFile(join(staged.folder, "my-text.txt"), Array.from({ length: 600 }, (_, i) => `${line(i)} and ${line(7 * i + 1)}.`).join("\n"));
+  const line = (i: number): string =>
+    `${["the", "a", "one", "this"][i % 4]} ${["cat", "dog", "bird"][i % 3]} ${["sees", "hears"][i % 2]} the ${["sun", "rain", "wind", "sea", "moon"][i % 5]}`;
+  await writeFile(
+    join(staged.folder, "my-text.txt"),
+    Array.from({ length: 600 }, (_, i) => `${line(i)} and ${line(7 * i + 1)}.`).join("\n"),
+  );
 });
 afterAll(() => staged?.remove());
 
 describe("the commands of the documents", () => {
   it("are there", () => {
-    expect(found.find(({ path }) => path === "README.md")?.commands).toEqual(expect.arrayContaining(["npm ci", "npm start", "npm test"]));
+    expect(found.find(({ path }) => path === "README.md")?.commands).toEqual(
+      expect.arrayContaining(["npm ci", "npm start", "npm test"]),
+    );
   });
 
-  it.each(found.filter(({ commands }) => commands.length > 0).map(({ path, commands }) => [path, commands] as const))("work in %s", async (path, commands) => {
+  it.each(
+    found
+      .filter(({ commands }) => commands.length > 0)
+      .map(({ path, commands }) => [path, commands] as const),
+  )("work in %s", async (path, commands) => {
     for (const command of commands) {
       const script = scriptOf(command);
       if (script !== undefined) expect(Object.keys(scripts), `${path}: ${command}`).toContain(script);

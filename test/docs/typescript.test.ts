@@ -2,7 +2,7 @@
  * Every `ts` block of the documents is type-checked and run. The blocks of a page are one program, read from top to bottom;
  * line numbers in messages are those of the page. A `text` block right after a `ts` block is what it prints.
  */
-import { mkdir, rm, writeFile } from "node:fs/promises";
+import { mkdir, readFile, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { build } from "esbuild";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
@@ -17,7 +17,12 @@ const FOLDER = join(ROOT, ".cache", `docs-${process.pid}`);
 const mark = (line: number): string => `\u0000${line}\u0000`;
 
 const programs = pages().filter(({ blocks }) => blocks.some(({ language }) => language === "ts"));
-const nameOf = ({ path }: Page): string => path.replace(/^docs\//, "").replaceAll("/", "-").replace(/\.md$/, "").toLowerCase();
+const nameOf = ({ path }: Page): string =>
+  path
+    .replace(/^docs\//, "")
+    .replaceAll("/", "-")
+    .replace(/\.md$/, "")
+    .toLowerCase();
 
 /** The page with all but its `ts` blocks blank. */
 function programOf(page: Page): string {
@@ -39,7 +44,9 @@ const expectations = ({ blocks }: Page): readonly (readonly [line: number, text:
 
 function printedBy(output: string): ReadonlyMap<number, string> {
   const parts = output.split("\u0000").slice(1);
-  return new Map(parts.flatMap((part, i) => (i % 2 === 0 ? [[Number(part), (parts[i + 1] ?? "").trim()] as const] : [])));
+  return new Map(
+    parts.flatMap((part, i) => (i % 2 === 0 ? [[Number(part), (parts[i + 1] ?? "").trim()] as const] : [])),
+  );
 }
 
 beforeAll(async () => {
@@ -71,14 +78,31 @@ describe("the TypeScript of the documents", () => {
     expect(programs.map(({ path }) => path)).toContain("README.md");
   });
 
+  it("begins with the quickstart example", async () => {
+    const [first] = pages()[0]?.blocks.filter(({ language }) => language === "ts") ?? [];
+    expect(`${first?.code}\n`).toBe(await readFile(join(ROOT, "examples/quickstart.ts"), "utf8"));
+  });
+
   it("type-checks", { timeout: 60_000 }, async () => {
-    const { stdout } = await execute(FOLDER, join(ROOT, "node_modules/.bin/tsc"), ["-p", ".", "--pretty", "false"]);
+    const { stdout } = await execute(FOLDER, join(ROOT, "node_modules/.bin/tsc"), [
+      "-p",
+      ".",
+      "--pretty",
+      "false",
+    ]);
     // Errors elsewhere, in "../../src", are for the type check of the whole project to find.
     expect(stdout.split("\n").filter((line) => line !== "" && !line.startsWith("../"))).toEqual([]);
   });
 
-  it.each(programs.map((page) => [page.path, page] as const))("of %s runs and prints what the page says", { timeout: 120_000 }, async (_path, page) => {
-    const printed = printedBy(await succeed(ROOT, process.execPath, [join(FOLDER, "out", `${nameOf(page)}.mjs`)]));
-    for (const [line, text] of expectations(page)) expect(printed.get(line), `${page.path}:${line}`).toBe(text);
-  });
+  it.each(programs.map((page) => [page.path, page] as const))(
+    "of %s runs and prints what the page says",
+    { timeout: 120_000 },
+    async (_path, page) => {
+      const printed = printedBy(
+        await succeed(ROOT, process.execPath, [join(FOLDER, "out", `${nameOf(page)}.mjs`)]),
+      );
+      for (const [line, text] of expectations(page))
+        expect(printed.get(line), `${page.path}:${line}`).toBe(text);
+    },
+  );
 });

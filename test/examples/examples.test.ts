@@ -9,14 +9,17 @@ const FOLDER = fileURLToPath(new URL("../../examples", import.meta.url));
 /** What an example must print, by name. */
 const EXPECTED: Readonly<Record<string, (printed: string) => void>> = {
   quickstart: (printed) => expect(printed).toBe("Float32Array(1) [ 2.5 ] Float32Array(2) [ 1, 2 ]"),
-  "linear-regression": (printed) => expect(printed).toMatch(/^step 100: [^]*w = 2\.00, -1\.00, 0\.50; b = 3\.00$/),
+  "linear-regression": (printed) =>
+    expect(printed).toMatch(/^step 100: [^]*w = 2\.00, -1\.00, 0\.50; b = 3\.00$/),
   "custom-interpolant": expectCustomInterpolant,
   "two-phrases": expectTwoPhrases,
 };
 
 async function outputOf(name: string): Promise<string> {
   const lines: string[] = [];
-  const log = vi.spyOn(console, "log").mockImplementation((...values: readonly unknown[]) => void lines.push(values.map(shown).join(" ")));
+  const log = vi
+    .spyOn(console, "log")
+    .mockImplementation((...values: readonly unknown[]) => void lines.push(values.map(shown).join(" ")));
   try {
     await import(`../../examples/${name}.ts`);
   } finally {

@@ -13,12 +13,16 @@ const sources = readdirSync(join(ROOT, "src"), { recursive: true, encoding: "utf
 
 describe("the source tree", () => {
   it(`has no file of more than ${MOST_LINES} lines`, () => {
-    const long = sources.map(({ path, text }) => `${path}: ${text.split("\n").length - 1} lines`).filter((line) => Number(/(\d+) lines/.exec(line)?.[1]) > MOST_LINES);
+    const long = sources
+      .map(({ path, text }) => `${path}: ${text.split("\n").length - 1} lines`)
+      .filter((line) => Number(/(\d+) lines/.exec(line)?.[1]) > MOST_LINES);
     expect(long).toEqual([]);
   });
 
   it("has a comment at the top of every file that says what it is", () => {
-    const silent = sources.filter(({ text }) => !/^(#!.*\n)?(\/\*\*|\/\/)/.test(text)).map(({ path }) => path);
+    const silent = sources
+      .filter(({ text }) => !/^(#!.*\n)?(\/\*\*|\/\/)/.test(text))
+      .map(({ path }) => path);
     expect(silent).toEqual([]);
   });
 
@@ -30,7 +34,10 @@ describe("the source tree", () => {
 
   it("has a lock file that fits package.json", () => {
     const manifest = JSON.parse(readFileSync(join(ROOT, "package.json"), "utf8")) as Record<string, unknown>;
-    const { packages } = JSON.parse(readFileSync(join(ROOT, "package-lock.json"), "utf8")) as { readonly packages: Readonly<Record<string, Record<string, unknown>>> };
-    for (const field of ["name", "version", "dependencies", "devDependencies", "engines", "bin"]) expect(packages[""]?.[field], field).toEqual(manifest[field]);
+    const { packages } = JSON.parse(readFileSync(join(ROOT, "package-lock.json"), "utf8")) as {
+      readonly packages: Readonly<Record<string, Record<string, unknown>>>;
+    };
+    for (const field of ["name", "version", "dependencies", "devDependencies", "engines", "bin"])
+      expect(packages[""]?.[field], field).toEqual(manifest[field]);
   });
 });

@@ -43,12 +43,16 @@ beforeAll(async () => {
     readonly bin: Readonly<Record<string, string>>;
   };
   // What npm does with dependencies and commands.
-  for (const name of Object.keys(installed.dependencies)) await link(join(ROOT, "node_modules", name), join(modules, name));
+  for (const name of Object.keys(installed.dependencies))
+    await link(join(ROOT, "node_modules", name), join(modules, name));
   for (const [name, path] of Object.entries(installed.bin)) {
     await chmod(join(modules, "fluxion", path), 0o755);
     await link(join("../fluxion", path), join(modules, ".bin", name));
   }
-  await writeFile(join(consumer, "package.json"), JSON.stringify({ name: "consumer", private: true, type: "module" }));
+  await writeFile(
+    join(consumer, "package.json"),
+    JSON.stringify({ name: "consumer", private: true, type: "module" }),
+  );
 });
 
 afterAll(async () => {
@@ -114,19 +118,35 @@ describe("the packed package", () => {
   it("type-checks in a strict NodeNext project, the main entry without Node's types", async () => {
     await writeFile(join(consumer, "main.ts"), TYPED);
     await writeFile(join(consumer, "node.ts"), TYPED_NODE);
-    const options = { module: "NodeNext", target: "ES2022", lib: ["ES2022"], strict: true, exactOptionalPropertyTypes: true, noEmit: true, skipLibCheck: false };
-    await writeFile(join(consumer, "tsconfig.json"), JSON.stringify({ compilerOptions: { ...options, types: [] }, files: ["main.ts"] }));
+    const options = {
+      module: "NodeNext",
+      target: "ES2022",
+      lib: ["ES2022"],
+      strict: true,
+      exactOptionalPropertyTypes: true,
+      noEmit: true,
+      skipLibCheck: false,
+    };
+    await writeFile(
+      join(consumer, "tsconfig.json"),
+      JSON.stringify({ compilerOptions: { ...options, types: [] }, files: ["main.ts"] }),
+    );
     expect(await execute(consumer, bin("tsc"), ["-p", "."])).toMatchObject({ code: 0, stdout: "" });
     await link(join(ROOT, "node_modules/@types/node"), join(consumer, "node_modules/@types/node"));
     await link(join(ROOT, "node_modules/undici-types"), join(consumer, "node_modules/undici-types"));
-    await writeFile(join(consumer, "tsconfig.json"), JSON.stringify({ compilerOptions: { ...options, types: ["node"] }, files: ["node.ts"] }));
+    await writeFile(
+      join(consumer, "tsconfig.json"),
+      JSON.stringify({ compilerOptions: { ...options, types: ["node"] }, files: ["node.ts"] }),
+    );
     expect(await execute(consumer, bin("tsc"), ["-p", "."])).toMatchObject({ code: 0, stdout: "" });
   });
 
   it("gives the command fluxion", async () => {
     const help = await succeed(consumer, "npx", ["--no-install", "fluxion", "--help"]);
     expect(help).toContain("Usage: fluxion COMMAND");
-    expect(await succeed(consumer, "npx", ["--no-install", "fluxion", "devices"])).toMatch(/^cpu +available/m);
+    expect(await succeed(consumer, "npx", ["--no-install", "fluxion", "devices"])).toMatch(
+      /^cpu +available/m,
+    );
     expect(await readdir(consumer)).not.toContain("runs");
   });
 
@@ -134,7 +154,13 @@ describe("the packed package", () => {
     const lint = await execute(staged.folder, bin("publint"), ["--strict", "--pack", "npm", staged.folder]);
     expect(lint.stdout + lint.stderr).toContain("All good!");
     expect(lint.code).toBe(0);
-    const types = await execute(staged.folder, bin("attw"), [tarball, "--profile", "esm-only", "--no-color", "--no-emoji"]);
+    const types = await execute(staged.folder, bin("attw"), [
+      tarball,
+      "--profile",
+      "esm-only",
+      "--no-color",
+      "--no-emoji",
+    ]);
     expect(types.stdout + types.stderr).toMatch(/node16 \(from ESM\) *│ OK \(ESM\) *│ OK \(ESM\)/);
     expect(types.code).toBe(0);
   });

@@ -81,8 +81,13 @@ export async function start(args: readonly string[], options: StartOptions = {})
   const command = [process.execPath, ...(options.node ?? []), main, ...args];
   // Whatever the tests run under, the program sees none of it.
   const { CI: _ci, NO_COLOR: _plain, FORCE_COLOR: _colour, NODE_OPTIONS: _options, ...env } = process.env;
-  const [file, ...rest] = options.shell === undefined ? command : ["sh", "-c", `${options.shell} exec "$@"`, "sh", ...command];
-  const child = spawn(file ?? process.execPath, rest, { cwd: options.cwd ?? root, env: { ...env, ...options.env }, stdio: ["ignore", "pipe", "pipe"] });
+  const [file, ...rest] =
+    options.shell === undefined ? command : ["sh", "-c", `${options.shell} exec "$@"`, "sh", ...command];
+  const child = spawn(file ?? process.execPath, rest, {
+    cwd: options.cwd ?? root,
+    env: { ...env, ...options.env },
+    stdio: ["ignore", "pipe", "pipe"],
+  });
   let [stdout, stderr] = ["", ""];
   const waiting = new Set<() => void>();
   const changed = (): void => waiting.forEach((check) => check());
@@ -107,7 +112,10 @@ export async function start(args: readonly string[], options: StartOptions = {})
       };
       waiting.add(check);
       check();
-      void done.then(() => reject(new Error(`fluxion ended without ${pattern}:\n${stdout}${stderr}`)), reject);
+      void done.then(
+        () => reject(new Error(`fluxion ended without ${pattern}:\n${stdout}${stderr}`)),
+        reject,
+      );
     });
   return { child, saw, done };
 }
@@ -145,4 +153,7 @@ export function storyText(lines: number): string {
 export const TINY = ["--quick", "--vocab", "60", "--length", "6", "--width", "16", "--depth", "1", "--heads", "2", "--batch", "64", "--samples", "16"]; // prettier-ignore
 
 /** Options of Node that make standard error look like a terminal, 100 columns wide. */
-export const TERMINAL = ["--import", "data:text/javascript,Object.assign(process.stderr,{isTTY:true,columns:100})"];
+export const TERMINAL = [
+  "--import",
+  "data:text/javascript,Object.assign(process.stderr,{isTTY:true,columns:100})",
+];

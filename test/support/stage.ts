@@ -21,7 +21,12 @@ export interface Result {
 
 /** Runs a program to its end. npm is told to stay off the network. */
 export async function execute(cwd: string, file: string, args: readonly string[]): Promise<Result> {
-  const env = { ...process.env, npm_config_offline: "true", npm_config_update_notifier: "false", NO_COLOR: "1" };
+  const env = {
+    ...process.env,
+    npm_config_offline: "true",
+    npm_config_update_notifier: "false",
+    NO_COLOR: "1",
+  };
   try {
     const { stdout, stderr } = await promisify(execFile)(file, args, { cwd, env, maxBuffer: 2 ** 26 });
     return { code: 0, stdout, stderr };

@@ -17,8 +17,10 @@ import { checkConfig, PRESETS } from "../../runtime/training/config.ts";
 import type { TrainingConfig } from "../../runtime/training/config.ts";
 import { openSampler } from "../../runtime/training/sampler.ts";
 import type { Sampler } from "../../runtime/training/sampler.ts";
-import { DEFAULT_INTERVALS, flmNetwork, fmlmNetwork, paramsSpec, phaseOptions, train } from "../../runtime/training/trainer.ts";
-import type { PhaseName, TrainingHooks, TrainingIntervals } from "../../runtime/training/trainer.ts";
+import { flmNetwork, fmlmNetwork, paramsSpec, phaseOptions } from "../../runtime/training/phases.ts";
+import type { PhaseName } from "../../runtime/training/phases.ts";
+import { DEFAULT_INTERVALS, train } from "../../runtime/training/trainer.ts";
+import type { TrainingHooks, TrainingIntervals } from "../../runtime/training/trainer.ts";
 import type { Command, Parsed } from "../arguments.ts";
 import { evaluate, evaluationCalls, texts } from "../evaluate.ts";
 import type { Evaluation } from "../evaluate.ts";
@@ -38,7 +40,10 @@ export const demo: Command = {
   options: {
     quick: { help: "A small model, in at most a minute." },
     full: { help: "As long as good text needs; hours on two cores." },
-    data: { value: "FILE", help: "Your own text: one document per line or per paragraph (default: WordNet definitions)." },
+    data: {
+      value: "FILE",
+      help: "Your own text: one document per line or per paragraph (default: WordNet definitions).",
+    },
     tokens: { value: "KIND", help: "words or chars (default: words)." },
     vocab: { value: "N", help: "Size of a word vocabulary." },
     length: { value: "N", help: "Tokens per sequence." },
@@ -55,7 +60,10 @@ export const demo: Command = {
     out: { value: "DIR", help: "Run folder to make (default: runs/ and the time)." },
     resume: { value: "DIR", help: "Goes on with an interrupted run; a finished one is measured again." },
     "save-every": { value: "S", help: "Seconds between saved states (default: 30; 0: every step)." },
-    "sample-every": { value: "S", help: "Seconds between samples to read while training (default: 30; 0: every step)." },
+    "sample-every": {
+      value: "S",
+      help: "Seconds between samples to read while training (default: 30; 0: every step).",
+    },
   },
   async run(args) {
     const intervals = {
@@ -65,7 +73,9 @@ export const demo: Command = {
     const plan = await planOf(args);
     // Device and text are opened before a folder is made: what cannot work leaves nothing behind.
     const device = await openDevice(args.text("device") ?? "auto");
-    const interruption = listenForInterrupt(() => process.stderr.write("\nStopping after this step and saving; Ctrl-C again quits at once.\n"));
+    const interruption = listenForInterrupt(() =>
+      process.stderr.write("\nStopping after this step and saving; Ctrl-C again quits at once.\n"),
+    );
     try {
       const text = await textOf(plan.config);
       const run = await plan.open(text);
@@ -90,18 +100,26 @@ async function planOf(args: Parsed): Promise<Plan> {
   const resume = args.text("resume");
   if (resume !== undefined) {
     const refused = args.given.filter((name) => !WITH_RESUME.includes(name)).map((name) => `--${name}`);
-    if (refused.length > 0) throw new UserError(`--resume goes on with the run's own settings, so it does not take ${refused.join(", ")}; leave out ${refused.length === 1 ? "that option" : "those options"}, or start a new run.`);
+    if (refused.length > 0)
+      throw new UserError(
+        `--resume goes on with the run's own settings, so it does not take ${refused.join(", ")}; leave out ${refused.length === 1 ? "that option" : "those options"}, or start a new run.`,
+      );
     const run = await openRun(resume, checkConfig);
     return { config: run.config, open: async () => run };
   }
   const config = checkConfig(JSON.parse(JSON.stringify(configFrom(args))), "the options");
   const stamp = new Date().toISOString().slice(0, 19).replaceAll(":", "-");
   const dir = args.text("out") ?? `runs/${stamp}`;
-  return { config, open: (text) => createRun(dir, { ...config, data: { ...config.data, fingerprint: textFingerprint(text) } }) };
+  return {
+    config,
+    open: (text) =>
+      createRun(dir, { ...config, data: { ...config.data, fingerprint: textFingerprint(text) } }),
+  };
 }
 
 function configFrom(args: Parsed): TrainingConfig {
-  if (args.flag("quick") && args.flag("full")) throw new UserError("--quick and --full contradict each other");
+  if (args.flag("quick") && args.flag("full"))
+    throw new UserError("--quick and --full contradict each other");
   const preset = PRESETS[args.flag("quick") ? "quick" : args.flag("full") ? "full" : "default"];
   const file = args.text("data");
   const positive = { min: 1 } as const;
@@ -112,7 +130,12 @@ function configFrom(args: Parsed): TrainingConfig {
   return {
     ...preset,
     seed: args.whole("seed", { min: 0 }) ?? preset.seed,
-    data: { ...preset.data, file: file === undefined ? null : resolve(file), tokens, vocabularySize: args.whole("vocab", { min: 8, max: 1_000_000 }) ?? preset.data.vocabularySize },
+    data: {
+      ...preset.data,
+      file: file === undefined ? null : resolve(file),
+      tokens,
+      vocabularySize: args.whole("vocab", { min: 8, max: 1_000_000 }) ?? preset.data.vocabularySize,
+    },
     network: {
       ...preset.network,
       length,
@@ -120,8 +143,18 @@ function configFrom(args: Parsed): TrainingConfig {
       depth: args.whole("depth", positive) ?? preset.network.depth,
       heads: args.whole("heads", positive) ?? preset.network.heads,
     },
-    flm: { ...preset.flm, steps: args.whole("steps", positive) ?? preset.flm.steps, batch: batch ?? preset.flm.batch, learningRate: lr ?? preset.flm.learningRate },
-    fmlm: { ...preset.fmlm, steps: args.whole("distill-steps", positive) ?? preset.fmlm.steps, batch: batch ?? preset.fmlm.batch, learningRate: lr === undefined ? preset.fmlm.learningRate : lr / 2 },
+    flm: {
+      ...preset.flm,
+      steps: args.whole("steps", positive) ?? preset.flm.steps,
+      batch: batch ?? preset.flm.batch,
+      learningRate: lr ?? preset.flm.learningRate,
+    },
+    fmlm: {
+      ...preset.fmlm,
+      steps: args.whole("distill-steps", positive) ?? preset.fmlm.steps,
+      batch: batch ?? preset.fmlm.batch,
+      learningRate: lr === undefined ? preset.fmlm.learningRate : lr / 2,
+    },
     sampling: { ...preset.sampling, samples: args.whole("samples", positive) ?? preset.sampling.samples },
   };
 }
@@ -145,7 +178,9 @@ async function demoRun(job: Job, intervals: TrainingIntervals): Promise<number> 
   if (finished) print("Sampling both models.");
   const evaluation = finished ? await showEvaluation(job) : undefined;
   if (evaluation === undefined) {
-    print(`Stopped${finished ? " while sampling; the models are saved" : "; the training so far is saved"}. Go on with: fluxion demo --resume ${run.dir}`);
+    print(
+      `Stopped${finished ? " while sampling; the models are saved" : "; the training so far is saved"}. Go on with: fluxion demo --resume ${run.dir}`,
+    );
     return 130;
   }
   const data = reportData(run, text, evaluation, await readMetrics(run));
@@ -153,13 +188,18 @@ async function demoRun(job: Job, intervals: TrainingIntervals): Promise<number> 
   print(renderTable(data));
   await writeRunText(run, "samples.txt", samplesText(evaluation));
   await writeRunText(run, "report.html", renderReport(data));
-  print(`Written: ${run.dir}/report.html, samples.txt, flm.safetensors, fmlm.safetensors. More text: fluxion sample ${run.dir} --steps 1`);
+  print(
+    `Written: ${run.dir}/report.html, samples.txt, flm.safetensors, fmlm.safetensors. More text: fluxion sample ${run.dir} --steps 1`,
+  );
   return 0;
 }
 
 function textLine({ data, network }: TrainingConfig, { vocabulary, streams }: PreparedText): string {
   const size = vocabulary.tokens.length;
-  const fewer = vocabulary.kind === "words" && size < data.vocabularySize ? ` (${data.vocabularySize} asked for; the text has no more)` : "";
+  const fewer =
+    vocabulary.kind === "words" && size < data.vocabularySize
+      ? ` (${data.vocabularySize} asked for; the text has no more)`
+      : "";
   const unit = vocabulary.kind === "words" ? "words" : "characters";
   return `Text: ${textName(data)}; ${streams.train.length.toLocaleString("en")} ${unit} to train on, a vocabulary of ${size}${fewer}, sequences of ${network.length}.`;
 }
@@ -179,15 +219,28 @@ function hooksFor({ run, text, device, signal }: Job): TrainingHooks {
   let sampler: Sampler | undefined;
   const openPhase = (phase: PhaseName): Promise<Sampler> => {
     const network = phase === "flm" ? flmNetwork(config, vocab) : fmlmNetwork(config, vocab);
-    return openSampler(device, { ...phaseOptions(config, phase, vocab), network, batch: 2 }, paramsSpec(phaseOptions(config, phase, vocab), phase));
+    return openSampler(
+      device,
+      { ...phaseOptions(config, phase, vocab), network, batch: 2 },
+      paramsSpec(phaseOptions(config, phase, vocab), phase),
+    );
   };
   return {
     prepare(phase) {
-      print(phase === "flm" ? "Compiling and training FLM, the many-step model." : "Compiling and training FMLM, the few-step model, from FLM.");
+      print(
+        phase === "flm"
+          ? "Compiling and training FLM, the many-step model."
+          : "Compiling and training FMLM, the few-step model, from FLM.",
+      );
     },
     begin(phase, start, total, perStep) {
       sampler = undefined;
-      progress = createProgress({ label: phase === "flm" ? "FLM " : "FMLM", total, start, unit: { name: "tokens", perStep } });
+      progress = createProgress({
+        label: phase === "flm" ? "FLM " : "FMLM",
+        total,
+        start,
+        unit: { name: "tokens", perStep },
+      });
     },
     step(_phase, step, { loss }) {
       progress?.update(step + 1, { loss });
@@ -195,9 +248,18 @@ function hooksFor({ run, text, device, signal }: Job): TrainingHooks {
     async sample(phase, params) {
       sampler ??= await openPhase(phase);
       const schedule = phase === "flm" ? eulerSchedule(clock, 16) : gammaSchedule(clock, 1, 0);
-      const { tokens } = await sampler.sample(params, schedule, 2, fold(stepKey(config.seed, "sample", 0), 0));
+      const { tokens } = await sampler.sample(
+        params,
+        schedule,
+        2,
+        fold(stepKey(config.seed, "sample", 0), 0),
+      );
       const lines = texts(text, { tokens, count: 2, length: config.network.length });
-      progress?.note(lines.map((line) => `  ${phase === "flm" ? "FLM in 16 steps" : "FMLM in 1 step"}: ${line}`).join("\n"));
+      progress?.note(
+        lines
+          .map((line) => `  ${phase === "flm" ? "FLM in 16 steps" : "FMLM in 1 step"}: ${line}`)
+          .join("\n"),
+      );
     },
     end() {
       progress?.done();
@@ -208,9 +270,18 @@ function hooksFor({ run, text, device, signal }: Job): TrainingHooks {
 
 /** @returns undefined when it was stopped */
 async function showEvaluation({ run, text, device, signal }: Job): Promise<Evaluation | undefined> {
-  const progress = createProgress({ label: "Sampling", total: evaluationCalls(run.config), unit: { name: "network calls", perStep: 1 } });
+  const total = evaluationCalls(run.config);
+  const progress = createProgress({ label: "Sampling", total, unit: { name: "network calls", perStep: 1 } });
   try {
-    return await evaluate(run, text, device, (calls, now) => progress.update(calls, { now }), signal);
+    const evaluation = await evaluate(
+      run,
+      text,
+      device,
+      (calls, now) => progress.update(calls, { now }),
+      signal,
+    );
+    progress.update(total); // a comparison that needs no search makes fewer calls
+    return evaluation;
   } catch (error) {
     if (signal.aborted && error === signal.reason) return undefined;
     throw error;
@@ -221,18 +292,28 @@ async function showEvaluation({ run, text, device, signal }: Job): Promise<Evalu
 
 function lossesOf(metrics: readonly MetricsLine[], phase: PhaseName): LossHistory {
   const points = (key: string): readonly (readonly [number, number])[] =>
-    metrics.flatMap((line) => (line["phase"] === phase && typeof line[key] === "number" ? [[line.step, line[key]] as const] : []));
+    metrics.flatMap((line) =>
+      line["phase"] === phase && typeof line[key] === "number" ? [[line.step, line[key]] as const] : [],
+    );
   return { name: phase === "flm" ? "FLM" : "FMLM", train: points("loss"), validation: points("validation") };
 }
 
-function reportData(run: RunFolder<TrainingConfig>, text: PreparedText, evaluation: Evaluation, metrics: readonly MetricsLine[]): ReportData {
+function reportData(
+  run: RunFolder<TrainingConfig>,
+  text: PreparedText,
+  evaluation: Evaluation,
+  metrics: readonly MetricsLine[],
+): ReportData {
   const { config } = run;
   const { network, flm, fmlm } = config;
   return {
     title: "FLM and FMLM on your own machine",
     summary: [
       ["Text", textName(config.data)],
-      ["Tokens", `${text.vocabulary.tokens.length} ${text.vocabulary.kind}, ${text.streams.train.length.toLocaleString("en")} for training`],
+      [
+        "Tokens",
+        `${text.vocabulary.tokens.length} ${text.vocabulary.kind}, ${text.streams.train.length.toLocaleString("en")} for training`,
+      ],
       ["Sequence", `${network.length} tokens`],
       ["Network", `${network.depth} blocks of width ${network.width}, ${network.heads} heads`],
       ["FLM", `${flm.steps} steps of ${flm.batch} sequences`],
@@ -248,5 +329,11 @@ function reportData(run: RunFolder<TrainingConfig>, text: PreparedText, evaluati
 }
 
 function samplesText({ quality }: Evaluation): string {
-  return quality.map(({ model, steps, samples }) => [`${model}, ${steps} step${steps === 1 ? "" : "s"}`, ...samples.map((line) => `  ${line}`), ""].join("\n")).join("\n");
+  return quality
+    .map(({ model, steps, samples }) =>
+      [`${model}, ${steps} step${steps === 1 ? "" : "s"}`, ...samples.map((line) => `  ${line}`), ""].join(
+        "\n",
+      ),
+    )
+    .join("\n");
 }

@@ -17,24 +17,41 @@ export const sample: Command = {
     model: { value: "NAME", help: "flm or fmlm (default: fmlm where the run has it)." },
     steps: { value: "N", help: "Denoiser calls per text (default: 1 for fmlm, 32 for flm)." },
     count: { value: "N", help: "Number of texts (default: 8)." },
-    gamma: { value: "G", help: "Share of renewed noise between the jumps of fmlm, 0 to 1 (default: the run's)." },
+    gamma: {
+      value: "G",
+      help: "Share of renewed noise between the jumps of fmlm, 0 to 1 (default: the run's).",
+    },
     seed: { value: "N", help: "Another seed gives other texts (default: the run's)." },
     device: { value: "NAME", help: "Device to run on (default: auto; see fluxion devices)." },
   },
   async run(args) {
     const run = await openRun(args.positionals[0] ?? "", checkConfig);
-    const name = args.choice("model", ["flm", "fmlm"]) ?? ((await hasCheckpoint(run, "fmlm")) ? "fmlm" : "flm");
+    const name =
+      args.choice("model", ["flm", "fmlm"]) ?? ((await hasCheckpoint(run, "fmlm")) ? "fmlm" : "flm");
     const steps = args.whole("steps", { min: 1 }) ?? (name === "fmlm" ? 1 : 32);
     const count = args.whole("count", { min: 1 }) ?? 8;
     const gamma = args.number("gamma", { min: 0, max: 1 });
-    if (gamma !== undefined && name === "flm") throw new UserError("--gamma is a setting of fmlm's sampler; leave it out, or choose --model fmlm");
+    if (gamma !== undefined && name === "flm")
+      throw new UserError("--gamma is a setting of fmlm's sampler; leave it out, or choose --model fmlm");
     const seed = args.whole("seed", { min: 0 }) ?? run.config.seed;
     const text = await textOf(run.config);
     const device = await openDevice(args.text("device") ?? "auto");
-    const model = await openModel(run, name, text.vocabulary.tokens.length, device, Math.min(count, run.config.sampling.batch));
-    const { tokens } = await model.sampler.sample(model.params, model.schedule(steps, gamma), count, stepKey(seed, "sample", 1));
+    const model = await openModel(
+      run,
+      name,
+      text.vocabulary.tokens.length,
+      device,
+      Math.min(count, run.config.sampling.batch),
+    );
+    const { tokens } = await model.sampler.sample(
+      model.params,
+      model.schedule(steps, gamma),
+      count,
+      stepKey(seed, "sample", 1),
+    );
     const { length } = run.config.network;
-    for (let i = 0; i < count; i++) process.stdout.write(`${decode(text.vocabulary, tokens.subarray(i * length, (i + 1) * length))}\n`);
+    for (let i = 0; i < count; i++)
+      process.stdout.write(`${decode(text.vocabulary, tokens.subarray(i * length, (i + 1) * length))}\n`);
     await model.dispose();
     await device.dispose();
     return 0;

@@ -37,8 +37,10 @@ export function splitHeads(x: Tensor, heads: number): Tensor {
   return blaming(() => {
     const t = traced("splitHeads", x);
     const [length, width] = t.shape.slice(-2) as [number, number];
-    if (t.shape.length < 2) throw new OpError(`splitHeads: needs [..., length, width], got [${t.shape.join(",")}]`);
-    if (width % heads !== 0) throw new OpError(`splitHeads: width ${width} does not divide into ${heads} heads`);
+    if (t.shape.length < 2)
+      throw new OpError(`splitHeads: needs [..., length, width], got [${t.shape.join(",")}]`);
+    if (width % heads !== 0)
+      throw new OpError(`splitHeads: width ${width} does not divide into ${heads} heads`);
     const n = t.shape.length - 2;
     const apart = prim.reshape(t, [...t.shape.slice(0, n), length, heads, width / heads]);
     return typed(prim.transpose(apart, [...prim.range(n), n + 1, n, n + 2]));

@@ -36,7 +36,8 @@ function inverseRoot(x: TracedTensor, eps: number): TracedTensor {
   return emitOne("rsqrt", [prim.add(meanSquare, prim.fill(eps, meanSquare))], {});
 }
 
-const spreadRows = (row: TracedTensor, x: TracedTensor): TracedTensor => prim.unreduce(row, x.shape, [x.shape.length - 1]);
+const spreadRows = (row: TracedTensor, x: TracedTensor): TracedTensor =>
+  prim.unreduce(row, x.shape, [x.shape.length - 1]);
 
 /**
  * u = x·r with r = 1/√(mean x² + eps). Its transpose is written out, r·(ū − u·mean(u·ū)): fewer passes than derived.
@@ -55,7 +56,11 @@ const unitRows = (eps: number): ((x: Tensor) => Tensor) =>
       return [u, residuals] as const;
     },
     (residuals, cotangent) => {
-      const [u, r, ct] = [traced("norm", residuals.u), traced("norm", residuals.r), traced("norm", cotangent)];
+      const [u, r, ct] = [
+        traced("norm", residuals.u),
+        traced("norm", residuals.r),
+        traced("norm", cotangent),
+      ];
       const along = meanOverLast(prim.mul(u, ct));
       return [typed(prim.mul(prim.sub(ct, prim.mul(u, along)), spreadRows(r, u)))] as const;
     },

@@ -58,16 +58,23 @@ function rotate(x: T, cos: T, sin: T, direction: 1 | -1): T {
 
 /** A rotation, whose transpose is the rotation back; derived, it would pad and add the two halves. */
 const rotation = customVjp(
-  (x: Tensor, cos: Tensor, sin: Tensor): Tensor => typed(rotate(traced("rotary", x), traced("rotary", cos), traced("rotary", sin), 1)),
+  (x: Tensor, cos: Tensor, sin: Tensor): Tensor =>
+    typed(rotate(traced("rotary", x), traced("rotary", cos), traced("rotary", sin), 1)),
   (x: Tensor, cos: Tensor, sin: Tensor) => {
     const tables: RotaryTables = { cos, sin };
-    const rotated: Tensor = typed(rotate(traced("rotary", x), traced("rotary", cos), traced("rotary", sin), 1));
+    const rotated: Tensor = typed(
+      rotate(traced("rotary", x), traced("rotary", cos), traced("rotary", sin), 1),
+    );
     return [rotated, tables] as const;
   },
   ({ cos, sin }, cotangent) => {
     const [c, s] = [traced("rotary", cos), traced("rotary", sin)];
     // Tables are positions, not parameters: nothing flows back to them.
-    return [typed(rotate(traced("rotary", cotangent), c, s, -1)), typed(prim.zeros(c)), typed(prim.zeros(s))] as const;
+    return [
+      typed(rotate(traced("rotary", cotangent), c, s, -1)),
+      typed(prim.zeros(c)),
+      typed(prim.zeros(s)),
+    ] as const;
   },
 );
 

@@ -22,13 +22,18 @@ function forward(op: string, inputs: readonly TensorType[], { scale, softcap }: 
   require(q.dtype === k.dtype && k.dtype === v.dtype, () => `${op}: dtypes differ: ${shapes()}`);
   require(q.dtype === "f32" || q.dtype === "f16", () => `${op} is not defined for ${q.dtype}`);
   const rank = q.shape.length;
-  require(rank >= 2 && k.shape.length === rank && v.shape.length === rank, () => `${op}: ranks differ or are below 2: ${shapes()}`);
+  require(rank >= 2 && k.shape.length === rank && v.shape.length === rank, () =>
+    `${op}: ranks differ or are below 2: ${shapes()}`);
   const batch = q.shape.slice(0, -2);
-  require(sameShape(batch, k.shape.slice(0, -2)) && sameShape(batch, v.shape.slice(0, -2)), () => `${op}: leading axes differ: ${shapes()}`);
-  require(q.shape[rank - 1] === k.shape[rank - 1], () => `${op}: q and k have depths ${q.shape[rank - 1]} vs ${k.shape[rank - 1]}`);
-  require(k.shape[rank - 2] === v.shape[rank - 2], () => `${op}: ${k.shape[rank - 2]} keys vs ${v.shape[rank - 2]} values`);
+  require(sameShape(batch, k.shape.slice(0, -2)) && sameShape(batch, v.shape.slice(0, -2)), () =>
+    `${op}: leading axes differ: ${shapes()}`);
+  require(q.shape[rank - 1] === k.shape[rank - 1], () =>
+    `${op}: q and k have depths ${q.shape[rank - 1]} vs ${k.shape[rank - 1]}`);
+  require(k.shape[rank - 2] === v.shape[rank - 2], () =>
+    `${op}: ${k.shape[rank - 2]} keys vs ${v.shape[rank - 2]} values`);
   require(k.shape[rank - 2] !== 0, () => `${op}: there are no keys to attend to`);
-  require(Number.isFinite(scale) && Number.isFinite(softcap) && softcap >= 0, () => `${op}: scale ${scale} and softcap ${softcap} must be finite, softcap >= 0`);
+  require(Number.isFinite(scale) && Number.isFinite(softcap) && softcap >= 0, () =>
+    `${op}: scale ${scale} and softcap ${softcap} must be finite, softcap >= 0`);
   const rows = [...batch, q.shape[rank - 2] as number];
   return [
     { shape: [...rows, v.shape[rank - 1] as number], dtype: q.dtype },
@@ -36,10 +41,16 @@ function forward(op: string, inputs: readonly TensorType[], { scale, softcap }: 
   ];
 }
 
-function expect(op: string, names: readonly string[], actual: readonly TensorType[], expected: readonly TensorType[]): void {
+function expect(
+  op: string,
+  names: readonly string[],
+  actual: readonly TensorType[],
+  expected: readonly TensorType[],
+): void {
   expected.forEach((type, i) => {
     const given = actual[i] as TensorType;
-    require(sameType(given, type), () => `${op}: ${names[i]} is ${formatType(given)}, expected ${formatType(type)}`);
+    require(sameType(given, type), () =>
+      `${op}: ${names[i]} is ${formatType(given)}, expected ${formatType(type)}`);
   });
 }
 
@@ -61,7 +72,10 @@ export const ATTENTION_TANGENT: OpDefinition<"attentionTangent"> = {
   infer(inputs, params) {
     require(inputs.length === 8, () => `attentionTangent takes 8 tensors, got ${inputs.length}`);
     const outputs = forward("attentionTangent", inputs, params);
-    expect("attentionTangent", ["o", "lse", "q̇", "k̇", "v̇"], inputs.slice(3), [...outputs, ...inputs.slice(0, 3)]);
+    expect("attentionTangent", ["o", "lse", "q̇", "k̇", "v̇"], inputs.slice(3), [
+      ...outputs,
+      ...inputs.slice(0, 3),
+    ]);
     return outputs;
   },
 };
@@ -71,7 +85,10 @@ export const ATTENTION_TRANSPOSE: OpDefinition<"attentionTranspose"> = {
   infer(inputs, params) {
     require(inputs.length === 7, () => `attentionTranspose takes 7 tensors, got ${inputs.length}`);
     const outputs = forward("attentionTranspose", inputs, params);
-    expect("attentionTranspose", ["o", "lse", "ō", "cotangent of lse"], inputs.slice(3), [...outputs, ...outputs]);
+    expect("attentionTranspose", ["o", "lse", "ō", "cotangent of lse"], inputs.slice(3), [
+      ...outputs,
+      ...outputs,
+    ]);
     return inputs.slice(0, 3);
   },
 };

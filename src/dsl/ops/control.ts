@@ -9,14 +9,21 @@ import type { OpDefinition } from "./definition.ts";
 
 const list = (types: readonly TensorType[]): string => `(${types.map(formatType).join(", ")})`;
 
-function agree(op: string, what: string, actual: readonly TensorType[], expected: readonly TensorType[]): void {
-  const same = actual.length === expected.length && actual.every((type, i) => sameType(type, expected[i] as TensorType));
+function agree(
+  op: string,
+  what: string,
+  actual: readonly TensorType[],
+  expected: readonly TensorType[],
+): void {
+  const same =
+    actual.length === expected.length && actual.every((type, i) => sameType(type, expected[i] as TensorType));
   require(same, () => `${op}: ${what} ${list(actual)}, expected ${list(expected)}`);
 }
 
 /** Type of one slice along the leading axis. */
 function slice(op: string, type: TensorType, length: number): TensorType {
-  require(type.shape[0] === length, () => `${op}: a scanned tensor ${formatType(type)} has no leading axis of ${length}`);
+  require(type.shape[0] === length, () =>
+    `${op}: a scanned tensor ${formatType(type)} has no leading axis of ${length}`);
   return { shape: type.shape.slice(1), dtype: type.dtype };
 }
 
@@ -26,19 +33,25 @@ export const SCAN: OpDefinition<"scan"> = {
     "`reverse`. Inputs (consts, carry, xs), outputs (final carry, ys stacked along a new leading axis).",
   infer(inputs, { body, length, consts, carry }) {
     const split = consts + carry;
-    require(inputs.length >= split, () => `scan: ${inputs.length} inputs for ${consts} consts and ${carry} carried values`);
-    require(Number.isInteger(length) && length >= 0, () => `scan: length ${length} must be a whole number >= 0`);
+    require(inputs.length >= split, () =>
+      `scan: ${inputs.length} inputs for ${consts} consts and ${carry} carried values`);
+    require(Number.isInteger(length) && length >= 0, () =>
+      `scan: length ${length} must be a whole number >= 0`);
     const carried = inputs.slice(consts, split);
     const xs = inputs.slice(split).map((type) => slice("scan", type, length));
     agree("scan", "the body takes", inputTypes(body), [...inputs.slice(0, split), ...xs]);
     const outputs = outputTypes(body);
     agree("scan", "the body returns a carry", outputs.slice(0, carry), carried);
-    return [...carried, ...outputs.slice(carry).map(({ shape, dtype }) => ({ shape: [length, ...shape], dtype }))];
+    return [
+      ...carried,
+      ...outputs.slice(carry).map(({ shape, dtype }) => ({ shape: [length, ...shape], dtype })),
+    ];
   },
 };
 
 function scalarBool(op: string, type: TensorType | undefined): void {
-  require(type !== undefined && type.dtype === "bool" && type.shape.length === 0, () => `${op}: the condition must be bool[], got ${type === undefined ? "nothing" : formatType(type)}`);
+  require(type !== undefined && type.dtype === "bool" && type.shape.length === 0, () =>
+    `${op}: the condition must be bool[], got ${type === undefined ? "nothing" : formatType(type)}`);
 }
 
 export const COND: OpDefinition<"cond"> = {
@@ -56,8 +69,14 @@ export const WHILE: OpDefinition<"while"> = {
   doc: "Repeats body on the carry while condition(carry) holds. Inputs (condition consts, body consts, carry). Forward mode only.",
   infer(inputs, { condition, body, conditionConsts, bodyConsts }) {
     const carried = inputs.slice(conditionConsts + bodyConsts);
-    agree("while", "the condition takes", inputTypes(condition), [...inputs.slice(0, conditionConsts), ...carried]);
-    agree("while", "the body takes", inputTypes(body), [...inputs.slice(conditionConsts, conditionConsts + bodyConsts), ...carried]);
+    agree("while", "the condition takes", inputTypes(condition), [
+      ...inputs.slice(0, conditionConsts),
+      ...carried,
+    ]);
+    agree("while", "the body takes", inputTypes(body), [
+      ...inputs.slice(conditionConsts, conditionConsts + bodyConsts),
+      ...carried,
+    ]);
     const tests = outputTypes(condition);
     require(tests.length === 1, () => `while: the condition returns ${tests.length} values, expected 1`);
     scalarBool("while", tests[0]);
@@ -74,7 +93,8 @@ export const REMAT: OpDefinition<"remat"> = {
   },
 };
 
-const differentiable = (program: Program, consts: number): readonly TensorType[] => inputTypes(program).slice(consts);
+const differentiable = (program: Program, consts: number): readonly TensorType[] =>
+  inputTypes(program).slice(consts);
 
 export const CUSTOM_JVP: OpDefinition<"customJvp"> = {
   doc: "Calls body, differentiated by rule: (inputs, tangents of the inputs after `consts`) -> (outputs, output tangents).",
@@ -94,7 +114,10 @@ export const CUSTOM_VJP: OpDefinition<"customVjp"> = {
     const outputs = outputTypes(body);
     const forwardOutputs = outputTypes(forward);
     agree("customVjp", "the forward rule returns", forwardOutputs.slice(0, outputs.length), outputs);
-    agree("customVjp", "the backward rule takes", inputTypes(backward), [...forwardOutputs.slice(outputs.length), ...outputs]);
+    agree("customVjp", "the backward rule takes", inputTypes(backward), [
+      ...forwardOutputs.slice(outputs.length),
+      ...outputs,
+    ]);
     agree("customVjp", "the backward rule returns", outputTypes(backward), differentiable(body, consts));
     return outputs;
   },
@@ -105,8 +128,16 @@ export const CUSTOM_TANGENT: OpDefinition<"customTangent"> = {
   infer(inputs, { tangent, backward, residuals, primals }) {
     agree("customTangent", "the tangent program takes", inputTypes(tangent), inputs.slice(residuals));
     const outputs = outputTypes(tangent);
-    agree("customTangent", "the backward rule takes", inputTypes(backward), [...inputs.slice(0, residuals), ...outputs]);
-    agree("customTangent", "the backward rule returns", outputTypes(backward), inputs.slice(residuals + primals));
+    agree("customTangent", "the backward rule takes", inputTypes(backward), [
+      ...inputs.slice(0, residuals),
+      ...outputs,
+    ]);
+    agree(
+      "customTangent",
+      "the backward rule returns",
+      outputTypes(backward),
+      inputs.slice(residuals + primals),
+    );
     return outputs;
   },
 };

@@ -3,7 +3,7 @@
  * Each entry holds the scalar value (used by the interpreter, in f64 for floats, wrapped to 32 bits for integers) and
  * the scalar derivative (used by jvp). To add one: name it in `program.ts`, then add a row here.
  */
-import { UNARY_OPS, ARITHMETIC_OPS, COMPARE_OPS, formatType, sameShape } from "../program/program.ts";
+import { formatType, sameShape } from "../program/program.ts";
 import type { ArithmeticOp, CompareOp, TensorType, UnaryOp } from "../program/program.ts";
 import type { DType } from "../types/dtype.ts";
 import { erf } from "../numerics/erf.ts";
@@ -26,14 +26,22 @@ const LEGAL: Readonly<Record<Legal, readonly DType[]>> = {
 };
 
 /** Checks that all inputs have one shape and one legal dtype; returns the first. */
-function alike(op: string, inputs: readonly TensorType[], count: number, legal: readonly DType[]): TensorType {
+function alike(
+  op: string,
+  inputs: readonly TensorType[],
+  count: number,
+  legal: readonly DType[],
+): TensorType {
   require(inputs.length === count, () => `${op} takes ${count} tensor(s), got ${inputs.length}`);
   const first = inputs[0] as TensorType; // present: count >= 1 was checked
   for (const input of inputs) {
-    require(input.dtype === first.dtype, () => `${op}: dtypes differ: ${first.dtype} vs ${input.dtype}; use cast`);
-    require(sameShape(input.shape, first.shape), () => `${op}: shapes differ: ${inputs.map(formatType).join(" vs ")}`);
+    require(input.dtype === first.dtype, () =>
+      `${op}: dtypes differ: ${first.dtype} vs ${input.dtype}; use cast`);
+    require(sameShape(input.shape, first.shape), () =>
+      `${op}: shapes differ: ${inputs.map(formatType).join(" vs ")}`);
   }
-  require(legal.includes(first.dtype), () => `${op} is not defined for ${first.dtype} (only for ${legal.join(", ")})`);
+  require(legal.includes(first.dtype), () =>
+    `${op} is not defined for ${first.dtype} (only for ${legal.join(", ")})`);
   return first;
 }
 
@@ -50,24 +58,88 @@ function unary(
 const logistic = (x: number): number => (x >= 0 ? 1 / (1 + Math.exp(-x)) : Math.exp(x) / (1 + Math.exp(x)));
 
 export const UNARY = {
-  neg: unary("neg", "number", "−x; wraps for integers.", (x) => -x, (m) => m.constant(-1)),
-  abs: unary("abs", "number", "|x|; derivative sign(x), 0 at 0.", (x) => Math.abs(x), (m, x) => m.sign(x)),
+  neg: unary(
+    "neg",
+    "number",
+    "−x; wraps for integers.",
+    (x) => -x,
+    (m) => m.constant(-1),
+  ),
+  abs: unary(
+    "abs",
+    "number",
+    "|x|; derivative sign(x), 0 at 0.",
+    (x) => Math.abs(x),
+    (m, x) => m.sign(x),
+  ),
   sign: unary("sign", "number", "−1, 0 or 1.", (x) => (x > 0 ? 1 : x < 0 ? -1 : x === 0 ? 0 : x), null),
   floor: unary("floor", "float", "Largest integer not above x.", (x) => Math.floor(x), null),
-  exp: unary("exp", "float", "eˣ.", (x) => Math.exp(x), (_m, _x, y) => y),
-  log: unary("log", "float", "Natural logarithm; −inf at 0, NaN below.", (x) => Math.log(x), (m, x) => m.div(m.constant(1), x)),
-  sin: unary("sin", "float", "sin x, x in radians.", (x) => Math.sin(x), (m, x) => m.cos(x)),
-  cos: unary("cos", "float", "cos x, x in radians.", (x) => Math.cos(x), (m, x) => m.neg(m.sin(x))),
-  tanh: unary("tanh", "float", "tanh x.", (x) => Math.tanh(x), (m, _x, y) => m.sub(m.constant(1), m.mul(y, y))),
-  sqrt: unary("sqrt", "float", "√x; NaN below 0.", (x) => Math.sqrt(x), (m, _x, y) => m.div(m.constant(0.5), y)),
-  rsqrt: unary("rsqrt", "float", "1/√x.", (x) => 1 / Math.sqrt(x), (m, x, y) => m.mul(m.constant(-0.5), m.div(y, x))),
-  erf: unary("erf", "float", "Error function 2/√π ∫₀ˣ exp(−u²) du.", (x) => erf(x), (m, x) =>
-    m.mul(m.constant(2 / Math.sqrt(Math.PI)), m.exp(m.neg(m.mul(x, x)))),
+  exp: unary(
+    "exp",
+    "float",
+    "eˣ.",
+    (x) => Math.exp(x),
+    (_m, _x, y) => y,
+  ),
+  log: unary(
+    "log",
+    "float",
+    "Natural logarithm; −inf at 0, NaN below.",
+    (x) => Math.log(x),
+    (m, x) => m.div(m.constant(1), x),
+  ),
+  sin: unary(
+    "sin",
+    "float",
+    "sin x, x in radians.",
+    (x) => Math.sin(x),
+    (m, x) => m.cos(x),
+  ),
+  cos: unary(
+    "cos",
+    "float",
+    "cos x, x in radians.",
+    (x) => Math.cos(x),
+    (m, x) => m.neg(m.sin(x)),
+  ),
+  tanh: unary(
+    "tanh",
+    "float",
+    "tanh x.",
+    (x) => Math.tanh(x),
+    (m, _x, y) => m.sub(m.constant(1), m.mul(y, y)),
+  ),
+  sqrt: unary(
+    "sqrt",
+    "float",
+    "√x; NaN below 0.",
+    (x) => Math.sqrt(x),
+    (m, _x, y) => m.div(m.constant(0.5), y),
+  ),
+  rsqrt: unary(
+    "rsqrt",
+    "float",
+    "1/√x.",
+    (x) => 1 / Math.sqrt(x),
+    (m, x, y) => m.mul(m.constant(-0.5), m.div(y, x)),
+  ),
+  erf: unary(
+    "erf",
+    "float",
+    "Error function 2/√π ∫₀ˣ exp(−u²) du.",
+    (x) => erf(x),
+    (m, x) => m.mul(m.constant(2 / Math.sqrt(Math.PI)), m.exp(m.neg(m.mul(x, x)))),
   ),
   logistic: unary("logistic", "float", "1/(1+e⁻ˣ), without overflow.", logistic, (m, _x, y) =>
     m.mul(y, m.sub(m.constant(1), y)),
   ),
-  not: unary("not", "integer or bool", "Logical not of bool, bitwise complement of integers.", (x, dtype) => (dtype === "bool" ? 1 - x : ~x), null),
+  not: unary(
+    "not",
+    "integer or bool",
+    "Logical not of bool, bitwise complement of integers.",
+    (x, dtype) => (dtype === "bool" ? 1 - x : ~x),
+    null,
+  ),
 } as const satisfies { [K in UnaryOp]: UnaryDefinition };
 
 function arithmetic(
@@ -89,9 +161,30 @@ const winner =
     m.ifEqual(pick === "x" ? x : y, z, m.ifEqual(x, y, m.constant(0.5), m.constant(1)), m.constant(0));
 
 export const ARITHMETIC = {
-  add: arithmetic("add", "number", "x + y; wraps for integers.", (x, y) => x + y, (m) => m.constant(1), (m) => m.constant(1)),
-  sub: arithmetic("sub", "number", "x − y; wraps for integers.", (x, y) => x - y, (m) => m.constant(1), (m) => m.constant(-1)),
-  mul: arithmetic("mul", "number", "x · y; wraps for integers.", (x, y, d) => (isInteger(d) ? Math.imul(x, y) : x * y), (_m, _x, y) => y, (_m, x) => x),
+  add: arithmetic(
+    "add",
+    "number",
+    "x + y; wraps for integers.",
+    (x, y) => x + y,
+    (m) => m.constant(1),
+    (m) => m.constant(1),
+  ),
+  sub: arithmetic(
+    "sub",
+    "number",
+    "x − y; wraps for integers.",
+    (x, y) => x - y,
+    (m) => m.constant(1),
+    (m) => m.constant(-1),
+  ),
+  mul: arithmetic(
+    "mul",
+    "number",
+    "x · y; wraps for integers.",
+    (x, y, d) => (isInteger(d) ? Math.imul(x, y) : x * y),
+    (_m, _x, y) => y,
+    (_m, x) => x,
+  ),
   div: arithmetic(
     "div",
     "number",
@@ -114,15 +207,49 @@ export const ARITHMETIC = {
     "xʸ for x ≥ 0; NaN for negative x with fractional y. The derivative in y at x = 0 is 0.",
     (x, y) => Math.pow(x, y),
     // 0·0⁻¹ is kept from being NaN at (0, 0) only, so that derivatives of this one are right at y = 0.
-    (m, x, y) => m.mul(y, m.pow(m.ifEqual(y, m.constant(0), m.ifEqual(x, m.constant(0), m.constant(1), x), x), m.sub(y, m.constant(1)))),
-    (m, x, _y, z) => m.ifEqual(x, m.constant(0), m.constant(0), m.mul(z, m.log(m.ifEqual(x, m.constant(0), m.constant(1), x)))),
+    (m, x, y) =>
+      m.mul(
+        y,
+        m.pow(
+          m.ifEqual(y, m.constant(0), m.ifEqual(x, m.constant(0), m.constant(1), x), x),
+          m.sub(y, m.constant(1)),
+        ),
+      ),
+    (m, x, _y, z) =>
+      m.ifEqual(
+        x,
+        m.constant(0),
+        m.constant(0),
+        m.mul(z, m.log(m.ifEqual(x, m.constant(0), m.constant(1), x))),
+      ),
   ),
-  max: arithmetic("max", "number", "The larger; the derivative is shared equally in a tie.", (x, y) => Math.max(x, y), winner("x"), winner("y")),
-  min: arithmetic("min", "number", "The smaller; the derivative is shared equally in a tie.", (x, y) => Math.min(x, y), winner("x"), winner("y")),
+  max: arithmetic(
+    "max",
+    "number",
+    "The larger; the derivative is shared equally in a tie.",
+    (x, y) => Math.max(x, y),
+    winner("x"),
+    winner("y"),
+  ),
+  min: arithmetic(
+    "min",
+    "number",
+    "The smaller; the derivative is shared equally in a tie.",
+    (x, y) => Math.min(x, y),
+    winner("x"),
+    winner("y"),
+  ),
   and: arithmetic("and", "integer or bool", "Logical or bitwise and.", (x, y) => x & y, null, null),
   or: arithmetic("or", "integer or bool", "Logical or bitwise or.", (x, y) => x | y, null, null),
   xor: arithmetic("xor", "integer or bool", "Logical or bitwise exclusive or.", (x, y) => x ^ y, null, null),
-  shiftLeft: arithmetic("shiftLeft", "integer", "x·2ʸ modulo 2³²; 0 when y ≥ 32.", (x, y) => (y >>> 0 >= 32 ? 0 : x << y), null, null),
+  shiftLeft: arithmetic(
+    "shiftLeft",
+    "integer",
+    "x·2ʸ modulo 2³²; 0 when y ≥ 32.",
+    (x, y) => (y >>> 0 >= 32 ? 0 : x << y),
+    null,
+    null,
+  ),
   shiftRight: arithmetic(
     "shiftRight",
     "integer",
@@ -133,7 +260,12 @@ export const ARITHMETIC = {
   ),
 } as const satisfies { [K in ArithmeticOp]: ArithmeticDefinition };
 
-function compare(op: CompareOp, doc: string, legal: readonly DType[], value: CompareDefinition["value"]): CompareDefinition {
+function compare(
+  op: CompareOp,
+  doc: string,
+  legal: readonly DType[],
+  value: CompareDefinition["value"],
+): CompareDefinition {
   return {
     doc,
     value,
@@ -142,7 +274,12 @@ function compare(op: CompareOp, doc: string, legal: readonly DType[], value: Com
 }
 
 export const COMPARE = {
-  equal: compare("equal", "x = y; NaN equals nothing.", ["f32", "f16", "i32", "u32", "bool"], (x, y) => x === y),
+  equal: compare(
+    "equal",
+    "x = y; NaN equals nothing.",
+    ["f32", "f16", "i32", "u32", "bool"],
+    (x, y) => x === y,
+  ),
   less: compare("less", "x < y.", LEGAL.number, (x, y) => x < y),
   lessEqual: compare("lessEqual", "x ≤ y.", LEGAL.number, (x, y) => x <= y),
 } as const satisfies { [K in CompareOp]: CompareDefinition };
@@ -154,7 +291,8 @@ export const SELECT: OpDefinition<"select"> = {
     const [condition, x, y] = inputs as readonly [TensorType, TensorType, TensorType];
     require(condition.dtype === "bool", () => `select: the condition must be bool, got ${condition.dtype}`);
     require(x.dtype === y.dtype, () => `select: dtypes differ: ${x.dtype} vs ${y.dtype}; use cast`);
-    require(sameShape(condition.shape, x.shape) && sameShape(x.shape, y.shape), () => `select: shapes differ: ${inputs.map(formatType).join(" vs ")}`);
+    require(sameShape(condition.shape, x.shape) && sameShape(x.shape, y.shape), () =>
+      `select: shapes differ: ${inputs.map(formatType).join(" vs ")}`);
     return [x];
   },
 };
@@ -184,8 +322,3 @@ export const THREEFRY: OpDefinition<"threefry"> = {
     return [type, type];
   },
 };
-
-/** Every elementwise kind is in exactly one of the three tables. */
-export const isUnary = (op: string): op is UnaryOp => (UNARY_OPS as readonly string[]).includes(op);
-export const isArithmetic = (op: string): op is ArithmeticOp => (ARITHMETIC_OPS as readonly string[]).includes(op);
-export const isCompare = (op: string): op is CompareOp => (COMPARE_OPS as readonly string[]).includes(op);

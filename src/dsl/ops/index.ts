@@ -8,7 +8,18 @@ import { COND, CUSTOM_JVP, CUSTOM_TANGENT, CUSTOM_VJP, REMAT, SCAN, WHILE } from
 import type { OpDefinition } from "./definition.ts";
 import { ARITHMETIC, CAST, COMPARE, SELECT, STOP_GRADIENT, THREEFRY, UNARY } from "./elementwise.ts";
 import { ARGMAX, CUMSUM, DOT, REDUCE_MAX, REDUCE_SUM, SORT } from "./reduction.ts";
-import { BROADCAST, CONCAT, CONSTANT, GATHER, IOTA, PAD, RESHAPE, SCATTER_ADD, SLICE, TRANSPOSE } from "./structural.ts";
+import {
+  BROADCAST,
+  CONCAT,
+  CONSTANT,
+  GATHER,
+  IOTA,
+  PAD,
+  RESHAPE,
+  SCATTER_ADD,
+  SLICE,
+  TRANSPOSE,
+} from "./structural.ts";
 
 export const OPS = {
   ...UNARY,
@@ -47,7 +58,11 @@ export const OPS = {
 } as const satisfies { [K in OpKind]: OpDefinition<K> };
 
 /** Output types of an equation. @throws OpError when its inputs or parameters break the op's rule. */
-export function inferTypes(op: OpKind, inputs: readonly TensorType[], params: AnyEquation["params"]): readonly TensorType[] {
+export function inferTypes(
+  op: OpKind,
+  inputs: readonly TensorType[],
+  params: AnyEquation["params"],
+): readonly TensorType[] {
   // The table pairs each kind with its own parameter type; the pair is checked where equations are built.
   const definition = OPS[op] as unknown as OpDefinition<OpKind>;
   return definition.infer(inputs, params);

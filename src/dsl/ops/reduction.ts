@@ -19,14 +19,21 @@ function reduce(op: "reduceSum" | "reduceMax", doc: string): OpDefinition<typeof
     infer(inputs, { axes }) {
       const input = numeric(op, only(op, inputs));
       legalAxes(op, axes, input.shape.length);
-      require(op === "reduceSum" || axes.every((axis) => input.shape[axis] !== 0), () => `${op}: the maximum over an axis of extent 0 does not exist`);
+      require(op === "reduceSum" || axes.every((axis) => input.shape[axis] !== 0), () =>
+        `${op}: the maximum over an axis of extent 0 does not exist`);
       return [{ shape: input.shape.filter((_, i) => !axes.includes(i)), dtype: input.dtype }];
     },
   };
 }
 
-export const REDUCE_SUM: OpDefinition<"reduceSum"> = reduce("reduceSum", "Sum over `axes`, which are removed. The sum over nothing is 0.");
-export const REDUCE_MAX: OpDefinition<"reduceMax"> = reduce("reduceMax", "Maximum over `axes`, which are removed and must not be empty.");
+export const REDUCE_SUM: OpDefinition<"reduceSum"> = reduce(
+  "reduceSum",
+  "Sum over `axes`, which are removed. The sum over nothing is 0.",
+);
+export const REDUCE_MAX: OpDefinition<"reduceMax"> = reduce(
+  "reduceMax",
+  "Maximum over `axes`, which are removed and must not be empty.",
+);
 
 export const CUMSUM: OpDefinition<"cumsum"> = {
   doc: "Inclusive prefix sums along `axis`, from the end when `reverse`.",
@@ -57,7 +64,11 @@ export const SORT: OpDefinition<"sort"> = {
 };
 
 /** Axes of an operand of rank `rank` that are neither batch nor contracted. */
-export const freeAxes = (rank: number, batch: readonly number[], contract: readonly number[]): readonly number[] =>
+export const freeAxes = (
+  rank: number,
+  batch: readonly number[],
+  contract: readonly number[],
+): readonly number[] =>
   Array.from({ length: rank }, (_, i) => i).filter((i) => !batch.includes(i) && !contract.includes(i));
 
 function sideAxes(op: string, type: TensorType, batch: readonly number[], contract: readonly number[]): void {
@@ -78,10 +89,12 @@ export const DOT: OpDefinition<"dot"> = {
       [params.lhsContract, params.rhsContract, "inner"],
     ] as const;
     for (const [left, right, what] of pairs) {
-      require(left.length === right.length, () => `dot: ${left.length} ${what} axes on the left, ${right.length} on the right`);
+      require(left.length === right.length, () =>
+        `dot: ${left.length} ${what} axes on the left, ${right.length} on the right`);
       left.forEach((axis, i) => {
         const [a, b] = [lhs.shape[axis], rhs.shape[right[i] as number]];
-        require(a === b, () => `dot: ${what} dimensions differ: ${a} vs ${b} (${formatType(lhs)} and ${formatType(rhs)})`);
+        require(a === b, () =>
+          `dot: ${what} dimensions differ: ${a} vs ${b} (${formatType(lhs)} and ${formatType(rhs)})`);
       });
     }
     const free = (type: TensorType, batch: readonly number[], contract: readonly number[]): number[] =>

@@ -15,11 +15,13 @@ export function only(op: string, inputs: readonly TensorType[]): TensorType {
 
 /** Checks an extent list: whole, non-negative numbers. */
 export function legalShape(op: string, shape: readonly number[]): void {
-  require(shape.every((dim) => Number.isSafeInteger(dim) && dim >= 0), () => `${op}: [${shape.join(",")}] is not a shape of whole numbers >= 0`);
+  require(shape.every((dim) => Number.isSafeInteger(dim) && dim >= 0), () =>
+    `${op}: [${shape.join(",")}] is not a shape of whole numbers >= 0`);
 }
 
 export function legalAxis(op: string, axis: number, rank: number): void {
-  require(Number.isInteger(axis) && axis >= 0 && axis < rank, () => `${op}: axis ${axis} is out of range for rank ${rank}`);
+  require(Number.isInteger(axis) && axis >= 0 && axis < rank, () =>
+    `${op}: axis ${axis} is out of range for rank ${rank}`);
 }
 
 /** Checks that `axes` are distinct and within the rank. */
@@ -33,7 +35,8 @@ export const CONSTANT: OpDefinition<"constant"> = {
   infer(inputs, { shape, dtype, values }) {
     require(inputs.length === 0, () => "constant takes no tensors");
     legalShape("constant", shape);
-    require(!Array.isArray(values) || values.length === sizeOf(shape), () => `constant: ${(values as readonly unknown[]).length} values for shape [${shape.join(",")}]`);
+    require(!Array.isArray(values) || values.length === sizeOf(shape), () =>
+      `constant: ${(values as readonly unknown[]).length} values for shape [${shape.join(",")}]`);
     return [{ shape, dtype }];
   },
 };
@@ -54,13 +57,16 @@ export const BROADCAST: OpDefinition<"broadcast"> = {
   infer(inputs, { shape, dims }) {
     const input = only("broadcast", inputs);
     legalShape("broadcast", shape);
-    require(dims.length === input.shape.length, () => `broadcast: ${dims.length} dims for an input of rank ${input.shape.length}`);
+    require(dims.length === input.shape.length, () =>
+      `broadcast: ${dims.length} dims for an input of rank ${input.shape.length}`);
     legalAxes("broadcast", dims, shape.length);
     dims.forEach((dim, i) => {
-      require(i === 0 || dim > (dims[i - 1] as number), () => `broadcast: dims [${dims.join(",")}] must increase`);
+      require(i === 0 || dim > (dims[i - 1] as number), () =>
+        `broadcast: dims [${dims.join(",")}] must increase`);
       const from = input.shape[i];
       const to = shape[dim];
-      require(from === to || from === 1, () => `broadcast: ${formatType(input)} does not stretch to [${shape.join(",")}]: ${from} vs ${to}`);
+      require(from === to || from === 1, () =>
+        `broadcast: ${formatType(input)} does not stretch to [${shape.join(",")}]: ${from} vs ${to}`);
     });
     return [{ shape, dtype: input.dtype }];
   },
@@ -71,7 +77,8 @@ export const RESHAPE: OpDefinition<"reshape"> = {
   infer(inputs, { shape }) {
     const input = only("reshape", inputs);
     legalShape("reshape", shape);
-    require(sizeOf(shape) === sizeOf(input.shape), () => `reshape: [${input.shape.join(",")}] has ${sizeOf(input.shape)} elements, [${shape.join(",")}] has ${sizeOf(shape)}`);
+    require(sizeOf(shape) === sizeOf(input.shape), () =>
+      `reshape: [${input.shape.join(",")}] has ${sizeOf(input.shape)} elements, [${shape.join(",")}] has ${sizeOf(shape)}`);
     return [{ shape, dtype: input.dtype }];
   },
 };
@@ -80,24 +87,28 @@ export const TRANSPOSE: OpDefinition<"transpose"> = {
   doc: "Permutes axes: output axis i is input axis perm[i].",
   infer(inputs, { perm }) {
     const input = only("transpose", inputs);
-    require(perm.length === input.shape.length, () => `transpose: permutation [${perm.join(",")}] for rank ${input.shape.length}`);
+    require(perm.length === input.shape.length, () =>
+      `transpose: permutation [${perm.join(",")}] for rank ${input.shape.length}`);
     legalAxes("transpose", perm, input.shape.length);
     return [{ shape: perm.map((axis) => input.shape[axis] as number), dtype: input.dtype }];
   },
 };
 
 /** Number of elements that start:stop:step selects. */
-const sliceExtent = (start: number, stop: number, step: number): number => Math.max(0, Math.ceil((stop - start) / step));
+const sliceExtent = (start: number, stop: number, step: number): number =>
+  Math.max(0, Math.ceil((stop - start) / step));
 
 export const SLICE: OpDefinition<"slice"> = {
   doc: "start:stop:step along every axis, 0 <= start <= stop <= extent, step >= 1.",
   infer(inputs, { start, stop, step }) {
     const input = only("slice", inputs);
     const rank = input.shape.length;
-    require(start.length === rank && stop.length === rank && step.length === rank, () => `slice: bounds for rank ${start.length} on rank ${rank}`);
+    require(start.length === rank && stop.length === rank && step.length === rank, () =>
+      `slice: bounds for rank ${start.length} on rank ${rank}`);
     const shape = input.shape.map((dim, i) => {
       const [from, to, by] = [start[i] as number, stop[i] as number, step[i] as number];
-      require(Number.isInteger(from) && Number.isInteger(to) && 0 <= from && from <= to && to <= dim, () => `slice: ${from}:${to} is out of range for axis ${i} of extent ${dim}`);
+      require(Number.isInteger(from) && Number.isInteger(to) && 0 <= from && from <= to && to <= dim, () =>
+        `slice: ${from}:${to} is out of range for axis ${i} of extent ${dim}`);
       require(Number.isInteger(by) && by >= 1, () => `slice: step ${by} must be a whole number >= 1`);
       return sliceExtent(from, to, by);
     });
@@ -114,7 +125,10 @@ export const PAD: OpDefinition<"pad"> = {
       require(amounts.length === rank, () => `pad: amounts for rank ${amounts.length} on rank ${rank}`);
       legalShape("pad", amounts);
     }
-    const shape = input.shape.map((dim, i) => dim + (low[i] as number) + (high[i] as number) + Math.max(0, dim - 1) * (interior[i] as number));
+    const shape = input.shape.map(
+      (dim, i) =>
+        dim + (low[i] as number) + (high[i] as number) + Math.max(0, dim - 1) * (interior[i] as number),
+    );
     return [{ shape, dtype: input.dtype }];
   },
 };
@@ -127,9 +141,13 @@ export const CONCAT: OpDefinition<"concat"> = {
     legalAxis("concat", axis, first.shape.length);
     let extent = 0;
     for (const input of inputs) {
-      require(input.dtype === first.dtype, () => `concat: dtypes differ: ${first.dtype} vs ${input.dtype}; use cast`);
-      const fits = input.shape.length === first.shape.length && input.shape.every((dim, i) => i === axis || dim === first.shape[i]);
-      require(fits, () => `concat: shapes differ away from axis ${axis}: [${first.shape.join(",")}] vs [${input.shape.join(",")}]`);
+      require(input.dtype === first.dtype, () =>
+        `concat: dtypes differ: ${first.dtype} vs ${input.dtype}; use cast`);
+      const fits =
+        input.shape.length === first.shape.length &&
+        input.shape.every((dim, i) => i === axis || dim === first.shape[i]);
+      require(fits, () =>
+        `concat: shapes differ away from axis ${axis}: [${first.shape.join(",")}] vs [${input.shape.join(",")}]`);
       extent += input.shape[axis] as number;
     }
     return [{ shape: first.shape.map((dim, i) => (i === axis ? extent : dim)), dtype: first.dtype }];
@@ -137,15 +155,27 @@ export const CONCAT: OpDefinition<"concat"> = {
 };
 
 /** Checks what gather and scatterAdd share and returns the type of the gathered rows. */
-function gatheredType(op: string, operand: TensorType, indices: TensorType, { axis, batchDims }: OpParams["gather"]): TensorType {
+function gatheredType(
+  op: string,
+  operand: TensorType,
+  indices: TensorType,
+  { axis, batchDims }: OpParams["gather"],
+): TensorType {
   legalAxis(op, axis, operand.shape.length);
   require(indices.dtype === "i32", () => `${op}: indices must be i32, got ${indices.dtype}`);
-  require(batchDims >= 0 && batchDims <= axis && batchDims <= indices.shape.length, () => `${op}: ${batchDims} batch axes do not fit axis ${axis} and indices of rank ${indices.shape.length}`);
+  require(batchDims >= 0 && batchDims <= axis && batchDims <= indices.shape.length, () =>
+    `${op}: ${batchDims} batch axes do not fit axis ${axis} and indices of rank ${indices.shape.length}`);
   for (let i = 0; i < batchDims; i++) {
-    require(operand.shape[i] === indices.shape[i], () => `${op}: batch axis ${i} is ${operand.shape[i]} in the operand and ${indices.shape[i]} in the indices`);
+    require(operand.shape[i] === indices.shape[i], () =>
+      `${op}: batch axis ${i} is ${operand.shape[i]} in the operand and ${indices.shape[i]} in the indices`);
   }
-  const shape = [...operand.shape.slice(0, axis), ...indices.shape.slice(batchDims), ...operand.shape.slice(axis + 1)];
-  require(operand.shape[axis] !== 0 || sizeOf(indices.shape) === 0, () => `${op}: cannot index axis ${axis} of extent 0`);
+  const shape = [
+    ...operand.shape.slice(0, axis),
+    ...indices.shape.slice(batchDims),
+    ...operand.shape.slice(axis + 1),
+  ];
+  require(operand.shape[axis] !== 0 || sizeOf(indices.shape) === 0, () =>
+    `${op}: cannot index axis ${axis} of extent 0`);
   return { shape, dtype: operand.dtype };
 }
 
@@ -167,7 +197,8 @@ export const SCATTER_ADD: OpDefinition<"scatterAdd"> = {
     require(inputs.length === 3, () => `scatterAdd takes 3 tensors, got ${inputs.length}`);
     const [operand, indices, updates] = inputs as readonly [TensorType, TensorType, TensorType];
     const expected = gatheredType("scatterAdd", operand, indices, params);
-    require(formatType(expected) === formatType(updates), () => `scatterAdd: updates are ${formatType(updates)}, expected ${formatType(expected)}`);
+    require(formatType(expected) === formatType(updates), () =>
+      `scatterAdd: updates are ${formatType(updates)}, expected ${formatType(expected)}`);
     require(operand.dtype !== "bool", () => "scatterAdd is not defined for bool");
     return [operand];
   },

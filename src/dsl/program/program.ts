@@ -58,7 +58,11 @@ export type RematPolicy = "nothing" | "dots" | "everything";
 
 interface StructuredParams {
   /** Values in row-major order, or one scalar for all entries. */
-  constant: { readonly shape: readonly number[]; readonly dtype: DType; readonly values: JsonScalar | readonly JsonScalar[] };
+  constant: {
+    readonly shape: readonly number[];
+    readonly dtype: DType;
+    readonly values: JsonScalar | readonly JsonScalar[];
+  };
   /** 0, 1, 2, … along `axis`. */
   iota: { readonly shape: readonly number[]; readonly dtype: DType; readonly axis: number };
   select: NoParams;
@@ -67,9 +71,17 @@ interface StructuredParams {
   broadcast: { readonly shape: readonly number[]; readonly dims: readonly number[] };
   reshape: { readonly shape: readonly number[] };
   transpose: { readonly perm: readonly number[] };
-  slice: { readonly start: readonly number[]; readonly stop: readonly number[]; readonly step: readonly number[] };
+  slice: {
+    readonly start: readonly number[];
+    readonly stop: readonly number[];
+    readonly step: readonly number[];
+  };
   /** Pads with zeros: `low`, `high` around, `interior` between neighbours. */
-  pad: { readonly low: readonly number[]; readonly high: readonly number[]; readonly interior: readonly number[] };
+  pad: {
+    readonly low: readonly number[];
+    readonly high: readonly number[];
+    readonly interior: readonly number[];
+  };
   concat: { readonly axis: number };
   /** Rows of `axis` at the given indices (clamped). The first `batchDims` axes of both operands are aligned. */
   gather: { readonly axis: number; readonly batchDims: number };
@@ -87,20 +99,41 @@ interface StructuredParams {
   attentionTangent: AttentionParams;
   attentionTranspose: AttentionParams;
   /** body: (consts, carry, xs slices) -> (carry, ys slices); inputs (consts, carry, xs); outputs (carry, ys). */
-  scan: { readonly body: Program; readonly length: number; readonly consts: number; readonly carry: number; readonly reverse: boolean };
+  scan: {
+    readonly body: Program;
+    readonly length: number;
+    readonly consts: number;
+    readonly carry: number;
+    readonly reverse: boolean;
+  };
   cond: { readonly onTrue: Program; readonly onFalse: Program };
   /** inputs (condition consts, body consts, carry); `condition`: (its consts, carry) -> bool; `body`: (its consts, carry) -> carry. */
-  while: { readonly condition: Program; readonly body: Program; readonly conditionConsts: number; readonly bodyConsts: number };
+  while: {
+    readonly condition: Program;
+    readonly body: Program;
+    readonly conditionConsts: number;
+    readonly bodyConsts: number;
+  };
   remat: { readonly body: Program; readonly policy: RematPolicy };
   /** rule: (primals, tangents) -> (outputs, output tangents). The first `consts` inputs are not differentiated. */
   customJvp: { readonly body: Program; readonly rule: Program; readonly consts: number };
   /** forward: inputs -> (outputs, residuals); backward: (residuals, output cotangents) -> input cotangents. */
-  customVjp: { readonly body: Program; readonly forward: Program; readonly backward: Program; readonly consts: number };
+  customVjp: {
+    readonly body: Program;
+    readonly forward: Program;
+    readonly backward: Program;
+    readonly consts: number;
+  };
   /**
    * The derivative of a customVjp call: inputs (residuals, primals, tangents). Evaluated by `tangent`, the derivative of the
    * primal program at (primals, tangents); transposed by `backward` at (residuals, cotangents).
    */
-  customTangent: { readonly tangent: Program; readonly backward: Program; readonly residuals: number; readonly primals: number };
+  customTangent: {
+    readonly tangent: Program;
+    readonly backward: Program;
+    readonly residuals: number;
+    readonly primals: number;
+  };
 }
 
 /** Parameters of each op. */
@@ -136,8 +169,10 @@ export function typeOf(program: Program, id: VarId): TensorType {
   return type;
 }
 
-export const inputTypes = (program: Program): readonly TensorType[] => program.inputs.map((id) => typeOf(program, id));
-export const outputTypes = (program: Program): readonly TensorType[] => program.outputs.map((id) => typeOf(program, id));
+export const inputTypes = (program: Program): readonly TensorType[] =>
+  program.inputs.map((id) => typeOf(program, id));
+export const outputTypes = (program: Program): readonly TensorType[] =>
+  program.outputs.map((id) => typeOf(program, id));
 
 /** Number of elements of a shape (1 for a scalar). */
 export const sizeOf = (shape: readonly number[]): number => shape.reduce((product, dim) => product * dim, 1);
@@ -145,7 +180,8 @@ export const sizeOf = (shape: readonly number[]): number => shape.reduce((produc
 export const sameShape = (a: readonly number[], b: readonly number[]): boolean =>
   a.length === b.length && a.every((dim, i) => dim === b[i]);
 
-export const sameType = (a: TensorType, b: TensorType): boolean => a.dtype === b.dtype && sameShape(a.shape, b.shape);
+export const sameType = (a: TensorType, b: TensorType): boolean =>
+  a.dtype === b.dtype && sameShape(a.shape, b.shape);
 
 /** `f32[2,3]`. */
 export const formatType = (type: TensorType): string => `${type.dtype}[${type.shape.join(",")}]`;
@@ -165,7 +201,9 @@ export function encodeScalar(value: number): JsonScalar {
 }
 
 /** The programs nested in an equation's parameters, by parameter name. */
-export function nestedPrograms(equation: AnyEquation): readonly (readonly [name: string, program: Program])[] {
+export function nestedPrograms(
+  equation: AnyEquation,
+): readonly (readonly [name: string, program: Program])[] {
   const found: [string, Program][] = [];
   for (const [name, value] of Object.entries(equation.params as Record<string, unknown>)) {
     if (isProgram(value)) found.push([name, value]);

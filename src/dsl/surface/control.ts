@@ -10,7 +10,8 @@ import type { TracedTree } from "../trace/tree-trace.ts";
 import type { Leading, Slices, Stacked, Tensor } from "../types/index.ts";
 import { blaming, fail, traced } from "./operand.ts";
 
-const typesOf = (leaves: readonly TracedTensor[]): readonly TensorType[] => leaves.map(({ shape, dtype }) => ({ shape, dtype }));
+const typesOf = (leaves: readonly TracedTensor[]): readonly TensorType[] =>
+  leaves.map(({ shape, dtype }) => ({ shape, dtype }));
 
 export interface ScanOptions {
   /** Number of iterations; needed only when there is nothing to scan over. */
@@ -34,19 +35,30 @@ export function scan<Carry, Xs, Ys>(
     const flatXs = xs === null ? null : flattenTensors(xs);
     const flatCarry = flattenTensors(carry);
     const scanned = flatXs?.leaves ?? [];
-    const length = options.length ?? scanned[0]?.shape[0] ?? fail("scan: give a length or something to scan over");
-    for (const x of scanned) if (x.shape[0] !== length) fail(`scan: a tensor of shape [${x.shape.join(",")}] has no leading axis of ${length}`);
+    const length =
+      options.length ?? scanned[0]?.shape[0] ?? fail("scan: give a length or something to scan over");
+    for (const x of scanned)
+      if (x.shape[0] !== length)
+        fail(`scan: a tensor of shape [${x.shape.join(",")}] has no leading axis of ${length}`);
     const slices = scanned.map(({ shape, dtype }): TensorType => ({ shape: shape.slice(1), dtype }));
     const split = flatCarry.leaves.length;
     const nothing = { kind: "array", items: [] } as const;
     const input = { kind: "array", items: [flatCarry.tree, flatXs?.tree ?? nothing] } as const;
     let silent = false;
-    const traced_ = traceTree(input, [...typesOf(flatCarry.leaves), ...slices], ([c, x]: [Carry, Slices<Xs>]) => {
-      const [next, y] = body(c, flatXs === null ? (null as unknown as Slices<Xs>) : x); // Xs is null
-      silent = y === null;
-      sameStructure("scan: the body returns another carry than it takes", flattenTensors(next).tree, flatCarry.tree);
-      return [next, y ?? []];
-    });
+    const traced_ = traceTree(
+      input,
+      [...typesOf(flatCarry.leaves), ...slices],
+      ([c, x]: [Carry, Slices<Xs>]) => {
+        const [next, y] = body(c, flatXs === null ? (null as unknown as Slices<Xs>) : x); // Xs is null
+        silent = y === null;
+        sameStructure(
+          "scan: the body returns another carry than it takes",
+          flattenTensors(next).tree,
+          flatCarry.tree,
+        );
+        return [next, y ?? []];
+      },
+    );
     const outputs = emit("scan", [...traced_.captures, ...flatCarry.leaves, ...scanned], {
       body: traced_.program,
       length,
@@ -60,19 +72,33 @@ export function scan<Carry, Xs, Ys>(
 }
 
 /** `onTrue(operands)` where the scalar bool holds, else `onFalse(operands)`. Both return the same structure and types. */
-export function cond<In, Out>(predicate: Tensor<[], "bool">, onTrue: (operands: In) => Out, onFalse: (operands: In) => Out, operands: In): Out {
+export function cond<In, Out>(
+  predicate: Tensor<[], "bool">,
+  onTrue: (operands: In) => Out,
+  onFalse: (operands: In) => Out,
+  operands: In,
+): Out {
   return blaming(() => {
     const flat = flattenTensors(operands);
-    const [yes, no] = [onTrue, onFalse].map((branch) => traceTree(flat.tree, typesOf(flat.leaves), (x: In) => branch(x))) as [TracedTree, TracedTree];
+    const [yes, no] = [onTrue, onFalse].map((branch) =>
+      traceTree(flat.tree, typesOf(flat.leaves), (x: In) => branch(x)),
+    ) as [TracedTree, TracedTree];
     sameStructure("cond: the branches return different things", yes.outputTree, no.outputTree);
     const { captures, programs } = shareCaptures([yes, no]);
-    const outputs = emit("cond", [traced("cond", predicate), ...captures, ...flat.leaves], { onTrue: programs[0] as Program, onFalse: programs[1] as Program });
+    const outputs = emit("cond", [traced("cond", predicate), ...captures, ...flat.leaves], {
+      onTrue: programs[0] as Program,
+      onFalse: programs[1] as Program,
+    });
     return rebuild<Out>(yes.outputTree, outputs);
   });
 }
 
 /** Repeats `body` while `condition` holds. Differentiable in forward mode only; for reverse mode use `scan`. */
-export function whileLoop<Carry>(condition: (carry: Carry) => Tensor<[], "bool">, body: (carry: Carry) => Carry, carry: Carry): Carry {
+export function whileLoop<Carry>(
+  condition: (carry: Carry) => Tensor<[], "bool">,
+  body: (carry: Carry) => Carry,
+  carry: Carry,
+): Carry {
   return blaming(() => {
     const flat = flattenTensors(carry);
     const types = typesOf(flat.leaves);
@@ -90,7 +116,10 @@ export function whileLoop<Carry>(condition: (carry: Carry) => Tensor<[], "bool">
 }
 
 /** The function, whose derivative recomputes intermediate values instead of keeping them; "dots" keeps the results of products. */
-export function remat<A extends readonly unknown[], R>(f: (...args: A) => R, policy: RematPolicy = "nothing"): (...args: A) => R {
+export function remat<A extends readonly unknown[], R>(
+  f: (...args: A) => R,
+  policy: RematPolicy = "nothing",
+): (...args: A) => R {
   return (...args) =>
     blaming(() => {
       const flat = flattenTensors(args);
@@ -104,16 +133,30 @@ export function remat<A extends readonly unknown[], R>(f: (...args: A) => R, pol
  * The function with a forward-mode rule of your own: `rule(args, tangents) -> [outputs, output tangents]`, linear in the
  * tangents; reverse mode transposes it. `args` and `tangents` are the list of arguments.
  */
-export function customJvp<A extends readonly unknown[], R>(f: (...args: A) => R, rule: (args: A, tangents: A) => readonly [R, R]): (...args: A) => R {
+export function customJvp<A extends readonly unknown[], R>(
+  f: (...args: A) => R,
+  rule: (args: A, tangents: A) => readonly [R, R],
+): (...args: A) => R {
   return (...args) =>
     blaming(() => {
       const flat = flattenTensors(args);
       const types = typesOf(flat.leaves);
       const body = traceTree(flat.tree, types, (inputs: A) => f(...inputs));
-      const pair = traceTree({ kind: "array", items: [flat.tree, flat.tree] }, [...types, ...types], ([primals, tangents]: [A, A]) => rule(primals, tangents));
-      sameStructure("customJvp: the rule returns something else than [outputs, tangents]", pair.outputTree, { kind: "array", items: [body.outputTree, body.outputTree] });
+      const pair = traceTree(
+        { kind: "array", items: [flat.tree, flat.tree] },
+        [...types, ...types],
+        ([primals, tangents]: [A, A]) => rule(primals, tangents),
+      );
+      sameStructure("customJvp: the rule returns something else than [outputs, tangents]", pair.outputTree, {
+        kind: "array",
+        items: [body.outputTree, body.outputTree],
+      });
       const { captures, programs } = shareCaptures([body, pair]);
-      const outputs = emit("customJvp", [...captures, ...flat.leaves], { body: programs[0] as Program, rule: programs[1] as Program, consts: captures.length });
+      const outputs = emit("customJvp", [...captures, ...flat.leaves], {
+        body: programs[0] as Program,
+        rule: programs[1] as Program,
+        consts: captures.length,
+      });
       return rebuild<R>(body.outputTree, outputs);
     });
 }
@@ -134,15 +177,30 @@ export function customVjp<A extends readonly unknown[], R, Residuals>(
       const body = traceTree(flat.tree, types, (inputs: A) => f(...inputs));
       const ahead = traceTree(flat.tree, types, (inputs: A) => forward(...inputs));
       const count = body.program.outputs.length;
-      if (ahead.outputTree.kind !== "array" || ahead.outputTree.items.length !== 2) fail("customVjp: forward must return [outputs, residuals]");
-      const [outputTree, residualTree] = ahead.outputTree.items as [typeof body.outputTree, typeof body.outputTree];
-      sameStructure("customVjp: forward returns other outputs than the function", outputTree, body.outputTree);
-      const aheadTypes = ahead.program.outputs.map((id) => ahead.program.types[id] as TensorType);
-      const back = traceTree({ kind: "array", items: [residualTree, outputTree] }, [...aheadTypes.slice(count), ...aheadTypes.slice(0, count)], ([residuals, cotangents]: [Residuals, R]) =>
-        backward(residuals, cotangents),
+      if (ahead.outputTree.kind !== "array" || ahead.outputTree.items.length !== 2)
+        fail("customVjp: forward must return [outputs, residuals]");
+      const [outputTree, residualTree] = ahead.outputTree.items as [
+        typeof body.outputTree,
+        typeof body.outputTree,
+      ];
+      sameStructure(
+        "customVjp: forward returns other outputs than the function",
+        outputTree,
+        body.outputTree,
       );
-      if (back.captures.length > 0) fail("customVjp: backward uses a tensor from outside; return it from forward among the residuals");
-      sameStructure("customVjp: backward returns another structure than the arguments", back.outputTree, flat.tree);
+      const aheadTypes = ahead.program.outputs.map((id) => ahead.program.types[id] as TensorType);
+      const back = traceTree(
+        { kind: "array", items: [residualTree, outputTree] },
+        [...aheadTypes.slice(count), ...aheadTypes.slice(0, count)],
+        ([residuals, cotangents]: [Residuals, R]) => backward(residuals, cotangents),
+      );
+      if (back.captures.length > 0)
+        fail("customVjp: backward uses a tensor from outside; return it from forward among the residuals");
+      sameStructure(
+        "customVjp: backward returns another structure than the arguments",
+        back.outputTree,
+        flat.tree,
+      );
       const { captures, programs } = shareCaptures([body, ahead]);
       const outputs = emit("customVjp", [...captures, ...flat.leaves], {
         body: programs[0] as Program,
@@ -155,7 +213,10 @@ export function customVjp<A extends readonly unknown[], R, Residuals>(
 }
 
 /** Programs traced on equal arguments, made to take the captures of all of them first. */
-function shareCaptures(parts: readonly TracedTree[]): { readonly captures: readonly TracedTensor[]; readonly programs: readonly Program[] } {
+function shareCaptures(parts: readonly TracedTree[]): {
+  readonly captures: readonly TracedTensor[];
+  readonly programs: readonly Program[];
+} {
   const captures = [...new Set(parts.flatMap((part) => part.captures))];
   const programs = parts.map(({ program, captures: own }) => {
     const types = [...program.types];

@@ -45,11 +45,17 @@ export const sigmoid = unary("logistic");
 /** Logical not of bool, complement of integers. */
 export const not = unary("not");
 
-type Binary<Op extends string> = <A extends Operand, B extends Operand>(a: A, b: Valid<B, BinaryRule<Op, A, B>>) => BinaryResult<Op, A, B>;
+type Binary<Op extends string> = <A extends Operand, B extends Operand>(
+  a: A,
+  b: Valid<B, BinaryRule<Op, A, B>>,
+) => BinaryResult<Op, A, B>;
 type Comparison<Op extends string> = <A extends Operand, B extends Operand>(
   a: A,
   b: Valid<B, BinaryRule<Op, A, B>>,
-) => Result<BinaryShape<Op, A, B>, BinaryOperandDType<Op, A, B> extends DType ? "bool" : BinaryOperandDType<Op, A, B>>;
+) => Result<
+  BinaryShape<Op, A, B>,
+  BinaryOperandDType<Op, A, B> extends DType ? "bool" : BinaryOperandDType<Op, A, B>
+>;
 
 function binary<Op extends ArithmeticOp>(op: Op): Binary<Op> {
   return (a, b) => typed(emitOne(op, align(op, a, b), {}));
@@ -116,10 +122,12 @@ export function where<C extends Tensor, A extends Operand, B extends Operand>(
 }
 
 /** Converts the dtype: float to integer truncates, to bool is x ≠ 0. */
-export const cast = <T extends Tensor, D extends DType>(x: T, dtype: D): Tensor<ShapeOf<T>, D> => typed(prim.cast(traced("cast", x), dtype));
+export const cast = <T extends Tensor, D extends DType>(x: T, dtype: D): Tensor<ShapeOf<T>, D> =>
+  typed(prim.cast(traced("cast", x), dtype));
 
 /** The identity, whose derivative is zero. */
-export const stopGradient = <T extends Tensor>(x: T): Tensor<ShapeOf<T>, DTypeOf<T>> => typed(prim.stop(traced("stopGradient", x)));
+export const stopGradient = <T extends Tensor>(x: T): Tensor<ShapeOf<T>, DTypeOf<T>> =>
+  typed(prim.stop(traced("stopGradient", x)));
 
 /** x². */
 export const square = <T extends Tensor>(x: T): Tensor<ShapeOf<T>, DTypeOf<T>> => {
@@ -155,5 +163,7 @@ export const softcap = <T extends Tensor>(x: T, cap: number): Tensor<ShapeOf<T>,
 /** Clips to [low, high]. */
 export const clip = <T extends Tensor>(x: T, low: number, high: number): Tensor<ShapeOf<T>, DTypeOf<T>> => {
   const t = traced("clip", x);
-  return typed(emitOne("min", [emitOne("max", [t, filled("clip", low, t)], {}), filled("clip", high, t)], {}));
+  return typed(
+    emitOne("min", [emitOne("max", [t, filled("clip", low, t)], {}), filled("clip", high, t)], {}),
+  );
 };

@@ -32,10 +32,14 @@ const rule = customJvp(
     const [squared, gate] = parts(t);
     const value = prim.mul(t, gate);
     // σ + x·σ'·(A + 3B·x²), with x·σ' = x·σ·(1 − σ)
-    const bend = prim.mul(prim.mul(value, prim.sub(prim.fill(1, gate), gate)), prim.add(prim.scale(squared, 3 * B), prim.fill(A, t)));
+    const bend = prim.mul(
+      prim.mul(value, prim.sub(prim.fill(1, gate), gate)),
+      prim.add(prim.scale(squared, 3 * B), prim.fill(A, t)),
+    );
     return [typed(value), typed(prim.mul(tangent, prim.add(gate, bend)))];
   },
 );
 
 /** GELU in its tanh form: ½x(1 + tanh(√(2/π)(x + 0.044715x³))) (Hendrycks and Gimpel 2016). */
-export const gelu = <X extends Tensor>(x: X): Tensor<ShapeOf<X>, DTypeOf<X>> => typed(traced("gelu", rule(x as Tensor)));
+export const gelu = <X extends Tensor>(x: X): Tensor<ShapeOf<X>, DTypeOf<X>> =>
+  typed(traced("gelu", rule(x as Tensor)));

@@ -2,7 +2,18 @@
  * Picking and adding at computed places. Indices are i32 and clamped to the axis, on every target.
  */
 import * as prim from "../trace/prim.ts";
-import type { DType, DTypeOf, Dim, Gather, RequireDType, Result, Shape, ShapeOf, Tensor, Valid } from "../types/index.ts";
+import type {
+  DType,
+  DTypeOf,
+  Dim,
+  Gather,
+  RequireDType,
+  Result,
+  Shape,
+  ShapeOf,
+  Tensor,
+  Valid,
+} from "../types/index.ts";
 import { sizeOfDim } from "../trace/sizes.ts";
 import { isInteger } from "../types/dtype.ts";
 import { axisOf, blaming, fail, stretch, traced, typed } from "./operand.ts";
@@ -21,22 +32,46 @@ export function gather<T extends Tensor, I extends Tensor, const A extends numbe
 }
 
 /** One entry per place along `axis` (NumPy's take_along_axis): `indices` has the shape of `x` but for that axis. */
-export function takeAlong<T extends Tensor, I extends Tensor>(x: T, indices: I, axis = -1): Tensor<ShapeOf<I>, DTypeOf<T>> {
+export function takeAlong<T extends Tensor, I extends Tensor>(
+  x: T,
+  indices: I,
+  axis = -1,
+): Tensor<ShapeOf<I>, DTypeOf<T>> {
   const [t, places] = [traced("takeAlong", x), traced("takeAlong", indices)];
   const at = axisOf("takeAlong", axis, t.shape.length);
-  const fits = places.shape.length === t.shape.length && t.shape.every((dim, i) => i === at || dim === places.shape[i]);
-  if (!fits) fail(`takeAlong: indices of shape [${places.shape.join(",")}] do not fit [${t.shape.join(",")}] along axis ${at}`);
+  const fits =
+    places.shape.length === t.shape.length && t.shape.every((dim, i) => i === at || dim === places.shape[i]);
+  if (!fits)
+    fail(
+      `takeAlong: indices of shape [${places.shape.join(",")}] do not fit [${t.shape.join(",")}] along axis ${at}`,
+    );
   return typed(prim.takeAlong(t, places, at));
 }
 
 /** `x` with `updates` added at the indices of `axis`; repeated indices accumulate. */
-export function scatterAdd<T extends Tensor>(x: T, indices: Tensor<Shape, "i32">, updates: Tensor, axis = 0): Tensor<ShapeOf<T>, DTypeOf<T>> {
+export function scatterAdd<T extends Tensor>(
+  x: T,
+  indices: Tensor<Shape, "i32">,
+  updates: Tensor,
+  axis = 0,
+): Tensor<ShapeOf<T>, DTypeOf<T>> {
   const t = traced("scatterAdd", x);
-  return typed(prim.scatterAdd(t, traced("scatterAdd", indices), traced("scatterAdd", updates), axisOf("scatterAdd", axis, t.shape.length)));
+  return typed(
+    prim.scatterAdd(
+      t,
+      traced("scatterAdd", indices),
+      traced("scatterAdd", updates),
+      axisOf("scatterAdd", axis, t.shape.length),
+    ),
+  );
 }
 
 /** 1 at each index along a new last axis of size `depth`, 0 elsewhere. Out of range gives zeros. */
-export function oneHot<I extends Tensor, const N extends Dim, D extends DType = "f32">(indices: I, depth: N, dtype?: D): Tensor<[...ShapeOf<I>, N], D> {
+export function oneHot<I extends Tensor, const N extends Dim, D extends DType = "f32">(
+  indices: I,
+  depth: N,
+  dtype?: D,
+): Tensor<[...ShapeOf<I>, N], D> {
   const t = traced("oneHot", indices);
   if (!isInteger(t.dtype)) fail(`oneHot: indices must be integers, got ${t.dtype}`);
   const shape = [...t.shape, blaming(() => sizeOfDim(depth))];

@@ -4,7 +4,20 @@
 import { emit } from "../trace/builder.ts";
 import type { TracedTensor } from "../trace/builder.ts";
 import * as prim from "../trace/prim.ts";
-import type { Attention, BinaryDType, CommonDType, DTypeOf, DTypesOf, Einsum, MatMul, Result, ShapeOf, ShapesOf, Tensor, Valid } from "../types/index.ts";
+import type {
+  Attention,
+  BinaryDType,
+  CommonDType,
+  DTypeOf,
+  DTypesOf,
+  Einsum,
+  MatMul,
+  Result,
+  ShapeOf,
+  ShapesOf,
+  Tensor,
+  Valid,
+} from "../types/index.ts";
 import { blaming, broadcastShape, fail, stretch, traced, typed } from "./operand.ts";
 import { parseEinsum } from "./pattern.ts";
 
@@ -17,15 +30,32 @@ export function matmul<A extends Tensor, B extends Tensor>(
   b: Valid<B, MatMul<ShapeOf<A>, ShapeOf<B>> | BinaryDType<"matmul", DTypeOf<A>, DTypeOf<B>>>,
 ): Result<MatMul<ShapeOf<A>, ShapeOf<B>>, BinaryDType<"matmul", DTypeOf<A>, DTypeOf<B>>> {
   const [x, y] = [traced("matmul", a), traced("matmul", b)];
-  if (x.shape.length < 2 || y.shape.length < 2) fail(`matmul: both operands need rank 2 or more; got [${x.shape.join(",")}] and [${y.shape.join(",")}]`);
+  if (x.shape.length < 2 || y.shape.length < 2)
+    fail(`matmul: both operands need rank 2 or more; got [${x.shape.join(",")}] and [${y.shape.join(",")}]`);
   const [inner, rows] = [x.shape.at(-1), y.shape.at(-2)];
-  if (inner !== rows) fail(`matmul: inner dimensions differ: ${inner} vs ${rows} ([${x.shape.join(",")}] by [${y.shape.join(",")}])`);
+  if (inner !== rows)
+    fail(
+      `matmul: inner dimensions differ: ${inner} vs ${rows} ([${x.shape.join(",")}] by [${y.shape.join(",")}])`,
+    );
   // A plain matrix on the right needs no batch axes: the left operand's leading axes are free.
-  if (y.shape.length === 2) return typed(prim.dot(x, y, { lhsBatch: [], rhsBatch: [], lhsContract: [x.shape.length - 1], rhsContract: [0] }));
+  if (y.shape.length === 2)
+    return typed(
+      prim.dot(x, y, { lhsBatch: [], rhsBatch: [], lhsContract: [x.shape.length - 1], rhsContract: [0] }),
+    );
   const batch = broadcastShape("matmul", x.shape.slice(0, -2), y.shape.slice(0, -2));
-  const [left, right] = [stretch(x, [...batch, ...x.shape.slice(-2)]), stretch(y, [...batch, ...y.shape.slice(-2)])];
+  const [left, right] = [
+    stretch(x, [...batch, ...x.shape.slice(-2)]),
+    stretch(y, [...batch, ...y.shape.slice(-2)]),
+  ];
   const axes = prim.range(batch.length);
-  return typed(prim.dot(left, right, { lhsBatch: axes, rhsBatch: axes, lhsContract: [batch.length + 1], rhsContract: [batch.length] }));
+  return typed(
+    prim.dot(left, right, {
+      lhsBatch: axes,
+      rhsBatch: axes,
+      lhsContract: [batch.length + 1],
+      rhsContract: [batch.length],
+    }),
+  );
 }
 
 /**
@@ -38,12 +68,16 @@ export function einsum<const Spec extends string, const Ts extends readonly Tens
   ...operands: Ts
 ): Result<Einsum<Spec, ShapesOf<Ts>>, CommonDType<"einsum", DTypesOf<Ts>>> {
   const { inputs, output } = blaming(() => parseEinsum(spec as string));
-  if (inputs.length !== operands.length) fail(`einsum: "${spec as string}" has ${inputs.length} operands, got ${operands.length}`);
+  if (inputs.length !== operands.length)
+    fail(`einsum: "${spec as string}" has ${inputs.length} operands, got ${operands.length}`);
   const sizes = new Map<string, number>();
   let terms: readonly Labelled[] = operands.map((operand, i) => {
     const tensor = traced("einsum", operand);
     const labels = inputs[i] as readonly string[];
-    if (labels.length !== tensor.shape.length) fail(`einsum: operand ${i} has rank ${tensor.shape.length}, "${labels.join(" ")}" has ${labels.length} axes`);
+    if (labels.length !== tensor.shape.length)
+      fail(
+        `einsum: operand ${i} has rank ${tensor.shape.length}, "${labels.join(" ")}" has ${labels.length} axes`,
+      );
     labels.forEach((label, axis) => {
       const size = tensor.shape[axis] as number;
       const known = sizes.get(label) ?? size;
@@ -58,7 +92,12 @@ export function einsum<const Spec extends string, const Ts extends readonly Tens
     terms = [contract(first, second, needed), ...rest];
   }
   const last = sumOut(terms[0] as Labelled, new Set(output));
-  return typed(prim.transpose(last.tensor, output.map((label) => last.labels.indexOf(label))));
+  return typed(
+    prim.transpose(
+      last.tensor,
+      output.map((label) => last.labels.indexOf(label)),
+    ),
+  );
 }
 
 interface Labelled {
@@ -79,8 +118,14 @@ function contract(left: Labelled, right: Labelled, needed: ReadonlySet<string>):
   const shared = x.labels.filter((label) => y.labels.includes(label));
   const batch = shared.filter((label) => needed.has(label));
   const summed = shared.filter((label) => !needed.has(label));
-  const at = (side: Labelled, labels: readonly string[]): readonly number[] => labels.map((label) => side.labels.indexOf(label));
-  const tensor = prim.dot(x.tensor, y.tensor, { lhsBatch: at(x, batch), rhsBatch: at(y, batch), lhsContract: at(x, summed), rhsContract: at(y, summed) });
+  const at = (side: Labelled, labels: readonly string[]): readonly number[] =>
+    labels.map((label) => side.labels.indexOf(label));
+  const tensor = prim.dot(x.tensor, y.tensor, {
+    lhsBatch: at(x, batch),
+    rhsBatch: at(y, batch),
+    lhsContract: at(x, summed),
+    rhsContract: at(y, summed),
+  });
   const free = (side: Labelled): readonly string[] => side.labels.filter((label) => !shared.includes(label));
   return { tensor, labels: [...batch, ...free(x), ...free(y)] };
 }
@@ -101,12 +146,23 @@ export interface AttentionOptions {
  */
 export function attention<Q extends Tensor, K extends Tensor, V extends Tensor>(
   q: Q,
-  k: Valid<K, Attention<ShapeOf<Q>, ShapeOf<K>, ShapeOf<V>> | CommonDType<"attention", [DTypeOf<Q>, DTypeOf<K>, DTypeOf<V>]>>,
+  k: Valid<
+    K,
+    | Attention<ShapeOf<Q>, ShapeOf<K>, ShapeOf<V>>
+    | CommonDType<"attention", [DTypeOf<Q>, DTypeOf<K>, DTypeOf<V>]>
+  >,
   v: V,
   options: AttentionOptions = {},
-): Result<Attention<ShapeOf<Q>, ShapeOf<K>, ShapeOf<V>>, CommonDType<"attention", [DTypeOf<Q>, DTypeOf<K>, DTypeOf<V>]>> {
+): Result<
+  Attention<ShapeOf<Q>, ShapeOf<K>, ShapeOf<V>>,
+  CommonDType<"attention", [DTypeOf<Q>, DTypeOf<K>, DTypeOf<V>]>
+> {
   const inputs = [traced("attention", q), traced("attention", k), traced("attention", v)];
   const depth = inputs[0]?.shape.at(-1) ?? 1;
-  const outputs = emit("attention", inputs, { scale: options.scale ?? 1 / Math.sqrt(depth), softcap: options.softcap ?? 0, causal: options.causal ?? false });
+  const outputs = emit("attention", inputs, {
+    scale: options.scale ?? 1 / Math.sqrt(depth),
+    softcap: options.softcap ?? 0,
+    causal: options.causal ?? false,
+  });
   return typed(outputs[0] as TracedTensor);
 }

@@ -19,10 +19,17 @@ type OperandShape<X> = X extends Tensor ? ShapeOf<X> : [];
 type OperandDType<X, Other> = X extends Tensor ? DTypeOf<X> : Other extends Tensor ? DTypeOf<Other> : DType;
 
 export type BinaryShape<Op extends string, A, B> = Broadcast<OperandShape<A>, OperandShape<B>, Op>;
-export type BinaryOperandDType<Op extends string, A, B> = BinaryDType<Op, OperandDType<A, B>, OperandDType<B, A>>;
+export type BinaryOperandDType<Op extends string, A, B> = BinaryDType<
+  Op,
+  OperandDType<A, B>,
+  OperandDType<B, A>
+>;
 /** What a binary op's rules say: passed to `Valid` for its second argument. */
 export type BinaryRule<Op extends string, A, B> = BinaryShape<Op, A, B> | BinaryOperandDType<Op, A, B>;
-export type BinaryResult<Op extends string, A, B> = Result<BinaryShape<Op, A, B>, BinaryOperandDType<Op, A, B>>;
+export type BinaryResult<Op extends string, A, B> = Result<
+  BinaryShape<Op, A, B>,
+  BinaryOperandDType<Op, A, B>
+>;
 
 /** Throws an OpError that names the user's line. */
 export function fail(message: string): never {
@@ -54,7 +61,8 @@ export function broadcastShape(op: string, a: readonly number[], b: readonly num
   const fromRight = prim.range(rank).map((i) => {
     const x = a[a.length - 1 - i] ?? 1;
     const y = b[b.length - 1 - i] ?? 1;
-    if (x !== y && x !== 1 && y !== 1) fail(`${op}: [${a.join(",")}] and [${b.join(",")}] do not line up: ${x} vs ${y}`);
+    if (x !== y && x !== 1 && y !== 1)
+      fail(`${op}: [${a.join(",")}] and [${b.join(",")}] do not line up: ${x} vs ${y}`);
     return x === 1 ? y : x;
   });
   return fromRight.reverse();
@@ -64,7 +72,11 @@ export function broadcastShape(op: string, a: readonly number[], b: readonly num
 export function stretch(x: TracedTensor, shape: readonly number[]): TracedTensor {
   const offset = shape.length - x.shape.length;
   if (offset === 0 && x.shape.every((dim, i) => dim === shape[i])) return x;
-  return prim.broadcast(x, shape, x.shape.map((_, i) => i + offset));
+  return prim.broadcast(
+    x,
+    shape,
+    x.shape.map((_, i) => i + offset),
+  );
 }
 
 /** A tensor filled with a number. @throws OpError when the number is not a value of the dtype */
@@ -80,18 +92,27 @@ export function align(op: string, ...operands: readonly unknown[]): readonly Tra
   const model = tensors[0];
   if (model === undefined) return fail(`${op}: expected at least one tensor among the operands`);
   const shape = tensors.map((tensor) => tensor.shape).reduce((a, b) => broadcastShape(op, a, b));
-  return operands.map((operand) => (typeof operand === "number" ? filled(op, operand, { shape, dtype: model.dtype }) : stretch(traced(op, operand), shape)));
+  return operands.map((operand) =>
+    typeof operand === "number"
+      ? filled(op, operand, { shape, dtype: model.dtype })
+      : stretch(traced(op, operand), shape),
+  );
 }
 
 /** An axis counted from the start. @throws OpError when it is out of range */
 export function axisOf(op: string, axis: number, rank: number): number {
   const resolved = axis < 0 ? axis + rank : axis;
-  if (!Number.isInteger(axis) || resolved < 0 || resolved >= rank) fail(`${op}: axis ${axis} is out of range for rank ${rank}`);
+  if (!Number.isInteger(axis) || resolved < 0 || resolved >= rank)
+    fail(`${op}: axis ${axis} is out of range for rank ${rank}`);
   return resolved;
 }
 
 /** Distinct axes counted from the start; all of them when none are given. */
-export function axesOf(op: string, axes: number | readonly number[] | undefined, rank: number): readonly number[] {
+export function axesOf(
+  op: string,
+  axes: number | readonly number[] | undefined,
+  rank: number,
+): readonly number[] {
   if (axes === undefined) return prim.range(rank);
   const resolved = (typeof axes === "number" ? [axes] : axes).map((axis) => axisOf(op, axis, rank));
   if (new Set(resolved).size !== resolved.length) fail(`${op}: axes [${resolved.join(",")}] repeat an axis`);

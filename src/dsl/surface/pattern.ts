@@ -12,9 +12,13 @@ function labels(text: string, words: boolean): readonly string[] {
 }
 
 /** Operand and output labels of an einsum spec. @throws OpError when it is malformed */
-export function parseEinsum(spec: string): { readonly inputs: readonly (readonly string[])[]; readonly output: readonly string[] } {
+export function parseEinsum(spec: string): {
+  readonly inputs: readonly (readonly string[])[];
+  readonly output: readonly string[];
+} {
   const [left, right, ...more] = spec.split("->");
-  if (left === undefined || right === undefined || more.length > 0) throw new OpError(`einsum: "${spec}" needs one "->"`);
+  if (left === undefined || right === undefined || more.length > 0)
+    throw new OpError(`einsum: "${spec}" needs one "->"`);
   const operands = left.split(",");
   const words = [...operands, right].some((part) => /\S\s+\S/.test(part));
   const inputs = operands.map((operand) => labels(operand, words));
@@ -22,9 +26,11 @@ export function parseEinsum(spec: string): { readonly inputs: readonly (readonly
   const known = new Set(inputs.flat());
   for (const list of [...inputs, output]) {
     const repeated = list.find((label, i) => list.indexOf(label) !== i);
-    if (repeated !== undefined) throw new OpError(`einsum: axis '${repeated}' occurs twice in one operand of "${spec}"`);
+    if (repeated !== undefined)
+      throw new OpError(`einsum: axis '${repeated}' occurs twice in one operand of "${spec}"`);
   }
-  for (const label of output) if (!known.has(label)) throw new OpError(`einsum: output axis '${label}' is in no operand of "${spec}"`);
+  for (const label of output)
+    if (!known.has(label)) throw new OpError(`einsum: output axis '${label}' is in no operand of "${spec}"`);
   return { inputs, output };
 }
 
@@ -47,16 +53,23 @@ function groups(side: string, pattern: string): readonly (readonly string[])[] {
 }
 
 /** Axis groups of both sides of an einops pattern. @throws OpError when it is malformed */
-export function parsePattern(pattern: string): { readonly left: readonly (readonly string[])[]; readonly right: readonly (readonly string[])[] } {
+export function parsePattern(pattern: string): {
+  readonly left: readonly (readonly string[])[];
+  readonly right: readonly (readonly string[])[];
+} {
   const [before, after, ...more] = pattern.split("->");
-  if (before === undefined || after === undefined || more.length > 0) throw new OpError(`rearrange: "${pattern}" needs one "->"`);
-  if (pattern.includes("...")) throw new OpError(`rearrange: "..." is not supported in "${pattern}"; name every axis`);
+  if (before === undefined || after === undefined || more.length > 0)
+    throw new OpError(`rearrange: "${pattern}" needs one "->"`);
+  if (pattern.includes("..."))
+    throw new OpError(`rearrange: "..." is not supported in "${pattern}"; name every axis`);
   const [left, right] = [groups(before, pattern), groups(after, pattern)];
-  const names = (side: readonly (readonly string[])[]): readonly string[] => side.flat().filter((name) => name !== "1");
+  const names = (side: readonly (readonly string[])[]): readonly string[] =>
+    side.flat().filter((name) => name !== "1");
   const [from, to] = [names(left), names(right)];
   for (const side of [from, to]) {
     const repeated = side.find((name, i) => side.indexOf(name) !== i);
-    if (repeated !== undefined) throw new OpError(`rearrange: axis '${repeated}' occurs twice on one side of "${pattern}"`);
+    if (repeated !== undefined)
+      throw new OpError(`rearrange: axis '${repeated}' occurs twice on one side of "${pattern}"`);
   }
   const odd = [...from.filter((name) => !to.includes(name)), ...to.filter((name) => !from.includes(name))][0];
   if (odd !== undefined) throw new OpError(`rearrange: axis '${odd}' is on one side only of "${pattern}"`);

@@ -16,14 +16,21 @@ export interface ReduceOptions<K extends boolean = boolean> {
   readonly keepDims?: K;
 }
 
-type Reducer<Op extends string> = <T extends Tensor, const A extends Axes = undefined, const K extends boolean = false>(
+type Reducer<Op extends string> = <
+  T extends Tensor,
+  const A extends Axes = undefined,
+  const K extends boolean = false,
+>(
   x: T,
   axes?: Valid<A, Reduce<ShapeOf<T>, A, K, Op>>,
   options?: ReduceOptions<K>,
 ) => Result<Reduce<ShapeOf<T>, A, K, Op>, DTypeOf<T>>;
 
 /** Wraps a reduction over resolved axes into the public form. */
-function reducer<Op extends string>(op: Op, reduce: (x: TracedTensor, axes: readonly number[]) => TracedTensor): Reducer<Op> {
+function reducer<Op extends string>(
+  op: Op,
+  reduce: (x: TracedTensor, axes: readonly number[]) => TracedTensor,
+): Reducer<Op> {
   return (x, axes, options) => {
     const t = traced(op, x);
     const resolved = axesOf(op, axes as Axes, t.shape.length);
@@ -33,11 +40,16 @@ function reducer<Op extends string>(op: Op, reduce: (x: TracedTensor, axes: read
 }
 
 const keep = (reduced: TracedTensor, shape: readonly number[], axes: readonly number[]): TracedTensor =>
-  prim.reshape(reduced, shape.map((dim, i) => (axes.includes(i) ? 1 : dim)));
+  prim.reshape(
+    reduced,
+    shape.map((dim, i) => (axes.includes(i) ? 1 : dim)),
+  );
 
-const countOf = (x: TracedTensor, axes: readonly number[]): number => axes.reduce((product, axis) => product * (x.shape[axis] as number), 1);
+const countOf = (x: TracedTensor, axes: readonly number[]): number =>
+  axes.reduce((product, axis) => product * (x.shape[axis] as number), 1);
 
-const meanOver = (x: TracedTensor, axes: readonly number[]): TracedTensor => prim.scale(prim.reduceSum(x, axes), 1 / countOf(x, axes));
+const meanOver = (x: TracedTensor, axes: readonly number[]): TracedTensor =>
+  prim.scale(prim.reduceSum(x, axes), 1 / countOf(x, axes));
 
 /** For reductions that divide. */
 function floatsOnly(op: string, x: TracedTensor): void {
@@ -68,7 +80,10 @@ export const variance: Reducer<"variance"> = reducer("variance", (x, axes) => {
 /** log Σ eˣ, without overflow. */
 export const logSumExp: Reducer<"logSumExp"> = reducer("logSumExp", (x, axes) => {
   const top = prim.stop(prim.reduceMax(x, axes));
-  return prim.add(top, prim.log(prim.reduceSum(prim.exp(prim.sub(x, prim.unreduce(top, x.shape, axes))), axes)));
+  return prim.add(
+    top,
+    prim.log(prim.reduceSum(prim.exp(prim.sub(x, prim.unreduce(top, x.shape, axes))), axes)),
+  );
 });
 
 /** eˣ / Σ eˣ along one axis (the last by default). */
@@ -90,20 +105,33 @@ export function logSoftmax<T extends Tensor>(x: T, axis = -1): Tensor<ShapeOf<T>
 }
 
 /** i32 index of the first maximum along one axis, which is removed. */
-export function argmax<T extends Tensor, const A extends number>(x: T, axis: Valid<A, Reduce<ShapeOf<T>, A, false, "argmax">>): Result<Reduce<ShapeOf<T>, A, false, "argmax">, "i32"> {
+export function argmax<T extends Tensor, const A extends number>(
+  x: T,
+  axis: Valid<A, Reduce<ShapeOf<T>, A, false, "argmax">>,
+): Result<Reduce<ShapeOf<T>, A, false, "argmax">, "i32"> {
   const t = traced("argmax", x);
   return typed(emitOne("argmax", [t], { axis: axisOf("argmax", axis as number, t.shape.length) }));
 }
 
 /** Inclusive prefix sums along one axis; from the end when `reverse`. */
-export function cumsum<T extends Tensor>(x: T, axis = -1, options: { readonly reverse?: boolean } = {}): Tensor<ShapeOf<T>, DTypeOf<T>> {
+export function cumsum<T extends Tensor>(
+  x: T,
+  axis = -1,
+  options: { readonly reverse?: boolean } = {},
+): Tensor<ShapeOf<T>, DTypeOf<T>> {
   const t = traced("cumsum", x);
   return typed(prim.cumsum(t, axisOf("cumsum", axis, t.shape.length), options.reverse ?? false));
 }
 
 /** Ascending stable sort along one axis: the values and the i32 positions they came from. */
-export function sort<T extends Tensor>(x: T, axis = -1): { readonly values: Tensor<ShapeOf<T>, DTypeOf<T>>; readonly indices: Tensor<ShapeOf<T>, "i32"> } {
+export function sort<T extends Tensor>(
+  x: T,
+  axis = -1,
+): { readonly values: Tensor<ShapeOf<T>, DTypeOf<T>>; readonly indices: Tensor<ShapeOf<T>, "i32"> } {
   const t = traced("sort", x);
-  const [values, indices] = emit("sort", [t], { axis: axisOf("sort", axis, t.shape.length) }) as readonly [TracedTensor, TracedTensor];
+  const [values, indices] = emit("sort", [t], { axis: axisOf("sort", axis, t.shape.length) }) as readonly [
+    TracedTensor,
+    TracedTensor,
+  ];
   return { values: typed(values), indices: typed(indices) };
 }

@@ -16,7 +16,15 @@ const parted = (parts: number, axis: number): ((x: Tensor) => readonly Tensor[])
   return customVjp(
     apart,
     (x: Tensor) => [apart(x), [] as readonly Tensor[]] as const,
-    (_nothing, cotangents) => [typed<Tensor>(prim.concat(cotangents.map((part) => traced("split", part)), axis))] as const,
+    (_nothing, cotangents) =>
+      [
+        typed<Tensor>(
+          prim.concat(
+            cotangents.map((part) => traced("split", part)),
+            axis,
+          ),
+        ),
+      ] as const,
   );
 };
 
@@ -24,11 +32,16 @@ const parted = (parts: number, axis: number): ((x: Tensor) => readonly Tensor[])
  * Splits one axis into equal parts.
  * @throws OpError when the size does not divide by the number of parts
  */
-export function split<T extends Tensor>(x: T, parts: number, axis = -1): readonly Tensor<Shape, DTypeOf<T>>[] {
+export function split<T extends Tensor>(
+  x: T,
+  parts: number,
+  axis = -1,
+): readonly Tensor<Shape, DTypeOf<T>>[] {
   const t = traced("split", x);
   const at = axisOf("split", axis, t.shape.length);
   const extent = t.shape[at] as number;
-  if (!Number.isInteger(parts) || parts < 1) fail(`split: the number of parts must be a whole number >= 1, got ${parts}`);
+  if (!Number.isInteger(parts) || parts < 1)
+    fail(`split: the number of parts must be a whole number >= 1, got ${parts}`);
   if (extent % parts !== 0) fail(`split: axis ${at} of size ${extent} does not divide into ${parts} parts`);
   return parted(parts, at)(x as Tensor) as readonly Tensor<Shape, DTypeOf<T>>[];
 }

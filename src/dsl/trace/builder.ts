@@ -43,7 +43,8 @@ export interface Traced {
 }
 
 /** Constants that take no more room than a reference: all but tables. */
-const isSmall = (equation: AnyEquation): boolean => equation.op === "iota" || (equation.op === "constant" && typeof equation.params.values !== "object");
+const isSmall = (equation: AnyEquation): boolean =>
+  equation.op === "iota" || (equation.op === "constant" && typeof equation.params.values !== "object");
 
 /** Collects the equations of one program. */
 export class ProgramBuilder {
@@ -80,7 +81,9 @@ export class ProgramBuilder {
     if (known !== undefined) return known;
     const constant = outer.builder.constants.get(outer.id);
     if (constant !== undefined && (this.hoists || isSmall(constant))) {
-      const [copy] = atSite(rawSite(constant), () => this.append(constant.op, [], [outer], constant.params)) as readonly [TracedTensor];
+      const [copy] = atSite(rawSite(constant), () =>
+        this.append(constant.op, [], [outer], constant.params),
+      ) as readonly [TracedTensor];
       this.copies.set(outer, copy);
       return copy;
     }
@@ -90,7 +93,12 @@ export class ProgramBuilder {
   }
 
   /** Appends an equation whose inputs already belong to this builder. */
-  append(op: OpKind, inputs: readonly VarId[], types: readonly TensorType[], params: AnyEquation["params"]): readonly TracedTensor[] {
+  append(
+    op: OpKind,
+    inputs: readonly VarId[],
+    types: readonly TensorType[],
+    params: AnyEquation["params"],
+  ): readonly TracedTensor[] {
     const outputs = types.map((type) => this.define(type));
     // `emit` received op and params as a matching pair.
     const equation = { op, inputs, outputs: outputs.map((tensor) => tensor.id), params } as AnyEquation;
@@ -103,7 +111,12 @@ export class ProgramBuilder {
   finish(outputs: readonly VarId[]): Traced {
     const inner = [...this.captured.values()].map((tensor) => tensor.id);
     return {
-      program: { inputs: [...inner, ...this.explicit], equations: this.equations, outputs, types: this.types },
+      program: {
+        inputs: [...inner, ...this.explicit],
+        equations: this.equations,
+        outputs,
+        types: this.types,
+      },
       captures: [...this.captured.keys()],
     };
   }
@@ -142,8 +155,16 @@ function bring(tensor: TracedTensor, depth: number): TracedTensor {
 /** Depth of the builder that an equation with these inputs belongs to. */
 function targetDepth(inputs: readonly TracedTensor[]): number {
   let depth = stack.length - 1;
-  if (depth < 0) throw new OpError("ops can only be used inside a function that is being traced or compiled; wrap the code in fn(...)");
-  while (depth > 0 && stack[depth]?.hoists === true && !inputs.some((tensor) => tensor.builder === stack[depth])) depth--;
+  if (depth < 0)
+    throw new OpError(
+      "ops can only be used inside a function that is being traced or compiled; wrap the code in fn(...)",
+    );
+  while (
+    depth > 0 &&
+    stack[depth]?.hoists === true &&
+    !inputs.some((tensor) => tensor.builder === stack[depth])
+  )
+    depth--;
   return depth;
 }
 
@@ -151,19 +172,32 @@ function targetDepth(inputs: readonly TracedTensor[]): number {
  * Appends `op[params](inputs)` to the program being traced.
  * @throws OpError, naming the user's file and line, when shapes or dtypes break the op's rule.
  */
-export function emit<K extends OpKind>(op: K, inputs: readonly TracedTensor[], params: OpParams[K]): readonly TracedTensor[] {
+export function emit<K extends OpKind>(
+  op: K,
+  inputs: readonly TracedTensor[],
+  params: OpParams[K],
+): readonly TracedTensor[] {
   try {
     const depth = targetDepth(inputs);
     const local = inputs.map((tensor) => bring(tensor, depth));
     const types = inferTypes(op, local, params);
-    return (stack[depth] as ProgramBuilder).append(op, local.map((tensor) => tensor.id), types, params);
+    return (stack[depth] as ProgramBuilder).append(
+      op,
+      local.map((tensor) => tensor.id),
+      types,
+      params,
+    );
   } catch (error) {
     throw blame(error);
   }
 }
 
 /** Like {@link emit}, for ops with one output. */
-export function emitOne<K extends OpKind>(op: K, inputs: readonly TracedTensor[], params: OpParams[K]): TracedTensor {
+export function emitOne<K extends OpKind>(
+  op: K,
+  inputs: readonly TracedTensor[],
+  params: OpParams[K],
+): TracedTensor {
   return emit(op, inputs, params)[0] as TracedTensor; // the op's shape rule gives exactly one type
 }
 
@@ -197,6 +231,3 @@ export function traceFlat(
     stack.pop();
   }
 }
-
-/** Whether a trace is under way. */
-export const isTracing = (): boolean => stack.length > 0;

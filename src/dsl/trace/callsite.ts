@@ -16,7 +16,8 @@ function folderOfLibrary(): string | undefined {
 }
 
 const libraryRoot = folderOfLibrary();
-const libraryPath = libraryRoot === undefined ? undefined : decodeURIComponent(libraryRoot.replace(/^file:\/\//, ""));
+const libraryPath =
+  libraryRoot === undefined ? undefined : decodeURIComponent(libraryRoot.replace(/^file:\/\//, ""));
 
 /** Captures the current stack; V8 formats it only when it is read. */
 export function captureSite(): Error {
@@ -53,9 +54,3 @@ export function copySite<T extends object>(from: object, to: T): T {
 
 /** The stack recorded for `equation`, to attribute its descendants to. */
 export const rawSite = (equation: object): Error | undefined => sites.get(equation);
-
-/** The user's line that made `equation`, if known. */
-export function siteOf(equation: object): string | undefined {
-  const site = sites.get(equation);
-  return site === undefined ? undefined : formatSite(site);
-}

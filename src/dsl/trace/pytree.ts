@@ -33,12 +33,18 @@ export function flatten<Leaf>(value: unknown, isLeaf: (value: unknown) => value 
       leaves.push(node);
       return { kind: "leaf" };
     }
-    if (Array.isArray(node)) return { kind: "array", items: node.map((item, i) => visit(item, `${path}[${i}]`)) };
+    if (Array.isArray(node))
+      return { kind: "array", items: node.map((item, i) => visit(item, `${path}[${i}]`)) };
     if (isPlainObject(node)) {
       const keys = Object.keys(node).sort();
-      return { kind: "object", entries: keys.map((key) => [key, visit(node[key], `${path}.${key}`)] as const) };
+      return {
+        kind: "object",
+        entries: keys.map((key) => [key, visit(node[key], `${path}.${key}`)] as const),
+      };
     }
-    throw new OpError(`expected a tree of tensors, found ${describe(node)} at ${path === "" ? "the root" : path}`);
+    throw new OpError(
+      `expected a tree of tensors, found ${describe(node)} at ${path === "" ? "the root" : path}`,
+    );
   };
   const tree = visit(value, "");
   return { leaves, tree };
@@ -56,7 +62,8 @@ export function unflatten<Leaf>(tree: TreeDef, leaves: readonly Leaf[]): Tree<Le
   const build = (def: TreeDef): Tree<Leaf> => {
     switch (def.kind) {
       case "leaf": {
-        if (next >= leaves.length) throw new Error(`unflatten: the tree has more than ${leaves.length} leaves`);
+        if (next >= leaves.length)
+          throw new Error(`unflatten: the tree has more than ${leaves.length} leaves`);
         return leaves[next++] as Leaf;
       }
       case "array":
@@ -94,6 +101,3 @@ export function leafCount(tree: TreeDef): number {
       return tree.entries.reduce((sum, [, item]) => sum + leafCount(item), 0);
   }
 }
-
-/** Whether two structures are equal. */
-export const sameTree = (a: TreeDef, b: TreeDef): boolean => JSON.stringify(a) === JSON.stringify(b);

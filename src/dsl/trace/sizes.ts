@@ -13,7 +13,8 @@ let current: Sizes = {};
 export function withSizes<R>(sizes: Sizes, body: () => R): R {
   const saved = current;
   for (const [name, size] of Object.entries(sizes)) {
-    if (!Number.isSafeInteger(size) || size < 0) throw new OpError(`dimension "${name}" is bound to ${size}; it must be a whole number >= 0`);
+    if (!Number.isSafeInteger(size) || size < 0)
+      throw new OpError(`dimension "${name}" is bound to ${size}; it must be a whole number >= 0`);
   }
   current = { ...saved, ...sizes };
   try {
@@ -29,7 +30,9 @@ export function sizeOfDim(dim: Dim): number {
   const size = current[dim];
   if (size === undefined) {
     const known = Object.keys(current);
-    throw new OpError(`dimension "${dim}" has no size; ${known.length === 0 ? "no names are bound" : `bound are ${known.map((name) => `"${name}"`).join(", ")}`}`);
+    throw new OpError(
+      `dimension "${dim}" has no size; ${known.length === 0 ? "no names are bound" : `bound are ${known.map((name) => `"${name}"`).join(", ")}`}`,
+    );
   }
   return size;
 }

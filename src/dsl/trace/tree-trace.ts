@@ -19,7 +19,11 @@ export interface TracedTree {
 }
 
 /** Traces `body`, which takes and returns pytrees, on inputs of the given structure and types. Program inputs: (captures, leaves). */
-export function traceTree(tree: TreeDef, types: readonly TensorType[], body: (input: never) => unknown): TracedTree {
+export function traceTree(
+  tree: TreeDef,
+  types: readonly TensorType[],
+  body: (input: never) => unknown,
+): TracedTree {
   let outputTree: TreeDef = { kind: "array", items: [] };
   const { program, captures } = traceFlat(types, (leaves) => {
     const input = unflatten(tree, leaves);
@@ -36,7 +40,8 @@ export const rebuild = <T>(tree: TreeDef, leaves: readonly TracedTensor[]): T =>
 
 /** Checks that two structures agree. */
 export function sameStructure(what: string, a: TreeDef, b: TreeDef): void {
-  if (JSON.stringify(a) !== JSON.stringify(b)) throw new OpError(`${what}: the structures differ: ${describeTree(a)} vs ${describeTree(b)}`);
+  if (JSON.stringify(a) !== JSON.stringify(b))
+    throw new OpError(`${what}: the structures differ: ${describeTree(a)} vs ${describeTree(b)}`);
 }
 
 /** A structure as text: `{a: *, b: [*, *]}`. */

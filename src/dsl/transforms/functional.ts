@@ -26,7 +26,8 @@ import { runVmap } from "./vmap-rules.ts";
 
 type T = TracedTensor;
 
-const typesOf = (leaves: readonly T[]): readonly TensorType[] => leaves.map(({ shape, dtype }) => ({ shape, dtype }));
+const typesOf = (leaves: readonly T[]): readonly TensorType[] =>
+  leaves.map(({ shape, dtype }) => ({ shape, dtype }));
 
 function blaming<R>(body: () => R): R {
   try {
@@ -39,12 +40,26 @@ function blaming<R>(body: () => R): R {
 /** A function traced on the given arguments: its program takes (captures, leaves). */
 function traceOn<A extends readonly unknown[], R>(f: (...args: A) => R, args: A) {
   const flat = flattenTensors(args);
-  const { program, captures, outputTree } = traceTree(flat.tree, typesOf(flat.leaves), (inputs: A) => f(...inputs));
-  return { program, captures, outputTree, leaves: flat.leaves, tree: flat.tree, inputs: [...captures, ...flat.leaves] };
+  const { program, captures, outputTree } = traceTree(flat.tree, typesOf(flat.leaves), (inputs: A) =>
+    f(...inputs),
+  );
+  return {
+    program,
+    captures,
+    outputTree,
+    leaves: flat.leaves,
+    tree: flat.tree,
+    inputs: [...captures, ...flat.leaves],
+  };
 }
 
 /** Tangents or cotangents by leaf; `null` leaves are zeros. Checks structure, shapes and dtypes. */
-function matchLeaves(what: string, value: unknown, tree: TreeDef, like: readonly TensorType[]): readonly Tangent[] {
+function matchLeaves(
+  what: string,
+  value: unknown,
+  tree: TreeDef,
+  like: readonly TensorType[],
+): readonly Tangent[] {
   const flat = flatten(value, (leaf): leaf is Tangent => leaf === null || isTraced(leaf));
   sameStructure(what, flat.tree, tree);
   return flat.leaves.map((leaf, i) => {
@@ -61,14 +76,21 @@ function matchLeaves(what: string, value: unknown, tree: TreeDef, like: readonly
  * Forward mode: the value of `f` and its derivative in the direction of `tangents` (of the structure of `args`; `null` leaves
  * are zero). The cost is that of a few evaluations.
  */
-export function jvp<A extends readonly unknown[], R>(f: (...args: A) => R, args: A, tangents: Tangents<A>): { readonly value: R; readonly tangent: R } {
+export function jvp<A extends readonly unknown[], R>(
+  f: (...args: A) => R,
+  args: A,
+  tangents: Tangents<A>,
+): { readonly value: R; readonly tangent: R } {
   return blaming(() => {
     const { program, captures, outputTree, leaves, tree, inputs } = traceOn(f, args);
     const dots = matchLeaves("jvp: tangents", tangents, tree, leaves);
     const dual = runJvp(program, inputs, [...captures.map(() => null), ...dots]);
     return {
       value: rebuild<R>(outputTree, dual.outputs),
-      tangent: rebuild<R>(outputTree, dual.outputs.map((output, i) => instantiate(dual.tangents[i] ?? null, output))),
+      tangent: rebuild<R>(
+        outputTree,
+        dual.outputs.map((output, i) => instantiate(dual.tangents[i] ?? null, output)),
+      ),
     };
   });
 }
@@ -77,7 +99,10 @@ export function jvp<A extends readonly unknown[], R>(f: (...args: A) => R, args:
 export type Tangents<A> = A extends Tensor ? A | null : { readonly [K in keyof A]: Tangents<A[K]> };
 
 /** The value of `f` at `args` and its derivative there as a linear function of the tangents; the primal work is done once. */
-export function linearize<A extends readonly unknown[], R>(f: (...args: A) => R, ...args: A): { readonly value: R; readonly pushforward: (...tangents: Tangents<A> & readonly unknown[]) => R } {
+export function linearize<A extends readonly unknown[], R>(
+  f: (...args: A) => R,
+  ...args: A
+): { readonly value: R; readonly pushforward: (...tangents: Tangents<A> & readonly unknown[]) => R } {
   return blaming(() => {
     const { program, captures, outputTree, leaves, tree, inputs } = traceOn(f, args);
     const mask = [...captures.map(() => false), ...leaves.map(isDifferentiable)];
@@ -87,17 +112,27 @@ export function linearize<A extends readonly unknown[], R>(f: (...args: A) => R,
       pushforward: (...tangents) =>
         blaming(() => {
           const dots = matchLeaves("pushforward: tangents", tangents, tree, leaves);
-          const dense = leaves.flatMap((leaf, i) => (isDifferentiable(leaf) ? [instantiate(dots[i] ?? null, leaf)] : []));
+          const dense = leaves.flatMap((leaf, i) =>
+            isDifferentiable(leaf) ? [instantiate(dots[i] ?? null, leaf)] : [],
+          );
           const results = prim.replay(parts.linear, [...parts.residuals, ...dense]);
           let next = 0;
-          return rebuild<R>(outputTree, parts.outputs.map((output, i) => (parts.mask[i] === true ? (results[next++] as T) : prim.zeros(output))));
+          return rebuild<R>(
+            outputTree,
+            parts.outputs.map((output, i) =>
+              parts.mask[i] === true ? (results[next++] as T) : prim.zeros(output),
+            ),
+          );
         }),
     };
   });
 }
 
 /** The value of `f` at `args` and its pullback: from output cotangents to argument cotangents (zeros for integers). */
-export function vjp<A extends readonly unknown[], R>(f: (...args: A) => R, ...args: A): { readonly value: R; readonly pullback: (cotangents: Tangents<R>) => A } {
+export function vjp<A extends readonly unknown[], R>(
+  f: (...args: A) => R,
+  ...args: A
+): { readonly value: R; readonly pullback: (cotangents: Tangents<R>) => A } {
   return blaming(() => {
     const { program, captures, outputTree, leaves, tree, inputs } = traceOn(f, args);
     const mask = [...captures.map(() => false), ...leaves.map(isDifferentiable)];
@@ -106,12 +141,21 @@ export function vjp<A extends readonly unknown[], R>(f: (...args: A) => R, ...ar
       value: rebuild<R>(outputTree, parts.outputs),
       pullback: (cotangents) =>
         blaming(() => {
-          const cts = matchLeaves("pullback: cotangents", cotangents, outputTree, parts.outputs).filter((_, i) => parts.mask[i]);
+          const cts = matchLeaves("pullback: cotangents", cotangents, outputTree, parts.outputs).filter(
+            (_, i) => parts.mask[i],
+          );
           const tangentCount = leaves.filter(isDifferentiable).length;
           const holes = Array.from({ length: tangentCount }, () => null);
-          const found = runTranspose(parts.linear, [...parts.residuals, ...holes], cts).slice(parts.residuals.length);
+          const found = runTranspose(parts.linear, [...parts.residuals, ...holes], cts).slice(
+            parts.residuals.length,
+          );
           let next = 0;
-          return rebuild<A>(tree, leaves.map((leaf) => (isDifferentiable(leaf) ? (found[next++] ?? prim.zeros(leaf)) : prim.zeros(leaf))));
+          return rebuild<A>(
+            tree,
+            leaves.map((leaf) =>
+              isDifferentiable(leaf) ? (found[next++] ?? prim.zeros(leaf)) : prim.zeros(leaf),
+            ),
+          );
         }),
     };
   });
@@ -119,26 +163,43 @@ export function vjp<A extends readonly unknown[], R>(f: (...args: A) => R, ...ar
 
 /** What `grad` differentiates with respect to: the place of an argument, or a key of the first one. */
 type Wrt = number | string;
-type Selected<A extends readonly unknown[], W extends Wrt> = W extends number ? A[W] : A[0] extends infer First ? (W extends keyof First ? First[W] : never) : never;
+type Selected<A extends readonly unknown[], W extends Wrt> = W extends number
+  ? A[W]
+  : A[0] extends infer First
+    ? W extends keyof First
+      ? First[W]
+      : never
+    : never;
 type LossOutput = Tensor | readonly [Tensor, ...unknown[]];
 
 /**
  * The function's value and its gradient with respect to one argument (the first by default) or, by name, to one key of the
  * first argument. `f` returns a scalar, or a list whose first element is the scalar and whose others are carried along.
  */
-export function valueAndGrad<In, R extends LossOutput, const W extends keyof In & string>(f: Fn<In, R>, wrt: W): Fn<In, { readonly value: R; readonly grad: In[W] }>;
-export function valueAndGrad<In, R extends LossOutput>(f: Fn<In, R>): Fn<In, { readonly value: R; readonly grad: In }>;
-export function valueAndGrad<A extends readonly unknown[], R extends LossOutput, const W extends Wrt = 0>(f: (...args: A) => R, wrt?: W): (...args: A) => { readonly value: R; readonly grad: Selected<A, W> };
+export function valueAndGrad<In, R extends LossOutput, const W extends keyof In & string>(
+  f: Fn<In, R>,
+  wrt: W,
+): Fn<In, { readonly value: R; readonly grad: In[W] }>;
+export function valueAndGrad<In, R extends LossOutput>(
+  f: Fn<In, R>,
+): Fn<In, { readonly value: R; readonly grad: In }>;
+export function valueAndGrad<A extends readonly unknown[], R extends LossOutput, const W extends Wrt = 0>(
+  f: (...args: A) => R,
+  wrt?: W,
+): (...args: A) => { readonly value: R; readonly grad: Selected<A, W> };
 export function valueAndGrad(f: (...args: readonly never[]) => LossOutput, wrt: Wrt = 0): unknown {
   const transformed = (...args: readonly never[]): unknown =>
     blaming(() => {
-      const select = (list: readonly unknown[]): unknown => (typeof wrt === "number" ? list[wrt] : (list[0] as Record<string, unknown>)[wrt]);
+      const select = (list: readonly unknown[]): unknown =>
+        typeof wrt === "number" ? list[wrt] : (list[0] as Record<string, unknown>)[wrt];
       const target = select(args);
       if (target === undefined) throw new OpError(`grad: there is no argument ${JSON.stringify(wrt)}`);
       const { value, pullback } = vjp((x: unknown) => f(...replaced(args, wrt, x)), target);
       const loss = Array.isArray(value) ? (value[0] as unknown) : value;
       if (!isTraced(loss) || loss.shape.length > 0 || !isDifferentiable(loss)) {
-        throw new OpError(`grad: the function must return a float scalar, got ${isTraced(loss) ? loss.toString() : typeof loss}`);
+        throw new OpError(
+          `grad: the function must return a float scalar, got ${isTraced(loss) ? loss.toString() : typeof loss}`,
+        );
       }
       const one = prim.fill(1, loss);
       const cotangents = Array.isArray(value) ? [one, ...value.slice(1).map(nulls)] : one;
@@ -161,18 +222,27 @@ function replaced(args: readonly never[], wrt: Wrt, x: unknown): readonly never[
 }
 
 /** The gradient alone; see {@link valueAndGrad}. */
-export function grad<In, R extends LossOutput, const W extends keyof In & string>(f: Fn<In, R>, wrt: W): Fn<In, In[W]>;
+export function grad<In, R extends LossOutput, const W extends keyof In & string>(
+  f: Fn<In, R>,
+  wrt: W,
+): Fn<In, In[W]>;
 export function grad<In, R extends LossOutput>(f: Fn<In, R>): Fn<In, In>;
-export function grad<A extends readonly unknown[], R extends LossOutput, const W extends Wrt = 0>(f: (...args: A) => R, wrt?: W): (...args: A) => Selected<A, W>;
+export function grad<A extends readonly unknown[], R extends LossOutput, const W extends Wrt = 0>(
+  f: (...args: A) => R,
+  wrt?: W,
+): (...args: A) => Selected<A, W>;
 export function grad(f: (...args: readonly never[]) => LossOutput, wrt: Wrt = 0): unknown {
   const both = valueAndGrad(f, wrt) as (...args: readonly never[]) => { readonly grad: unknown };
   const spec = specOf(f);
-  return spec === undefined ? (...args: readonly never[]) => both(...args).grad : withSpec(spec, (input) => both(input as never).grad);
+  return spec === undefined
+    ? (...args: readonly never[]) => both(...args).grad
+    : withSpec(spec, (input) => both(input as never).grad);
 }
 
 /** The Hessian of a scalar function of one pytree applied to a direction, by forward over reverse. */
 export function hessianVectorProduct<P>(f: (x: P) => Tensor, x: P, direction: Tangents<P>): P {
-  return jvp((y: P) => grad(f as (x: P) => Tensor)(y) as P, [x], [direction] as unknown as Tangents<[P]>).tangent;
+  return jvp((y: P) => grad(f as (x: P) => Tensor)(y) as P, [x], [direction] as unknown as Tangents<[P]>)
+    .tangent;
 }
 
 /** Identity directions for a tensor: [size, ...shape]. */
@@ -187,9 +257,14 @@ function basis(x: T): T {
 export function jacfwd<X extends Tensor>(f: (x: X) => Tensor): (x: X) => Tensor<Shape, X["dtype"]> {
   return (x) => {
     const t = x as unknown as T; // tensors are traced tensors
-    const rows = vmap((dot: Tensor) => jvp(f, [x], [dot] as never).tangent)(basis(t) as unknown as Tensor) as unknown as T;
+    const rows = vmap((dot: Tensor) => jvp(f, [x], [dot] as never).tangent)(
+      basis(t) as unknown as Tensor,
+    ) as unknown as T;
     const outputShape = rows.shape.slice(1);
-    return prim.reshape(prim.moveAxis(rows, 0, outputShape.length), [...outputShape, ...t.shape]) as unknown as Tensor<Shape, X["dtype"]>;
+    return prim.reshape(prim.moveAxis(rows, 0, outputShape.length), [
+      ...outputShape,
+      ...t.shape,
+    ]) as unknown as Tensor<Shape, X["dtype"]>;
   };
 }
 
@@ -199,7 +274,9 @@ export function jacrev<X extends Tensor>(f: (x: X) => Tensor): (x: X) => Tensor<
     const t = x as unknown as T;
     const { value, pullback } = vjp(f, x);
     const output = value as unknown as T;
-    const rows = vmap((ct: Tensor) => pullback(ct as never)[0] as Tensor)(basis(output) as unknown as Tensor) as unknown as T;
+    const rows = vmap((ct: Tensor) => pullback(ct as never)[0] as Tensor)(
+      basis(output) as unknown as Tensor,
+    ) as unknown as T;
     return prim.reshape(rows, [...output.shape, ...t.shape]) as unknown as Tensor<Shape, X["dtype"]>;
   };
 }
@@ -217,22 +294,37 @@ export function vmap<A extends readonly unknown[], R>(
       const flats = args.map((arg) => flattenTensors(arg));
       const given = options.inAxes?.length ?? args.length;
       if (given !== args.length) throw new OpError(`vmap: ${given} batch axes for ${args.length} arguments`);
-      const axisOf = (i: number): number | null => (options.inAxes === undefined ? 0 : (options.inAxes[i] ?? null));
+      const axisOf = (i: number): number | null =>
+        options.inAxes === undefined ? 0 : (options.inAxes[i] ?? null);
       const batched = flats.flatMap(({ leaves }, i) => {
         const axis = axisOf(i);
         return leaves.map((leaf) => {
-          if (axis !== null && (leaf.shape[axis] === undefined || axis < 0)) throw new OpError(`vmap: ${leaf.toString()} has no axis ${axis}`);
-          return axis === null ? { tensor: leaf, batched: false } : { tensor: prim.moveAxis(leaf, axis, 0), batched: true };
+          if (axis !== null && (leaf.shape[axis] === undefined || axis < 0))
+            throw new OpError(`vmap: ${leaf.toString()} has no axis ${axis}`);
+          return axis === null
+            ? { tensor: leaf, batched: false }
+            : { tensor: prim.moveAxis(leaf, axis, 0), batched: true };
         });
       });
       const sizes = new Set(batched.filter((item) => item.batched).map((item) => item.tensor.shape[0]));
-      if (sizes.size !== 1) throw new OpError(sizes.size === 0 ? "vmap: no argument is batched" : `vmap: batch sizes differ: ${[...sizes].join(" vs ")}`);
+      if (sizes.size !== 1)
+        throw new OpError(
+          sizes.size === 0
+            ? "vmap: no argument is batched"
+            : `vmap: batch sizes differ: ${[...sizes].join(" vs ")}`,
+        );
       const size = [...sizes][0] as number;
-      const types = batched.map(({ tensor, batched: is }): TensorType => ({ shape: is ? tensor.shape.slice(1) : tensor.shape, dtype: tensor.dtype }));
+      const types = batched.map(({ tensor, batched: is }): TensorType => ({
+        shape: is ? tensor.shape.slice(1) : tensor.shape,
+        dtype: tensor.dtype,
+      }));
       const tree = { kind: "array", items: flats.map((flat) => flat.tree) } as const;
       const { program, captures, outputTree } = traceTree(tree, types, (inputs: A) => f(...inputs));
       const outer = captures.map((tensor) => ({ tensor, batched: false }));
       const outputs = runVmap(program, [...outer, ...batched], size);
-      return rebuild<Stacked<R, number>>(outputTree, outputs.map(({ tensor, batched: is }) => (is ? tensor : prim.replicate(tensor, size))));
+      return rebuild<Stacked<R, number>>(
+        outputTree,
+        outputs.map(({ tensor, batched: is }) => (is ? tensor : prim.replicate(tensor, size))),
+      );
     });
 }

@@ -26,13 +26,23 @@ const MASKED = -1e30;
 /** q·kᵀ: contracts the last axes, batched over the leading ones. */
 function rowsTimesRows(x: T, y: T): T {
   const batch = prim.range(x.shape.length - 2);
-  return prim.dot(x, y, { lhsBatch: batch, rhsBatch: batch, lhsContract: [x.shape.length - 1], rhsContract: [y.shape.length - 1] });
+  return prim.dot(x, y, {
+    lhsBatch: batch,
+    rhsBatch: batch,
+    lhsContract: [x.shape.length - 1],
+    rhsContract: [y.shape.length - 1],
+  });
 }
 
 /** p·v, or pᵀ·v: contracts axis `axis` (counted from the end) of p with the rows of v. */
 function combine(p: T, v: T, axis: 1 | 2): T {
   const batch = prim.range(v.shape.length - 2);
-  return prim.dot(p, v, { lhsBatch: batch, rhsBatch: batch, lhsContract: [p.shape.length - axis], rhsContract: [v.shape.length - 2] });
+  return prim.dot(p, v, {
+    lhsBatch: batch,
+    rhsBatch: batch,
+    lhsContract: [p.shape.length - axis],
+    rhsContract: [v.shape.length - 2],
+  });
 }
 
 /** True where the key may be seen by the query. */
@@ -58,13 +68,11 @@ function attentionScores(q: T, k: T, { scale, softcap, causal }: AttentionParams
   const maximum = prim.stop(prim.reduceMax(s, [axis]));
   const exponentials = prim.exp(prim.sub(s, prim.unreduce(maximum, s.shape, [axis])));
   const total = prim.reduceSum(exponentials, [axis]);
-  return { weights: prim.div(exponentials, prim.unreduce(total, s.shape, [axis])), lse: prim.add(maximum, prim.log(total)), slope };
-}
-
-/** attention as dots and a softmax: (q, k, v) -> (o, lse). */
-export function decomposedAttention([q, k, v]: readonly T[], params: AttentionParams): readonly T[] {
-  const { weights, lse } = attentionScores(q as T, k as T, params);
-  return [combine(weights, v as T, 1), lse];
+  return {
+    weights: prim.div(exponentials, prim.unreduce(total, s.shape, [axis])),
+    lse: prim.add(maximum, prim.log(total)),
+    slope,
+  };
 }
 
 /** attentionTangent from its definition: (q, k, v, o, lse, q̇, k̇, v̇) -> (ȯ, tangent of lse). */
@@ -95,8 +103,11 @@ export function decomposedTranspose(inputs: readonly T[], params: AttentionParam
 
 type Decomposition = (inputs: readonly T[], params: AttentionParams) => readonly T[];
 
-const programOf = (decompose: Decomposition, types: readonly TensorType[], params: AttentionParams): Program =>
-  traceFlat(types, (inputs) => decompose(inputs, params)).program;
+const programOf = (
+  decompose: Decomposition,
+  types: readonly TensorType[],
+  params: AttentionParams,
+): Program => traceFlat(types, (inputs) => decompose(inputs, params)).program;
 
 const attention: JvpRule<"attention"> = ({ inputs, tangents, params, saved }) => {
   const outputs = saved ?? prim.attention(inputs, params);
@@ -108,18 +119,32 @@ const attention: JvpRule<"attention"> = ({ inputs, tangents, params, saved }) =>
  * Companions are linear in their last arguments. With tangents only there, apply the op to them; else differentiate the
  * decomposition, in which o and lse do not occur: they are functions of q, k and v.
  */
-function companion(linearFrom: number, apply: Decomposition, decompose: Decomposition): JvpRule<"attentionTangent" | "attentionTranspose"> {
+function companion(
+  linearFrom: number,
+  apply: Decomposition,
+  decompose: Decomposition,
+): JvpRule<"attentionTangent" | "attentionTranspose"> {
   return ({ inputs, tangents, params, run }) => {
     const outputs = apply(inputs, params);
     if (tangents.slice(0, linearFrom).every((tangent) => tangent === null)) {
-      const linear = inputs.slice(linearFrom).map((input, i) => instantiate(tangents[linearFrom + i] ?? null, input));
+      const linear = inputs
+        .slice(linearFrom)
+        .map((input, i) => instantiate(tangents[linearFrom + i] ?? null, input));
       return { outputs, tangents: apply([...inputs.slice(0, linearFrom), ...linear], params) };
     }
-    return { outputs, tangents: differentiateThrough(run, programOf(decompose, inputs, params), inputs, tangents) };
+    return {
+      outputs,
+      tangents: differentiateThrough(run, programOf(decompose, inputs, params), inputs, tangents),
+    };
   };
 }
 
-function differentiateThrough(run: RunDual, program: Program, inputs: readonly T[], tangents: readonly Tangent[]): readonly Tangent[] {
+function differentiateThrough(
+  run: RunDual,
+  program: Program,
+  inputs: readonly T[],
+  tangents: readonly Tangent[],
+): readonly Tangent[] {
   return run(program, inputs, tangents).tangents;
 }
 

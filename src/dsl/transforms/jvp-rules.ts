@@ -22,9 +22,14 @@ type Term = T | number;
 /** Arithmetic that writes tensors of one type. */
 function tracedArithmetic(type: TensorType): Arithmetic<Term> {
   const lift = (term: Term): T => (typeof term === "number" ? prim.fill(term, type) : term);
-  const unary = (onNumber: (x: number) => number, onTensor: (x: T) => T) => (x: Term): Term => (typeof x === "number" ? onNumber(x) : onTensor(x));
-  const choose = (test: (a: T, b: T) => T) => (a: Term, b: Term, yes: Term, no: Term): Term =>
-    prim.select(test(lift(a), lift(b)), lift(yes), lift(no));
+  const unary =
+    (onNumber: (x: number) => number, onTensor: (x: T) => T) =>
+    (x: Term): Term =>
+      typeof x === "number" ? onNumber(x) : onTensor(x);
+  const choose =
+    (test: (a: T, b: T) => T) =>
+    (a: Term, b: Term, yes: Term, no: Term): Term =>
+      prim.select(test(lift(a), lift(b)), lift(yes), lift(no));
   return {
     add: (a, b) => prim.add(lift(a), lift(b)),
     sub: (a, b) => prim.sub(lift(a), lift(b)),
@@ -43,7 +48,8 @@ function tracedArithmetic(type: TensorType): Arithmetic<Term> {
   };
 }
 
-const times = (tangent: T, factor: Term): T => (typeof factor === "number" ? prim.scale(tangent, factor) : prim.mul(tangent, factor));
+const times = (tangent: T, factor: Term): T =>
+  typeof factor === "number" ? prim.scale(tangent, factor) : prim.mul(tangent, factor);
 
 const addTangents = (a: Tangent, b: Tangent): Tangent => (a === null ? b : b === null ? a : prim.add(a, b));
 
@@ -75,23 +81,37 @@ function flat<K extends OpKind>(): JvpRule<K> {
 
 /** Ops that are linear in their only input. */
 function linear<K extends OpKind>(): JvpRule<K> {
-  return ({ op, inputs, tangents, params }) => ({ outputs: emit(op, inputs, params), tangents: emit(op, tangents as readonly T[], params) });
+  return ({ op, inputs, tangents, params }) => ({
+    outputs: emit(op, inputs, params),
+    tangents: emit(op, tangents as readonly T[], params),
+  });
 }
 
 const cast: JvpRule<"cast"> = ({ op, inputs, tangents, params }) => {
   const outputs = emit(op, inputs, params);
-  return { outputs, tangents: isDifferentiable(params) ? emit(op, tangents as readonly T[], params) : [null] };
+  return {
+    outputs,
+    tangents: isDifferentiable(params) ? emit(op, tangents as readonly T[], params) : [null],
+  };
 };
 
 const select: JvpRule<"select"> = ({ inputs, tangents }) => {
   const [condition, x, y] = inputs as readonly [T, T, T];
-  const tangent = prim.select(condition, instantiate(tangents[1] ?? null, x), instantiate(tangents[2] ?? null, y));
+  const tangent = prim.select(
+    condition,
+    instantiate(tangents[1] ?? null, x),
+    instantiate(tangents[2] ?? null, y),
+  );
   return { outputs: [prim.select(condition, x, y)], tangents: [tangent] };
 };
 
 const concat: JvpRule<"concat"> = ({ op, inputs, tangents, params }) => ({
   outputs: emit(op, inputs, params),
-  tangents: emit(op, inputs.map((input, i) => instantiate(tangents[i] ?? null, input)), params),
+  tangents: emit(
+    op,
+    inputs.map((input, i) => instantiate(tangents[i] ?? null, input)),
+    params,
+  ),
 });
 
 const gather: JvpRule<"gather"> = ({ op, inputs, tangents, params }) => ({
@@ -105,7 +125,11 @@ const scatterAdd: JvpRule<"scatterAdd"> = ({ op, inputs, tangents, params }) => 
   const tangent =
     dUpdates === null || dUpdates === undefined
       ? (dOperand ?? null)
-      : (emit(op, [instantiate(dOperand ?? null, operand), indices, instantiate(dUpdates, updates)], params)[0] as T);
+      : (emit(
+          op,
+          [instantiate(dOperand ?? null, operand), indices, instantiate(dUpdates, updates)],
+          params,
+        )[0] as T);
   return { outputs: emit(op, inputs, params), tangents: [tangent] };
 };
 
@@ -166,4 +190,6 @@ export const JVP_RULES: JvpRules = {
 };
 
 /** Evaluates a program on dual values: the jvp transform. */
-export const runJvp = dualEvaluator(JVP_RULES, (op: OpKind, inputs: readonly T[], params: OpParams[OpKind]) => emit(op, inputs, params));
+export const runJvp = dualEvaluator(JVP_RULES, (op: OpKind, inputs: readonly T[], params: OpParams[OpKind]) =>
+  emit(op, inputs, params),
+);

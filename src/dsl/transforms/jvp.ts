@@ -43,13 +43,21 @@ export type JvpRule<K extends OpKind> = (equation: JvpInputs<K>) => Dual;
 export type JvpRules = { readonly [K in OpKind]: JvpRule<K> };
 
 /** Types for which derivatives exist. */
-export const isDifferentiable = (type: { readonly dtype: string }): boolean => type.dtype === "f32" || type.dtype === "f16";
+export const isDifferentiable = (type: { readonly dtype: string }): boolean =>
+  type.dtype === "f32" || type.dtype === "f16";
 
 /** The tangent, or zeros where it is a symbolic zero. */
 export const instantiate = (tangent: Tangent, primal: TracedTensor): TracedTensor => tangent ?? zeros(primal);
 
 /** An evaluator of programs on dual values by a table of rules. `emitPrimal` evaluates equations without tangents. */
-export function dualEvaluator(rules: JvpRules, emitPrimal: (op: OpKind, inputs: readonly TracedTensor[], params: AnyEquation["params"]) => readonly TracedTensor[]): RunDual {
+export function dualEvaluator(
+  rules: JvpRules,
+  emitPrimal: (
+    op: OpKind,
+    inputs: readonly TracedTensor[],
+    params: AnyEquation["params"],
+  ) => readonly TracedTensor[],
+): RunDual {
   const run: RunDual = (program, primals, tangents, known) => {
     const values: TracedTensor[] = [];
     const tangentOf: Tangent[] = [];
@@ -68,7 +76,14 @@ export function dualEvaluator(rules: JvpRules, emitPrimal: (op: OpKind, inputs: 
         }
         // The table pairs each kind with its own parameters.
         const rule = rules[equation.op] as unknown as JvpRule<OpKind>;
-        return rule({ op: equation.op, inputs, tangents: inputTangents, params: equation.params, saved, run });
+        return rule({
+          op: equation.op,
+          inputs,
+          tangents: inputTangents,
+          params: equation.params,
+          saved,
+          run,
+        });
       });
       equation.outputs.forEach((id, i) => {
         values[id] = found[i] ?? (outputs[i] as TracedTensor);
@@ -93,7 +108,12 @@ export interface JvpProgram {
 /**
  * Traces the jvp of `program` for inputs whose `mask` is true. Outputs forced by `want` get tangents even if zero.
  */
-export function jvpProgram(run: RunDual, program: Program, mask: readonly boolean[], want: readonly boolean[] = []): JvpProgram {
+export function jvpProgram(
+  run: RunDual,
+  program: Program,
+  mask: readonly boolean[],
+  want: readonly boolean[] = [],
+): JvpProgram {
   const types = inputTypes(program);
   let outputMask: readonly boolean[] = [];
   const { program: dual } = traceFlat([...types, ...types.filter((_, i) => mask[i])], (inputs) => {
@@ -102,7 +122,9 @@ export function jvpProgram(run: RunDual, program: Program, mask: readonly boolea
     const tangents = mask.map((has) => (has ? (inputs[next++] as TracedTensor) : null));
     const result = run(program, primals, tangents);
     outputMask = result.tangents.map((tangent, i) => tangent !== null || (want[i] ?? false));
-    const kept = result.tangents.flatMap((tangent, i) => (outputMask[i] === true ? [instantiate(tangent, result.outputs[i] as TracedTensor)] : []));
+    const kept = result.tangents.flatMap((tangent, i) =>
+      outputMask[i] === true ? [instantiate(tangent, result.outputs[i] as TracedTensor)] : [],
+    );
     return [...result.outputs, ...kept];
   });
   return { program: dual, mask: outputMask };

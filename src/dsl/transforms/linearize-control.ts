@@ -8,7 +8,16 @@ import type { Program, TensorType, VarId } from "../program/program.ts";
 import { emit, traceFlat } from "../trace/builder.ts";
 import type { TracedTensor } from "../trace/builder.ts";
 import * as prim from "../trace/prim.ts";
-import { controlRules, floatOnly, loopJvp, maskOf, permuted, present, refuseCaptured, scatterTangents } from "./jvp-control.ts";
+import {
+  controlRules,
+  floatOnly,
+  loopJvp,
+  maskOf,
+  permuted,
+  present,
+  refuseCaptured,
+  scatterTangents,
+} from "./jvp-control.ts";
 import { instantiate, isDifferentiable, jvpProgram } from "./jvp.ts";
 import type { JvpRule, RunDual } from "./jvp.ts";
 import { linearizeInto } from "./linearize-into.ts";
@@ -17,13 +26,19 @@ import type { Linearized } from "./linearize-into.ts";
 type T = TracedTensor;
 
 /** Where the linear loop finds a residual of the body: with the consts, in an input that is scanned already, or stacked. */
-type Residual = { readonly from: "const" | "xs"; readonly index: number } | { readonly from: "stack"; readonly index: number };
+type Residual =
+  | { readonly from: "const" | "xs"; readonly index: number }
+  | { readonly from: "stack"; readonly index: number };
 
 const scan: JvpRule<"scan"> = ({ inputs, tangents, params, run }) => {
   const { body, length, consts, carry, reverse } = params;
   const split = consts + carry;
   const dual = loopJvp(run, body, maskOf(tangents), consts, carry);
-  const inputMask = [...maskOf(tangents.slice(0, consts)), ...dual.carryMask, ...maskOf(tangents.slice(split))];
+  const inputMask = [
+    ...maskOf(tangents.slice(0, consts)),
+    ...dual.carryMask,
+    ...maskOf(tangents.slice(split)),
+  ];
 
   let places: readonly Residual[] = [];
   let linear: Program | undefined;
@@ -45,10 +60,16 @@ const scan: JvpRule<"scan"> = ({ inputs, tangents, params, run }) => {
   const stacks = outputs.slice(count);
 
   // The linear body takes (residuals, tangents); the loop wants (consts, carry, xs).
-  const residualAt = (from: readonly Residual["from"][]): readonly number[] => prim.range(places.length).filter((i) => from.includes((places[i] as Residual).from));
-  const dots = inputs.flatMap((input, i) => (inputMask[i] === true ? [instantiate(tangents[i] ?? null, input)] : []));
-  const dotCounts = [inputMask.slice(0, consts), inputMask.slice(consts, split), inputMask.slice(split)].map((part) => part.filter(Boolean).length) as [number, number, number];
-  const dotRange = (from: number, n: number): readonly number[] => prim.range(n).map((i) => places.length + from + i);
+  const residualAt = (from: readonly Residual["from"][]): readonly number[] =>
+    prim.range(places.length).filter((i) => from.includes((places[i] as Residual).from));
+  const dots = inputs.flatMap((input, i) =>
+    inputMask[i] === true ? [instantiate(tangents[i] ?? null, input)] : [],
+  );
+  const dotCounts = [inputMask.slice(0, consts), inputMask.slice(consts, split), inputMask.slice(split)].map(
+    (part) => part.filter(Boolean).length,
+  ) as [number, number, number];
+  const dotRange = (from: number, n: number): readonly number[] =>
+    prim.range(n).map((i) => places.length + from + i);
   const order = [
     ...residualAt(["const"]),
     ...dotRange(0, dotCounts[0]),
@@ -56,20 +77,28 @@ const scan: JvpRule<"scan"> = ({ inputs, tangents, params, run }) => {
     ...residualAt(["xs", "stack"]),
     ...dotRange(dotCounts[0] + dotCounts[1], dotCounts[2]),
   ];
-  const residualValues = places.map((place) => (place.from === "stack" ? (stacks[place.index] as T) : (inputs[place.index] as T)));
+  const residualValues = places.map((place) =>
+    place.from === "stack" ? (stacks[place.index] as T) : (inputs[place.index] as T),
+  );
   const linearInputs = [...residualValues, ...dots];
-  const tangentOutputs = emit("scan", order.map((i) => linearInputs[i] as T), {
-    body: permuted(linear as Program, order, prim.range((linear as Program).outputs.length)),
-    length,
-    consts: residualAt(["const"]).length + dotCounts[0],
-    carry: dotCounts[1],
-    reverse,
-  });
+  const tangentOutputs = emit(
+    "scan",
+    order.map((i) => linearInputs[i] as T),
+    {
+      body: permuted(linear as Program, order, prim.range((linear as Program).outputs.length)),
+      length,
+      consts: residualAt(["const"]).length + dotCounts[0],
+      carry: dotCounts[1],
+      reverse,
+    },
+  );
   return { outputs: outputs.slice(0, count), tangents: scatterTangents(dual.mask, tangentOutputs) };
 };
 
 const whileLoop: JvpRule<"while"> = () => {
-  throw new OpError("whileLoop has no reverse-mode derivative, because its number of iterations is not known; use scan");
+  throw new OpError(
+    "whileLoop has no reverse-mode derivative, because its number of iterations is not known; use scan",
+  );
 };
 
 const cond: JvpRule<"cond"> = ({ inputs, tangents, params, run }) => {
@@ -83,7 +112,10 @@ const cond: JvpRule<"cond"> = ({ inputs, tangents, params, run }) => {
   function residualsOf(branch: Program): readonly TensorType[] {
     let types: readonly TensorType[] = [];
     traceFlat(inputTypes(branch), (values) => {
-      types = linearizeInto(run, branch, values, mask, want).residuals.map(({ shape, dtype }) => ({ shape, dtype }));
+      types = linearizeInto(run, branch, values, mask, want).residuals.map(({ shape, dtype }) => ({
+        shape,
+        dtype,
+      }));
       return [];
     });
     return types;
@@ -96,7 +128,10 @@ const cond: JvpRule<"cond"> = ({ inputs, tangents, params, run }) => {
       const parts: Linearized = linearizeInto(run, branch, values, mask, want);
       const placeholders = (residualTypes[1 - side] as readonly TensorType[]).map(prim.zeros);
       linear[side] = parts.linear;
-      return [...parts.outputs, ...(side === 0 ? [...parts.residuals, ...placeholders] : [...placeholders, ...parts.residuals])];
+      return [
+        ...parts.outputs,
+        ...(side === 0 ? [...parts.residuals, ...placeholders] : [...placeholders, ...parts.residuals]),
+      ];
     }).program;
   }) as [Program, Program];
   const outputs = emit("cond", inputs, { onTrue, onFalse });
@@ -110,13 +145,18 @@ const cond: JvpRule<"cond"> = ({ inputs, tangents, params, run }) => {
       return prim.replay(program, [...own, ...values.slice(residuals.length)]);
     }).program;
   }) as [Program, Program];
-  const tangentOutputs = emit("cond", [predicate, ...residuals, ...dots], { onTrue: linearTrue, onFalse: linearFalse });
+  const tangentOutputs = emit("cond", [predicate, ...residuals, ...dots], {
+    onTrue: linearTrue,
+    onFalse: linearFalse,
+  });
   return { outputs: outputs.slice(0, count), tangents: scatterTangents(want, tangentOutputs) };
 };
 
 /** Outputs that the policy keeps: those of the body's dots. */
 const savedVariables = (body: Program): readonly VarId[] =>
-  body.equations.filter((equation) => equation.op === "dot" || equation.op === "attention").flatMap((equation) => equation.outputs);
+  body.equations
+    .filter((equation) => equation.op === "dot" || equation.op === "attention")
+    .flatMap((equation) => equation.outputs);
 
 const remat: JvpRule<"remat"> = ({ inputs, tangents, params, run }) => {
   const { body, policy } = params;
@@ -146,11 +186,18 @@ const remat: JvpRule<"remat"> = ({ inputs, tangents, params, run }) => {
 const customJvp: JvpRule<"customJvp"> = (equation) => {
   const { inputs, tangents, params, run } = equation;
   const { body, rule, consts } = params;
-  if (rule.equations.every((inner) => nestedPrograms(inner).length === 0)) return controlRules.customJvp(equation);
+  if (rule.equations.every((inner) => nestedPrograms(inner).length === 0))
+    return controlRules.customJvp(equation);
   refuseCaptured("customJvp", tangents, consts);
   const differentiated = inputs.slice(consts);
-  const dense = differentiated.map((input, i) => (isDifferentiable(input) ? instantiate(tangents[consts + i] ?? null, input) : null));
-  const dual = run(rule, [...inputs, ...differentiated.map(prim.zeros)], [...inputs.map(() => null), ...dense]);
+  const dense = differentiated.map((input, i) =>
+    isDifferentiable(input) ? instantiate(tangents[consts + i] ?? null, input) : null,
+  );
+  const dual = run(
+    rule,
+    [...inputs, ...differentiated.map(prim.zeros)],
+    [...inputs.map(() => null), ...dense],
+  );
   const count = body.outputs.length;
   return { outputs: dual.outputs.slice(0, count), tangents: floatOnly(body, dual.tangents.slice(count)) };
 };
@@ -162,4 +209,5 @@ const customVjp =
     controlRules.customVjp({ ...equation, run: forward });
 
 /** `forward`: the evaluator of forward mode. */
-export const linearControlRules = (forward: RunDual) => ({ scan, while: whileLoop, cond, remat, customJvp, customVjp: customVjp(forward) }) as const;
+export const linearControlRules = (forward: RunDual) =>
+  ({ scan, while: whileLoop, cond, remat, customJvp, customVjp: customVjp(forward) }) as const;

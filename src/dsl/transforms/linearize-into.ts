@@ -23,7 +23,10 @@ export interface Linearized {
 }
 
 /** Removes equations that no output needs, and unused inputs among the first `removable`. */
-function prune(program: Program, removable: number): { readonly program: Program; readonly kept: readonly boolean[] } {
+function prune(
+  program: Program,
+  removable: number,
+): { readonly program: Program; readonly kept: readonly boolean[] } {
   const live = new Set<VarId>(program.outputs);
   const equations = [...program.equations].reverse().filter((equation) => {
     if (!equation.outputs.some((id) => live.has(id))) return false;
@@ -31,7 +34,10 @@ function prune(program: Program, removable: number): { readonly program: Program
     return true;
   });
   const kept = program.inputs.map((id, i) => i >= removable || live.has(id));
-  return { program: { ...program, inputs: program.inputs.filter((_, i) => kept[i]), equations: equations.reverse() }, kept };
+  return {
+    program: { ...program, inputs: program.inputs.filter((_, i) => kept[i]), equations: equations.reverse() },
+    kept,
+  };
 }
 
 /**
@@ -55,7 +61,9 @@ export function linearizeInto(
       const dual = run(program, inputs, scatterTangents(mask, dots), known);
       outputs = dual.outputs;
       outputMask = dual.tangents.map((tangent, i) => tangent !== null || want[i] === true);
-      return dual.tangents.flatMap((tangent, i) => (outputMask[i] === true ? [instantiate(tangent, dual.outputs[i] as TracedTensor)] : []));
+      return dual.tangents.flatMap((tangent, i) =>
+        outputMask[i] === true ? [instantiate(tangent, dual.outputs[i] as TracedTensor)] : [],
+      );
     },
     { hoists: true },
   );

@@ -12,11 +12,19 @@ import type { Cotangent, RunTranspose, TransposeRule } from "./transpose.ts";
 
 type T = TracedTensor;
 
-const zip = <A, B>(as: readonly A[], bs: readonly B[]): readonly (readonly [A, B])[] => as.map((a, i) => [a, bs[i] as B]);
-const dense = (cotangents: readonly Cotangent[], types: readonly TensorType[]): readonly T[] => types.map((type, i) => cotangents[i] ?? prim.zeros(type));
+const zip = <A, B>(as: readonly A[], bs: readonly B[]): readonly (readonly [A, B])[] =>
+  as.map((a, i) => [a, bs[i] as B]);
+const dense = (cotangents: readonly Cotangent[], types: readonly TensorType[]): readonly T[] =>
+  types.map((type, i) => cotangents[i] ?? prim.zeros(type));
 
 /** The transposed program as a program of (values of the other inputs, output cotangents) -> cotangents of the linear inputs. */
-function transposed(run: RunTranspose, body: Program, linear: readonly boolean[], values: readonly T[], cotangents: readonly Cotangent[]): readonly T[] {
+function transposed(
+  run: RunTranspose,
+  body: Program,
+  linear: readonly boolean[],
+  values: readonly T[],
+  cotangents: readonly Cotangent[],
+): readonly T[] {
   let next = 0;
   const inputs = linear.map((is) => (is ? null : (values[next++] as T)));
   const found = run(body, inputs, cotangents);
@@ -24,7 +32,11 @@ function transposed(run: RunTranspose, body: Program, linear: readonly boolean[]
 }
 
 /** Puts the dense cotangents of the linear inputs at their positions. */
-function scatter(linear: readonly boolean[], found: readonly T[], types: readonly TensorType[]): readonly Cotangent[] {
+function scatter(
+  linear: readonly boolean[],
+  found: readonly T[],
+  types: readonly TensorType[],
+): readonly Cotangent[] {
   let next = 0;
   return linear.map((is, i) => {
     if (!is) return null;
@@ -39,12 +51,15 @@ const scan: TransposeRule<"scan"> = ({ params, inputs, inputTypes: types, output
   // The carry is linear even where its initial value is a known zero.
   const linear = inputs.map((input, i) => input === null || (i >= consts && i < split));
   const bodyTypes = inputTypes(body);
-  const part = <X>(list: readonly X[], from: number, to: number, is: boolean): readonly X[] => list.filter((_, i) => i >= from && i < to && linear[i] === is);
+  const part = <X>(list: readonly X[], from: number, to: number, is: boolean): readonly X[] =>
+    list.filter((_, i) => i >= from && i < to && linear[i] === is);
   const residualConsts = part(inputs, 0, consts, false) as readonly T[];
   const residualXs = part(inputs, split, inputs.length, false) as readonly T[];
   const linearConstTypes = part(bodyTypes, 0, consts, true);
   const carryTypes = bodyTypes.slice(consts, split);
-  const yTypes = outputTypes.slice(carry).map(({ shape, dtype }): TensorType => ({ shape: shape.slice(1), dtype }));
+  const yTypes = outputTypes
+    .slice(carry)
+    .map(({ shape, dtype }): TensorType => ({ shape: shape.slice(1), dtype }));
   // Cotangents of ys that are zero are not scanned over.
   const ctYs = cotangents.slice(carry);
   const presentYs = ctYs.filter((cotangent) => cotangent !== null);
@@ -88,7 +103,10 @@ const cond: TransposeRule<"cond"> = ({ params, inputs, inputTypes: types, output
   const residuals = operands.filter((operand) => operand !== null);
   const cts = dense(cotangents, outputTypes);
   const [onTrue, onFalse] = [params.onTrue, params.onFalse].map(
-    (branch) => traceFlat([...residuals, ...cts], (values) => transposed(run, branch, linear, values.slice(0, residuals.length), values.slice(residuals.length))).program,
+    (branch) =>
+      traceFlat([...residuals, ...cts], (values) =>
+        transposed(run, branch, linear, values.slice(0, residuals.length), values.slice(residuals.length)),
+      ).program,
   ) as [Program, Program];
   const outputs = emit("cond", [predicate as T, ...residuals, ...cts], { onTrue, onFalse });
   return [null, ...scatter(linear, outputs, types.slice(1))];
@@ -109,10 +127,29 @@ const remat: TransposeRule<"remat"> = ({ params, inputs, inputTypes: types, cota
 };
 
 /** The user's backward rule. */
-const customTangent: TransposeRule<"customTangent"> = ({ params, inputs, inputTypes: types, outputTypes, cotangents }) => {
+const customTangent: TransposeRule<"customTangent"> = ({
+  params,
+  inputs,
+  inputTypes: types,
+  outputTypes,
+  cotangents,
+}) => {
   const linearFrom = params.residuals + params.primals;
-  const found = prim.replay(params.backward, [...(inputs.slice(0, params.residuals) as readonly T[]), ...dense(cotangents, outputTypes)]);
-  return types.map((type, i) => (i >= linearFrom && isDifferentiable(type) ? (found[i - linearFrom] as T) : null));
+  const found = prim.replay(params.backward, [
+    ...(inputs.slice(0, params.residuals) as readonly T[]),
+    ...dense(cotangents, outputTypes),
+  ]);
+  return types.map((type, i) =>
+    i >= linearFrom && isDifferentiable(type) ? (found[i - linearFrom] as T) : null,
+  );
 };
 
-export const transposeControlRules = { scan, cond, while: null, remat, customJvp: null, customVjp: null, customTangent } as const;
+export const transposeControlRules = {
+  scan,
+  cond,
+  while: null,
+  remat,
+  customJvp: null,
+  customVjp: null,
+  customTangent,
+} as const;

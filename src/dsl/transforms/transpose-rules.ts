@@ -15,7 +15,9 @@ import type { Cotangent, TransposeRule } from "./transpose.ts";
 type T = TracedTensor;
 
 /** Rule of an op with one input and one output. */
-function unary<K extends OpKind>(rule: (cotangent: T, equation: Parameters<TransposeRule<K>>[0]) => T): TransposeRule<K> {
+function unary<K extends OpKind>(
+  rule: (cotangent: T, equation: Parameters<TransposeRule<K>>[0]) => T,
+): TransposeRule<K> {
   return (equation) => [rule(equation.cotangents[0] as T, equation)];
 }
 
@@ -60,7 +62,9 @@ const slice = unary<"slice">((cotangent, { params, inputTypes }) => {
 const pad = unary<"pad">((cotangent, { params, inputTypes }) => {
   const { shape } = inputTypes[0] as TensorType;
   const step = params.interior.map((gap) => gap + 1);
-  const stop = shape.map((dim, i) => (dim === 0 ? (params.low[i] as number) : (params.low[i] as number) + (dim - 1) * (step[i] as number) + 1));
+  const stop = shape.map((dim, i) =>
+    dim === 0 ? (params.low[i] as number) : (params.low[i] as number) + (dim - 1) * (step[i] as number) + 1,
+  );
   return prim.slice(cotangent, { start: params.low, stop, step });
 });
 
@@ -76,20 +80,33 @@ const concat: TransposeRule<"concat"> = ({ params, inputs, inputTypes, cotangent
 };
 
 const gather: TransposeRule<"gather"> = ({ params, inputs, inputTypes, cotangents }) => [
-  prim.scatterAdd(prim.zeros(inputTypes[0] as TensorType), inputs[1] as T, cotangents[0] as T, params.axis, params.batchDims),
+  prim.scatterAdd(
+    prim.zeros(inputTypes[0] as TensorType),
+    inputs[1] as T,
+    cotangents[0] as T,
+    params.axis,
+    params.batchDims,
+  ),
   null,
 ];
 
 const scatterAdd: TransposeRule<"scatterAdd"> = ({ params, inputs, cotangents }) => {
   const cotangent = cotangents[0] as T;
-  const updates = inputs[2] === null ? prim.gather(cotangent, inputs[1] as T, params.axis, params.batchDims) : null;
+  const updates =
+    inputs[2] === null ? prim.gather(cotangent, inputs[1] as T, params.axis, params.batchDims) : null;
   return [inputs[0] === null ? cotangent : null, null, updates];
 };
 
 /** Cotangent of one factor of a dot, given the other: contract the cotangent with it over its free axes, then put axes back. */
 function dotFactor(cotangent: T, other: T, type: TensorType, params: DotParams, side: "lhs" | "rhs"): T {
-  const own = side === "lhs" ? { batch: params.lhsBatch, contract: params.lhsContract } : { batch: params.rhsBatch, contract: params.rhsContract };
-  const its = side === "lhs" ? { batch: params.rhsBatch, contract: params.rhsContract } : { batch: params.lhsBatch, contract: params.lhsContract };
+  const own =
+    side === "lhs"
+      ? { batch: params.lhsBatch, contract: params.lhsContract }
+      : { batch: params.rhsBatch, contract: params.rhsContract };
+  const its =
+    side === "lhs"
+      ? { batch: params.rhsBatch, contract: params.rhsContract }
+      : { batch: params.lhsBatch, contract: params.lhsContract };
   const ownFree = freeAxes(type.shape.length, own.batch, own.contract);
   const itsFree = freeAxes(other.shape.length, its.batch, its.contract);
   // The dot's result is [batch, lhs free, rhs free].
@@ -97,10 +114,20 @@ function dotFactor(cotangent: T, other: T, type: TensorType, params: DotParams, 
   const itsFreeStart = own.batch.length + (side === "lhs" ? ownFree.length : 0);
   const itsFreeAxes = itsFree.map((_, i) => itsFreeStart + i);
   // [batch, own free, its contract in increasing order of its axes]
-  const product = prim.dot(cotangent, other, { lhsBatch: batchAxes, rhsBatch: its.batch, lhsContract: itsFreeAxes, rhsContract: itsFree });
-  const contractOrder = [...its.contract].sort((a, b) => a - b).map((axis) => own.contract[its.contract.indexOf(axis)] as number);
+  const product = prim.dot(cotangent, other, {
+    lhsBatch: batchAxes,
+    rhsBatch: its.batch,
+    lhsContract: itsFreeAxes,
+    rhsContract: itsFree,
+  });
+  const contractOrder = [...its.contract]
+    .sort((a, b) => a - b)
+    .map((axis) => own.contract[its.contract.indexOf(axis)] as number);
   const axisOf = [...own.batch, ...ownFree, ...contractOrder];
-  return prim.transpose(product, prim.range(axisOf.length).map((axis) => axisOf.indexOf(axis)));
+  return prim.transpose(
+    product,
+    prim.range(axisOf.length).map((axis) => axisOf.indexOf(axis)),
+  );
 }
 
 const dot: TransposeRule<"dot"> = ({ params, inputs, inputTypes, cotangents }) => {
@@ -121,16 +148,27 @@ const attentionTangent: TransposeRule<"attentionTangent"> = ({ params, inputs, o
   null,
   null,
   null,
-  ...prim.attentionTranspose([...(inputs.slice(0, 5) as readonly T[]), ...densely(cotangents, outputTypes)], params),
+  ...prim.attentionTranspose(
+    [...(inputs.slice(0, 5) as readonly T[]), ...densely(cotangents, outputTypes)],
+    params,
+  ),
 ];
 
-const attentionTranspose: TransposeRule<"attentionTranspose"> = ({ params, inputs, outputTypes, cotangents }) => [
+const attentionTranspose: TransposeRule<"attentionTranspose"> = ({
+  params,
+  inputs,
+  outputTypes,
+  cotangents,
+}) => [
   null,
   null,
   null,
   null,
   null,
-  ...prim.attentionTangent([...(inputs.slice(0, 5) as readonly T[]), ...densely(cotangents, outputTypes)], params),
+  ...prim.attentionTangent(
+    [...(inputs.slice(0, 5) as readonly T[]), ...densely(cotangents, outputTypes)],
+    params,
+  ),
 ];
 
 export const TRANSPOSE_RULES = {
@@ -139,22 +177,39 @@ export const TRANSPOSE_RULES = {
   ...family<CompareOp, null>(COMPARE_OPS, null),
   neg: unary<UnaryOp>((cotangent) => prim.neg(cotangent)),
   add: (({ cotangents }) => [cotangents[0] as T, cotangents[0] as T]) satisfies TransposeRule<ArithmeticOp>,
-  sub: (({ cotangents, inputs }) => [cotangents[0] as T, inputs[1] === null ? prim.neg(cotangents[0] as T) : null]) satisfies TransposeRule<ArithmeticOp>,
+  sub: (({ cotangents, inputs }) => [
+    cotangents[0] as T,
+    inputs[1] === null ? prim.neg(cotangents[0] as T) : null,
+  ]) satisfies TransposeRule<ArithmeticOp>,
   mul,
-  div: (({ cotangents, inputs }) => [prim.div(cotangents[0] as T, inputs[1] as T), null]) satisfies TransposeRule<ArithmeticOp>,
+  div: (({ cotangents, inputs }) => [
+    prim.div(cotangents[0] as T, inputs[1] as T),
+    null,
+  ]) satisfies TransposeRule<ArithmeticOp>,
   constant: null,
   iota: null,
   select,
-  cast: unary<"cast">((cotangent, { inputTypes }) => prim.cast(cotangent, (inputTypes[0] as TensorType).dtype)),
+  cast: unary<"cast">((cotangent, { inputTypes }) =>
+    prim.cast(cotangent, (inputTypes[0] as TensorType).dtype),
+  ),
   broadcast,
-  reshape: unary<"reshape">((cotangent, { inputTypes }) => prim.reshape(cotangent, (inputTypes[0] as TensorType).shape)),
-  transpose: unary<"transpose">((cotangent, { params }) => prim.transpose(cotangent, params.perm.map((_, axis) => params.perm.indexOf(axis)))),
+  reshape: unary<"reshape">((cotangent, { inputTypes }) =>
+    prim.reshape(cotangent, (inputTypes[0] as TensorType).shape),
+  ),
+  transpose: unary<"transpose">((cotangent, { params }) =>
+    prim.transpose(
+      cotangent,
+      params.perm.map((_, axis) => params.perm.indexOf(axis)),
+    ),
+  ),
   slice,
   pad,
   concat,
   gather,
   scatterAdd,
-  reduceSum: unary<"reduceSum">((cotangent, { params, inputTypes }) => prim.unreduce(cotangent, (inputTypes[0] as TensorType).shape, params.axes)),
+  reduceSum: unary<"reduceSum">((cotangent, { params, inputTypes }) =>
+    prim.unreduce(cotangent, (inputTypes[0] as TensorType).shape, params.axes),
+  ),
   reduceMax: null,
   cumsum: unary<"cumsum">((cotangent, { params }) => prim.cumsum(cotangent, params.axis, !params.reverse)),
   argmax: null,

@@ -32,7 +32,11 @@ export type TransposeRule<K extends OpKind> = (equation: TransposeInputs<K>) => 
 export type TransposeRules = { readonly [K in OpKind]: TransposeRule<K> | null };
 
 /** Transposes a program; `inputs` holds null where it is linear. Returns a cotangent for every input (null where unneeded or zero). */
-export type RunTranspose = (program: Program, inputs: readonly (TracedTensor | null)[], cotangents: readonly Cotangent[]) => readonly Cotangent[];
+export type RunTranspose = (
+  program: Program,
+  inputs: readonly (TracedTensor | null)[],
+  cotangents: readonly Cotangent[],
+) => readonly Cotangent[];
 
 /** Inputs in which an op is never linear; a product is linear in one factor at a time. */
 const NEVER_LINEAR: { readonly [K in OpKind]?: readonly number[] } = {
@@ -52,7 +56,9 @@ function requireLinear(op: OpKind, linear: readonly boolean[]): void {
 }
 
 const notLinear = (op: OpKind): OpError =>
-  new OpError(`${op} is not linear here and cannot be transposed; a rule given to customJvp must be linear in the tangents`);
+  new OpError(
+    `${op} is not linear here and cannot be transposed; a rule given to customJvp must be linear in the tangents`,
+  );
 
 /** A transposer by a table of rules. */
 export function transposer(rules: TransposeRules): RunTranspose {
@@ -71,7 +77,13 @@ export function transposer(rules: TransposeRules): RunTranspose {
         backward.push(equation);
         for (const id of equation.outputs) linear.add(id);
       } else {
-        const outputs = atSite(rawSite(equation), () => emit(equation.op, equation.inputs.map((id) => values[id] as TracedTensor), equation.params));
+        const outputs = atSite(rawSite(equation), () =>
+          emit(
+            equation.op,
+            equation.inputs.map((id) => values[id] as TracedTensor),
+            equation.params,
+          ),
+        );
         equation.outputs.forEach((id, i) => (values[id] = outputs[i]));
       }
     }
@@ -90,7 +102,10 @@ export function transposer(rules: TransposeRules): RunTranspose {
       const rule = rules[equation.op] as unknown as TransposeRule<OpKind> | null;
       const found = atSite(rawSite(equation), () => {
         if (rule === null) throw notLinear(equation.op);
-        requireLinear(equation.op, equation.inputs.map((id) => linear.has(id)));
+        requireLinear(
+          equation.op,
+          equation.inputs.map((id) => linear.has(id)),
+        );
         return rule({
           params: equation.params,
           inputs: equation.inputs.map((id) => (linear.has(id) ? null : (values[id] as TracedTensor))),

@@ -29,9 +29,11 @@ export type VmapRule<K extends OpKind> = (equation: VmapInputs<K>) => readonly B
 export type VmapRules = { readonly [K in OpKind]: VmapRule<K> };
 
 /** The tensor with a batch axis, repeated if it has none. */
-export const withBatch = ({ tensor, batched }: Batched, size: number): TracedTensor => (batched ? tensor : replicate(tensor, size));
+export const withBatch = ({ tensor, batched }: Batched, size: number): TracedTensor =>
+  batched ? tensor : replicate(tensor, size);
 
-export const asBatched = (tensors: readonly TracedTensor[]): readonly Batched[] => tensors.map((tensor) => ({ tensor, batched: true }));
+export const asBatched = (tensors: readonly TracedTensor[]): readonly Batched[] =>
+  tensors.map((tensor) => ({ tensor, batched: true }));
 
 /** An evaluator of programs on batches by a table of rules. */
 export function batcher(rules: VmapRules): RunVmap {
@@ -42,7 +44,11 @@ export function batcher(rules: VmapRules): RunVmap {
       const operands = equation.inputs.map((id) => values[id] as Batched);
       const outputs = atSite(rawSite(equation), (): readonly Batched[] => {
         if (!operands.some(({ batched }) => batched)) {
-          const plain = emit(equation.op, operands.map(({ tensor }) => tensor), equation.params);
+          const plain = emit(
+            equation.op,
+            operands.map(({ tensor }) => tensor),
+            equation.params,
+          );
           return plain.map((tensor) => ({ tensor, batched: false }));
         }
         // The table pairs each kind with its own parameters.

@@ -159,7 +159,9 @@ type Compare<S extends Shape, N extends Dim, Target extends Shape, M extends Dim
         : Target;
 
 /** The target with `number` for the size -1, which is computed when the function is traced. */
-type Open<Target extends Shape> = { -readonly [K in keyof Target]: Target[K] extends -1 ? number : Target[K] };
+type Open<Target extends Shape> = {
+  -readonly [K in keyof Target]: Target[K] extends -1 ? number : Target[K];
+};
 
 /** `Target`, unless all sizes are literals and the number of elements differs. */
 export type Reshape<S extends Shape, Target extends Shape> = number extends Target["length"]

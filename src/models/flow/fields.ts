@@ -37,10 +37,12 @@ export function denoiserOfFlowMap(state: Tensor, moved: Tensor, s: Tensor, t: Te
 }
 
 /** (D − x)/(1 − s): the average velocity v_{s,t} given δ_{s,t}, and the velocity b_s given D_s. For s < 1. */
-export const velocity = (state: Tensor, denoised: Tensor, s: Tensor): Tensor => div(sub(denoised, state), perRow(sub(1, s)));
+export const velocity = (state: Tensor, denoised: Tensor, s: Tensor): Tensor =>
+  div(sub(denoised, state), perRow(sub(1, s)));
 
 /** x + (1 − s) v: the denoiser whose velocity is v, the inverse of {@link velocity}. */
-export const denoiserOfVelocity = (state: Tensor, average: Tensor, s: Tensor): Tensor => add(state, mul(perRow(sub(1, s)), average));
+export const denoiserOfVelocity = (state: Tensor, average: Tensor, s: Tensor): Tensor =>
+  add(state, mul(perRow(sub(1, s)), average));
 
 /** The score ∇ log p_t(x) = (t D_t − x)/(1−t)² of the marginal for a Gaussian source. For t < 1. */
 export function score(state: Tensor, denoised: Tensor, t: Tensor): Tensor {
@@ -65,4 +67,5 @@ export function semigroupWeights(s: Tensor, u: Tensor, t: Tensor, floor = 0): Te
 export const semigroup = (first: Tensor, second: Tensor, gamma: Tensor): Tensor => mix(second, first, gamma);
 
 /** Guidance by a weaker model (autoguidance): weak + η (strong − weak), of denoisers or, equally, of velocities. */
-export const autoguided = (strong: Tensor, weak: Tensor, strength: number): Tensor => add(weak, mul(sub(strong, weak), strength));
+export const autoguided = (strong: Tensor, weak: Tensor, strength: number): Tensor =>
+  add(weak, mul(sub(strong, weak), strength));

@@ -7,7 +7,23 @@
  *
  * Consumed by training in the projected state space (state-space.ts).
  */
-import { add, customVjp, div, iota, equal, cast, matmul, mul, reshape, scan, sqrt, square, sub, sum, transpose } from "../../dsl/index.ts";
+import {
+  add,
+  customVjp,
+  div,
+  iota,
+  equal,
+  cast,
+  matmul,
+  mul,
+  reshape,
+  scan,
+  sqrt,
+  square,
+  sub,
+  sum,
+  transpose,
+} from "../../dsl/index.ts";
 import type { Tensor } from "../../dsl/index.ts";
 
 /** Enough iterations for condition numbers up to about 10⁶: each grows small eigenvalues 2.25-fold, the last five converge. */
@@ -61,7 +77,10 @@ export function projectedNoise(table: Tensor, normals: Tensor): Tensor {
       return [matmul(z, root) as Tensor, { e, z, root, inverse }] as const;
     },
     ({ e, z, root, inverse }: { e: Tensor; z: Tensor; root: Tensor; inverse: Tensor }, cotangent: Tensor) =>
-      [matmul(e, matmul(inverse, matmul(transpose(rows(z)), rows(cotangent)))), matmul(cotangent, root)] as readonly [Tensor, Tensor],
+      [
+        matmul(e, matmul(inverse, matmul(transpose(rows(z)), rows(cotangent)))),
+        matmul(cotangent, root),
+      ] as readonly [Tensor, Tensor],
   );
   return noise(table, normals);
 }

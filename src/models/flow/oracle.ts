@@ -5,7 +5,23 @@
  * Consumed by tests and examples, wherever a learned network needs a truth to be compared with. Everything is in the language:
  * it batches, differentiates and runs on devices.
  */
-import { add, constant, div, einsum, expandDims, greater, iota, maximum, minimum, mul, oneHot, scan, softmax, sub, where } from "../../dsl/index.ts";
+import {
+  add,
+  constant,
+  div,
+  einsum,
+  expandDims,
+  greater,
+  iota,
+  maximum,
+  minimum,
+  mul,
+  oneHot,
+  scan,
+  softmax,
+  sub,
+  where,
+} from "../../dsl/index.ts";
 import type { Tensor } from "../../dsl/index.ts";
 import { expectedNoise, perRow, score, velocity } from "./fields.ts";
 
@@ -74,22 +90,31 @@ export function corpusOracle({ vocab, sequences, weights }: Corpus): Oracle {
   /** softmax_k(log π_k + scale ⟨x, y_k⟩), with scale [batch]: the norm of a one-hot sequence is the same for all. */
   function posteriorOf(x: Tensor, scale: Tensor, table: Tensor): Tensor {
     const matches: Tensor = einsum("b l v, k l v -> b k", x, table);
-    return softmax(add(mul(expandDims(scale, 1), matches), constant(logWeights, [sequences.length])) as Tensor);
+    return softmax(
+      add(mul(expandDims(scale, 1), matches), constant(logWeights, [sequences.length])) as Tensor,
+    );
   }
-  const expected = (posterior: Tensor, table: Tensor): Tensor => einsum("b k, k l v -> b l v", posterior, table);
+  const expected = (posterior: Tensor, table: Tensor): Tensor =>
+    einsum("b k, k l v -> b l v", posterior, table);
 
   const posterior = (x: Tensor, alpha: Tensor, beta: Tensor): Tensor => {
     const noise: Tensor = maximum(alpha, CLOSEST);
     return posteriorOf(x, div(beta, mul(noise, noise)), corpus());
   };
-  const denoiserAt = (x: Tensor, alpha: Tensor, beta: Tensor): Tensor => expected(posterior(x, alpha, beta), corpus());
+  const denoiserAt = (x: Tensor, alpha: Tensor, beta: Tensor): Tensor =>
+    expected(posterior(x, alpha, beta), corpus());
   const denoiser = (x: Tensor, t: Tensor): Tensor => denoiserAt(x, sub(1, t), t);
 
   /**
    * Along the flow, the scaled state y = x/(1−t) = x₀ + m x₁ moves by dy/dm = D in signal to noise m = t/(1−t): no division by
    * 1 − t, and δ is the plain average of D over m. Classical Runge-Kutta steps in m, whose ends are uniform in t.
    */
-  function twoTimeDenoiser(x: Tensor, s: Tensor, t: Tensor, { steps = 256 }: IntegrationOptions = {}): Tensor {
+  function twoTimeDenoiser(
+    x: Tensor,
+    s: Tensor,
+    t: Tensor,
+    { steps = 256 }: IntegrationOptions = {},
+  ): Tensor {
     const end: Tensor = minimum(t, maximum(s, COMMITTED));
     const span: Tensor = sub(end, s);
     const table = corpus();
@@ -106,12 +131,16 @@ export function corpusOracle({ vocab, sequences, weights }: Corpus): Oracle {
         const share: Tensor = sub(to, from);
         const m = signalToNoise(time(fraction));
         const step: Tensor = mul(share, whole);
-        const ahead = (by: number, slope: Tensor): Tensor => at(add(m, mul(step, by)), add(now, mul(perRow(mul(step, by)), slope)));
+        const ahead = (by: number, slope: Tensor): Tensor =>
+          at(add(m, mul(step, by)), add(now, mul(perRow(mul(step, by)), slope)));
         const k1 = at(m, now);
         const k2 = ahead(0.5, k1);
         const k3 = ahead(0.5, k2);
         const k4 = ahead(1, k3);
-        const slope: Tensor = div(add(add(k1, mul(add(k2, k3) as Tensor, 2) as Tensor) as Tensor, k4) as Tensor, 6);
+        const slope: Tensor = div(
+          add(add(k1, mul(add(k2, k3) as Tensor, 2) as Tensor) as Tensor, k4) as Tensor,
+          6,
+        );
         return [[add(now, mul(perRow(step), slope)), add(mean, mul(perRow(share), slope))] as const, null];
       },
       [start, mul(x, 0)] as readonly [Tensor, Tensor],
@@ -147,13 +176,17 @@ function check(vocab: number, sequences: Corpus["sequences"], weights: Corpus["w
   const length = sequences[0]?.length ?? 0;
   if (length === 0) throw new RangeError("An oracle needs at least one sequence of at least one token.");
   sequences.forEach((sequence, k) => {
-    if (sequence.length !== length) throw new RangeError(`Sequence ${k} has ${sequence.length} tokens, the first has ${length}.`);
+    if (sequence.length !== length)
+      throw new RangeError(`Sequence ${k} has ${sequence.length} tokens, the first has ${length}.`);
     for (const id of sequence) {
-      if (!Number.isInteger(id) || id < 0 || id >= vocab) throw new RangeError(`Sequence ${k} holds ${id}, which is no token of a vocabulary of ${vocab}.`);
+      if (!Number.isInteger(id) || id < 0 || id >= vocab)
+        throw new RangeError(`Sequence ${k} holds ${id}, which is no token of a vocabulary of ${vocab}.`);
     }
   });
   if (weights === undefined) return;
   if (weights.length !== sequences.length || !weights.every((w) => w > 0 && Number.isFinite(w))) {
-    throw new RangeError(`The weights must be one positive number for each of the ${sequences.length} sequences, got ${weights.join(", ")}.`);
+    throw new RangeError(
+      `The weights must be one positive number for each of the ${sequences.length} sequences, got ${weights.join(", ")}.`,
+    );
   }
 }

@@ -33,7 +33,9 @@ function normals(key: Tensor<readonly Dim[], "u32">, shape: readonly Dim[]): Ten
   const draw = (one: Tensor<[2], "u32">, size: readonly Dim[]): Tensor => random.normal(one, size) as Tensor;
   // The rank of a key is known when the function is traced.
   if (key.shape.length === 1) return draw(key as Tensor<[2], "u32">, shape);
-  return vmap((one: Tensor<[2], "u32">) => draw(one, shape.slice(1)))(key as Tensor<[number, 2], "u32">) as Tensor;
+  return vmap((one: Tensor<[2], "u32">) => draw(one, shape.slice(1)))(
+    key as Tensor<[number, 2], "u32">,
+  ) as Tensor;
 }
 
 /** States on R^V, as published. */
@@ -57,7 +59,8 @@ export function projectedSpace(draw: "width" | "vocabulary" = "width"): StateSpa
     noise: (key, rows, embedding) => {
       const [vocab = 0, width = 0] = embedding.shape;
       // A small vocabulary has fewer numbers to draw, and EᵀE is singular.
-      if (draw === "vocabulary" || vocab <= width) return product(vocabularySpace.noise(key, rows, embedding), embedding);
+      if (draw === "vocabulary" || vocab <= width)
+        return product(vocabularySpace.noise(key, rows, embedding), embedding);
       return projectedNoise(embedding, normals(key, [...rows, width]));
     },
     clean: (tokens, embedding) => gather(embedding, tokens as Tensor<[], "i32">) as Tensor,

@@ -11,7 +11,13 @@ import type { Conditioning, Network } from "../networks/network.ts";
 export const OUTPUT_SOFTCAP = 30;
 
 /** Capped logits [batch, length, vocab] of the clean token given a state [batch, length, dim]. */
-export function cappedLogits<P>(network: Network<P>, params: P, space: StateSpace, state: Tensor, conditioning: Conditioning): Tensor {
+export function cappedLogits<P>(
+  network: Network<P>,
+  params: P,
+  space: StateSpace,
+  state: Tensor,
+  conditioning: Conditioning,
+): Tensor {
   const hidden = space.embed(state, network.embedding(params));
   return softcap(network.logits(params, hidden, conditioning), OUTPUT_SOFTCAP);
 }
@@ -20,9 +26,19 @@ export function cappedLogits<P>(network: Network<P>, params: P, space: StateSpac
  * The distribution [batch, length, vocab] of the clean token. Without `target` this is D_t(x), with it δ_{s,t}(x)
  * (arXiv:2602.16813).
  */
-export const denoiser = <P>(network: Network<P>, params: P, space: StateSpace, state: Tensor, conditioning: Conditioning): Tensor =>
-  softmax(cappedLogits(network, params, space, state, conditioning));
+export const denoiser = <P>(
+  network: Network<P>,
+  params: P,
+  space: StateSpace,
+  state: Tensor,
+  conditioning: Conditioning,
+): Tensor => softmax(cappedLogits(network, params, space, state, conditioning));
 
 /** The logarithm of {@link denoiser}, without its rounding to zero. */
-export const logDenoiser = <P>(network: Network<P>, params: P, space: StateSpace, state: Tensor, conditioning: Conditioning): Tensor =>
-  logSoftmax(cappedLogits(network, params, space, state, conditioning));
+export const logDenoiser = <P>(
+  network: Network<P>,
+  params: P,
+  space: StateSpace,
+  state: Tensor,
+  conditioning: Conditioning,
+): Tensor => logSoftmax(cappedLogits(network, params, space, state, conditioning));

@@ -24,16 +24,32 @@ export interface FlmBatch {
 }
 
 /** Cross-entropy of the clean tokens under the denoiser, [batch, length], in nats. */
-export function flmTokenLoss<P>(network: Network<P>, params: P, batch: FlmBatch, space: StateSpace = vocabularySpace): Tensor {
+export function flmTokenLoss<P>(
+  network: Network<P>,
+  params: P,
+  batch: FlmBatch,
+  space: StateSpace = vocabularySpace,
+): Tensor {
   const clean = space.clean(batch.tokens, network.embedding(params));
   const state = interpolate(batch.noise, clean, batch.t);
   const { tau, dropoutKey } = batch;
-  const logits = cappedLogits(network, params, space, state, dropoutKey === undefined ? { tau } : { tau, dropoutKey });
+  const logits = cappedLogits(
+    network,
+    params,
+    space,
+    state,
+    dropoutKey === undefined ? { tau } : { tau, dropoutKey },
+  );
   return sub(logSumExp(logits, 2), squeeze(takeAlong(logits, expandDims(batch.tokens, 2)), 2));
 }
 
 /** The FLM loss: mean token cross-entropy over the batch, without time weighting. */
-export function flmLoss<P>(network: Network<P>, params: P, batch: FlmBatch, space: StateSpace = vocabularySpace): Tensor<[]> {
+export function flmLoss<P>(
+  network: Network<P>,
+  params: P,
+  batch: FlmBatch,
+  space: StateSpace = vocabularySpace,
+): Tensor<[]> {
   const loss = flmTokenLoss(network, params, batch, space);
   if (batch.mask === undefined) return mean(loss);
   return div(sum(mul(loss, batch.mask)), sum(batch.mask));

@@ -5,7 +5,22 @@
  *
  * Consumed by training and by the samplers.
  */
-import { add, concat, div, expandDims, logSumExp, mean, mul, oneHot, slice, softmax, square, stopGradient, sub, sum } from "../../dsl/index.ts";
+import {
+  add,
+  concat,
+  div,
+  expandDims,
+  logSumExp,
+  mean,
+  mul,
+  oneHot,
+  slice,
+  softmax,
+  square,
+  stopGradient,
+  sub,
+  sum,
+} from "../../dsl/index.ts";
 import type { Tensor } from "../../dsl/index.ts";
 import { flowMap, interpolate, semigroup } from "../flow/fields.ts";
 import type { StateSpace } from "../flow/state-space.ts";
@@ -87,15 +102,20 @@ export function fmlmTerms<P extends object>(
   const logits = cappedLogits(student, params, space, state, condition(batch, batch.tauS, batch.tauT, 0));
 
   const fixed = stopGradient(state);
-  const still = diagonal > 0 ? [diagonalTarget(student, rows(fixed, 0, diagonal), batch, options, space)] : [];
-  const jump = diagonal < count ? halfJumps(student, params, rows(fixed, diagonal), batch, options, space) : undefined;
+  const still =
+    diagonal > 0 ? [diagonalTarget(student, rows(fixed, 0, diagonal), batch, options, space)] : [];
+  const jump =
+    diagonal < count ? halfJumps(student, params, rows(fixed, diagonal), batch, options, space) : undefined;
   const jumped = jump === undefined ? [] : [semigroup(jump.first, jump.second, rows(batch.gamma, diagonal))];
   const target = stopGradient(concat([...still, ...jumped], 0));
 
   // The target sums to 1, so −Σ target·log δ is log Σ e^logit − Σ target·logit: fewer passes over the vocabulary.
   const perToken: Tensor =
-    options.squaredError === true ? sum(square(sub(softmax(logits), target)), 2) : sub(logSumExp(logits, 2), sum(mul(target, logits), 2));
-  const tokenLoss = options.rescale === true && diagonal < count ? rescaled(perToken, batch, options) : perToken;
+    options.squaredError === true
+      ? sum(square(sub(softmax(logits), target)), 2)
+      : sub(logSumExp(logits, 2), sum(mul(target, logits), 2));
+  const tokenLoss =
+    options.rescale === true && diagonal < count ? rescaled(perToken, batch, options) : perToken;
   return { state, logits, target, ...(jump === undefined ? {} : { jump }), tokenLoss };
 }
 
@@ -106,17 +126,36 @@ function condition(batch: FmlmBatch, tau: Tensor, target: Tensor, call: 0 | 1 | 
 }
 
 /** Target of diagonal rows: the teacher's denoiser, or the clean tokens. */
-function diagonalTarget<P>(student: Network<P>, state: Tensor, batch: FmlmBatch, { diagonal, teacher }: FmlmOptions<P>, space: StateSpace): Tensor {
+function diagonalTarget<P>(
+  student: Network<P>,
+  state: Tensor,
+  batch: FmlmBatch,
+  { diagonal, teacher }: FmlmOptions<P>,
+  space: StateSpace,
+): Tensor {
   if (teacher === undefined) return oneHot(rows(batch.tokens, 0, diagonal), student.vocab);
   return denoiser(teacher.network, teacher.params, space, state, { tau: rows(batch.tauS, 0, diagonal) });
 }
 
 /** The student's own two half jumps of the off-diagonal rows, whose states are given. */
-function halfJumps<P>(student: Network<P>, params: P, state: Tensor, batch: FmlmBatch, { diagonal, floor }: FmlmOptions<P>, space: StateSpace): Jump {
+function halfJumps<P>(
+  student: Network<P>,
+  params: P,
+  state: Tensor,
+  batch: FmlmBatch,
+  { diagonal, floor }: FmlmOptions<P>,
+  space: StateSpace,
+): Jump {
   const { s, u, tauS, tauU, tauT } = batch;
   const [source, middleTime, target] = [rows(tauS, diagonal), rows(tauU, diagonal), rows(tauT, diagonal)];
   const first = denoiser(student, params, space, state, condition(batch, source, middleTime, 1));
-  const middle = flowMap(state, space.expected(first, student.embedding(params)), rows(s, diagonal), rows(u, diagonal), floor);
+  const middle = flowMap(
+    state,
+    space.expected(first, student.embedding(params)),
+    rows(s, diagonal),
+    rows(u, diagonal),
+    floor,
+  );
   const second = denoiser(student, params, space, middle, condition(batch, middleTime, target, 2));
   return { first, middle, second };
 }
@@ -130,6 +169,12 @@ function rescaled<P>(tokenLoss: Tensor, batch: FmlmBatch, { diagonal, floor = 0 
 }
 
 /** The PSD loss: the mean over all tokens of all rows. */
-export function fmlmLoss<P extends object>(student: Network<P>, params: P, batch: FmlmBatch, options: FmlmOptions<P>, space: StateSpace = vocabularySpace): Tensor<[]> {
+export function fmlmLoss<P extends object>(
+  student: Network<P>,
+  params: P,
+  batch: FmlmBatch,
+  options: FmlmOptions<P>,
+  space: StateSpace = vocabularySpace,
+): Tensor<[]> {
   return mean(fmlmTerms(student, params, batch, options, space).tokenLoss);
 }

@@ -41,7 +41,8 @@ export interface SamplerStep {
 }
 
 function checkSteps(steps: number): void {
-  if (!Number.isSafeInteger(steps) || steps < 1) throw new RangeError(`A sampler takes a whole number of steps >= 1, got ${steps}.`);
+  if (!Number.isSafeInteger(steps) || steps < 1)
+    throw new RangeError(`A sampler takes a whole number of steps >= 1, got ${steps}.`);
 }
 
 /** Times of a schedule: uniform in clock time, τ_i = i/N. */
@@ -72,7 +73,11 @@ export function gammaSchedule(clock: Clock, steps: number, gamma: number): reado
   const times = clockTimes(clock, steps);
   return times.slice(0, -1).map(([tau, time], i) => {
     if (i === steps - 1) return { tau, target: 1, state: 0, denoiser: 1, noise: 0 };
-    const { target, state, denoiser, noise } = gammaSamplerCoefficients({ time, next: times[i + 1]?.[1] ?? 1, gamma });
+    const { target, state, denoiser, noise } = gammaSamplerCoefficients({
+      time,
+      next: times[i + 1]?.[1] ?? 1,
+      gamma,
+    });
     return { tau, target: clock.tau(target), state, denoiser, noise };
   });
 }
@@ -99,13 +104,22 @@ export interface SamplerOutputs {
 }
 
 /** One step of a sampler. */
-export function samplerStep<P>(network: Network<P>, params: P, inputs: SamplerInputs, space: StateSpace): SamplerOutputs {
+export function samplerStep<P>(
+  network: Network<P>,
+  params: P,
+  inputs: SamplerInputs,
+  space: StateSpace,
+): SamplerOutputs {
   const { state, tau, target } = inputs;
   const condition = target === undefined ? { tau } : { tau, target };
   const probabilities = denoiser(network, params, space, state, condition);
   const denoised = space.expected(probabilities, network.embedding(params));
   const moved = add(mul(state, inputs.stateWeight), mul(denoised, inputs.denoiserWeight));
-  return { state: inputs.noise === undefined ? moved : add(moved, inputs.noise), tokens: argmax(probabilities, 2), confidence: max(probabilities, 2) };
+  return {
+    state: inputs.noise === undefined ? moved : add(moved, inputs.noise),
+    tokens: argmax(probabilities, 2),
+    confidence: max(probabilities, 2),
+  };
 }
 
 /** A last step that draws its tokens instead of taking the most probable ones. */
@@ -120,9 +134,20 @@ export interface DecodeInputs {
 }
 
 /** Tokens [batch, length] i32 drawn from the denoiser at a temperature, position by position, by inverting its distribution function. */
-export function decodeStep<P>(network: Network<P>, params: P, inputs: DecodeInputs, space: StateSpace): Tensor {
+export function decodeStep<P>(
+  network: Network<P>,
+  params: P,
+  inputs: DecodeInputs,
+  space: StateSpace,
+): Tensor {
   const { state, tau, target } = inputs;
-  const logits = cappedLogits(network, params, space, state, target === undefined ? { tau } : { tau, target });
+  const logits = cappedLogits(
+    network,
+    params,
+    space,
+    state,
+    target === undefined ? { tau } : { tau, target },
+  );
   const distribution = cumsum(softmax(div(logits, inputs.temperature)), 2);
   const below = sum(cast(lessEqual(distribution, expandDims(inputs.uniforms, 2)), "f32"), 2);
   // Rounding may leave the last value of the distribution function below the largest uniform number.

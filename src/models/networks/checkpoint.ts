@@ -32,14 +32,18 @@ export class CheckpointError extends Error {
 const show = (shape: readonly number[]): string => `[${shape.join(", ")}]`;
 
 /** A few of many names. */
-const some = (names: readonly string[]): string => (names.length <= 4 ? names.join(", ") : `${names.slice(0, 3).join(", ")} and ${names.length - 3} more`);
+const some = (names: readonly string[]): string =>
+  names.length <= 4 ? names.join(", ") : `${names.slice(0, 3).join(", ")} and ${names.length - 3} more`;
 
 /** Names as the authors' code has them before it is compiled. @throws CheckpointError when that makes two names one */
 function plainNames<Leaf extends Sized>(tensors: ReadonlyMap<string, Leaf>): ReadonlyMap<string, Leaf> {
   const plain = new Map<string, Leaf>();
   for (const [name, tensor] of tensors) {
     const short = name.replaceAll("_orig_mod.", "");
-    if (plain.has(short)) throw new CheckpointError(`The weights hold ${short} twice, with and without "_orig_mod."; remove one of them.`);
+    if (plain.has(short))
+      throw new CheckpointError(
+        `The weights hold ${short} twice, with and without "_orig_mod."; remove one of them.`,
+      );
     plain.set(short, tensor);
   }
   return plain;
@@ -50,7 +54,10 @@ function plainNames<Leaf extends Sized>(tensors: ReadonlyMap<string, Leaf>): Rea
  * buffer of rotary frequencies is ignored.
  * @throws CheckpointError naming every tensor that is missing, not known, or of another shape than the sizes say
  */
-export function ditFromTensors<Leaf extends Sized>(sizes: DitSizes, tensors: ReadonlyMap<string, Leaf>): DitTree<Leaf> {
+export function ditFromTensors<Leaf extends Sized>(
+  sizes: DitSizes,
+  tensors: ReadonlyMap<string, Leaf>,
+): DitTree<Leaf> {
   const found = plainNames(tensors);
   const parameters = officialParameters(sizes);
   const known = new Set([...parameters.map(({ name }) => name), ROTARY_BUFFER]);
@@ -58,7 +65,9 @@ export function ditFromTensors<Leaf extends Sized>(sizes: DitSizes, tensors: Rea
   const unexpected = [...found.keys()].filter((name) => !known.has(name));
   const wrong = parameters.flatMap(({ name, shape }) => {
     const own = found.get(name)?.shape;
-    return own === undefined || show(own) === show(shape) ? [] : [`${name} is ${show(own)} instead of ${show(shape)}`];
+    return own === undefined || show(own) === show(shape)
+      ? []
+      : [`${name} is ${show(own)} instead of ${show(shape)}`];
   });
   const problems = [
     ...(missing.length > 0 ? [`missing: ${some(missing)}`] : []),
@@ -68,7 +77,9 @@ export function ditFromTensors<Leaf extends Sized>(sizes: DitSizes, tensors: Rea
   if (problems.length > 0) {
     const { vocab, width, depth, targetTime = false } = sizes;
     const network = `vocabulary ${vocab}, width ${width}, ${depth} blocks, ${targetTime ? "two times" : "one time"}`;
-    throw new CheckpointError(`The weights are not those of this network (${network}): ${problems.join("; ")}.`);
+    throw new CheckpointError(
+      `The weights are not those of this network (${network}): ${problems.join("; ")}.`,
+    );
   }
   const root: Node<Leaf> = new Map();
   for (const { name, path } of parameters) insert(root, path.split("."), found.get(name) as Leaf); // none is missing
@@ -92,19 +103,28 @@ function insert<Leaf>(node: Node<Leaf>, path: readonly string[], leaf: Leaf): vo
 
 /** Maps become objects, or arrays where the keys are positions. */
 function plant<Leaf>(node: Node<Leaf>): unknown {
-  const entries = [...node].map(([key, value]) => [key, value instanceof Map ? plant(value) : value.leaf] as const);
-  return entries.every(([key], i) => key === String(i)) ? entries.map(([, value]) => value) : Object.fromEntries(entries);
+  const entries = [...node].map(
+    ([key, value]) => [key, value instanceof Map ? plant(value) : value.leaf] as const,
+  );
+  return entries.every(([key], i) => key === String(i))
+    ? entries.map(([, value]) => value)
+    : Object.fromEntries(entries);
 }
 
 /**
  * The parameters as named tensors, in the authors' order: the inverse of {@link ditFromTensors}, without the rotary buffer.
  * @throws CheckpointError when the tree lacks a parameter of a DiT of these sizes
  */
-export function ditToTensors<Leaf extends Sized>(sizes: DitSizes, params: DitTree<Leaf>): readonly (readonly [name: string, tensor: Leaf])[] {
+export function ditToTensors<Leaf extends Sized>(
+  sizes: DitSizes,
+  params: DitTree<Leaf>,
+): readonly (readonly [name: string, tensor: Leaf])[] {
   return officialParameters(sizes).map(({ name, path }) => {
     let here: unknown = params;
-    for (const key of path.split(".")) here = typeof here === "object" && here !== null ? Reflect.get(here, key) : undefined;
-    if (here === undefined) throw new CheckpointError(`The parameters have no ${path}, which a network of these sizes needs.`);
+    for (const key of path.split("."))
+      here = typeof here === "object" && here !== null ? Reflect.get(here, key) : undefined;
+    if (here === undefined)
+      throw new CheckpointError(`The parameters have no ${path}, which a network of these sizes needs.`);
     return [name, here as Leaf] as const; // a path of DitParams ends at a leaf
   });
 }
@@ -114,7 +134,10 @@ export function ditToTensors<Leaf extends Sized>(sizes: DitSizes, params: DitTre
  * @param options what the shapes do not say: the length, and the number of heads where the rotary buffer is missing
  * @throws CheckpointError when the weights are not those of a DiT, or contradict the number of heads
  */
-export function ditConfigOf(tensors: ReadonlyMap<string, Sized>, { length, heads }: { readonly length: number; readonly heads?: number }): DitConfig {
+export function ditConfigOf(
+  tensors: ReadonlyMap<string, Sized>,
+  { length, heads }: { readonly length: number; readonly heads?: number },
+): DitConfig {
   const found = plainNames(tensors);
   const size = (name: string, axis: number): number => {
     const shape = found.get(OFFICIAL_PREFIX + name)?.shape;
@@ -127,14 +150,21 @@ export function ditConfigOf(tensors: ReadonlyMap<string, Sized>, { length, heads
   };
   const [vocab, width] = [size("vocab_embed.embedding", 0), size("vocab_embed.embedding", 1)];
   // As many as there are: with a gap in their numbers, the parameters of this many blocks are not all there.
-  const depth = new Set([...found.keys()].flatMap((name) => /^backbone\.blocks\.(\d+)\./.exec(name)?.[1] ?? [])).size;
+  const depth = new Set(
+    [...found.keys()].flatMap((name) => /^backbone\.blocks\.(\d+)\./.exec(name)?.[1] ?? []),
+  ).size;
   const rotary = found.get(ROTARY_BUFFER)?.shape[0];
   const counted = rotary === undefined ? undefined : width / (2 * rotary);
   if (heads !== undefined && counted !== undefined && heads !== counted) {
-    throw new CheckpointError(`The weights are those of ${counted} heads (${ROTARY_BUFFER} has ${rotary} frequencies, the width is ${width}), not of ${heads}.`);
+    throw new CheckpointError(
+      `The weights are those of ${counted} heads (${ROTARY_BUFFER} has ${rotary} frequencies, the width is ${width}), not of ${heads}.`,
+    );
   }
   const chosen = heads ?? counted;
-  if (chosen === undefined) throw new CheckpointError(`The weights do not tell the number of heads (there is no ${ROTARY_BUFFER}); give it.`);
+  if (chosen === undefined)
+    throw new CheckpointError(
+      `The weights do not tell the number of heads (there is no ${ROTARY_BUFFER}); give it.`,
+    );
   return {
     vocab,
     length,

@@ -93,14 +93,23 @@ export function dit(config: DitConfig): Dit {
   const { vocab, length, width, depth, heads, conditioning } = config;
   const { mlpRatio = 4, dropout = 0, attentionSoftcap = 50, targetTime = false } = config;
   for (const [name, value] of Object.entries({ vocab, length, width, depth, heads, conditioning })) {
-    if (!Number.isSafeInteger(value) || value < 1) throw new RangeError(`dit: ${name} must be a whole number >= 1, got ${value}`);
+    if (!Number.isSafeInteger(value) || value < 1)
+      throw new RangeError(`dit: ${name} must be a whole number >= 1, got ${value}`);
   }
-  if (width % (2 * heads) !== 0) throw new RangeError(`dit: width ${width} must be a multiple of twice the ${heads} heads`);
+  if (width % (2 * heads) !== 0)
+    throw new RangeError(`dit: width ${width} must be a multiple of twice the ${heads} heads`);
 
   function timeEmbedding(key: Key, lastInit?: nn.Initializer): TimeEmbedding {
     const [first, second] = random.split(key, 2);
-    const out = { inputs: conditioning, outputs: conditioning, ...(lastInit === undefined ? {} : { weightInit: lastInit, biasInit: lastInit }) };
-    return { hidden: nn.initLinear(first, { inputs: TIME_FEATURES, outputs: conditioning }), out: nn.initLinear(second, out) };
+    const out = {
+      inputs: conditioning,
+      outputs: conditioning,
+      ...(lastInit === undefined ? {} : { weightInit: lastInit, biasInit: lastInit }),
+    };
+    return {
+      hidden: nn.initLinear(first, { inputs: TIME_FEATURES, outputs: conditioning }),
+      out: nn.initLinear(second, out),
+    };
   }
 
   function block(key: Key): DitBlock {
@@ -131,9 +140,19 @@ export function dit(config: DitConfig): Dit {
     };
   }
 
-  function runBlock(params: DitBlock, x: Tensor, condition: Tensor, rotary: nn.RotaryTables, keys: readonly [Key, Key] | undefined): Tensor {
+  function runBlock(
+    params: DitBlock,
+    x: Tensor,
+    condition: Tensor,
+    rotary: nn.RotaryTables,
+    keys: readonly [Key, Key] | undefined,
+  ): Tensor {
     const [shift1, scale1, gate1, shift2, scale2, gate2] = nn.modulations(params.modulation, condition, 6);
-    const attended: Tensor = nn.selfAttention(params.attention, nn.modulatedNorm(params.norm1, x, shift1, scale1), { heads, rotary, softcap: attentionSoftcap });
+    const attended: Tensor = nn.selfAttention(
+      params.attention,
+      nn.modulatedNorm(params.norm1, x, shift1, scale1),
+      { heads, rotary, softcap: attentionSoftcap },
+    );
     const middle: Tensor = add(x, mul(gate1, nn.dropout(keys?.[0], attended, dropout) as Tensor));
     const changed: Tensor = nn.mlp(params.mlp, nn.modulatedNorm(params.norm2, middle, shift2, scale2));
     return add(middle, mul(gate2, nn.dropout(keys?.[1], changed, dropout) as Tensor));
@@ -141,18 +160,31 @@ export function dit(config: DitConfig): Dit {
 
   function stages(params: DitParams, hidden: Tensor, { tau, target, dropoutKey }: Conditioning): DitStages {
     if (target !== undefined && params.targetTime === undefined) {
-      throw new OpError("dit: a target time was given to a network of one time; make it with targetTime: true");
+      throw new OpError(
+        "dit: a target time was given to a network of one time; make it with targetTime: true",
+      );
     }
     const time = embedTime(params.time, tau);
-    const later = target === undefined || params.targetTime === undefined ? {} : { targetTime: embedTime(params.targetTime, target) };
-    const condition: Tensor = silu(later.targetTime === undefined ? time : (add(time, later.targetTime) as Tensor));
+    const later =
+      target === undefined || params.targetTime === undefined
+        ? {}
+        : { targetTime: embedTime(params.targetTime, target) };
+    const condition: Tensor = silu(
+      later.targetTime === undefined ? time : (add(time, later.targetTime) as Tensor),
+    );
     const rotary = nn.rotaryTables({ length, depth: width / heads });
     const keys = dropoutKey === undefined || dropout === 0 ? undefined : random.split(dropoutKey, 2 * depth);
     const blocks: Tensor[] = [];
     let x = hidden;
     params.blocks.forEach((block, i) => {
       // Two keys per block were split.
-      x = runBlock(block, x, condition, rotary, keys?.slice(2 * i, 2 * i + 2) as readonly [Key, Key] | undefined);
+      x = runBlock(
+        block,
+        x,
+        condition,
+        rotary,
+        keys?.slice(2 * i, 2 * i + 2) as readonly [Key, Key] | undefined,
+      );
       blocks.push(x);
     });
     const [shift, scale] = nn.modulations(params.head.modulation, condition, 2);

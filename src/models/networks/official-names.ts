@@ -16,7 +16,10 @@ export interface OfficialParameter {
 }
 
 /** What decides names and shapes. */
-export type DitSizes = Pick<DitConfig, "vocab" | "width" | "depth" | "conditioning" | "mlpRatio" | "targetTime">;
+export type DitSizes = Pick<
+  DitConfig,
+  "vocab" | "width" | "depth" | "conditioning" | "mlpRatio" | "targetTime"
+>;
 
 /** What all names begin with: the network within the authors' training module. */
 export const OFFICIAL_PREFIX = "backbone.";

@@ -16,7 +16,8 @@ export type Phase = "flm" | "fmlm" | "validation" | "sample";
 const PHASES: readonly Phase[] = ["flm", "fmlm", "validation", "sample"];
 
 /** The key of one step of one phase. */
-export const stepKey = (seed: number, phase: Phase, step: number): Key => fold(fold(key(seed), PHASES.indexOf(phase)), step);
+export const stepKey = (seed: number, phase: Phase, step: number): Key =>
+  fold(fold(key(seed), PHASES.indexOf(phase)), step);
 
 /** A key as the u32 pair that a program takes. */
 export const keyData = (from: Key): Uint32Array => Uint32Array.of(from[0], from[1]);
@@ -24,7 +25,8 @@ export const keyData = (from: Key): Uint32Array => Uint32Array.of(from[0], from[
 /** Random windows of the stream: [batch, length] ids, row-major. */
 function randomWindows(stream: Int32Array, from: Key, batch: number, length: number): Int32Array {
   const room = stream.length - length + 1;
-  if (room < 1) throw new RangeError(`the text has ${stream.length} tokens, fewer than one sequence of ${length}`);
+  if (room < 1)
+    throw new RangeError(`the text has ${stream.length} tokens, fewer than one sequence of ${length}`);
   const starts = Array.from(uniforms(from, batch), (u) => Math.floor(u * room));
   return windows(stream, starts, length).tokens;
 }
@@ -38,7 +40,10 @@ export interface FlmDraw {
 
 /** The batch of one FLM step. */
 export function flmDraw(stream: Int32Array, length: number, batch: number, clock: Clock, from: Key): FlmDraw {
-  const taus = stratifiedTimes({ uniforms: uniforms(fold(from, 1), batch), permutation: permutation(fold(from, 2), batch) });
+  const taus = stratifiedTimes({
+    uniforms: uniforms(fold(from, 1), batch),
+    permutation: permutation(fold(from, 2), batch),
+  });
   return {
     tokens: randomWindows(stream, fold(from, 0), batch, length),
     tau: Float32Array.from(taus),
@@ -60,7 +65,15 @@ export interface FmlmDraw {
 }
 
 /** The batch of one FMLM step, diagonal rows first. `diagonal` is batch × diagonalFraction, a whole number. */
-export function fmlmDraw(stream: Int32Array, length: number, batch: number, clock: Clock, step: number, fractions: RowFractions, from: Key): FmlmDraw {
+export function fmlmDraw(
+  stream: Int32Array,
+  length: number,
+  batch: number,
+  clock: Clock,
+  step: number,
+  fractions: RowFractions,
+  from: Key,
+): FmlmDraw {
   const draw = (n: number): Float64Array => uniforms(fold(from, n), batch);
   const rows = fmlmTimes({
     batch,
@@ -71,7 +84,10 @@ export function fmlmDraw(stream: Int32Array, length: number, batch: number, cloc
     clock,
     midpoint: "clock",
   });
-  const ordered = [...rows.filter(({ kind }) => kind === "diagonal"), ...rows.filter(({ kind }) => kind !== "diagonal")];
+  const ordered = [
+    ...rows.filter(({ kind }) => kind === "diagonal"),
+    ...rows.filter(({ kind }) => kind !== "diagonal"),
+  ];
   const column = (pick: (row: RowTimes) => number): Float32Array => Float32Array.from(ordered, pick);
   return {
     tokens: randomWindows(stream, fold(from, 0), batch, length),

@@ -5,7 +5,18 @@
  *
  * Consumed by the training loop and by sampling. To train another model, declare its step in the same form.
  */
-import { broadcastTo, f32, fn, i32, mul, optim, outputSpec, random, u32, valueAndGrad } from "../../dsl/index.ts";
+import {
+  broadcastTo,
+  f32,
+  fn,
+  i32,
+  mul,
+  optim,
+  outputSpec,
+  random,
+  u32,
+  valueAndGrad,
+} from "../../dsl/index.ts";
 import type { SpecOf, Tensor } from "../../dsl/index.ts";
 import { projectedSpace, vocabularySpace } from "../flow/state-space.ts";
 import type { StateSpace } from "../flow/state-space.ts";
@@ -28,7 +39,8 @@ export interface StepOptions {
   readonly emaDecay: number;
 }
 
-const adamW = ({ beta1, beta2, weightDecay }: StepOptions) => optim.adamW({ beta1, beta2, eps: 1e-8, weightDecay });
+const adamW = ({ beta1, beta2, weightDecay }: StepOptions) =>
+  optim.adamW({ beta1, beta2, eps: 1e-8, weightDecay });
 
 /** Everything a training carries from step to step; the optimizer counts the updates. */
 export interface TrainingState {
@@ -44,7 +56,8 @@ export interface StepReport {
   readonly gradientNorm: Tensor;
 }
 
-const spaceOf = (kind: StateSpace["kind"]): StateSpace => (kind === "projected" ? projectedSpace() : vocabularySpace);
+const spaceOf = (kind: StateSpace["kind"]): StateSpace =>
+  kind === "projected" ? projectedSpace() : vocabularySpace;
 
 /** The state that training starts from. */
 const fresh = (params: DitParams, options: StepOptions): TrainingState => ({
@@ -54,9 +67,16 @@ const fresh = (params: DitParams, options: StepOptions): TrainingState => ({
 });
 
 /** One update: clip, AdamW, EMA. */
-function update(state: TrainingState, gradient: DitParams, learningRate: Tensor<[], "f32">, options: StepOptions): { readonly state: TrainingState; readonly gradientNorm: Tensor } {
+function update(
+  state: TrainingState,
+  gradient: DitParams,
+  learningRate: Tensor<[], "f32">,
+  options: StepOptions,
+): { readonly state: TrainingState; readonly gradientNorm: Tensor } {
   const { tree: clipped, norm } = optim.clipByGlobalNorm(gradient, options.clip);
-  const { params, state: optimizer } = adamW(options).update(clipped, state.optimizer, state.params, { learningRate });
+  const { params, state: optimizer } = adamW(options).update(clipped, state.optimizer, state.params, {
+    learningRate,
+  });
   const ema = optim.ema(state.ema, params, optimizer.step, { decay: options.emaDecay });
   return { state: { params, ema, optimizer }, gradientNorm: norm };
 }
@@ -69,7 +89,8 @@ export interface ModelOptions extends StepOptions {
 const student = (config: DitConfig): DitConfig => ({ ...config, targetTime: true });
 
 /** key -> the FLM's initial state. */
-export const initFlm = (options: ModelOptions) => fn({ key: u32(2) }, ({ key }) => fresh(dit(options.network).init(key), options));
+export const initFlm = (options: ModelOptions) =>
+  fn({ key: u32(2) }, ({ key }) => fresh(dit(options.network).init(key), options));
 
 /**
  * (key, teacher) -> the FMLM's initial state: the teacher's parameters and a second time embedding whose last layer is zero, so that
@@ -79,7 +100,10 @@ export function initFmlm(options: ModelOptions) {
   const teacher = outputSpec(fn({ key: u32(2) }, ({ key }) => dit(options.network).init(key)));
   return fn({ key: u32(2), teacher }, (input) => {
     const { targetTime } = dit(student(options.network)).init(input.key);
-    const params: DitParams = { ...(input.teacher as unknown as DitParams), ...(targetTime === undefined ? {} : { targetTime }) };
+    const params: DitParams = {
+      ...(input.teacher as unknown as DitParams),
+      ...(targetTime === undefined ? {} : { targetTime }),
+    };
     return fresh(params, options);
   });
 }
@@ -89,13 +113,25 @@ export function flmStep(options: ModelOptions, state: SpecOf<TrainingState>) {
   const network = dit(options.network);
   const { batch } = options;
   const space = spaceOf(options.space);
-  const spec = { state, tokens: i32(batch, network.length), tau: f32(batch), t: f32(batch), key: u32(2), learningRate: f32() };
+  const spec = {
+    state,
+    tokens: i32(batch, network.length),
+    tau: f32(batch),
+    t: f32(batch),
+    key: u32(2),
+    learningRate: f32(),
+  };
   return fn(spec, (input) => {
     const current = input.state as unknown as TrainingState;
     const [noiseKey, dropoutKey] = random.split(input.key, 2);
     const { value, grad } = valueAndGrad((params: DitParams) => {
       const noise = space.noise(noiseKey, [batch, network.length], params.embedding);
-      return flmLoss(network, params, { tokens: input.tokens, noise, tau: input.tau, t: input.t, dropoutKey }, space);
+      return flmLoss(
+        network,
+        params,
+        { tokens: input.tokens, noise, tau: input.tau, t: input.t, dropoutKey },
+        space,
+      );
     })(current.params);
     const { state: next, gradientNorm } = update(current, grad, input.learningRate, options);
     return { state: next, loss: value, gradientNorm };
@@ -107,11 +143,16 @@ export function flmValidation(options: ModelOptions, params: SpecOf<DitParams>) 
   const network = dit(options.network);
   const space = spaceOf(options.space);
   const { batch } = options;
-  return fn({ params, tokens: i32(batch, network.length), tau: f32(batch), t: f32(batch), key: u32(2) }, (input) => {
-    const weights = input.params as unknown as DitParams;
-    const noise = space.noise(input.key, [batch, network.length], weights.embedding);
-    return { loss: flmLoss(network, weights, { tokens: input.tokens, noise, tau: input.tau, t: input.t }, space) };
-  });
+  return fn(
+    { params, tokens: i32(batch, network.length), tau: f32(batch), t: f32(batch), key: u32(2) },
+    (input) => {
+      const weights = input.params as unknown as DitParams;
+      const noise = space.noise(input.key, [batch, network.length], weights.embedding);
+      return {
+        loss: flmLoss(network, weights, { tokens: input.tokens, noise, tau: input.tau, t: input.t }, space),
+      };
+    },
+  );
 }
 
 /** Options of distillation besides those of a step. */
@@ -130,7 +171,14 @@ export function fmlmStep(options: DistillOptions, state: SpecOf<TrainingState>, 
   const space = spaceOf(options.space);
   const column = f32(batch);
   const times = { tauS: column, tauU: column, tauT: column, s: column, u: column, t: column, gamma: column };
-  const spec = { state, teacher, tokens: i32(batch, network.length), ...times, key: u32(2), learningRate: f32() };
+  const spec = {
+    state,
+    teacher,
+    tokens: i32(batch, network.length),
+    ...times,
+    key: u32(2),
+    learningRate: f32(),
+  };
   return fn(spec, (input) => {
     const current = input.state as unknown as TrainingState;
     const frozen = input.teacher as unknown as DitParams;
@@ -139,7 +187,13 @@ export function fmlmStep(options: DistillOptions, state: SpecOf<TrainingState>, 
     const { value, grad } = valueAndGrad((params: DitParams) => {
       const weights = space.kind === "projected" ? { ...params, embedding: frozen.embedding } : params;
       const rows = { ...input, noise, dropoutKeys: [first, second, third] } as const;
-      return fmlmLoss(network, weights, rows, { diagonal, teacher: { network: teacherNetwork, params: frozen } }, space);
+      return fmlmLoss(
+        network,
+        weights,
+        rows,
+        { diagonal, teacher: { network: teacherNetwork, params: frozen } },
+        space,
+      );
     })(current.params);
     const { state: next, gradientNorm } = update(current, grad, input.learningRate, options);
     return { state: next, loss: value, gradientNorm };
@@ -161,7 +215,16 @@ export function samplerProgram(options: ModelOptions, params: SpecOf<DitParams>,
   const network = dit(options.network);
   const space = spaceOf(options.space);
   const { batch } = options;
-  const spec = { params, state, noise: state, tau: f32(), target: f32(), stateWeight: f32(), denoiserWeight: f32(), noiseWeight: f32() };
+  const spec = {
+    params,
+    state,
+    noise: state,
+    tau: f32(),
+    target: f32(),
+    stateWeight: f32(),
+    denoiserWeight: f32(),
+    noiseWeight: f32(),
+  };
   return fn(spec, (input) => {
     const everyRow = (x: Tensor): Tensor => broadcastTo(x, [batch]);
     return samplerStep(
@@ -184,11 +247,28 @@ export function samplerProgram(options: ModelOptions, params: SpecOf<DitParams>,
 export function decodeProgram(options: ModelOptions, params: SpecOf<DitParams>, state: SpecOf<Tensor>) {
   const network = dit(options.network);
   const { batch } = options;
-  const spec = { params, state, tau: f32(), target: f32(), temperature: f32(), uniforms: f32(batch, network.length) };
+  const spec = {
+    params,
+    state,
+    tau: f32(),
+    target: f32(),
+    temperature: f32(),
+    uniforms: f32(batch, network.length),
+  };
   return fn(spec, ({ state: current, tau, target, temperature, uniforms, ...input }) => {
     const everyRow = (x: Tensor): Tensor => broadcastTo(x, [batch]);
-    const times = { tau: everyRow(tau), ...(options.network.targetTime === true ? { target: everyRow(target) } : {}) };
+    const times = {
+      tau: everyRow(tau),
+      ...(options.network.targetTime === true ? { target: everyRow(target) } : {}),
+    };
     const weights = input.params as unknown as DitParams;
-    return { tokens: decodeStep(network, weights, { state: current, ...times, temperature, uniforms }, spaceOf(options.space)) };
+    return {
+      tokens: decodeStep(
+        network,
+        weights,
+        { state: current, ...times, temperature, uniforms },
+        spaceOf(options.space),
+      ),
+    };
   });
 }

@@ -65,7 +65,9 @@ export function prepareCorpus(corpus: Corpus, options: PrepareOptions = {}): Pre
 export function textFingerprint({ vocabulary, streams }: PreparedText): string {
   const hash = createHash("sha256").update(JSON.stringify(vocabulary.tokens));
   for (const stream of [streams.train, streams.validation, streams.judge])
-    hash.update(`;${stream.length};`).update(new Uint8Array(stream.buffer, stream.byteOffset, stream.byteLength));
+    hash
+      .update(`;${stream.length};`)
+      .update(new Uint8Array(stream.buffer, stream.byteOffset, stream.byteLength));
   return hash.digest("hex").slice(0, 32);
 }
 

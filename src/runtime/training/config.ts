@@ -61,7 +61,16 @@ export interface TrainingConfig {
 
 export type Preset = "quick" | "default" | "full";
 
-const network = { length: 16, width: 128, depth: 3, heads: 4, conditioning: 64, mlpRatio: 4, dropout: 0, attentionSoftcap: 50 };
+const network = {
+  length: 16,
+  width: 128,
+  depth: 3,
+  heads: 4,
+  conditioning: 64,
+  mlpRatio: 4,
+  dropout: 0,
+  attentionSoftcap: 50,
+};
 const phase = { batch: 64, learningRate: 2e-3, warmup: 50, decay: "cosine", beta2: 0.99 } as const;
 const distill = { ...phase, learningRate: 1e-3, diagonalFraction: 0.5, boundaryFraction: 1 / 64 };
 const sampling = { steps: [1, 2, 4, 8, 16, 32, 64], samples: 1024, batch: 128, gamma: 0.8 };
@@ -106,7 +115,12 @@ export function learningRateAt({ learningRate, warmup, decay, steps }: PhaseConf
 
 /** Diagonal rows of an FMLM batch, the same in every step. @throws UserError when the batch does not divide that way */
 export function diagonalRows({ batch, diagonalFraction, boundaryFraction }: DistillConfig): number {
-  const counts = new Set(Array.from({ length: 256 }, (_, step) => rowCounts({ batch, step, diagonalFraction, boundaryFraction }).diagonal));
+  const counts = new Set(
+    Array.from(
+      { length: 256 },
+      (_, step) => rowCounts({ batch, step, diagonalFraction, boundaryFraction }).diagonal,
+    ),
+  );
   const [count] = counts;
   if (counts.size !== 1 || count === undefined || count < 1 || count >= batch) {
     throw new UserError(
@@ -150,7 +164,8 @@ export function checkConfig(value: unknown, where: string): TrainingConfig {
     throw new UserError(`${where}: sampling.steps must be a list of whole numbers >= 1.`);
   }
   const file = data.value("file");
-  if (file !== null && typeof file !== "string") throw new UserError(`${where}: data.file must be a path or null.`);
+  if (file !== null && typeof file !== "string")
+    throw new UserError(`${where}: data.file must be a path or null.`);
   const config: TrainingConfig = {
     seed: fields.number("seed", { integer: true, min: 0 }),
     data: {
@@ -174,7 +189,11 @@ export function checkConfig(value: unknown, where: string): TrainingConfig {
     emaDecay: fields.number("emaDecay", share),
     clip: fields.number("clip", { min: 0 }),
     flm: phaseOf(flm),
-    fmlm: { ...phaseOf(fmlm), diagonalFraction: fmlm.number("diagonalFraction", share), boundaryFraction: fmlm.number("boundaryFraction", share) },
+    fmlm: {
+      ...phaseOf(fmlm),
+      diagonalFraction: fmlm.number("diagonalFraction", share),
+      boundaryFraction: fmlm.number("boundaryFraction", share),
+    },
     sampling: {
       steps: steps as readonly number[],
       samples: sampling_.number("samples", count),
@@ -184,9 +203,10 @@ export function checkConfig(value: unknown, where: string): TrainingConfig {
   };
   for (const part of [fields, data, net, flm, fmlm, sampling_]) part.end();
   if (config.network.width % (2 * config.network.heads) !== 0) {
-    throw new UserError(`${where}: width ${config.network.width} must be a multiple of twice the ${config.network.heads} heads.`);
+    throw new UserError(
+      `${where}: width ${config.network.width} must be a multiple of twice the ${config.network.heads} heads.`,
+    );
   }
   diagonalRows(config.fmlm);
   return config;
 }
-

@@ -41,9 +41,21 @@ export interface Sampler {
    * Samples by a schedule. Sample i is a function of (params, schedule, key, i): neither the count nor the batch size changes it.
    * @throws the signal's reason once it is aborted
    */
-  sample(params: unknown, schedule: readonly SamplerStep[], count: number, key: Key, hooks?: SampleHooks): Promise<Samples>;
+  sample(
+    params: unknown,
+    schedule: readonly SamplerStep[],
+    count: number,
+    key: Key,
+    hooks?: SampleHooks,
+  ): Promise<Samples>;
   /** All steps but the last, whose tokens can then be drawn at any temperature. The same samples as those of `sample`. */
-  decoder(params: unknown, schedule: readonly SamplerStep[], count: number, key: Key, hooks?: SampleHooks): Promise<Decoder>;
+  decoder(
+    params: unknown,
+    schedule: readonly SamplerStep[],
+    count: number,
+    key: Key,
+    hooks?: SampleHooks,
+  ): Promise<Decoder>;
   dispose(): Promise<void>;
 }
 
@@ -57,25 +69,50 @@ export interface Decoder {
 /** Index of the draws that decode the last step; noise has the indices of the steps. */
 const DECODE_DRAW = 2 ** 32;
 
-type Outputs = { readonly state: DeviceValue; readonly tokens: DeviceValue; readonly confidence: DeviceValue };
+type Outputs = {
+  readonly state: DeviceValue;
+  readonly tokens: DeviceValue;
+  readonly confidence: DeviceValue;
+};
 
 /** Compiles a sampler for networks of the given options, `options.batch` samples at a time. */
 export async function openSampler(device: Device, options: ModelOptions, params: unknown): Promise<Sampler> {
   const noiseFn = samplerNoise(options, params as never);
-  const state = (outputSpec(noiseFn as unknown as Fn<never, { readonly state: never }>) as unknown as { readonly state: unknown }).state;
-  const noise = await compile(noiseFn as unknown as Fn<Record<string, never>, Record<string, never>>, { device, name: "the sampler's noise" });
-  const step = await compile(samplerProgram(options, params as never, state as never) as unknown as Fn<Record<string, never>, Record<string, never>>, { device, name: "the sampler step" });
+  const state = (
+    outputSpec(noiseFn as unknown as Fn<never, { readonly state: never }>) as unknown as {
+      readonly state: unknown;
+    }
+  ).state;
+  const noise = await compile(noiseFn as unknown as Fn<Record<string, never>, Record<string, never>>, {
+    device,
+    name: "the sampler's noise",
+  });
+  const step = await compile(
+    samplerProgram(options, params as never, state as never) as unknown as Fn<
+      Record<string, never>,
+      Record<string, never>
+    >,
+    { device, name: "the sampler step" },
+  );
   const { batch } = options;
   const { length } = options.network;
 
   /** The noise of one step for the samples with the given keys. */
   const draw = async (weights: unknown, sampleKeys: readonly Key[], index: number): Promise<DeviceValue> => {
     const keys = Uint32Array.from(sampleKeys.flatMap((key) => [...keyData(fold(key, index))]));
-    return ((await noise.run({ params: weights, keys } as never)) as unknown as { readonly state: DeviceValue }).state;
+    return (
+      (await noise.run({ params: weights, keys } as never)) as unknown as { readonly state: DeviceValue }
+    ).state;
   };
 
   /** Runs the given steps on a batch. @returns the last state and the last step's tokens */
-  async function runSteps(weights: unknown, steps: readonly SamplerStep[], keys: readonly Key[], hooks: SampleHooks, trajectory?: TrajectoryStep[]): Promise<{ readonly state: DeviceValue; readonly tokens: Int32Array }> {
+  async function runSteps(
+    weights: unknown,
+    steps: readonly SamplerStep[],
+    keys: readonly Key[],
+    hooks: SampleHooks,
+    trajectory?: TrajectoryStep[],
+  ): Promise<{ readonly state: DeviceValue; readonly tokens: Int32Array }> {
     hooks.signal?.throwIfAborted();
     let current = await draw(weights, keys, 0);
     let tokens = new Int32Array(batch * length);
@@ -86,10 +123,20 @@ export async function openSampler(device: Device, options: ModelOptions, params:
       }
       // Without noise to add, the state stands in: its weight is zero.
       const fresh = noiseWeight === 0 ? current : await draw(weights, keys, i + 1);
-      const input = { params: weights, state: current, noise: fresh, tau, target: target ?? 1, stateWeight, denoiserWeight: denoiser, noiseWeight };
+      const input = {
+        params: weights,
+        state: current,
+        noise: fresh,
+        tau,
+        target: target ?? 1,
+        stateWeight,
+        denoiserWeight: denoiser,
+        noiseWeight,
+      };
       const output = (await step.run(input as never)) as unknown as Outputs;
       const last = i === steps.length - 1;
-      if (last || trajectory !== undefined) tokens = (await output.tokens.read()).data as Int32Array<ArrayBuffer>;
+      if (last || trajectory !== undefined)
+        tokens = (await output.tokens.read()).data as Int32Array<ArrayBuffer>;
       if (trajectory !== undefined) {
         const confidence = (await output.confidence.read()).data as Float32Array;
         trajectory.push({ tau, tokens: tokens.slice(0, length), confidence: confidence.slice(0, length) });
@@ -106,12 +153,16 @@ export async function openSampler(device: Device, options: ModelOptions, params:
 
   /** Keys of the samples of each batch. The last batch may be partly filled: its other samples are drawn and left out. */
   const batches = (count: number, key: Key): readonly (readonly Key[])[] =>
-    Array.from({ length: Math.ceil(count / batch) }, (_, n) => Array.from({ length: batch }, (__, i) => fold(key, n * batch + i)));
+    Array.from({ length: Math.ceil(count / batch) }, (_, n) =>
+      Array.from({ length: batch }, (__, i) => fold(key, n * batch + i)),
+    );
 
   /** Rows of all batches, the surplus of the last one left out. */
   function joined(parts: readonly Int32Array[], count: number): Int32Array {
     const tokens = new Int32Array(count * length);
-    parts.forEach((part, n) => tokens.set(part.subarray(0, Math.min(batch, count - n * batch) * length), n * batch * length));
+    parts.forEach((part, n) =>
+      tokens.set(part.subarray(0, Math.min(batch, count - n * batch) * length), n * batch * length),
+    );
     return tokens;
   }
 
@@ -120,14 +171,26 @@ export async function openSampler(device: Device, options: ModelOptions, params:
       const trajectory: TrajectoryStep[] = [];
       const parts: Int32Array[] = [];
       for (const [n, keys] of batches(count, key).entries()) {
-        const { state: last, tokens } = await runSteps(weights, schedule, keys, hooks, n === 0 ? trajectory : undefined);
+        const { state: last, tokens } = await runSteps(
+          weights,
+          schedule,
+          keys,
+          hooks,
+          n === 0 ? trajectory : undefined,
+        );
         last.dispose();
         parts.push(tokens);
       }
       return { tokens: joined(parts, count), trajectory };
     },
     async decoder(weights, schedule, count, key, hooks = {}) {
-      const decoding = await compile(decodeProgram(options, params as never, state as never) as unknown as Fn<Record<string, never>, Record<string, never>>, { device, name: "the sampler's last step" });
+      const decoding = await compile(
+        decodeProgram(options, params as never, state as never) as unknown as Fn<
+          Record<string, never>,
+          Record<string, never>
+        >,
+        { device, name: "the sampler's last step" },
+      );
       const last = schedule.at(-1);
       if (last === undefined) throw new RangeError("A schedule has at least one step.");
       const ready: { readonly state: DeviceValue; readonly uniforms: Float32Array }[] = [];
@@ -142,8 +205,17 @@ export async function openSampler(device: Device, options: ModelOptions, params:
           const parts: Int32Array[] = [];
           for (const { state: before, uniforms: draws } of ready) {
             hooks.signal?.throwIfAborted();
-            const input = { params: weights, state: before, tau: last.tau, target: last.target ?? 1, temperature, uniforms: draws };
-            const { tokens } = (await decoding.run(input as never)) as unknown as { readonly tokens: DeviceValue };
+            const input = {
+              params: weights,
+              state: before,
+              tau: last.tau,
+              target: last.target ?? 1,
+              temperature,
+              uniforms: draws,
+            };
+            const { tokens } = (await decoding.run(input as never)) as unknown as {
+              readonly tokens: DeviceValue;
+            };
             parts.push((await tokens.read()).data as Int32Array);
             tokens.dispose();
           }

@@ -12,9 +12,13 @@ import { officialParameters } from "../../models/networks/official-names.ts";
 import type { Device, DeviceValue } from "../device.ts";
 import type { ExpectedTensor, StoredTensor } from "../safetensors/tensor.ts";
 
-const STORED = { f32: "F32", f16: "F16", i32: "I32", u32: "U32", bool: "BOOL" } as const satisfies Record<DType, string>;
+const STORED = { f32: "F32", f16: "F16", i32: "I32", u32: "U32", bool: "BOOL" } as const satisfies Record<
+  DType,
+  string
+>;
 
-const isValue = (value: unknown): value is DeviceValue => typeof value === "object" && value !== null && "read" in value;
+const isValue = (value: unknown): value is DeviceValue =>
+  typeof value === "object" && value !== null && "read" in value;
 const isSpec = (value: unknown): value is TensorSpec => value instanceof TensorSpec;
 
 /** Gives a path its name in a file. */
@@ -27,23 +31,44 @@ export function officialNaming(config: DitConfig): Naming {
 }
 
 /** Reads every value of a tree and names it for a file. */
-export async function treeTensors(tree: unknown, naming: Naming = (path) => path): Promise<Map<string, StoredTensor>> {
+export async function treeTensors(
+  tree: unknown,
+  naming: Naming = (path) => path,
+): Promise<Map<string, StoredTensor>> {
   const { leaves, tree: structure } = flatten(tree, isValue);
   const names = leafPaths(structure).map(naming);
   const tensors = await Promise.all(leaves.map((leaf) => leaf.read()));
   // `read` gives each dtype in its storage form, which is also the file's.
-  return new Map(tensors.map(({ shape, dtype, data }, i) => [names[i] as string, { dtype: STORED[dtype], shape, data } as StoredTensor]));
+  return new Map(
+    tensors.map(({ shape, dtype, data }, i) => [
+      names[i] as string,
+      { dtype: STORED[dtype], shape, data } as StoredTensor,
+    ]),
+  );
 }
 
 /** What a file of such a tree must hold, from the tree's specification. */
-export function expectedTensors(spec: unknown, naming: Naming = (path) => path): ReadonlyMap<string, ExpectedTensor> {
+export function expectedTensors(
+  spec: unknown,
+  naming: Naming = (path) => path,
+): ReadonlyMap<string, ExpectedTensor> {
   const { leaves, tree } = flatten(spec, isSpec);
   const names = leafPaths(tree).map(naming);
-  return new Map(leaves.map(({ shape, dtype }, i) => [names[i] as string, { dtype: STORED[dtype], shape: shape.map(Number) }]));
+  return new Map(
+    leaves.map(({ shape, dtype }, i) => [
+      names[i] as string,
+      { dtype: STORED[dtype], shape: shape.map(Number) },
+    ]),
+  );
 }
 
 /** Uploads the tensors of a file as a tree of the given specification; they were checked against `expectedTensors`. */
-export function uploadTensors(device: Device, spec: unknown, tensors: ReadonlyMap<string, StoredTensor>, naming: Naming = (path) => path): unknown {
+export function uploadTensors(
+  device: Device,
+  spec: unknown,
+  tensors: ReadonlyMap<string, StoredTensor>,
+  naming: Naming = (path) => path,
+): unknown {
   const { leaves, tree } = flatten(spec, isSpec);
   const names = leafPaths(tree).map(naming);
   const values = leaves.map(({ shape, dtype }, i) => {

@@ -4,26 +4,31 @@
  *
  * Consumed by the command line, which shows progress through the hooks. Effects: the device and the run folder.
  */
+import type { Fn } from "../../dsl/index.ts";
 import type { PreparedText } from "../../models/data/index.ts";
 import { decodingError } from "../../models/flow/clock.ts";
-import type { Clock } from "../../models/flow/clock.ts";
-import type { DitConfig } from "../../models/networks/dit.ts";
-import { outputSpec } from "../../dsl/index.ts";
-import type { Fn } from "../../dsl/index.ts";
-import { flmDraw, fmlmDraw, keyData, stepKey } from "../../models/training/batches.ts";
-import { flmStep, flmValidation, fmlmStep, initFlm, initFmlm } from "../../models/training/programs.ts";
-import type { ModelOptions } from "../../models/training/programs.ts";
 import { compile, disposeTree } from "../compile.ts";
 import type { Compiled } from "../compile.ts";
 import type { Device, DeviceValue } from "../device.ts";
 import { UserError } from "../files/errors.ts";
-import { appendMetrics, checkpointMeta, hasCheckpoint, loadCheckpoint, removeCheckpoint, rewindMetrics, saveCheckpoint } from "../files/run-folder.ts";
+import {
+  appendMetrics,
+  checkpointMeta,
+  hasCheckpoint,
+  loadCheckpoint,
+  removeCheckpoint,
+  rewindMetrics,
+  saveCheckpoint,
+} from "../files/run-folder.ts";
 import type { MetricsLine, RunFolder } from "../files/run-folder.ts";
-import { diagonalRows, learningRateAt } from "./config.ts";
-import type { PhaseConfig, TrainingConfig } from "./config.ts";
+import { learningRateAt } from "./config.ts";
+import type { TrainingConfig } from "./config.ts";
+import { divergence, poisoned } from "./divergence.ts";
+import { flmPhase, fmlmPhase, stateSpec } from "./phases.ts";
+import type { DeviceState, Phase, PhaseName, RunContext } from "./phases.ts";
 import { expectedTensors, officialNaming, treeTensors, uploadTensors } from "./state-files.ts";
-
-export type PhaseName = "flm" | "fmlm";
+import { scalarOf, validator } from "./validation.ts";
+import type { Validator } from "./validation.ts";
 
 /** What the loop tells while it runs. */
 export interface TrainingHooks {
@@ -31,7 +36,11 @@ export interface TrainingHooks {
   prepare?(phase: PhaseName): void;
   /** A phase begins (or goes on) at `step` of `steps`. */
   begin(phase: PhaseName, step: number, steps: number, tokensPerStep: number): void;
-  step(phase: PhaseName, step: number, report: { readonly loss: number; readonly gradientNorm: number }): void;
+  step(
+    phase: PhaseName,
+    step: number,
+    report: { readonly loss: number; readonly gradientNorm: number },
+  ): void;
   /** Called about every half minute with the present averaged weights. */
   sample?(phase: PhaseName, params: unknown): Promise<void>;
   /** The phase is finished, stopped or failed. */
@@ -50,41 +59,9 @@ export interface TrainingIntervals {
 
 export const DEFAULT_INTERVALS: TrainingIntervals = { save: 30, sample: 30 };
 
-/** The tree of a training state on the device. */
-interface DeviceState {
-  readonly params: unknown;
-  readonly ema: unknown;
-}
-
 /** Steps between lines of the log and between validations. */
 const LOG_EVERY = 10;
 const VALIDATE_EVERY = 100;
-const VALIDATION_BATCHES = 4;
-
-/** The networks of a run. */
-export const flmNetwork = (config: TrainingConfig, vocab: number): DitConfig => ({ ...config.network, vocab, targetTime: false });
-export const fmlmNetwork = (config: TrainingConfig, vocab: number): DitConfig => ({ ...flmNetwork(config, vocab), targetTime: true });
-
-const modelOptions = (config: TrainingConfig, phase: PhaseConfig, vocab: number): ModelOptions => ({
-  network: flmNetwork(config, vocab),
-  batch: phase.batch,
-  space: config.space,
-  beta1: 0.9,
-  beta2: phase.beta2,
-  weightDecay: 0,
-  clip: config.clip,
-  emaDecay: config.emaDecay,
-});
-
-/** Specification of a model's parameters. */
-export function paramsSpec(options: ModelOptions, phase: PhaseName): unknown {
-  return (stateSpec(options, phase) as { readonly params: unknown }).params;
-}
-
-const stateSpec = (options: ModelOptions, phase: PhaseName): unknown => outputSpec((phase === "flm" ? initFlm(options) : initFmlm(options)) as Fn<never, unknown>);
-
-/** Options for specifications and samplers of one of a run's models. */
-export const phaseOptions = (config: TrainingConfig, phase: PhaseName, vocab: number): ModelOptions => modelOptions(config, config[phase], vocab);
 
 /**
  * Trains what is left to train of a run.
@@ -100,79 +77,14 @@ export async function train(
 ): Promise<boolean> {
   const vocab = text.vocabulary.tokens.length;
   const context = { run, text, device, hooks, intervals, clock: decodingError({ vocab }), vocab };
-  if (!(await hasCheckpoint(run, "flm")) && !(await trainPhase(context, await flmPhase(context)))) return false;
+  if (!(await hasCheckpoint(run, "flm")) && !(await trainPhase(context, await flmPhase(context))))
+    return false;
   return (await hasCheckpoint(run, "fmlm")) || trainPhase(context, await fmlmPhase(context));
 }
 
-interface Context {
-  readonly run: RunFolder<TrainingConfig>;
-  readonly text: PreparedText;
-  readonly device: Device;
+interface Context extends RunContext {
   readonly hooks: TrainingHooks;
   readonly intervals: TrainingIntervals;
-  readonly clock: Clock;
-  readonly vocab: number;
-}
-
-type Draw = Readonly<Record<string, Int32Array | Float32Array | Uint32Array>>;
-
-/** What differs between the two phases. */
-interface Phase {
-  readonly name: PhaseName;
-  readonly config: PhaseConfig;
-  readonly options: ModelOptions;
-  /** Frozen weights that the step takes besides the state. */
-  readonly frozen: Readonly<Record<string, unknown>>;
-  readonly program: Fn<never, unknown>;
-  readonly initial: () => Promise<DeviceState>;
-  readonly draw: (step: number) => Draw;
-  /** Number of steps logged before this phase. */
-  readonly offset: number;
-}
-
-async function flmPhase({ run, text, device, clock, vocab }: Context): Promise<Phase> {
-  const config = run.config.flm;
-  const options = modelOptions(run.config, config, vocab);
-  const init = initFlm(options);
-  const spec = outputSpec(init as Fn<never, unknown>);
-  return {
-    name: "flm",
-    config,
-    options,
-    frozen: {},
-    program: flmStep(options, spec as never) as Fn<never, unknown>,
-    initial: () => initialState(device, init as Fn<never, unknown>, { key: keyData(stepKey(run.config.seed, "flm", config.steps)) }),
-    draw: (step) => ({ ...flmDraw(text.streams.train, options.network.length, config.batch, clock, stepKey(run.config.seed, "flm", step)) }),
-    offset: 0,
-  };
-}
-
-async function fmlmPhase({ run, text, device, clock, vocab }: Context): Promise<Phase> {
-  const config = run.config.fmlm;
-  const options = modelOptions(run.config, config, vocab);
-  const naming = officialNaming(options.network);
-  const teacherSpec = paramsSpec(options, "flm");
-  const { tensors } = await loadCheckpoint(run, "flm", expectedTensors(teacherSpec, naming));
-  const teacher = uploadTensors(device, teacherSpec, tensors, naming);
-  const init = initFmlm(options);
-  const spec = outputSpec(init as Fn<never, unknown>);
-  return {
-    name: "fmlm",
-    config,
-    options,
-    frozen: { teacher },
-    program: fmlmStep({ ...options, diagonal: diagonalRows(config) }, spec as never, teacherSpec as never) as Fn<never, unknown>,
-    initial: () => initialState(device, init as Fn<never, unknown>, { key: keyData(stepKey(run.config.seed, "fmlm", config.steps)), teacher }),
-    draw: (step) => ({ ...fmlmDraw(text.streams.train, options.network.length, config.batch, clock, step, config, stepKey(run.config.seed, "fmlm", step)) }),
-    offset: run.config.flm.steps,
-  };
-}
-
-async function initialState(device: Device, init: Fn<never, unknown>, input: Readonly<Record<string, unknown>>): Promise<DeviceState> {
-  const program = await compile(init as Fn<Record<string, never>, DeviceState>, { device, name: "the initial state" });
-  const state = await program.run(input as never);
-  await program.dispose();
-  return state as unknown as DeviceState;
 }
 
 /** A state and the number of steps of its phase that are done. */
@@ -200,12 +112,19 @@ async function startOf(context: Context, phase: Phase, spec: unknown): Promise<P
 }
 
 /** The saved state, if there is one of this phase; another phase's is out of date. */
-async function savedProgress({ run, device }: Context, { name, config, offset }: Phase, spec: unknown): Promise<Progress | undefined> {
+async function savedProgress(
+  { run, device }: Context,
+  { name, config, offset }: Phase,
+  spec: unknown,
+): Promise<Progress | undefined> {
   if (!(await hasCheckpoint(run, "state"))) return undefined;
   const meta = await checkpointMeta(run, "state");
   if (meta.phase !== name) return undefined;
   const done = meta.step - offset + 1;
-  if (done < 1 || done > config.steps) throw new UserError(`${run.dir}/state.safetensors has ${done} steps done, and config.json asks for ${config.steps}.`);
+  if (done < 1 || done > config.steps)
+    throw new UserError(
+      `${run.dir}/state.safetensors has ${done} steps done, and config.json asks for ${config.steps}.`,
+    );
   const { tensors } = await loadCheckpoint(run, "state", expectedTensors(spec));
   return { state: uploadTensors(device, spec, tensors) as DeviceState, done };
 }
@@ -219,7 +138,10 @@ async function trainPhase(context: Context, phase: Phase): Promise<boolean> {
   hooks.prepare?.(name);
   const begin = await startOf(context, phase, spec);
   await rewindMetrics(run, offset + begin.done - 1);
-  const program = await compile(phase.program as Fn<Record<string, never>, Record<string, never>>, { device, name: `the ${name.toUpperCase()} step` });
+  const program = await compile(phase.program as Fn<Record<string, never>, Record<string, never>>, {
+    device,
+    name: `the ${name.toUpperCase()} step`,
+  });
   const validation = name === "flm" ? await validator(context, phase) : undefined;
   hooks.begin(name, begin.done, steps, batch * phase.options.network.length);
   try {
@@ -257,19 +179,36 @@ async function runSteps(
   };
   const save = async (good: Progress): Promise<void> => {
     await flush();
-    await saveCheckpoint(run, "state", namedTensors(await treeTensors(good.state)), { step: offset + good.done - 1, phase: name });
+    await saveCheckpoint(run, "state", namedTensors(await treeTensors(good.state)), {
+      step: offset + good.done - 1,
+      phase: name,
+    });
     lastSave = Date.now();
   };
 
   for (let step = begin.done; step < steps; step++) {
-    const input = { state, ...phase.frozen, ...phase.draw(step), learningRate: learningRateAt(phase.config, step) };
+    const input = {
+      state,
+      ...phase.frozen,
+      ...phase.draw(step),
+      learningRate: learningRateAt(phase.config, step),
+    };
     const output = (await program.run(input as never)) as unknown as StepOutput;
     const [loss, gradientNorm] = await Promise.all([scalarOf(output.loss), scalarOf(output.gradientNorm)]);
     if (!Number.isFinite(loss) || !Number.isFinite(gradientNorm)) {
-      const good = Number.isFinite(loss) ? { state, done: step } : previous === undefined ? begin : { state: previous, done: step - 1 };
+      const good = Number.isFinite(loss)
+        ? { state, done: step }
+        : previous === undefined
+          ? begin
+          : { state: previous, done: step - 1 };
       await (good.done > begin.done ? save(good) : flush());
       if (step === begin.done && step > 0) throw poisoned(run, phase, step);
-      throw divergence(run, phase, `loss is ${loss} and the norm of its gradient ${gradientNorm} in step ${step + 1}`, good.done);
+      throw divergence(
+        run,
+        phase,
+        `loss is ${loss} and the norm of its gradient ${gradientNorm} in step ${step + 1}`,
+        good.done,
+      );
     }
     // Saved is the state that went in, not the one that came out: only of it a finite loss is known.
     const stopping = hooks.stopped();
@@ -280,7 +219,8 @@ async function runSteps(
     previous = state;
     state = output.state;
     hooks.step(name, step, { loss, gradientNorm });
-    if (step % LOG_EVERY === 0 || step === steps - 1) lines.push({ step: offset + step, phase: name, loss, gradientNorm });
+    if (step % LOG_EVERY === 0 || step === steps - 1)
+      lines.push({ step: offset + step, phase: name, loss, gradientNorm });
     if (validation !== undefined && (step % VALIDATE_EVERY === VALIDATE_EVERY - 1 || step === steps - 1)) {
       lines.push({ step: offset + step, phase: name, validation: await validation.loss(state.ema) });
     }
@@ -301,57 +241,20 @@ async function finishPhase(run: RunFolder<TrainingConfig>, phase: Phase, state: 
   const weights = await treeTensors(state.ema, officialNaming(network));
   for (const [weight, { data }] of weights) {
     if (data.every(Number.isFinite)) continue;
-    throw divergence(run, phase, `weight ${weight} is not finite after the last step, ${config.steps}`, undefined);
+    throw divergence(
+      run,
+      phase,
+      `weight ${weight} is not finite after the last step, ${config.steps}`,
+      undefined,
+    );
   }
   await saveCheckpoint(run, name, namedTensors(weights), { step: offset + config.steps - 1, phase: name });
   await removeCheckpoint(run, "state");
 }
 
-/** A saved state that gives a bad loss at once: lowering the rate cannot help it. */
-const poisoned = (run: RunFolder<TrainingConfig>, { name }: Phase, done: number): UserError =>
-  new UserError(
-    `The saved state of ${name.toUpperCase()} after step ${done} gives a loss or gradient that is not finite. ` +
-      `Delete ${run.dir}/state.safetensors and resume: the training of ${name.toUpperCase()} then begins again.`,
-    { exitCode: 1 },
-  );
-
-/** @param done steps that the saved state has behind it, 0 for none; undefined when it may be any */
-function divergence(run: RunFolder<TrainingConfig>, { name, config }: Phase, what: string, done: number | undefined): UserError {
-  const kept = done === undefined ? "The last saved state is kept." : done === 0 ? "No step before it is worth keeping." : `The state after step ${done} is saved.`;
-  return new UserError(
-    `Training diverged: the ${name.toUpperCase()} ${what} of ${config.steps}. ${kept} Lower "learningRate" (now ${config.learningRate}) under "${name}" ` +
-      `in ${run.dir}/config.json and go on with --resume ${run.dir}, or start a new run with a lower --lr.`,
-    { exitCode: 1 },
-  );
-}
-
-const namedTensors = (tensors: ReadonlyMap<string, Awaited<ReturnType<typeof treeTensors>> extends Map<string, infer S> ? S : never>) =>
-  [...tensors].map(([name, { dtype, shape, data }]) => ({ name, dtype, shape, data }));
-
-async function scalarOf(value: DeviceValue): Promise<number> {
-  const { data } = await value.read();
-  value.dispose();
-  return data[0] ?? Number.NaN;
-}
-
-interface Validator {
-  /** The mean loss of given weights on the same few batches of the validation split every time. */
-  readonly loss: (params: unknown) => Promise<number>;
-  dispose(): Promise<void>;
-}
-
-async function validator({ run, text, device, clock }: Context, phase: Phase): Promise<Validator> {
-  const program = await compile(flmValidation(phase.options, paramsSpec(phase.options, "flm") as never) as unknown as Fn<Record<string, never>, Record<string, never>>, { device, name: "the validation loss" });
-  const batches = Array.from({ length: VALIDATION_BATCHES }, (_, i) =>
-    flmDraw(text.streams.validation, phase.options.network.length, phase.config.batch, clock, stepKey(run.config.seed, "validation", i)),
-  );
-  const loss = async (params: unknown): Promise<number> => {
-    let total = 0;
-    for (const batch of batches) {
-      const output = (await program.run({ params, ...batch } as never)) as unknown as { readonly loss: DeviceValue };
-      total += await scalarOf(output.loss);
-    }
-    return total / batches.length;
-  };
-  return { loss, dispose: () => program.dispose() };
-}
+const namedTensors = (
+  tensors: ReadonlyMap<
+    string,
+    Awaited<ReturnType<typeof treeTensors>> extends Map<string, infer S> ? S : never
+  >,
+) => [...tensors].map(([name, { dtype, shape, data }]) => ({ name, dtype, shape, data }));

@@ -65,13 +65,19 @@ const sentences: readonly (readonly [sentence: string, body: (a: T, b: T, n: I) 
   ["matmul: inner dimensions differ: 3 vs 4 ([2,3] by [4,5])", (a, b) => matmul(a, b)],
   ["matmul: both operands need rank 2 or more; got [2,3] and [2]", (a) => matmul(a, sum(a, 1) as T)],
   ["einsum: axis 'j' is both 3 and 4", (a, b) => einsum("ij,jk->ik", a, b)],
-  ["einsum: \"ij,jk->ik\" has 2 operands, got 1", (a) => einsum("ij,jk->ik" as string, a)],
-  ["einsum: operand 0 has rank 2, \"i\" has 1 axes", (a) => einsum("i->i" as string, a)],
+  ['einsum: "ij,jk->ik" has 2 operands, got 1', (a) => einsum("ij,jk->ik" as string, a)],
+  ['einsum: operand 0 has rank 2, "i" has 1 axes', (a) => einsum("i->i" as string, a)],
   ["einsum: output axis 'z' is in no operand of \"ij->iz\"", (a) => einsum("ij->iz" as string, a)],
-  ["einsum: axis 'i' occurs twice in one operand of \"ii->i\"", (a) => einsum("ii->i" as string, matmul(a, transpose(a) as T) as T)],
-  ["einsum: \"ij\" needs one \"->\"", (a) => einsum("ij" as string, a)],
+  [
+    "einsum: axis 'i' occurs twice in one operand of \"ii->i\"",
+    (a) => einsum("ii->i" as string, matmul(a, transpose(a) as T) as T),
+  ],
+  ['einsum: "ij" needs one "->"', (a) => einsum("ij" as string, a)],
   ["attention: q and k have depths 3 vs 5", (a, b) => attention(a, b, b)],
-  ["attention: causal needs queries <= keys, got 2 and 1", (a) => attention(a, slice(a, 0, 0, 1), slice(a, 0, 0, 1), { causal: true })],
+  [
+    "attention: causal needs queries <= keys, got 2 and 1",
+    (a) => attention(a, slice(a, 0, 0, 1), slice(a, 0, 0, 1), { causal: true }),
+  ],
   ["sum: axis 2 is out of range for rank 2", (a) => sum(a, 2)],
   ["sum: axis 0.5 is out of range for rank 2", (a) => sum(a, 0.5)],
   ["sum: axes [1,1] repeat an axis", (a) => sum(a, [1, -1])],
@@ -86,7 +92,7 @@ const sentences: readonly (readonly [sentence: string, body: (a: T, b: T, n: I) 
   ["reshape: [2,3] has 6 elements, [4,2] has 8", (a) => reshape(a, [4, 2])],
   ["reshape: [2,3] has 6 elements, for which no -1 fits in [4,-1]", (a) => reshape(a, [4, -1])],
   ["reshape: only one size may be -1, got [-1,-1]", (a) => reshape(a, [-1, -1])],
-  ["dimension \"heads\" has no size", (a) => reshape(a, ["heads", 2])],
+  ['dimension "heads" has no size', (a) => reshape(a, ["heads", 2])],
   ["transpose: permutation [0] does not fit rank 2", (a) => transpose(a, [0])],
   ["transpose: permutation [0,0] does not fit rank 2", (a) => transpose(a, [0, 0])],
   ["expandDims: axis 4 is out of range for rank 3", (a) => expandDims(a, 4)],
@@ -97,38 +103,114 @@ const sentences: readonly (readonly [sentence: string, body: (a: T, b: T, n: I) 
   ["split: axis 1 of size 3 does not divide into 2 parts", (a) => split(a, 2)],
   ["split: the number of parts must be a whole number >= 1, got 0", (a) => split(a, 0)],
   ["rearrange: give the sizes of all but one of b, c", (a) => rearrange(a, "a (b c) -> a b c" as string)],
-  ["rearrange: axis 1 of size 3 does not split as (b c)", (a) => rearrange(a, "a (b c) -> a b c" as string, { b: 2 })],
-  ["rearrange: \"a -> a\" has 1 axes on the left, the tensor has rank 2", (a) => rearrange(a, "a -> a" as string)],
+  [
+    "rearrange: axis 1 of size 3 does not split as (b c)",
+    (a) => rearrange(a, "a (b c) -> a b c" as string, { b: 2 }),
+  ],
+  [
+    'rearrange: "a -> a" has 1 axes on the left, the tensor has rank 2',
+    (a) => rearrange(a, "a -> a" as string),
+  ],
   ["rearrange: axis 'b' is on one side only of \"a b -> a\"", (a) => rearrange(a, "a b -> a" as string)],
-  ["rearrange: a size is given for 'z', which is not in \"a b -> b a\"", (a) => rearrange(a, "a b -> b a" as string, { z: 2 })],
+  [
+    "rearrange: a size is given for 'z', which is not in \"a b -> b a\"",
+    (a) => rearrange(a, "a b -> b a" as string, { z: 2 }),
+  ],
   ["gather: indices must be i32, got f32", (a) => gather(a, a as never)],
   ["gather: axis 2 is out of range for rank 2", (a, _, n) => gather(a, n, 2)],
   ["takeAlong: indices of shape [2] do not fit [2,3] along axis 1", (a, _, n) => takeAlong(a, n)],
   ["scatterAdd: updates are f32[4,5], expected f32[2,3]", (a, b, n) => scatterAdd(a, n, b)],
   ["oneHot: indices must be integers, got f32", (a) => oneHot(a, 4)],
-  ["scan: a tensor of shape [4,5] has no leading axis of 2", (a, b) => scan((c: T, _: unknown) => [c, c] as const, a, { a, b })],
+  [
+    "scan: a tensor of shape [4,5] has no leading axis of 2",
+    (a, b) => scan((c: T, _: unknown) => [c, c] as const, a, { a, b }),
+  ],
   ["scan: give a length or something to scan over", (a) => scan((c: T, _: null) => [c, c] as const, a, null)],
-  ["scan: the body returns another carry than it takes: the structures differ: [*, *] vs *", (a) => scan((c: T, _: null) => [[c, c] as never, null] as const, a, null, { length: 2 })],
-  ["scan: the body returns a carry (f32[3]), expected (f32[2,3])", (a) => scan((c: T, _: null) => [sum(c, 0) as T, null] as const, a, null, { length: 2 })],
-  ["cond: the condition must be bool[], got f32[2,3]", (a) => cond(a as never, (x: T) => x, (x: T) => x, a)],
-  ["cond: the branches return different things: the structures differ: * vs [*]", (a) => cond(full([], 1, "bool"), (x: T) => x as unknown, (x: T) => [x] as unknown, a)],
-  ["cond: the false branch returns (f32[3]), expected (f32[2,3])", (a) => cond(full([], 1, "bool"), (x: T) => x, (x: T) => sum(x, 0) as T, a)],
-  ["while: the condition must be bool[], got f32[]", (a) => whileLoop((x: T) => sum(x) as never, (x: T) => x, a)],
-  ["while: the body returns (f32[]), expected (f32[2,3])", (a) => whileLoop(() => full([], 1, "bool"), (x: T) => sum(x) as T, a)],
+  [
+    "scan: the body returns another carry than it takes: the structures differ: [*, *] vs *",
+    (a) => scan((c: T, _: null) => [[c, c] as never, null] as const, a, null, { length: 2 }),
+  ],
+  [
+    "scan: the body returns a carry (f32[3]), expected (f32[2,3])",
+    (a) => scan((c: T, _: null) => [sum(c, 0) as T, null] as const, a, null, { length: 2 }),
+  ],
+  [
+    "cond: the condition must be bool[], got f32[2,3]",
+    (a) =>
+      cond(
+        a as never,
+        (x: T) => x,
+        (x: T) => x,
+        a,
+      ),
+  ],
+  [
+    "cond: the branches return different things: the structures differ: * vs [*]",
+    (a) =>
+      cond(
+        full([], 1, "bool"),
+        (x: T) => x as unknown,
+        (x: T) => [x] as unknown,
+        a,
+      ),
+  ],
+  [
+    "cond: the false branch returns (f32[3]), expected (f32[2,3])",
+    (a) =>
+      cond(
+        full([], 1, "bool"),
+        (x: T) => x,
+        (x: T) => sum(x, 0) as T,
+        a,
+      ),
+  ],
+  [
+    "while: the condition must be bool[], got f32[]",
+    (a) =>
+      whileLoop(
+        (x: T) => sum(x) as never,
+        (x: T) => x,
+        a,
+      ),
+  ],
+  [
+    "while: the body returns (f32[]), expected (f32[2,3])",
+    (a) =>
+      whileLoop(
+        () => full([], 1, "bool"),
+        (x: T) => sum(x) as T,
+        a,
+      ),
+  ],
   ["grad: the function must return a float scalar, got f32[2,3]", (a) => grad((x: T) => x)(a)],
-  ["grad: the function must return a float scalar, got i32[]", (a, _, n) => grad((_x: T) => sum(n) as never)(a)],
-  ["grad: there is no argument \"w\"", (a) => grad((p: { x: T }) => sum(p.x), "w" as "x")({ x: a })],
-  ["jvp: tangents: the structures differ: [*] vs [*, *]", (a) => jvp((x: T, y: T) => add(x, y) as T, [a, a], [a] as never)],
+  [
+    "grad: the function must return a float scalar, got i32[]",
+    (a, _, n) => grad((_x: T) => sum(n) as never)(a),
+  ],
+  ['grad: there is no argument "w"', (a) => grad((p: { x: T }) => sum(p.x), "w" as "x")({ x: a })],
+  [
+    "jvp: tangents: the structures differ: [*] vs [*, *]",
+    (a) => jvp((x: T, y: T) => add(x, y) as T, [a, a], [a] as never),
+  ],
   ["jvp: tangents: f32[3] for a value of f32[2,3]", (a) => jvp((x: T) => x, [a], [sum(a, 0) as T])],
   ["pullback: cotangents: f32[] for a value of f32[2,3]", (a) => vjp((x: T) => x, a).pullback(sum(a) as T)],
-  ["pushforward: tangents: the structures differ", (a) => linearize((x: T) => x, a).pushforward(...([] as never))],
+  [
+    "pushforward: tangents: the structures differ",
+    (a) => linearize((x: T) => x, a).pushforward(...([] as never)),
+  ],
   ["vmap: batch sizes differ: 2 vs 4", (a, b) => vmap((x: Tensor, y: Tensor) => [x, y])(a, b)],
   ["vmap: no argument is batched", (a) => vmap((x: Tensor) => x, { inAxes: [null] })(a)],
   ["vmap: f32[2,3] has no axis 2", (a) => vmap((x: Tensor) => x, { inAxes: [2] })(a)],
   ["vmap: 1 batch axes for 2 arguments", (a) => vmap((x: Tensor, _y: Tensor) => x, { inAxes: [0] })(a, a)],
-  ["expected a tree of tensors, found a number at [1].lr", (a) => remat((x: T, _o: unknown) => x)(a, { lr: 0.1 })],
+  [
+    "expected a tree of tensors, found a number at [1].lr",
+    (a) => remat((x: T, _o: unknown) => x)(a, { lr: 0.1 }),
+  ],
   ["expected a tree of tensors, found undefined at .y", (a) => vjp((x: T) => ({ x, y: undefined }), a)],
-  ["expected a tree of tensors, found a Map at [1].m", (a) => scan((c: T, _: null) => [c, { m: new Map() }] as const, a, null, { length: 1 })],
+  [
+    "expected a tree of tensors, found a Map at [1].m",
+    (a) => scan((c: T, _: null) => [c, { m: new Map() }] as const, a, null, { length: 1 }),
+  ],
 ];
 
 describe("sentences", () => {
@@ -151,19 +233,39 @@ describe("lines", () => {
   });
 
   it("of an op in a scan body, in a nested one, and in a scan body inside grad inside vmap", () => {
-    const single = attempt((a, b) => scan((c: T, _: null) => {
-      const doubled = mul(c, 2);
-      return [add(doubled, b) as T, null] as const;
-    }, a, null, { length: 2 }));
+    const single = attempt((a, b) =>
+      scan(
+        (c: T, _: null) => {
+          const doubled = mul(c, 2);
+          return [add(doubled, b) as T, null] as const;
+        },
+        a,
+        null,
+        { length: 2 },
+      ),
+    );
     expect(single).toContain(at(-2));
     const deep = attempt((a, b) =>
       vmap((x: Tensor) =>
         grad((y: T) => {
-          const [end] = scan((c: T, _: null) => {
-            return [scan((d: T, _n: null) => {
-              return [matmul(d, b) as T, null] as const;
-            }, c, null, { length: 2 })[0], null] as const;
-          }, y, null, { length: 2 });
+          const [end] = scan(
+            (c: T, _: null) => {
+              return [
+                scan(
+                  (d: T, _n: null) => {
+                    return [matmul(d, b) as T, null] as const;
+                  },
+                  c,
+                  null,
+                  { length: 2 },
+                )[0],
+                null,
+              ] as const;
+            },
+            y,
+            null,
+            { length: 2 },
+          );
           return sum(end);
         })(x as T),
       )(stack([a, a])),
@@ -176,7 +278,13 @@ describe("lines", () => {
     const message = attempt((a) =>
       grad((x: T) => {
         const y = exp(x);
-        return sum(whileLoop((z: T) => full([], 0, "bool") as never ?? z, (z: T) => exp(z), y));
+        return sum(
+          whileLoop(
+            (z: T) => (full([], 0, "bool") as never) ?? z,
+            (z: T) => exp(z),
+            y,
+          ),
+        );
       })(a),
     );
     expect(message).toContain(at(-3));
@@ -185,7 +293,9 @@ describe("lines", () => {
 
   it("of a helper in the user's own code: the line inside the helper", () => {
     const message = attempt((a, b) => helper(a, b));
-    expect(message).toContain(`${FILE}:${lines.findIndex((line) => line.startsWith("  return concat([x, y], 1)")) + 1}:`);
+    expect(message).toContain(
+      `${FILE}:${lines.findIndex((line) => line.startsWith("  return concat([x, y], 1)")) + 1}:`,
+    );
   });
 
   it("of a call of a declared function with other sizes", () => {
@@ -195,7 +305,9 @@ describe("lines", () => {
     });
     expect(message).toContain("x is f32[2,3], declared as f32[n,n]");
     expect(message).toContain(at(-3));
-    expect(attempt((a) => g({ y: a } as never))).toContain("the argument is not what the function declares: the structures differ: {y: *} vs {x: *}");
+    expect(attempt((a) => g({ y: a } as never))).toContain(
+      "the argument is not what the function declares: the structures differ: {y: *} vs {x: *}",
+    );
     expect(attempt((_a, _b, n) => g({ x: n as never }))).toContain("x is i32[2], declared as f32[n,n]");
   });
 });
@@ -232,17 +344,24 @@ describe("tensors out of place", () => {
     expect(message).toContain("is used after the function that made it has returned");
     let pull: ((ct: T) => readonly unknown[]) | undefined;
     const later = attempt((a) => {
-      scan((c: T, _: null) => {
-        pull = vjp((x: T) => mul(x, x) as T, c).pullback as never;
-        return [c, null] as const;
-      }, a, null, { length: 2 });
+      scan(
+        (c: T, _: null) => {
+          pull = vjp((x: T) => mul(x, x) as T, c).pullback as never;
+          return [c, null] as const;
+        },
+        a,
+        null,
+        { length: 2 },
+      );
       return pull?.(a);
     });
     expect(later).toContain("is used after the function that made it has returned");
   });
 
   it("outside of any trace", () => {
-    expect(() => zeros([2])).toThrow("ops can only be used inside a function that is being traced or compiled; wrap the code in fn(...)");
+    expect(() => zeros([2])).toThrow(
+      "ops can only be used inside a function that is being traced or compiled; wrap the code in fn(...)",
+    );
     let kept: T | undefined;
     attempt((a) => (kept = a));
     expect(() => exp(kept as T)).toThrow(OpError);
@@ -251,7 +370,9 @@ describe("tensors out of place", () => {
   it("returned from a trace they do not belong to", () => {
     let kept: T | undefined;
     attempt((a) => (kept = a));
-    expect(() => trace(fn({ a: f32(2) }, () => kept as T) as never)).toThrow("is used after the function that made it has returned");
+    expect(() => trace(fn({ a: f32(2) }, () => kept as T) as never)).toThrow(
+      "is used after the function that made it has returned",
+    );
   });
 
   it("an error leaves no trace behind: the next function traces well", () => {
@@ -266,13 +387,18 @@ describe("named dimensions", () => {
     const f = fn({ x: f32("batch", "in") }, ({ x }) => exp(x));
     expect(() => trace(f as never)).toThrow('dimension "batch" has no size; no names are bound');
     expect(() => trace(f as never, { batch: 2 })).toThrow('dimension "in" has no size; bound are "batch"');
-    expect(() => trace(f as never, { batch: 2, in: 1.5 })).toThrow('dimension "in" is bound to 1.5; it must be a whole number >= 0');
+    expect(() => trace(f as never, { batch: 2, in: 1.5 })).toThrow(
+      'dimension "in" is bound to 1.5; it must be a whole number >= 0',
+    );
     expect(() => trace(f as never, { batch: -1, in: 2 })).toThrow('dimension "batch" is bound to -1');
   });
 
   it("stand for the callee's sizes inside a declared function that another one calls", () => {
     const inner = fn({ x: f32("batch", 3) }, ({ x }) => reshape(x, [3, "batch"]));
-    const outer = fn({ x: f32("batch", 4, 3) }, ({ x }) => [inner({ x: reshape(x as T, [8, 3]) as never }), zeros(["batch"])]);
+    const outer = fn({ x: f32("batch", 4, 3) }, ({ x }) => [
+      inner({ x: reshape(x as T, [8, 3]) as never }),
+      zeros(["batch"]),
+    ]);
     const { program } = trace(outer as never, { batch: 2 });
     expect(program.outputs.map((id) => program.types[id]?.shape)).toEqual([[3, 8], [2]]);
   });
@@ -280,7 +406,9 @@ describe("named dimensions", () => {
   it("are forgotten when the trace ends, also after an error", () => {
     const f = fn({ x: f32("batch") }, () => reshape(scalar(1), ["batch", 7]));
     expect(() => trace(f as never, { batch: 2 })).toThrow("reshape");
-    expect(() => trace(fn({ x: f32("batch") }, ({ x }) => x) as never)).toThrow('dimension "batch" has no size; no names are bound');
+    expect(() => trace(fn({ x: f32("batch") }, ({ x }) => x) as never)).toThrow(
+      'dimension "batch" has no size; no names are bound',
+    );
   });
 
   it("a capture of another function's tensor is refused in a sentence", () => {

@@ -13,11 +13,18 @@ describe("captures", () => {
   it("become inputs in front of the explicit ones, once each", () => {
     let inner: Traced | undefined;
     traceFlat([pair, pair], ([x, y]) => {
-      inner = traceFlat([pair], ([z]) => [prim.add(prim.add(z as TracedTensor, y as TracedTensor), prim.mul(y as TracedTensor, x as TracedTensor))]);
+      inner = traceFlat([pair], ([z]) => [
+        prim.add(
+          prim.add(z as TracedTensor, y as TracedTensor),
+          prim.mul(y as TracedTensor, x as TracedTensor),
+        ),
+      ]);
       expect(inner.captures).toEqual([y, x]);
       return [];
     });
-    expect(print(verify((inner as Traced).program))).toContain("program (%0: f32[2], %1: f32[2], %2: f32[2]) {\n  %3: f32[2] = add %2 %0");
+    expect(print(verify((inner as Traced).program))).toContain(
+      "program (%0: f32[2], %1: f32[2], %2: f32[2]) {\n  %3: f32[2] = add %2 %0",
+    );
   });
 
   it("pass through the levels between", () => {
@@ -53,7 +60,9 @@ describe("hoisting", () => {
   it("keeps only what depends on the program's own inputs; the rest goes below", () => {
     let linear: Traced | undefined;
     const outer = traceFlat([pair], ([x]) => {
-      linear = traceFlat([pair], ([dot]) => [prim.mul(dot as TracedTensor, prim.cos(x as TracedTensor))], { hoists: true });
+      linear = traceFlat([pair], ([dot]) => [prim.mul(dot as TracedTensor, prim.cos(x as TracedTensor))], {
+        hoists: true,
+      });
       return linear.captures;
     });
     expect(outer.program.equations.map(({ op }) => op)).toEqual(["cos"]);
@@ -62,12 +71,16 @@ describe("hoisting", () => {
 
   it("a program traced inside captures what lies below directly, so that its call can be hoisted", () => {
     const outer = traceFlat([pair], ([x]) => {
-      const linear = traceFlat([pair], ([dot]) => {
-        const body = traceFlat([], () => [prim.sin(x as TracedTensor)]);
-        expect(body.captures).toEqual([x]);
-        const [called] = prim.replay(body.program, body.captures);
-        return [prim.mul(dot as TracedTensor, called as TracedTensor)];
-      }, { hoists: true });
+      const linear = traceFlat(
+        [pair],
+        ([dot]) => {
+          const body = traceFlat([], () => [prim.sin(x as TracedTensor)]);
+          expect(body.captures).toEqual([x]);
+          const [called] = prim.replay(body.program, body.captures);
+          return [prim.mul(dot as TracedTensor, called as TracedTensor)];
+        },
+        { hoists: true },
+      );
       expect(linear.program.equations.map(({ op }) => op)).toEqual(["mul"]);
       return linear.captures;
     });

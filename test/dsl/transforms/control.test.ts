@@ -33,16 +33,20 @@ type Vec = Tensor<Shape, "f32">;
 type Scalar = Tensor<[], "f32">;
 
 describe("scan", () => {
-  const cell = (w: Vec) => (h: Vec, x: Vec): readonly [Vec, Vec] => {
-    const next = tanh(add(sum(mul(w, h), 1), x));
-    return [next, mul(next, next)];
-  };
+  const cell =
+    (w: Vec) =>
+    (h: Vec, x: Vec): readonly [Vec, Vec] => {
+      const next = tanh(add(sum(mul(w, h), 1), x));
+      return [next, mul(next, next)];
+    };
 
   it.each([false, true])("a recurrent network with a captured matrix, reverse %s", (reverse) => {
-    differentiates(of(["f32[3,3]", "f32[3]", "f32[4,3]"], (w: Vec, h: Vec, xs: Vec) => {
-      const [end, ys] = scan(cell(w), h, xs, { reverse });
-      return [end, ys];
-    }));
+    differentiates(
+      of(["f32[3,3]", "f32[3]", "f32[4,3]"], (w: Vec, h: Vec, xs: Vec) => {
+        const [end, ys] = scan(cell(w), h, xs, { reverse });
+        return [end, ys];
+      }),
+    );
   });
 
   it("zero-length: the carry passes, everything else has derivative zero", () => {
@@ -61,7 +65,10 @@ describe("scan", () => {
     type Four = readonly [Vec, Vec, Vec, Vec];
     const p = of(["f32[2]", "f32[2]"], (x: Vec, outside: Vec) => {
       const start: Four = [zeros([2]), ones([2]), zeros([2]), outside];
-      const step = ([a, b, c, d]: Four): readonly [Four, Vec] => [[add(b, 1), add(sin(c), b), mul(d, x), d], mul(a, a)];
+      const step = ([a, b, c, d]: Four): readonly [Four, Vec] => [
+        [add(b, 1), add(sin(c), b), mul(d, x), d],
+        mul(a, a),
+      ];
       const [end, ys] = scan(step, start, null, { length: 6 });
       return [...end, ys];
     });
@@ -69,7 +76,12 @@ describe("scan", () => {
     // Only the last carry's start is differentiated: the tangent needs three iterations to reach the first.
     const q = of(["f32[2]"], (outside: Vec) => {
       const start: Four = [zeros([2]), zeros([2]), zeros([2]), outside];
-      const [end, ys] = scan(([, b, c, d]: Four): readonly [Four, null] => [[b, c, d, d], null], start, null, { length: 3 });
+      const [end, ys] = scan(
+        ([, b, c, d]: Four): readonly [Four, null] => [[b, c, d, d], null],
+        start,
+        null,
+        { length: 3 },
+      );
       expect(ys).toBeNull();
       return end;
     });
@@ -89,45 +101,63 @@ describe("scan", () => {
       );
       return [k, h, ys];
     });
-    differentiates(p, [tensor("f32[2]", [0.3, -0.6]), tensor("i32[]", [1]), tensor("f32[3,2]", [1, 0.5, -0.5, 0.7, 0.2, 0.9])]);
+    differentiates(p, [
+      tensor("f32[2]", [0.3, -0.6]),
+      tensor("i32[]", [1]),
+      tensor("f32[3,2]", [1, 0.5, -0.5, 0.7, 0.2, 0.9]),
+    ]);
   });
 
   it("nested scans, the inner over the outer's slices, capturing from both levels", () => {
-    differentiates(of(["f32[2]", "f32[]", "f32[3,2,2]"], (w: Vec, h: Scalar, xs: Vec) => {
-      const [end, ys] = scan(
-        (outer: Vec, rows: Vec): readonly [Vec, Vec] => {
-          const scaled = mul(w, outer);
-          const [inner_, zs] = scan(
-            (c: Vec, r: Vec): readonly [Vec, Vec] => {
-              const next = tanh(add(c, sum(mul(r, scaled))));
-              return [next, mul(next, outer)];
-            },
-            outer,
-            rows,
-            { reverse: true },
-          );
-          return [sin(inner_), zs];
-        },
-        h,
-        xs,
-      );
-      return [end, ys];
-    }));
+    differentiates(
+      of(["f32[2]", "f32[]", "f32[3,2,2]"], (w: Vec, h: Scalar, xs: Vec) => {
+        const [end, ys] = scan(
+          (outer: Vec, rows: Vec): readonly [Vec, Vec] => {
+            const scaled = mul(w, outer);
+            const [inner_, zs] = scan(
+              (c: Vec, r: Vec): readonly [Vec, Vec] => {
+                const next = tanh(add(c, sum(mul(r, scaled))));
+                return [next, mul(next, outer)];
+              },
+              outer,
+              rows,
+              { reverse: true },
+            );
+            return [sin(inner_), zs];
+          },
+          h,
+          xs,
+        );
+        return [end, ys];
+      }),
+    );
   });
 
   it("the derivative of a whole inner optimization: grad inside scan inside grad", () => {
-    differentiates(of(["f32[2]", "f32[2]"], (start: Vec, target: Vec) => {
-      const loss = (x: Vec): Scalar => sum(square(square(sub(x, target))));
-      const [end] = scan((x: Vec, _: null): readonly [Vec, null] => [sub(x, mul(grad(loss)(x), 0.1)), null], start, null, { length: 3 });
-      return [end];
-    }));
+    differentiates(
+      of(["f32[2]", "f32[2]"], (start: Vec, target: Vec) => {
+        const loss = (x: Vec): Scalar => sum(square(square(sub(x, target))));
+        const [end] = scan(
+          (x: Vec, _: null): readonly [Vec, null] => [sub(x, mul(grad(loss)(x), 0.1)), null],
+          start,
+          null,
+          { length: 3 },
+        );
+        return [end];
+      }),
+    );
   });
 
   it("remat inside scan inside remat", () => {
     const build = (wrap: <A extends readonly unknown[], R>(f: (...args: A) => R) => (...args: A) => R) =>
       of(["f32[2,2]", "f32[2]"], (w: Vec, h: Vec) => {
         const step = wrap((state: Vec, weights: Vec) => tanh(matmul(weights, state)));
-        const loop = wrap((weights: Vec, state: Vec) => scan((c: Vec, _: null): readonly [Vec, null] => [step(c, weights), null], state, null, { length: 3 })[0]);
+        const loop = wrap(
+          (weights: Vec, state: Vec) =>
+            scan((c: Vec, _: null): readonly [Vec, null] => [step(c, weights), null], state, null, {
+              length: 3,
+            })[0],
+        );
         return [loop(w, mul(h, ones([2, 2])))];
       });
     const plain = build((f) => f);
@@ -136,7 +166,9 @@ describe("scan", () => {
       const p = build((f) => remat(f, policy));
       differentiates(p);
       const [inputs, ws] = [inputsOf(p), cotangentsFor(p, 3)];
-      expect(gap(run(vjpOf(p), [...inputs, ...ws]), run(vjpOf(plain), [...inputs, ...ws]))).toBeLessThan(1e-12);
+      expect(gap(run(vjpOf(p), [...inputs, ...ws]), run(vjpOf(plain), [...inputs, ...ws]))).toBeLessThan(
+        1e-12,
+      );
     }
   });
 });
@@ -144,15 +176,32 @@ describe("scan", () => {
 describe("cond", () => {
   const p = (which: boolean) =>
     of(["f32[2]", "f32[2]", "f32[]"], (x: Vec, captured: Vec, s: Scalar) => {
-      const predicate = (which ? less(0, 1) : less(1, 0));
-      return [cond(predicate, (y: Vec) => mul(sin(y), captured), (y: Vec) => mul(exp(y), s), x)];
+      const predicate = which ? less(0, 1) : less(1, 0);
+      return [
+        cond(
+          predicate,
+          (y: Vec) => mul(sin(y), captured),
+          (y: Vec) => mul(exp(y), s),
+          x,
+        ),
+      ];
     });
 
   it("captures in only one branch", () => {
     const build = (sign: number) =>
       of(["f32[2]", "f32[2]", "f32[]"], (x: Vec, captured: Vec, s: Scalar) => [
-        cond(greater(s, 0), (y: Vec) => mul(sin(y), captured), (y: Vec) => exp(mul(y, sign)), x),
-        cond(greater(s, 0), (y: Vec) => y, () => mul(captured, s), x),
+        cond(
+          greater(s, 0),
+          (y: Vec) => mul(sin(y), captured),
+          (y: Vec) => exp(mul(y, sign)),
+          x,
+        ),
+        cond(
+          greater(s, 0),
+          (y: Vec) => y,
+          () => mul(captured, s),
+          x,
+        ),
       ]);
     for (const s of [0.7, -0.7]) {
       differentiates(build(1), [tensor("f32[2]", [0.2, -1]), tensor("f32[2]", [3, 4]), tensor("f32[]", [s])]);
@@ -162,36 +211,66 @@ describe("cond", () => {
 
   it("a branch that gives no tangent, and one that gives constants", () => {
     for (const s of [0.7, -0.7]) {
-      differentiates(of(["f32[2]", "f32[]"], (x: Vec, t: Scalar) => cond(greater(t, 0), (y: Vec) => [y, ones([2])], (y: Vec) => [ones([2]), sin(y)], x)), [
-        tensor("f32[2]", [0.2, -1]),
-        tensor("f32[]", [s]),
-      ]);
+      differentiates(
+        of(["f32[2]", "f32[]"], (x: Vec, t: Scalar) =>
+          cond(
+            greater(t, 0),
+            (y: Vec) => [y, ones([2])],
+            (y: Vec) => [ones([2]), sin(y)],
+            x,
+          ),
+        ),
+        [tensor("f32[2]", [0.2, -1]), tensor("f32[]", [s])],
+      );
     }
   });
 
   it("inside scan with a predicate that changes, and nested", () => {
-    differentiates(of(["f32[2]", "f32[5,2]"], (h: Vec, xs: Vec) => {
-      const [end, ys] = scan(
-        (c: Vec, x: Vec): readonly [Vec, Vec] => {
-          const next = cond(
-            greater(sum(x), 0),
-            (y: Vec) => cond(greater(sum(y), 0), (z: Vec) => mul(z, x), (z: Vec) => sin(z), y),
-            (y: Vec) => tanh(add(y, x)),
-            c,
-          );
-          return [next, add(next, c)];
-        },
-        h,
-        xs,
-      );
-      return [end, ys];
-    }), [tensor("f32[2]", [0.3, 0.8]), tensor("f32[5,2]", [1, 0.5, -0.5, -0.7, 0.2, 0.9, -1, -1, 0.3, 0.4])]);
+    differentiates(
+      of(["f32[2]", "f32[5,2]"], (h: Vec, xs: Vec) => {
+        const [end, ys] = scan(
+          (c: Vec, x: Vec): readonly [Vec, Vec] => {
+            const next = cond(
+              greater(sum(x), 0),
+              (y: Vec) =>
+                cond(
+                  greater(sum(y), 0),
+                  (z: Vec) => mul(z, x),
+                  (z: Vec) => sin(z),
+                  y,
+                ),
+              (y: Vec) => tanh(add(y, x)),
+              c,
+            );
+            return [next, add(next, c)];
+          },
+          h,
+          xs,
+        );
+        return [end, ys];
+      }),
+      [tensor("f32[2]", [0.3, 0.8]), tensor("f32[5,2]", [1, 0.5, -0.5, -0.7, 0.2, 0.9, -1, -1, 0.3, 0.4])],
+    );
   });
 
   it("a batched predicate picks by row, and a single one keeps the branch", () => {
-    const single = of(["f32[]", "f32[2]"], (s: Scalar, x: Vec) => [cond(greater(s, 0), (y: Vec) => sin(y), (y: Vec) => mul(y, s), x)]);
+    const single = of(["f32[]", "f32[2]"], (s: Scalar, x: Vec) => [
+      cond(
+        greater(s, 0),
+        (y: Vec) => sin(y),
+        (y: Vec) => mul(y, s),
+        x,
+      ),
+    ]);
     const batch = [tensor("f32[3]", [1, -2, 3]), tensor("f32[3,2]", [1, 2, 3, 4, 5, 6])];
-    const expected = stacked([0, 1, 2].map((i) => run(single, [tensor("f32[]", [(batch[0]?.data[i] as number)]), tensor("f32[2]", [2 * i + 1, 2 * i + 2])])));
+    const expected = stacked(
+      [0, 1, 2].map((i) =>
+        run(single, [
+          tensor("f32[]", [batch[0]?.data[i] as number]),
+          tensor("f32[2]", [2 * i + 1, 2 * i + 2]),
+        ]),
+      ),
+    );
     expect(gap(run(vmapOf(single, 3), batch), expected)).toBeLessThan(1e-12);
     const fixed = vmapOf(single, 3, [0]);
     expect(fixed.equations.some(({ op }) => op === "cond")).toBe(true);
@@ -215,15 +294,30 @@ describe("whileLoop", () => {
   });
 
   it("says in reverse mode that it has none, and names the line", () => {
-    const attempt = () => of(["f32[]"], (x: Scalar) => [grad((y: Scalar) => whileLoop((v: Scalar) => less(v, 10), (v: Scalar) => mul(v, 2), y))(x)]);
-    expect(attempt).toThrow(/whileLoop has no reverse-mode derivative, because its number of iterations is not known; use scan/);
+    const attempt = () =>
+      of(["f32[]"], (x: Scalar) => [
+        grad((y: Scalar) =>
+          whileLoop(
+            (v: Scalar) => less(v, 10),
+            (v: Scalar) => mul(v, 2),
+            y,
+          ),
+        )(x),
+      ]);
+    expect(attempt).toThrow(
+      /whileLoop has no reverse-mode derivative, because its number of iterations is not known; use scan/,
+    );
     expect(attempt).toThrow(/control\.test\.ts:\d+:\d+/);
   });
 
   it("in reverse mode is fine where nothing differentiates it", () => {
     const p = of(["f32[2]"], (x: Vec) => [
       grad((y: Vec) => {
-        const n = whileLoop((k: Scalar) => less(k, 100), (k: Scalar) => mul(k, 3), ones([]));
+        const n = whileLoop(
+          (k: Scalar) => less(k, 100),
+          (k: Scalar) => mul(k, 3),
+          ones([]),
+        );
         return sum(mul(square(y), n));
       })(x),
     ]);
@@ -232,13 +326,48 @@ describe("whileLoop", () => {
 
   it("a batched condition runs each row to its own end", () => {
     const single = of(["f32[]", "f32[]"], (limit: Scalar, x: Scalar) => [...double(limit, x)]);
-    const rows = [[10, 0.9], [3, 1], [1, 5]] as const;
-    const expected = stacked(rows.map(([limit, x]) => run(single, [tensor("f32[]", [limit]), tensor("f32[]", [x])])));
-    const batch = [tensor("f32[3]", rows.map(([limit]) => limit)), tensor("f32[3]", rows.map(([, x]) => x))] as const;
+    const rows = [
+      [10, 0.9],
+      [3, 1],
+      [1, 5],
+    ] as const;
+    const expected = stacked(
+      rows.map(([limit, x]) => run(single, [tensor("f32[]", [limit]), tensor("f32[]", [x])])),
+    );
+    const batch = [
+      tensor(
+        "f32[3]",
+        rows.map(([limit]) => limit),
+      ),
+      tensor(
+        "f32[3]",
+        rows.map(([, x]) => x),
+      ),
+    ] as const;
     expect(gap(run(vmapOf(single, 3), batch), expected)).toBeLessThan(1e-12);
-    expect(gap(run(vmapOf(single, 3, [0]), [tensor("f32[]", [7]), batch[1]]), stacked(rows.map(([, x]) => run(single, [tensor("f32[]", [7]), tensor("f32[]", [x])]))))).toBeLessThan(1e-12);
-    expect(gap(run(vmapOf(single, 3, [1]), [batch[0], tensor("f32[]", [0.3])]), stacked(rows.map(([limit]) => run(single, [tensor("f32[]", [limit]), tensor("f32[]", [0.3])]))))).toBeLessThan(1e-12);
-    expect(gap(run(vmapOf(single, 0), [tensor("f32[0]", []), tensor("f32[0]", [])]), [tensor("f32[0]", []), tensor("f32[0]", [])])).toBe(0);
-    expect(gap(run(vmapOf(jvpOf(single), 3), [...batch, ...batch]), run(jvpOf(vmapOf(single, 3)), [...batch, ...batch]))).toBeLessThan(1e-12);
+    expect(
+      gap(
+        run(vmapOf(single, 3, [0]), [tensor("f32[]", [7]), batch[1]]),
+        stacked(rows.map(([, x]) => run(single, [tensor("f32[]", [7]), tensor("f32[]", [x])]))),
+      ),
+    ).toBeLessThan(1e-12);
+    expect(
+      gap(
+        run(vmapOf(single, 3, [1]), [batch[0], tensor("f32[]", [0.3])]),
+        stacked(rows.map(([limit]) => run(single, [tensor("f32[]", [limit]), tensor("f32[]", [0.3])]))),
+      ),
+    ).toBeLessThan(1e-12);
+    expect(
+      gap(run(vmapOf(single, 0), [tensor("f32[0]", []), tensor("f32[0]", [])]), [
+        tensor("f32[0]", []),
+        tensor("f32[0]", []),
+      ]),
+    ).toBe(0);
+    expect(
+      gap(
+        run(vmapOf(jvpOf(single), 3), [...batch, ...batch]),
+        run(jvpOf(vmapOf(single, 3)), [...batch, ...batch]),
+      ),
+    ).toBeLessThan(1e-12);
   });
 });

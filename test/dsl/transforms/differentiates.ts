@@ -6,11 +6,24 @@ import { expect } from "vitest";
 import { inputTypes } from "../../../src/dsl/program/program.ts";
 import type { Program } from "../../../src/dsl/program/program.ts";
 import { type } from "../../support/programs.ts";
-import { cotangentsFor, differences, gap, inner, jvpOf, linearizedOf, randomLike, run, tangentsFor, traced, vjpOf } from "./harness.ts";
+import {
+  cotangentsFor,
+  differences,
+  gap,
+  inner,
+  jvpOf,
+  linearizedOf,
+  randomLike,
+  run,
+  tangentsFor,
+  traced,
+  vjpOf,
+} from "./harness.ts";
 import type { Values } from "./harness.ts";
 
 /** Traces a function of tensors of the given types. The test says which types its tensors have. */
-export const of = (types: readonly string[], f: (...xs: never[]) => readonly unknown[]): Program => traced(types.map(type), f as never);
+export const of = (types: readonly string[], f: (...xs: never[]) => readonly unknown[]): Program =>
+  traced(types.map(type), f as never);
 export const inputsOf = (p: Program, seed = 1): Values => randomLike(inputTypes(p), seed);
 
 /** First derivatives against differences and each other; second ones too. */
@@ -31,8 +44,18 @@ export function differentiates(p: Program, inputs: Values = inputsOf(p), { rever
   expect(inner(slopes, ws)).toBeCloseTo(inner(us, run(vjpOf(p), [...inputs, ...ws]).slice(values.length)), 9);
   const back = vjpOf(p);
   const backDots = tangentsFor(back, 5);
-  expect(gap(run(jvpOf(back), [...inputs, ...ws, ...backDots]), run(linearizedOf(back), [...inputs, ...ws, ...backDots]))).toBeLessThan(1e-11);
-  expect(gap(run(jvpOf(back), [...inputs, ...ws, ...backDots]).slice(run(back, [...inputs, ...ws]).length), differences(back, [...inputs, ...ws], backDots))).toBeLessThan(1e-6);
+  expect(
+    gap(
+      run(jvpOf(back), [...inputs, ...ws, ...backDots]),
+      run(linearizedOf(back), [...inputs, ...ws, ...backDots]),
+    ),
+  ).toBeLessThan(1e-11);
+  expect(
+    gap(
+      run(jvpOf(back), [...inputs, ...ws, ...backDots]).slice(run(back, [...inputs, ...ws]).length),
+      differences(back, [...inputs, ...ws], backDots),
+    ),
+  ).toBeLessThan(1e-6);
   const forwardBack = vjpOf(jvpOf(p));
   const cts = cotangentsFor(jvpOf(p), 6);
   const pulled = run(forwardBack, [...inputs, ...us, ...cts]).slice(dual.length);

@@ -38,7 +38,8 @@ export const functionOf =
   (...xs) =>
     asTensors(prim.replay(program, asTraced(xs)));
 
-const floatTypes = (types: readonly TensorType[]): readonly TensorType[] => types.filter(({ dtype }) => isFloat(dtype));
+const floatTypes = (types: readonly TensorType[]): readonly TensorType[] =>
+  types.filter(({ dtype }) => isFloat(dtype));
 
 /** Tensors by position from the list of those of float dtype; `null` elsewhere. */
 export function spread(types: readonly TensorType[], floats: readonly Tensor[]): (Tensor | null)[] {
@@ -79,7 +80,10 @@ export function vjpOf(p: Program): Program {
 
 /** The program on a batch of `size`: every input and output gets a leading axis, but for the inputs in `unbatched`. */
 export function vmapOf(p: Program, size: number, unbatched: readonly number[] = []): Program {
-  const types = inputTypes(p).map(({ shape, dtype }, i): TensorType => ({ dtype, shape: unbatched.includes(i) ? shape : [size, ...shape] }));
+  const types = inputTypes(p).map(({ shape, dtype }, i): TensorType => ({
+    dtype,
+    shape: unbatched.includes(i) ? shape : [size, ...shape],
+  }));
   const inAxes = types.map((_, i) => (unbatched.includes(i) ? null : 0));
   return traced(types, (...xs) => (vmap(functionOf(p), { inAxes }) as F)(...xs));
 }
@@ -114,19 +118,28 @@ export function stream(seed: number): () => number {
 export function randomLike(types: readonly TensorType[], seed: number, lo = -1, hi = 1): Values {
   const next = stream(seed);
   return types.map(({ shape, dtype }) =>
-    exactTensor(dtype, shape, Array.from({ length: sizeOf(shape) }, () => (isFloat(dtype) ? lo + (hi - lo) * next() : Math.floor(next() * (dtype === "bool" ? 2 : 5))))),
+    exactTensor(
+      dtype,
+      shape,
+      Array.from({ length: sizeOf(shape) }, () =>
+        isFloat(dtype) ? lo + (hi - lo) * next() : Math.floor(next() * (dtype === "bool" ? 2 : 5)),
+      ),
+    ),
   );
 }
 
 export const tangentsFor = (p: Program, seed: number): Values => randomLike(floatTypes(inputTypes(p)), seed);
-export const cotangentsFor = (p: Program, seed: number): Values => randomLike(floatTypes(outputTypes(p)), seed);
+export const cotangentsFor = (p: Program, seed: number): Values =>
+  randomLike(floatTypes(outputTypes(p)), seed);
 
 export const floatValues = (values: Values): Values => values.filter(({ dtype }) => isFloat(dtype));
 
 /** Σ xᵢ·yᵢ over all float tensors. */
 export function inner(xs: Values, ys: Values): number {
   let sum = 0;
-  xs.forEach((x, n) => x.data.forEach((value, i) => (sum += value * ((ys[n] as ExactTensor).data[i] as number))));
+  xs.forEach((x, n) =>
+    x.data.forEach((value, i) => (sum += value * ((ys[n] as ExactTensor).data[i] as number))),
+  );
   return sum;
 }
 
@@ -145,7 +158,9 @@ function combination(terms: readonly (readonly [number, Values])[]): Values {
   const [, first] = terms[0] as readonly [number, Values];
   return first.map((like, n) => ({
     ...like,
-    data: Float64Array.from(like.data, (_, i) => terms.reduce((sum, [factor, list]) => sum + factor * ((list[n] as ExactTensor).data[i] as number), 0)),
+    data: Float64Array.from(like.data, (_, i) =>
+      terms.reduce((sum, [factor, list]) => sum + factor * ((list[n] as ExactTensor).data[i] as number), 0),
+    ),
   }));
 }
 
@@ -162,7 +177,8 @@ export function differences(p: Program, xs: Values, us: Values, h = 2e-3): Value
 
 /** The largest difference, relative to 1 + the largest magnitude; tensors must agree in type. NaN agrees with NaN, infinities with themselves. */
 export function gap(actual: Values, expected: Values): number {
-  if (actual.length !== expected.length) throw new Error(`${actual.length} tensors instead of ${expected.length}`);
+  if (actual.length !== expected.length)
+    throw new Error(`${actual.length} tensors instead of ${expected.length}`);
   let largest = 0;
   let scale = 1;
   actual.forEach((have, n) => {
@@ -190,7 +206,11 @@ export const row = (xs: Values, i: number): Values =>
 /** Tensors stacked along a new leading axis. */
 export function stacked(list: readonly Values[]): Values {
   return (list[0] as Values).map(({ shape, dtype }, n) =>
-    exactTensor(dtype, [list.length, ...shape], list.flatMap((values) => toNumbers(values[n] as ExactTensor))),
+    exactTensor(
+      dtype,
+      [list.length, ...shape],
+      list.flatMap((values) => toNumbers(values[n] as ExactTensor)),
+    ),
   );
 }
 

@@ -1,6 +1,25 @@
 // Symbolic zeros and residuals: what transforms must not write down. The programs are shown as they print, uncleaned.
 import { describe, expect, it } from "vitest";
-import { add, argmax, attention, cast, exp, floor, grad, jvp, matmul, mul, remat, scan, sign, sin, stopGradient, sum, tanh, vjp } from "../../../src/dsl/index.ts";
+import {
+  add,
+  argmax,
+  attention,
+  cast,
+  exp,
+  floor,
+  grad,
+  jvp,
+  matmul,
+  mul,
+  remat,
+  scan,
+  sign,
+  sin,
+  stopGradient,
+  sum,
+  tanh,
+  vjp,
+} from "../../../src/dsl/index.ts";
 import type { Shape, Tensor } from "../../../src/dsl/index.ts";
 import { print } from "../../../src/dsl/program/print.ts";
 import type { OpKind, Program, RematPolicy } from "../../../src/dsl/program/program.ts";
@@ -9,12 +28,15 @@ import { traced } from "./harness.ts";
 
 type Vec = Tensor<Shape, "f32">;
 type Scalar = Tensor<[], "f32">;
-const of = (types: readonly string[], f: (...xs: never[]) => readonly Tensor[]): Program => traced(types.map(type), f as never);
+const of = (types: readonly string[], f: (...xs: never[]) => readonly Tensor[]): Program =>
+  traced(types.map(type), f as never);
 const count = (p: Program, op: OpKind): number => p.equations.filter((equation) => equation.op === op).length;
 
 describe("symbolic zeros", () => {
   it("null tangents emit nothing", () => {
-    const p = of(["f32[2]", "f32[2]", "f32[2]"], (x: Vec, y: Vec, dx: Vec) => [jvp((a: Vec, b: Vec) => mul(sin(a), exp(mul(b, tanh(b)))), [x, y], [dx, null]).tangent]);
+    const p = of(["f32[2]", "f32[2]", "f32[2]"], (x: Vec, y: Vec, dx: Vec) => [
+      jvp((a: Vec, b: Vec) => mul(sin(a), exp(mul(b, tanh(b)))), [x, y], [dx, null]).tangent,
+    ]);
     expect(print(p)).toMatchInlineSnapshot(`
       "program (%0: f32[2], %1: f32[2], %2: f32[2]) {
         %3: f32[2] = sin %0
@@ -45,7 +67,9 @@ describe("symbolic zeros", () => {
   });
 
   it("a stopped value has no tangent equations", () => {
-    const p = of(["f32[2]", "f32[2]"], (x: Vec, dx: Vec) => [jvp((a: Vec) => mul(a, exp(stopGradient(sin(a)))), [x], [dx]).tangent]);
+    const p = of(["f32[2]", "f32[2]"], (x: Vec, dx: Vec) => [
+      jvp((a: Vec) => mul(a, exp(stopGradient(sin(a)))), [x], [dx]).tangent,
+    ]);
     expect(print(p)).toMatchInlineSnapshot(`
       "program (%0: f32[2], %1: f32[2]) {
         %2: f32[2] = sin %0
@@ -67,7 +91,17 @@ describe("symbolic zeros", () => {
       return [jvp(f, [x], [dx]).tangent];
     });
     // One product with the direction; nothing is added to it.
-    expect(p.equations.map(({ op }) => op)).toEqual(["floor", "sign", "argmax", "cast", "broadcast", "add", "add", "mul", "mul"]);
+    expect(p.equations.map(({ op }) => op)).toEqual([
+      "floor",
+      "sign",
+      "argmax",
+      "cast",
+      "broadcast",
+      "add",
+      "add",
+      "mul",
+      "mul",
+    ]);
   });
 
   it("a gradient needs nothing of what does not depend on its argument", () => {
@@ -91,7 +125,12 @@ describe("symbolic zeros", () => {
   it("a scan carries tangents only for what has some", () => {
     const p = of(["f32[2]", "f32[2]", "f32[2]"], (x: Vec, y: Vec, dx: Vec) => {
       const f = (a: Vec): readonly Vec[] => {
-        const [[end, other]] = scan(([c, d]: readonly [Vec, Vec]): readonly [readonly [Vec, Vec], null] => [[mul(c, d), sin(d)], null], [a, y], null, { length: 3 });
+        const [[end, other]] = scan(
+          ([c, d]: readonly [Vec, Vec]): readonly [readonly [Vec, Vec], null] => [[mul(c, d), sin(d)], null],
+          [a, y],
+          null,
+          { length: 3 },
+        );
         return [end, other];
       };
       return jvp(f, [x], [dx]).tangent;
@@ -116,7 +155,13 @@ describe("residuals", () => {
   it("of a scan in reverse mode: only what the derivative needs, constants and loop inputs not among them", () => {
     const p = of(["f32[2,2]", "f32[2,2]", "f32[3,2,2]"], (w: Vec, h: Vec, xs: Vec) => {
       const loss = (weights: Vec): Scalar =>
-        sum(scan((c: Vec, x: Vec): readonly [Vec, null] => [tanh(mul(matmul(weights, mul(c, 2)), x)), null], h, xs)[0]);
+        sum(
+          scan(
+            (c: Vec, x: Vec): readonly [Vec, null] => [tanh(mul(matmul(weights, mul(c, 2)), x)), null],
+            h,
+            xs,
+          )[0],
+        );
       return [grad(loss)(w)];
     });
     expect(print(p)).toMatchInlineSnapshot(`
@@ -166,7 +211,9 @@ describe("residuals", () => {
       });
       const recomputing = p.equations.filter(({ op }) => op === "remat").at(-1);
       if (recomputing?.op !== "remat") throw new Error("a remat was expected");
-      return recomputing.params.body.equations.map(({ op }) => op).filter((op) => op === "dot" || op === "attention");
+      return recomputing.params.body.equations
+        .map(({ op }) => op)
+        .filter((op) => op === "dot" || op === "attention");
     };
     // The dot that stays is the cotangent's.
     expect(ops("dots")).toEqual(["dot"]);

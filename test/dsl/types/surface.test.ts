@@ -55,16 +55,23 @@ const wrong: Record<string, string> = {
   "reshape(f32(2, 3), [4, 2])": "reshape: [2, 3] has 6 elements, [4, 2] has 8",
   "reshape(f32(6), [])": "reshape: [6] has 6 elements, [] has 1",
   "broadcastTo(f32(3), [4, 5])": "broadcastTo: [3] does not stretch to [4, 5]: 3 vs 5",
-  'rearrange(f32("n", 512), "b (h d) -> b h d", { h: 7 })': "rearrange: 512 of [\"n\", 512] does not divide by 7 to give 'd'",
+  'rearrange(f32("n", 512), "b (h d) -> b h d", { h: 7 })':
+    "rearrange: 512 of [\"n\", 512] does not divide by 7 to give 'd'",
   'rearrange(f32(3, 2), "a b -> a")': "rearrange: axis 'b' is only on the left",
   // attention
-  'attention(f32("h", "l", 64), f32("h", "l", 32), f32("h", "l", 64))': "attention: q and k have depths 64 vs 32",
-  'attention(f32("h", "l", 64), f32("h", "m", 64), f32("h", "n", 64))': 'attention: keys vs values: "m" vs "n"',
-  'attention(f32("h", "l", 64), f32("g", "l", 64), f32("g", "l", 64))': 'attention: leading axes of q and k differ: ["h", "l", 64] and ["g", "l", 64]',
-  'attention(f32(64), f32(64), f32(64))': "attention: q, k and v need rank 2 or more; got [64] and [64] and [64]",
+  'attention(f32("h", "l", 64), f32("h", "l", 32), f32("h", "l", 64))':
+    "attention: q and k have depths 64 vs 32",
+  'attention(f32("h", "l", 64), f32("h", "m", 64), f32("h", "n", 64))':
+    'attention: keys vs values: "m" vs "n"',
+  'attention(f32("h", "l", 64), f32("g", "l", 64), f32("g", "l", 64))':
+    'attention: leading axes of q and k differ: ["h", "l", 64] and ["g", "l", 64]',
+  "attention(f32(64), f32(64), f32(64))":
+    "attention: q, k and v need rank 2 or more; got [64] and [64] and [64]",
   // inside loops and transforms
-  'scan((c, x) => [matmul(c, x), null], f32("b", 4), f32(10, 5, 4))': "matmul: inner dimensions differ: 4 vs 5",
-  'grad((w: Tensor<[3, 2], "f32">) => sum(matmul(f32("b", 4), w)))(f32(3, 2))': "matmul: inner dimensions differ: 4 vs 3",
+  'scan((c, x) => [matmul(c, x), null], f32("b", 4), f32(10, 5, 4))':
+    "matmul: inner dimensions differ: 4 vs 5",
+  'grad((w: Tensor<[3, 2], "f32">) => sum(matmul(f32("b", 4), w)))(f32(3, 2))':
+    "matmul: inner dimensions differ: 4 vs 3",
   'vmap((x: Tensor<[3], "f32">) => add(x, f32(4)))(f32(2, 3))': "add: [3] and [4] do not line up: 3 vs 4",
   'fn({ x: f32Spec("n", 3) }, ({ x }) => matmul(x, f32(4, 2)))': "matmul: inner dimensions differ: 3 vs 4",
   // a failed result is used no further
@@ -104,28 +111,38 @@ const right: Record<string, string> = {
   'rearrange(f32("n", 16, 512), "b l (h d) -> b h l d", { h: 8 })': 'Tensor<["n", 8, 16, 64], "f32">',
   'zeros(["n", 3], "i32")': 'Tensor<["n", 3], "i32">',
   "full([], 2)": 'Tensor<[], "f32">',
-  'attention(f32("b", "h", "q", 64), f32("b", "h", "k", 64), f32("b", "h", "k", 32))': 'Tensor<["b", "h", "q", 32], "f32">',
+  'attention(f32("b", "h", "q", 64), f32("b", "h", "k", 64), f32("b", "h", "k", 32))':
+    'Tensor<["b", "h", "q", 32], "f32">',
   // loops
-  'scan((c, x) => [add(c, x), mul(c, 2)], f32("d"), f32("length", "d"))': 'readonly [Tensor<["d"], "f32">, Tensor<["length", "d"], "f32">]',
+  'scan((c, x) => [add(c, x), mul(c, 2)], f32("d"), f32("length", "d"))':
+    'readonly [Tensor<["d"], "f32">, Tensor<["length", "d"], "f32">]',
   'scan((c, x) => [add(c, x.a), { y: c, z: [x.b] as const }], f32("d"), { a: f32(7, "d"), b: i32(7) })':
     'readonly [Tensor<["d"], "f32">, { y: Tensor<[7, "d"], "f32">; z: readonly [Tensor<[7], "i32">]; }]',
   'scan((c, x) => [mul(c, 2), x], f32("d"), null, { length: 3 })': 'readonly [Tensor<["d"], "f32">, null]',
   'cond(bool(), (x) => exp(x), (x) => mul(x, 2), f32("d"))': 'Tensor<["d"], "f32">',
-  'whileLoop(({ n }) => less(n, 3), ({ n, x }) => ({ n: add(n, 1), x: exp(x) }), { n: i32(), x: f32("d") })': '{ n: Tensor<[], "i32">; x: Tensor<["d"], "f32">; }',
+  'whileLoop(({ n }) => less(n, 3), ({ n, x }) => ({ n: add(n, 1), x: exp(x) }), { n: i32(), x: f32("d") })':
+    '{ n: Tensor<[], "i32">; x: Tensor<["d"], "f32">; }',
   // transforms
   'grad((x: Tensor<["n", 3], "f32">) => sum(square(x)))(f32("n", 3))': 'Tensor<["n", 3], "f32">',
-  'grad((p: { w: Tensor<["n"], "f32">; b: Tensor<[], "f32"> }) => sum(add(p.w, p.b)), "b")({ w: f32("n"), b: f32() })': 'Tensor<[], "f32">',
+  'grad((p: { w: Tensor<["n"], "f32">; b: Tensor<[], "f32"> }) => sum(add(p.w, p.b)), "b")({ w: f32("n"), b: f32() })':
+    'Tensor<[], "f32">',
   'valueAndGrad((x: Tensor<["n"], "f32">, s: Tensor<[], "f32">) => [sum(mul(x, s)), { x }] as const, 1)(f32("n"), f32())':
     '{ readonly value: readonly [Tensor<[], "f32">, { readonly x: Tensor<["n"], "f32">; }]; readonly grad: Tensor<[], "f32">; }',
-  'jvp((x: Tensor<["n"], "f32">, y: Tensor<["n"], "f32">) => mul(x, y), [f32("n"), f32("n")], [f32("n"), null]).tangent': 'Tensor<["n"], "f32">',
-  'vjp((x: Tensor<["n", "k"], "f32">) => sum(x, 0), f32("n", "k")).pullback(f32("k"))': '[Tensor<["n", "k"], "f32">]',
+  'jvp((x: Tensor<["n"], "f32">, y: Tensor<["n"], "f32">) => mul(x, y), [f32("n"), f32("n")], [f32("n"), null]).tangent':
+    'Tensor<["n"], "f32">',
+  'vjp((x: Tensor<["n", "k"], "f32">) => sum(x, 0), f32("n", "k")).pullback(f32("k"))':
+    '[Tensor<["n", "k"], "f32">]',
   'linearize((x: Tensor<["n"], "f32">) => sum(x), f32("n")).pushforward(f32("n"))': 'Tensor<[], "f32">',
   'remat((x: Tensor<["n"], "f32">) => exp(x))(f32("n"))': 'Tensor<["n"], "f32">',
-  'vmap((x: Tensor<["d"], "f32">, w: Tensor<["d", 2], "f32">) => einsum("d,dk->k", x, w), { inAxes: [0, null] })(f32("batch", "d"), f32("d", 2))': 'Tensor<[number, 2], "f32">',
-  'customVjp((x: Tensor<["n"], "f32">) => exp(x), (x) => [exp(x), x] as const, (r, ct) => [mul(r, ct)])(f32("n"))': 'Tensor<["n"], "f32">',
+  'vmap((x: Tensor<["d"], "f32">, w: Tensor<["d", 2], "f32">) => einsum("d,dk->k", x, w), { inAxes: [0, null] })(f32("batch", "d"), f32("d", 2))':
+    'Tensor<[number, 2], "f32">',
+  'customVjp((x: Tensor<["n"], "f32">) => exp(x), (x) => [exp(x), x] as const, (r, ct) => [mul(r, ct)])(f32("n"))':
+    'Tensor<["n"], "f32">',
   // declared functions
-  'fn({ x: f32Spec("batch", 3), n: [i32Spec()] as const }, ({ x, n }) => ({ y: matmul(x, f32(3, "out")), n: n[0] }))({ x: f32("batch", 3), n: [i32()] })': '{ y: Tensor<["batch", "out"], "f32">; n: Tensor<[], "i32">; }',
-  'grad(fn({ w: f32Spec("in"), x: f32Spec("in") }, ({ w, x }) => sum(mul(w, x))), "w")({ w: f32("in"), x: f32("in") })': 'Tensor<["in"], "f32">',
+  'fn({ x: f32Spec("batch", 3), n: [i32Spec()] as const }, ({ x, n }) => ({ y: matmul(x, f32(3, "out")), n: n[0] }))({ x: f32("batch", 3), n: [i32()] })':
+    '{ y: Tensor<["batch", "out"], "f32">; n: Tensor<[], "i32">; }',
+  'grad(fn({ w: f32Spec("in"), x: f32Spec("in") }, ({ w, x }) => sum(mul(w, x))), "w")({ w: f32("in"), x: f32("in") })':
+    'Tensor<["in"], "f32">',
   'grad(fn({ w: f32Spec("in") }, ({ w }) => sum(w))).spec': "unknown",
   // the unknown passes
   "add(dynamic, f32(64))": 'Tensor<Shape, "f32">',
@@ -138,22 +155,31 @@ const right: Record<string, string> = {
 const calls = [...Object.keys(wrong), ...Object.keys(right)];
 const start = prologue.split("\n").length;
 // Assigning the result to a literal makes the compiler print its type just as an editor shows it on hover.
-const source = [...calls.map((call) => `{ ${call}; }`), ...Object.keys(right).map((call) => `{ const shown: 0 = ${call}; }`)].join("\n");
+const source = [
+  ...calls.map((call) => `{ ${call}; }`),
+  ...Object.keys(right).map((call) => `{ const shown: 0 = ${call}; }`),
+].join("\n");
 const { byLine } = compile(`${prologue}${source}`, [INDEX]);
 const printed = (index: number): string => byLine.get(start + index) ?? "";
 
 describe("a wrong call", () => {
-  it.each(Object.entries(wrong).map(([call, sentence], index) => ({ call, sentence, index })))("$call", ({ sentence, index }) => {
-    expect(printed(index)).toContain(`ShapeError<${JSON.stringify(sentence)}>`);
-  });
+  it.each(Object.entries(wrong).map(([call, sentence], index) => ({ call, sentence, index })))(
+    "$call",
+    ({ sentence, index }) => {
+      expect(printed(index)).toContain(`ShapeError<${JSON.stringify(sentence)}>`);
+    },
+  );
 });
 
 describe("a right call", () => {
   const first = Object.keys(wrong).length;
-  it.each(Object.entries(right).map(([call, shown], index) => ({ call, shown, index })))("$call: $shown", ({ shown, index }) => {
-    expect(printed(first + index)).toBe("");
-    expect(printed(calls.length + index)).toContain(`Type '${shown}' is not assignable`);
-  });
+  it.each(Object.entries(right).map(([call, shown], index) => ({ call, shown, index })))(
+    "$call: $shown",
+    ({ shown, index }) => {
+      expect(printed(first + index)).toBe("");
+      expect(printed(calls.length + index)).toContain(`Type '${shown}' is not assignable`);
+    },
+  );
 });
 
 const block = (i: number): string => {
@@ -175,6 +201,10 @@ it("checks 400 attention blocks (1,200 einsums, 800 transposes, 1,200 elementwis
   const blocks = Array.from({ length: 400 }, (_, i) => block(i));
   const { output, instantiations, seconds } = compile(`${prologue}${blocks.join("\n")}`, [INDEX]);
   console.log(`400 attention blocks of the real surface: ${instantiations} instantiations, ${seconds} s`);
-  expect(errorsIn(output).split("\n").filter((line) => line.startsWith("case.ts"))).toEqual([]);
+  expect(
+    errorsIn(output)
+      .split("\n")
+      .filter((line) => line.startsWith("case.ts")),
+  ).toEqual([]);
   expect(instantiations).toBeLessThan(3_000_000);
 }, 60_000);

@@ -10,10 +10,14 @@ import { normals } from "../networks/random-weights.ts";
 
 const table = (seed: number, vocab: number, width: number, stretch = 1): ExactTensor => {
   const draw = normals(seed);
-  return floats([vocab, width], Array.from({ length: vocab * width }, (_, i) => draw() * stretch ** ((i % width) / (width - 1))));
+  return floats(
+    [vocab, width],
+    Array.from({ length: vocab * width }, (_, i) => draw() * stretch ** ((i % width) / (width - 1))),
+  );
 };
 
-const identity = (n: number): number[] => Array.from({ length: n * n }, (_, i) => Number(Math.floor(i / n) === i % n));
+const identity = (n: number): number[] =>
+  Array.from({ length: n * n }, (_, i) => Number(Math.floor(i / n) === i % n));
 
 describe("the symmetric root of EᵀE", () => {
   it.each([
@@ -21,17 +25,25 @@ describe("the symmetric root of EᵀE", () => {
     [64, 16, 1],
     [6, 6, 1],
     [40, 4, 30],
-  ])("vocab %i, width %i, columns stretched by %i: root² = A, root·inverse = 1, root symmetric", (vocab, width, stretch) => {
-    const result = evaluate({ e: table(vocab, vocab, width, stretch) }, ({ e }) => {
-      const gram: Tensor = matmul(transpose(e) as Tensor, e);
-      const { root, inverse } = matrixRoot(gram);
-      return { gram, square: matmul(root, root), unit: matmul(root, inverse), skew: sub(root, transpose(root) as Tensor) };
-    });
-    const size = Math.max(...list(result.gram).map(Math.abs));
-    expect(distance(result.square.data, result.gram.data)).toBeLessThan(1e-9 * size);
-    expect(distance(result.unit.data, identity(width))).toBeLessThan(1e-6);
-    expect(Math.max(...list(result.skew).map(Math.abs))).toBeLessThan(1e-9 * size);
-  });
+  ])(
+    "vocab %i, width %i, columns stretched by %i: root² = A, root·inverse = 1, root symmetric",
+    (vocab, width, stretch) => {
+      const result = evaluate({ e: table(vocab, vocab, width, stretch) }, ({ e }) => {
+        const gram: Tensor = matmul(transpose(e) as Tensor, e);
+        const { root, inverse } = matrixRoot(gram);
+        return {
+          gram,
+          square: matmul(root, root),
+          unit: matmul(root, inverse),
+          skew: sub(root, transpose(root) as Tensor),
+        };
+      });
+      const size = Math.max(...list(result.gram).map(Math.abs));
+      expect(distance(result.square.data, result.gram.data)).toBeLessThan(1e-9 * size);
+      expect(distance(result.unit.data, identity(width))).toBeLessThan(1e-6);
+      expect(Math.max(...list(result.skew).map(Math.abs))).toBeLessThan(1e-9 * size);
+    },
+  );
 });
 
 describe("in f32 on the cpu device", () => {
@@ -49,7 +61,10 @@ describe("in f32 on the cpu device", () => {
     const norm = Math.sqrt(list(gram).reduce((a, b) => a + b * b, 0));
     const product = identity(width).map((_, n) => {
       const [i, j] = [Math.floor(n / width), n % width];
-      return Array.from({ length: width }, (_unused, k) => (root.data[k * width + i] ?? NaN) * (root.data[k * width + j] ?? NaN)).reduce((a, b) => a + b, 0);
+      return Array.from(
+        { length: width },
+        (_unused, k) => (root.data[k * width + i] ?? NaN) * (root.data[k * width + j] ?? NaN),
+      ).reduce((a, b) => a + b, 0);
     });
     expect(distance(product, gram.data)).toBeLessThan(1e-4 * norm);
   });
@@ -81,21 +96,30 @@ describe("projected noise", () => {
   // E cos⟨w, g⟩ = exp(−½ wᵀEᵀE w), so the gradient in E is −(E w wᵀ) exp(−½ |E w|²).
   const direction = [0.3, -0.2, 0.25];
   const through = direction.map((_, i) => i);
-  const projections = Array.from({ length: VOCAB }, (_, v) => through.reduce((a, i) => a + (e.data[v * WIDTH + i] ?? NaN) * (direction[i] ?? NaN), 0));
+  const projections = Array.from({ length: VOCAB }, (_, v) =>
+    through.reduce((a, i) => a + (e.data[v * WIDTH + i] ?? NaN) * (direction[i] ?? NaN), 0),
+  );
   const height = Math.exp(-projections.reduce((a, p) => a + p * p, 0) / 2);
   const exact = projections.flatMap((p) => direction.map((w) => -p * w * height));
 
   it("gradients in E have the expectation of those through ε·E, with less variance", () => {
     const [batch, batches] = [400, 60];
     const gradients = compiled({ e, w: floats([WIDTH, 1], direction), key: words([2], [0, 1]) }, (input) => {
-      const value = (noise: Tensor): Tensor<[]> => sum(cos(matmul(noise, input.w) as Tensor) as Tensor) as Tensor<[]>;
+      const value = (noise: Tensor): Tensor<[]> =>
+        sum(cos(matmul(noise, input.w) as Tensor) as Tensor) as Tensor<[]>;
       const key = input.key as Tensor<[2], "u32">;
       return {
-        projected: grad((table_: Tensor) => value(projectedNoise(table_, random.normal(key, [batch, WIDTH]))))(input.e),
-        drawn: grad((table_: Tensor) => value(matmul(random.normal(key, [batch, VOCAB]) as Tensor, table_)))(input.e),
+        projected: grad((table_: Tensor) =>
+          value(projectedNoise(table_, random.normal(key, [batch, WIDTH]))),
+        )(input.e),
+        drawn: grad((table_: Tensor) => value(matmul(random.normal(key, [batch, VOCAB]) as Tensor, table_)))(
+          input.e,
+        ),
       };
     });
-    const runs = Array.from({ length: batches }, (_, i) => gradients({ e, w: floats([WIDTH, 1], direction), key: words([2], [9, i]) }));
+    const runs = Array.from({ length: batches }, (_, i) =>
+      gradients({ e, w: floats([WIDTH, 1], direction), key: words([2], [9, i]) }),
+    );
     const spread = { projected: 0, drawn: 0 };
     for (const kind of ["projected", "drawn"] as const) {
       exact.forEach((expected, i) => {
@@ -110,19 +134,36 @@ describe("projected noise", () => {
   });
 
   it("the gradient in the draws is exact, and forward mode differentiates the root itself", () => {
-    const inputs = { e, z: floats([2, WIDTH], [1, -0.5, 0.2, 0.7, 0.1, -2]), w: floats([WIDTH, 1], direction), d: table(8, VOCAB, WIDTH) };
+    const inputs = {
+      e,
+      z: floats([2, WIDTH], [1, -0.5, 0.2, 0.7, 0.1, -2]),
+      w: floats([WIDTH, 1], direction),
+      d: table(8, VOCAB, WIDTH),
+    };
     const value = (input: { readonly e: Tensor; readonly z: Tensor; readonly w: Tensor }): Tensor<[]> =>
       sum(cos(matmul(projectedNoise(input.e, input.z), input.w) as Tensor) as Tensor) as Tensor<[]>;
     const { slope, forward } = evaluate(inputs, (input) => ({
       slope: grad((z: Tensor) => value({ ...input, z }))(input.z),
       forward: jvp((table_: Tensor) => value({ ...input, e: table_ }), [input.e], [input.d]).tangent,
     }));
-    const at = (change: Partial<typeof inputs>): number => evaluate({ ...inputs, ...change }, value).data[0] ?? NaN;
+    const at = (change: Partial<typeof inputs>): number =>
+      evaluate({ ...inputs, ...change }, value).data[0] ?? NaN;
     const step = 1e-5;
-    const moved = (x: ExactTensor, by: ArrayLike<number>, sign: number): ExactTensor => floats(x.shape, list(x).map((v, i) => v + sign * step * (by[i] ?? 0)));
+    const moved = (x: ExactTensor, by: ArrayLike<number>, sign: number): ExactTensor =>
+      floats(
+        x.shape,
+        list(x).map((v, i) => v + sign * step * (by[i] ?? 0)),
+      );
     const difference = (name: "e" | "z", by: ArrayLike<number>): number =>
       (at({ [name]: moved(inputs[name], by, 1) }) - at({ [name]: moved(inputs[name], by, -1) })) / (2 * step);
     expect(difference("e", inputs.d.data)).toBeCloseTo(forward.data[0] ?? NaN, 6);
-    list(slope).forEach((expected, i) => expect(difference("z", list(slope).map((_, j) => Number(i === j)))).toBeCloseTo(expected, 7));
+    list(slope).forEach((expected, i) =>
+      expect(
+        difference(
+          "z",
+          list(slope).map((_, j) => Number(i === j)),
+        ),
+      ).toBeCloseTo(expected, 7),
+    );
   });
 });

@@ -5,7 +5,20 @@
 import fc from "fast-check";
 import { describe, expect, it, vi } from "vitest";
 import type { ExactTensor } from "../../../src/compiler/host-tensor.ts";
-import { add, broadcastTo, constant, div, grad, jvp, mul, scan, slice, square, sub, sum } from "../../../src/dsl/index.ts";
+import {
+  add,
+  broadcastTo,
+  constant,
+  div,
+  grad,
+  jvp,
+  mul,
+  scan,
+  slice,
+  square,
+  sub,
+  sum,
+} from "../../../src/dsl/index.ts";
 import type { Tensor } from "../../../src/dsl/index.ts";
 import { perRow, semigroup, semigroupWeights, velocity } from "../../../src/models/flow/fields.ts";
 import { corpusOracle } from "../../../src/models/flow/oracle.ts";
@@ -16,32 +29,64 @@ import { distance, evaluate, floats, list } from "../../support/evaluate.ts";
 vi.setConfig({ testTimeout: 60_000 });
 
 const single = corpusOracle({ vocab: 3, sequences: [[0], [1], [2]], weights: [0.5, 0.3, 0.2] });
-const phrases = corpusOracle({ vocab: 4, sequences: [[0, 1], [2, 3]] });
-const uneven = corpusOracle({ vocab: 5, sequences: [[0, 1, 2], [2, 3, 0], [2, 3, 4], [1, 1, 1]], weights: [4, 1, 2, 3] });
+const phrases = corpusOracle({
+  vocab: 4,
+  sequences: [
+    [0, 1],
+    [2, 3],
+  ],
+});
+const uneven = corpusOracle({
+  vocab: 5,
+  sequences: [
+    [0, 1, 2],
+    [2, 3, 0],
+    [2, 3, 4],
+    [1, 1, 1],
+  ],
+  weights: [4, 1, 2, 3],
+});
 
 const times = (...values: readonly number[]): ExactTensor => floats([values.length], values);
-const triple = (x: readonly number[] = [0.3, -0.2, 0.6], rows = 1): ExactTensor => floats([rows, 1, 3], Array(rows).fill(x).flat());
+const triple = (x: readonly number[] = [0.3, -0.2, 0.6], rows = 1): ExactTensor =>
+  floats([rows, 1, 3], Array(rows).fill(x).flat());
 
 describe("golden vectors", () => {
   it("L = 1, V = 3: denoisers", () => {
-    const D = evaluate({ x: triple(undefined, 3), t: times(0, 0.4, 0.7) }, ({ x, t }) => single.denoiser(x, t));
-    const expected = [0.5, 0.3, 0.2, 0.5256250013, 0.1809474855, 0.2934275131, 0.1946591658, 0.0023905791, 0.802950255];
+    const D = evaluate({ x: triple(undefined, 3), t: times(0, 0.4, 0.7) }, ({ x, t }) =>
+      single.denoiser(x, t),
+    );
+    const expected = [
+      0.5, 0.3, 0.2, 0.5256250013, 0.1809474855, 0.2934275131, 0.1946591658, 0.0023905791, 0.802950255,
+    ];
     expect(distance(D.data, expected)).toBeLessThan(1e-10);
   });
 
   it("L = 1, V = 3: two-time denoisers and flow maps", () => {
-    const { delta, X } = evaluate({ x: triple(undefined, 2), s: times(0, 0.5), t: times(0.5, 0.9) }, ({ x, s, t }) => ({
-      delta: single.twoTimeDenoiser(x, s, t),
-      X: single.flowMap(x, s, t),
-    }));
-    expect(distance(delta.data, [0.5399586857, 0.2333534951, 0.2266878192, 0.1028239238, 0.0072901224, 0.8898859539])).toBeLessThan(1e-8);
-    expect(distance(X.data, [0.4199793428, 0.0166767476, 0.4133439096, 0.142259139, -0.0341679021, 0.8319087631])).toBeLessThan(1e-8);
+    const { delta, X } = evaluate(
+      { x: triple(undefined, 2), s: times(0, 0.5), t: times(0.5, 0.9) },
+      ({ x, s, t }) => ({
+        delta: single.twoTimeDenoiser(x, s, t),
+        X: single.flowMap(x, s, t),
+      }),
+    );
+    expect(
+      distance(
+        delta.data,
+        [0.5399586857, 0.2333534951, 0.2266878192, 0.1028239238, 0.0072901224, 0.8898859539],
+      ),
+    ).toBeLessThan(1e-8);
+    expect(
+      distance(X.data, [0.4199793428, 0.0166767476, 0.4133439096, 0.142259139, -0.0341679021, 0.8319087631]),
+    ).toBeLessThan(1e-8);
   });
 
   it("two phrases: the posterior is shared by both positions", () => {
     const x = floats([1, 2, 4], [0.2, -0.1, 0.4, 0, 0.3, 0.5, -0.2, 0.1]);
     const D = evaluate({ x, t: times(0.3) }, ({ x: state, t }) => phrases.denoiser(state, t));
-    expect(distance(D.data, [0.5305740528, 0, 0.4694259472, 0, 0, 0.5305740528, 0, 0.4694259472])).toBeLessThan(1e-10);
+    expect(
+      distance(D.data, [0.5305740528, 0, 0.4694259472, 0, 0, 0.5305740528, 0, 0.4694259472]),
+    ).toBeLessThan(1e-10);
   });
 });
 
@@ -61,14 +106,22 @@ const cases = (which: Oracle) => {
     .map(({ state, s, length, share }) => {
       const t = s.map((from, i) => Math.min(0.95, from + (length[i] ?? NaN)));
       const u = s.map((from, i) => from + (share[i] ?? NaN) * ((t[i] ?? NaN) - from));
-      return { x: floats([ROWS, which.length, which.vocab], state), s: times(...s), u: times(...u), t: times(...t) };
+      return {
+        x: floats([ROWS, which.length, which.vocab], state),
+        s: times(...s),
+        u: times(...u),
+        t: times(...t),
+      };
     });
 };
 
 /** A property of every corpus. */
 function property(runs: number, holds: (which: Oracle, inputs: Case) => void): void {
   for (const which of [single, phrases, uneven]) {
-    fc.assert(fc.property(cases(which), (inputs) => holds(which, inputs)), { numRuns: runs, endOnFailure: true });
+    fc.assert(
+      fc.property(cases(which), (inputs) => holds(which, inputs)),
+      { numRuns: runs, endOnFailure: true },
+    );
   }
 }
 interface Case {
@@ -89,8 +142,15 @@ describe("group 10: identities of the oracle's flow map", () => {
       const residuals = evaluate(inputs, ({ x, s, u, t }) => {
         const middle = which.flowMap(x, s, u, STEPS);
         const composed = which.flowMap(middle, u, t, STEPS);
-        const target = semigroup(which.twoTimeDenoiser(x, s, u, STEPS), which.twoTimeDenoiser(middle, u, t, STEPS), semigroupWeights(s, u, t));
-        return { maps: sub(composed, which.flowMap(x, s, t, STEPS)), denoisers: sub(target, which.twoTimeDenoiser(x, s, t, STEPS)) };
+        const target = semigroup(
+          which.twoTimeDenoiser(x, s, u, STEPS),
+          which.twoTimeDenoiser(middle, u, t, STEPS),
+          semigroupWeights(s, u, t),
+        );
+        return {
+          maps: sub(composed, which.flowMap(x, s, t, STEPS)),
+          denoisers: sub(target, which.twoTimeDenoiser(x, s, t, STEPS)),
+        };
       });
       expect(largest(residuals.maps)).toBeLessThan(1e-7);
       expect(largest(residuals.denoisers)).toBeLessThan(1e-7);
@@ -105,7 +165,10 @@ describe("group 10: identities of the oracle's flow map", () => {
         const delta = jvp((time: Tensor) => which.twoTimeDenoiser(x, s, time, STEPS), [t], [one]);
         const factor: Tensor = div(mul(sub(1, t), sub(t, s)), sub(1, s));
         const D = which.denoiser(X.value, t);
-        return { map: sub(X.tangent, which.velocity(X.value, t)), denoiser: sub(delta.value, sub(D, mul(perRow(factor), delta.tangent))) };
+        return {
+          map: sub(X.tangent, which.velocity(X.value, t)),
+          denoiser: sub(delta.value, sub(D, mul(perRow(factor), delta.tangent))),
+        };
       });
       expect(largest(residuals.map)).toBeLessThan(1e-6);
       expect(largest(residuals.denoiser)).toBeLessThan(1e-6);
@@ -117,9 +180,17 @@ describe("group 10: identities of the oracle's flow map", () => {
       const residuals = evaluate(inputs, ({ x, s, t }) => {
         const one: Tensor = add(mul(s, 0), 1);
         const D = which.denoiser(x, s);
-        const map = jvp((state: Tensor, time: Tensor) => which.flowMap(state, time, t, STEPS), [x, s], [velocity(x, D, s), one]);
+        const map = jvp(
+          (state: Tensor, time: Tensor) => which.flowMap(state, time, t, STEPS),
+          [x, s],
+          [velocity(x, D, s), one],
+        );
         // (1−s) ∂_s δ + ∇δ·(D_s − x), in one direction.
-        const along = jvp((state: Tensor, time: Tensor) => which.twoTimeDenoiser(state, time, t, STEPS), [x, s], [sub(D, x) as Tensor, sub(1, s) as Tensor]);
+        const along = jvp(
+          (state: Tensor, time: Tensor) => which.twoTimeDenoiser(state, time, t, STEPS),
+          [x, s],
+          [sub(D, x) as Tensor, sub(1, s) as Tensor],
+        );
         const factor: Tensor = div(sub(t, s), sub(1, t));
         return { map: map.tangent, denoiser: sub(along.value, add(D, mul(perRow(factor), along.tangent))) };
       });
@@ -132,17 +203,25 @@ describe("group 10: identities of the oracle's flow map", () => {
     property(1, (which, inputs) => {
       const count = 200;
       const { integral, total, delta } = evaluate(inputs, ({ x: states0, s: sources, t: targets }) => {
-        const [x, s, t] = [states0, sources, targets].map((rows) => slice(rows, 0, 0, 1)) as [Tensor, Tensor, Tensor];
+        const [x, s, t] = [states0, sources, targets].map((rows) => slice(rows, 0, 0, 1)) as [
+          Tensor,
+          Tensor,
+          Tensor,
+        ];
         // Simpson's rule, one row per node.
         const rows = count + 1;
         const nodes = Array.from({ length: rows }, (_, i) => i / count);
         const simpson = nodes.map((_, i) => (i === 0 || i === count ? 1 : i % 2 === 1 ? 4 : 2) / (3 * count));
         const everyRow = (value: Tensor): Tensor => broadcastTo(value, [rows]);
-        const [fractions, weights] = [nodes, simpson].map((values) => add(mul(everyRow(s), 0), constant(values, [rows])) as Tensor) as [Tensor, Tensor];
+        const [fractions, weights] = [nodes, simpson].map(
+          (values) => add(mul(everyRow(s), 0), constant(values, [rows])) as Tensor,
+        ) as [Tensor, Tensor];
         const span: Tensor = sub(everyRow(t), everyRow(s));
         const r: Tensor = add(everyRow(s), mul(span, fractions));
         const density: Tensor = div(mul(sub(1, everyRow(s)), sub(1, everyRow(t))), square(sub(1, r)));
-        const states = which.flowMap(broadcastTo(x, [rows, which.length, which.vocab]), everyRow(s), r, { steps: 64 });
+        const states = which.flowMap(broadcastTo(x, [rows, which.length, which.vocab]), everyRow(s), r, {
+          steps: 64,
+        });
         const share: Tensor = mul(density, weights);
         return {
           integral: sum(mul(perRow(share), which.denoiser(states, r)) as Tensor, 0),
@@ -161,7 +240,10 @@ describe("group 10: identities of the oracle's flow map", () => {
         const { euler, exact } = evaluate(inputs, ({ x, s, t }) => {
           const step: Tensor = div(sub(t, s), steps);
           const [[moved]] = scan(
-            ([state, time]: readonly [Tensor, Tensor]) => [[add(state, mul(perRow(step), which.velocity(state, time))), add(time, step)] as const, null],
+            ([state, time]: readonly [Tensor, Tensor]) => [
+              [add(state, mul(perRow(step), which.velocity(state, time))), add(time, step)] as const,
+              null,
+            ],
             [x, s] as readonly [Tensor, Tensor],
             null,
             { length: steps },
@@ -179,10 +261,14 @@ describe("group 10: identities of the oracle's flow map", () => {
 
   it("gradients agree with central differences", () => {
     property(1, (which, inputs) => {
-      const f = (x: Tensor, s: Tensor, t: Tensor): Tensor<[]> => sum(square(which.flowMap(x, s, t, { steps: 40 })));
+      const f = (x: Tensor, s: Tensor, t: Tensor): Tensor<[]> =>
+        sum(square(which.flowMap(x, s, t, { steps: 40 })));
       const slopes = evaluate(inputs, ({ x, s, t }) => grad((state: Tensor) => f(state, s, t))(x));
       const at = (shift: number): number =>
-        evaluate({ ...inputs, x: { ...inputs.x, data: inputs.x.data.map((v, i) => (i === 0 ? v + shift : v)) } }, ({ x, s, t }) => f(x, s, t)).data[0] ?? NaN;
+        evaluate(
+          { ...inputs, x: { ...inputs.x, data: inputs.x.data.map((v, i) => (i === 0 ? v + shift : v)) } },
+          ({ x, s, t }) => f(x, s, t),
+        ).data[0] ?? NaN;
       const difference = (at(1e-4) - at(-1e-4)) / 2e-4;
       expect(Math.abs(difference - (slopes.data[0] ?? NaN))).toBeLessThan(1e-5 * (1 + Math.abs(difference)));
     });
@@ -192,29 +278,45 @@ describe("group 10: identities of the oracle's flow map", () => {
 describe("ends of time", () => {
   it("X_{s,s} = id and δ_{t,t} = D_t, also at 0 and 1; δ_{s,1} = X_{s,1} is a sequence of the corpus", () => {
     const x = floats([4, 1, 3], [0.3, -0.2, 0.6, 2, 1, 0, -1, 0, 3, 0, 0.5, 0.4]);
-    const result = evaluate({ x, t: times(0, 0.5, 0.99, 1), zero: times(0, 0, 0, 0), one: times(1, 1, 1, 1) }, ({ x: state, t, zero, one }) => ({
-      still: single.flowMap(state, t, t),
-      diagonal: sub(single.twoTimeDenoiser(state, t, t), single.denoiser(state, t)),
-      delta: single.twoTimeDenoiser(state, zero, one),
-      X: single.flowMap(state, zero, one),
-      fromEnd: single.flowMap(state, t, one),
-    }));
+    const result = evaluate(
+      { x, t: times(0, 0.5, 0.99, 1), zero: times(0, 0, 0, 0), one: times(1, 1, 1, 1) },
+      ({ x: state, t, zero, one }) => ({
+        still: single.flowMap(state, t, t),
+        diagonal: sub(single.twoTimeDenoiser(state, t, t), single.denoiser(state, t)),
+        delta: single.twoTimeDenoiser(state, zero, one),
+        X: single.flowMap(state, zero, one),
+        fromEnd: single.flowMap(state, t, one),
+      }),
+    );
     expect(distance(result.still.data, x.data)).toBeLessThan(1e-12);
     expect(largest(result.diagonal)).toBeLessThan(1e-12);
     expect(distance(result.delta.data, result.X.data)).toBeLessThan(1e-12);
     const rows = Array.from({ length: 4 }, (_, i) => list(result.X).slice(3 * i, 3 * i + 3));
-    for (const row of rows) expect([...row].sort((a, b) => a - b).map((v) => Math.round(v * 1e9) / 1e9)).toEqual([0, 0, 1]);
+    for (const row of rows)
+      expect([...row].sort((a, b) => a - b).map((v) => Math.round(v * 1e9) / 1e9)).toEqual([0, 0, 1]);
     expect(list(result.fromEnd).every(Number.isFinite)).toBe(true);
   });
 
   it("nothing is NaN near t = 1, derivatives included", () => {
-    const x = floats([3, 2, 4], Array.from({ length: 24 }, (_, i) => Math.sin(i)));
-    const result = evaluate({ x, t: times(0.99, 0.9999999, 1), s: times(0, 0.9, 0.9999999) }, ({ x: state, t, s }) => ({
-      denoiser: jvp((time: Tensor) => phrases.denoiser(state, time), [t], [add(mul(t, 0), 1) as Tensor]),
-      map: jvp((time: Tensor) => phrases.flowMap(state, time, t), [s], [add(mul(t, 0), 1) as Tensor]),
-      slopes: grad((y: Tensor) => sum(square(phrases.flowMap(y, s, t))) as Tensor<[]>)(state),
-    }));
-    for (const tensor of [result.denoiser.value, result.denoiser.tangent, result.map.value, result.map.tangent, result.slopes]) {
+    const x = floats(
+      [3, 2, 4],
+      Array.from({ length: 24 }, (_, i) => Math.sin(i)),
+    );
+    const result = evaluate(
+      { x, t: times(0.99, 0.9999999, 1), s: times(0, 0.9, 0.9999999) },
+      ({ x: state, t, s }) => ({
+        denoiser: jvp((time: Tensor) => phrases.denoiser(state, time), [t], [add(mul(t, 0), 1) as Tensor]),
+        map: jvp((time: Tensor) => phrases.flowMap(state, time, t), [s], [add(mul(t, 0), 1) as Tensor]),
+        slopes: grad((y: Tensor) => sum(square(phrases.flowMap(y, s, t))) as Tensor<[]>)(state),
+      }),
+    );
+    for (const tensor of [
+      result.denoiser.value,
+      result.denoiser.tangent,
+      result.map.value,
+      result.map.tangent,
+      result.slopes,
+    ]) {
       expect(list(tensor).every(Number.isFinite)).toBe(true);
     }
   });

@@ -1,6 +1,17 @@
 /** Forward passes of the official networks, stage by stage: FLM, FMLM, and token input. */
 import { afterAll, describe, it } from "vitest";
-import { attention, matmul, mul, nn, silu, softcap, add, stack, transpose, gather } from "../../../src/dsl/index.ts";
+import {
+  attention,
+  matmul,
+  mul,
+  nn,
+  silu,
+  softcap,
+  add,
+  stack,
+  transpose,
+  gather,
+} from "../../../src/dsl/index.ts";
 import type { Tensor } from "../../../src/dsl/index.ts";
 import { vocabularySpace } from "../../../src/models/flow/state-space.ts";
 import { logDenoiser, OUTPUT_SOFTCAP } from "../../../src/models/language/denoiser.ts";
@@ -53,35 +64,65 @@ describe.each(PRECISIONS)("forward passes in %s", (precision) => {
   it("a: FLM denoiser with its stages", async () => {
     const golden = tiny("a_flm_forward");
     const { network, params } = await stateOf("weights.safetensors");
-    const { stages, ...outputs } = await run(precision, { params, x: host(golden.inputs, "x"), tau: host(golden.inputs, "tau") }, (input) =>
-      forward(network, input.params, input.x, { tau: input.tau }),
+    const { stages, ...outputs } = await run(
+      precision,
+      { params, x: host(golden.inputs, "x"), tau: host(golden.inputs, "tau") },
+      (input) => forward(network, input.params, input.x, { tau: input.tau }),
     );
-    expectGolden(precision, golden, Object.entries(outputs).map(([name, value]) => [[name], value] as const));
-    expectGolden(precision, golden, Object.entries(stages).map(([name, value]) => [["stages", name], value] as const));
+    expectGolden(
+      precision,
+      golden,
+      Object.entries(outputs).map(([name, value]) => [[name], value] as const),
+    );
+    expectGolden(
+      precision,
+      golden,
+      Object.entries(stages).map(([name, value]) => [["stages", name], value] as const),
+    );
   });
 
   it("a2: token input, with a conditioning and with 0", async () => {
     const golden = tiny("a2_token_input_forward");
     const { network, params } = await stateOf("weights.safetensors");
-    const logits = await run(precision, { params, tokens: host(golden.inputs, "tokens"), cond: host(golden.inputs, "cond") }, (input) => {
-      const hidden: Tensor = gather(input.params.embedding, input.tokens as Tensor<[], "i32">);
-      const at = (tau: Tensor): Tensor => network.logits(input.params, hidden, { tau });
-      return { given: at(input.cond), zero: at(mul(input.cond, 0)) };
-    });
-    expectGolden(precision, golden, [[["raw_logits"], logits.given], [["raw_logits_cond0"], logits.zero]]);
+    const logits = await run(
+      precision,
+      { params, tokens: host(golden.inputs, "tokens"), cond: host(golden.inputs, "cond") },
+      (input) => {
+        const hidden: Tensor = gather(input.params.embedding, input.tokens as Tensor<[], "i32">);
+        const at = (tau: Tensor): Tensor => network.logits(input.params, hidden, { tau });
+        return { given: at(input.cond), zero: at(mul(input.cond, 0)) };
+      },
+    );
+    expectGolden(precision, golden, [
+      [["raw_logits"], logits.given],
+      [["raw_logits_cond0"], logits.zero],
+    ]);
   });
 
   it("b: FMLM two-time denoiser with its stages, and with its source time alone", async () => {
     const golden = tiny("b_fmlm_forward");
     const { network, params } = await stateOf("weights.fmlm.safetensors");
-    const inputs = { params, x: host(golden.inputs, "x"), s: host(golden.inputs, "tau_s"), t: host(golden.inputs, "tau_t") };
+    const inputs = {
+      params,
+      x: host(golden.inputs, "x"),
+      s: host(golden.inputs, "tau_s"),
+      t: host(golden.inputs, "tau_t"),
+    };
     const { both, alone } = await run(precision, inputs, ({ params: weights, x, s, t }) => ({
       both: forward(network, weights, x, { tau: s, target: t }),
       alone: logDenoiser(network, weights, vocabularySpace, x, { tau: s }),
     }));
     const { stages, ...outputs } = both;
-    expectGolden(precision, golden, Object.entries(outputs).map(([name, value]) => [[name], value] as const));
-    expectGolden(precision, golden, Object.entries(stages).map(([name, value]) => [["stages", name], value as typeof alone] as const));
+    expectGolden(
+      precision,
+      golden,
+      Object.entries(outputs).map(([name, value]) => [[name], value] as const),
+    );
+    expectGolden(
+      precision,
+      golden,
+      Object.entries(stages).map(([name, value]) => [["stages", name], value as typeof alone] as const),
+    );
     expectGolden(precision, golden, [[["log_probs_source_only"], alone]]);
   });
 });

@@ -40,12 +40,18 @@ export function host(value: GoldenValue, ...path: readonly (string | number)[]):
 
 /** The tensors of a golden file, unrounded. */
 export async function stored(name: string): Promise<ReadonlyMap<string, ExactTensor>> {
-  const { tensors } = await readSafetensors(fileURLToPath(new URL(`../../golden/tiny/${name}`, import.meta.url)));
-  return new Map([...tensors].map(([key, { shape, data }]) => [key, exactTensor("f32", shape, Array.from(data, Number))]));
+  const { tensors } = await readSafetensors(
+    fileURLToPath(new URL(`../../golden/tiny/${name}`, import.meta.url)),
+  );
+  return new Map(
+    [...tensors].map(([key, { shape, data }]) => [key, exactTensor("f32", shape, Array.from(data, Number))]),
+  );
 }
 
 /** The network of a golden file of weights, and its parameters. */
-export async function stateOf(name: string): Promise<{ readonly network: Dit; readonly params: DitTree<ExactTensor> }> {
+export async function stateOf(
+  name: string,
+): Promise<{ readonly network: Dit; readonly params: DitTree<ExactTensor> }> {
   const tensors = await stored(name);
   const config = ditConfigOf(tensors, { length: 6 });
   return { network: dit(config), params: ditFromTensors(config, tensors) };
@@ -55,7 +61,10 @@ const isHost = (value: unknown): value is ExactTensor =>
   typeof value === "object" && value !== null && "data" in value && ArrayBuffer.isView(value.data);
 
 /** How a function of the language is run on trees of host tensors: compiled once for inputs like these, then called. */
-export type Runner = <In extends object, Out>(like: In, body: (inputs: Tensors<In>) => Out) => Promise<(inputs: In) => Promise<Hosted<Out>>>;
+export type Runner = <In extends object, Out>(
+  like: In,
+  body: (inputs: Tensors<In>) => Out,
+) => Promise<(inputs: In) => Promise<Hosted<Out>>>;
 
 /** On the interpreter, in f64. */
 const inDoubles: Runner = async (like, body) => {
@@ -76,11 +85,15 @@ const on =
       const read = await Promise.all(leaves.map((leaf) => leaf.read()));
       disposeTree(outputs);
       // f32 results are numbers all the same.
-      return unflatten(tree, read.map(({ shape, dtype, data }) => exactTensor(dtype, shape, data))) as Hosted<Out>;
+      return unflatten(
+        tree,
+        read.map(({ shape, dtype, data }) => exactTensor(dtype, shape, data)),
+      ) as Hosted<Out>;
     };
   };
 
-const isValue = (value: unknown): value is DeviceValue => typeof value === "object" && value !== null && "read" in value;
+const isValue = (value: unknown): value is DeviceValue =>
+  typeof value === "object" && value !== null && "read" in value;
 
 /** The two ways to run, by what is expected of them. */
 export type Precision = "f64" | "f32";
@@ -90,14 +103,19 @@ export type Entry = readonly [path: readonly (string | number)[], actual: HostTe
 
 /** How `f32_max_abs_diff` writes a path: `stages.block0`, `states[2]`. */
 const written = (path: readonly (string | number)[]): string =>
-  path.reduce<string>((text, step) => (typeof step === "number" ? `${text}[${step}]` : text === "" ? step : `${text}.${step}`), "");
+  path.reduce<string>(
+    (text, step) => (typeof step === "number" ? `${text}[${step}]` : text === "" ? step : `${text}.${step}`),
+    "",
+  );
 
 /** Largest |x|. */
-const size = (values: ArrayLike<number>): number => Array.from(values).reduce((most, x) => Math.max(most, Math.abs(x)), 0);
+const size = (values: ArrayLike<number>): number =>
+  Array.from(values).reduce((most, x) => Math.max(most, Math.abs(x)), 0);
 
 /** Largest |a − b|; NaN when one is. @throws Error when the counts differ */
 function distance(actual: ArrayLike<number>, expected: ArrayLike<number>): number {
-  if (actual.length !== expected.length) throw new Error(`${actual.length} values instead of ${expected.length}`);
+  if (actual.length !== expected.length)
+    throw new Error(`${actual.length} values instead of ${expected.length}`);
   return Array.from(actual).reduce((most, x, i) => {
     const d = Math.abs(x - (expected[i] as number));
     return Number.isNaN(d) || d > most ? d : most;
@@ -109,7 +127,9 @@ const worst = { f64: 0, f32: 0, where: "" };
 
 /** Prints what the comparisons of a test file came to. */
 export const summarize = (name: string): void =>
-  console.log(`golden ${name}: f64 errors up to ${worst.f64.toExponential(1)}; f32 up to ${worst.f32.toFixed(1)} times the recorded ones (${worst.where})`);
+  console.log(
+    `golden ${name}: f64 errors up to ${worst.f64.toExponential(1)}; f32 up to ${worst.f32.toFixed(1)} times the recorded ones (${worst.where})`,
+  );
 
 /** Tolerance in f64, absolute. */
 export const TOLERANCE = 1e-9;
@@ -118,15 +138,24 @@ export const TOLERANCE = 1e-9;
 const tolerance32 = (recorded: number, scale: number): number => 8 * recorded + 2.5e-7 * scale;
 
 /** Compares values with those of a case: in f64 to 1e-9, in f32 to a few times the recorded f32 error; integers exactly. */
-export function expectGolden(precision: Precision, golden: GoldenCase, entries: readonly Entry[], tolerance = TOLERANCE): void {
+export function expectGolden(
+  precision: Precision,
+  golden: GoldenCase,
+  entries: readonly Entry[],
+  tolerance = TOLERANCE,
+): void {
   for (const [path, actual] of entries) {
     const found = at(golden.outputs, ...path);
-    const expected = typeof found === "number" ? { shape: [], dtype: "float", data: [found] } : tensor(golden.outputs, ...path);
+    const expected =
+      typeof found === "number"
+        ? { shape: [], dtype: "float", data: [found] }
+        : tensor(golden.outputs, ...path);
     const name = written(path);
     const error = distance(actual.data, expected.data);
     const scale = size(expected.data);
     const recorded = golden.f32_max_abs_diff[name] ?? 0;
-    const allowed = expected.dtype === "int" ? 0 : precision === "f64" ? tolerance : tolerance32(recorded, scale);
+    const allowed =
+      expected.dtype === "int" ? 0 : precision === "f64" ? tolerance : tolerance32(recorded, scale);
     expect(actual.shape, name).toEqual(expected.shape);
     expect(error, name).toBeLessThanOrEqual(allowed);
     note(precision, error, error / Math.max(recorded, 1e-7 * scale), name);
@@ -139,7 +168,13 @@ function note(precision: Precision, error: number, ratio: number, name: string):
 }
 
 /** Compares a tree of parameters with the tensors of a golden file, for which no f32 errors are recorded. */
-export function expectTensors(precision: Precision, sizes: DitSizes, actual: DitTree<HostTensor>, expected: ReadonlyMap<string, ExactTensor>, tolerance = TOLERANCE): void {
+export function expectTensors(
+  precision: Precision,
+  sizes: DitSizes,
+  actual: DitTree<HostTensor>,
+  expected: ReadonlyMap<string, ExactTensor>,
+  tolerance = TOLERANCE,
+): void {
   for (const [name, { shape, data }] of ditToTensors(sizes, actual)) {
     // Files of gradients and of trained weights lack the prefix.
     const other = expected.get(name) ?? expected.get(name.slice(OFFICIAL_PREFIX.length));
@@ -163,7 +198,11 @@ export async function runner(precision: Precision): Promise<Runner> {
 }
 
 /** Runs a function once. */
-export async function run<In extends object, Out>(precision: Precision, inputs: In, body: (inputs: Tensors<In>) => Out): Promise<Hosted<Out>> {
+export async function run<In extends object, Out>(
+  precision: Precision,
+  inputs: In,
+  body: (inputs: Tensors<In>) => Out,
+): Promise<Hosted<Out>> {
   const prepare = await runner(precision);
   return (await prepare(inputs, body))(inputs);
 }

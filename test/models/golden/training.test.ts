@@ -10,7 +10,23 @@ import type { DitParams } from "../../../src/models/networks/dit.ts";
 import { decodingError } from "../../../src/models/flow/clock.ts";
 import { OFFICIAL_PREFIX } from "../../../src/models/networks/official-names.ts";
 import { goldenCase } from "../../golden/golden.ts";
-import { at, expectGolden, expectTensors, floats, host, ints, PRECISIONS, run, runner, scalar, scalarOf, stateOf, stored, summarize, tiny } from "./support.ts";
+import {
+  at,
+  expectGolden,
+  expectTensors,
+  floats,
+  host,
+  ints,
+  PRECISIONS,
+  run,
+  runner,
+  scalar,
+  scalarOf,
+  stateOf,
+  stored,
+  summarize,
+  tiny,
+} from "./support.ts";
 import type { Entry } from "./support.ts";
 
 afterAll(() => summarize("training"));
@@ -22,7 +38,11 @@ describe.each(PRECISIONS)("training in %s", (precision) => {
   it("h: five steps of AdamW with warm-up, clipping and EMA", async () => {
     const golden = tiny("h_train_five_steps");
     const { network, params } = await stateOf("weights.safetensors");
-    const [rate, warmup, clip] = ["lr", "warmup", "clip"].map((name) => scalar(golden.inputs, name)) as [number, number, number];
+    const [rate, warmup, clip] = ["lr", "warmup", "clip"].map((name) => scalar(golden.inputs, name)) as [
+      number,
+      number,
+      number,
+    ];
     const clock = decodingError({ vocab: network.vocab });
     const optimizer = optim.adamW({ beta1: 0.9, beta2: 0.999, eps: 1e-8, weightDecay: 0 });
     const draw = (step: number) => {
@@ -31,7 +51,10 @@ describe.each(PRECISIONS)("training in %s", (precision) => {
         tokens: host(golden.inputs, "tokens"),
         noise: host(golden.inputs, "noise", step),
         tau,
-        t: floats(tau.shape, Array.from(tau.data, (x) => clock.time(x))),
+        t: floats(
+          tau.shape,
+          Array.from(tau.data, (x) => clock.time(x)),
+        ),
       };
     };
     const start = await run(precision, { params }, (input) => optimizer.init(input.params as DitParams));
@@ -52,33 +75,80 @@ describe.each(PRECISIONS)("training in %s", (precision) => {
         learningRate,
       };
     });
-    let current: { params: DitTree<ExactTensor>; ema: DitTree<ExactTensor>; state: typeof start } = { params, ema: params, state: start };
+    let current: { params: DitTree<ExactTensor>; ema: DitTree<ExactTensor>; state: typeof start } = {
+      params,
+      ema: params,
+      state: start,
+    };
     for (let i = 0; i < 5; i++) {
       const { loss, norm, learningRate, ...next } = await step({ ...current, batch: draw(i) });
-      expectGolden(precision, golden, [[["loss", i], loss], [["grad_norm", i], norm], [["lr", i], learningRate]], TABLE);
+      expectGolden(
+        precision,
+        golden,
+        [
+          [["loss", i], loss],
+          [["grad_norm", i], norm],
+          [["lr", i], learningRate],
+        ],
+        TABLE,
+      );
       current = next;
     }
     const named = (tree: DitTree<ExactTensor>, group: string): Entry[] => {
-      const tensors = new Map(ditToTensors(network.config, tree).map(([name, value]) => [name.slice(OFFICIAL_PREFIX.length), value]));
-      return Object.keys(at(golden.outputs, group) as object).map((name) => [[group, name], tensors.get(name) as ExactTensor] as const);
+      const tensors = new Map(
+        ditToTensors(network.config, tree).map(([name, value]) => [
+          name.slice(OFFICIAL_PREFIX.length),
+          value,
+        ]),
+      );
+      return Object.keys(at(golden.outputs, group) as object).map(
+        (name) => [[group, name], tensors.get(name) as ExactTensor] as const,
+      );
     };
-    expectGolden(precision, golden, [...named(current.params, "weights"), ...named(current.ema, "ema")], TABLE);
-    expectTensors(precision, network.config, current.params, await stored("train5.weights.safetensors"), TABLE);
+    expectGolden(
+      precision,
+      golden,
+      [...named(current.params, "weights"), ...named(current.ema, "ema")],
+      TABLE,
+    );
+    expectTensors(
+      precision,
+      network.config,
+      current.params,
+      await stored("train5.weights.safetensors"),
+      TABLE,
+    );
     expectTensors(precision, network.config, current.ema, await stored("train5.ema.safetensors"), TABLE);
     // The recorded sums are over all parameters.
     const total = (tree: DitTree<ExactTensor>): ExactTensor =>
-      scalarOf(ditToTensors(network.config, tree).reduce((all, [, { data }]) => all + Array.from(data).reduce((a, x) => a + x, 0), 0));
-    expectGolden(precision, golden, [[["weight_sum"], total(current.params)], [["ema_sum"], total(current.ema)]], TABLE);
+      scalarOf(
+        ditToTensors(network.config, tree).reduce(
+          (all, [, { data }]) => all + Array.from(data).reduce((a, x) => a + x, 0),
+          0,
+        ),
+      );
+    expectGolden(
+      precision,
+      golden,
+      [
+        [["weight_sum"], total(current.params)],
+        [["ema_sum"], total(current.ema)],
+      ],
+      TABLE,
+    );
   });
 
   it("h: EMA of two parameters over five updates, with its warm-up", async () => {
     const golden = goldenCase("common", "h_ema");
-    const pair = (values: Parameters<typeof host>[0], ...path: readonly (string | number)[]) => [host(values, ...path, 0), host(values, ...path, 1)] as const;
+    const pair = (values: Parameters<typeof host>[0], ...path: readonly (string | number)[]) =>
+      [host(values, ...path, 0), host(values, ...path, 1)] as const;
     let shadow = pair(golden.inputs, "initial");
     const prepare = await runner(precision);
     const like = { shadow, params: shadow, updates: scalarOf(1), one: scalarOf(1), none: scalarOf(0) };
     const update = await prepare(like, ({ shadow: before, params, updates, one, none }) => ({
-      shadow: optim.ema(before, params, updates as Tensor<[], "f32">, { decay: scalar(golden.inputs, "decay") }),
+      shadow: optim.ema(before, params, updates as Tensor<[], "f32">, {
+        decay: scalar(golden.inputs, "decay"),
+      }),
       // From 1 towards 0: what is left is the decay.
       decay: optim.ema(one, none, updates as Tensor<[], "f32">, { decay: scalar(golden.inputs, "decay") }),
     }));
@@ -102,11 +172,18 @@ describe.each(PRECISIONS)("training in %s", (precision) => {
     const factors = await prepare(steps, ({ step }) => {
       const at0 = step as Tensor<[], "i32">;
       const decayed = optim.product(optim.warmup(500), optim.after(500, optim.halving(10_000)));
-      return { three: mul(optim.warmup(3)(at0), rate), many: mul(optim.warmup(2500)(at0), rate), halving: decayed(at0) };
+      return {
+        three: mul(optim.warmup(3)(at0), rate),
+        many: mul(optim.warmup(2500)(at0), rate),
+        halving: decayed(at0),
+      };
     });
     for (let i = 0; i < 6; i++) {
       const { three, many } = await factors({ step: ints([], [i]) });
-      expectGolden(precision, golden, [[["warmup3", i], three], [["warmup2500", i], many]]);
+      expectGolden(precision, golden, [
+        [["warmup3", i], three],
+        [["warmup2500", i], many],
+      ]);
     }
     for (const step of Object.keys(at(golden.outputs, "halving_factor_500_10000") as object)) {
       const { halving } = await factors({ step: ints([], [Number(step)]) });

@@ -13,16 +13,52 @@ const VOCAB = 4;
 const LENGTH = 5;
 
 /** A network whose logits are its parameters. */
-const fixed: Network<Tensor> = { vocab: VOCAB, length: LENGTH, init: () => { throw new Error("not used"); }, embedding: (logits) => logits, logits: (logits) => logits };
+const fixed: Network<Tensor> = {
+  vocab: VOCAB,
+  length: LENGTH,
+  init: () => {
+    throw new Error("not used");
+  },
+  embedding: (logits) => logits,
+  logits: (logits) => logits,
+};
 
-function decode(logits: readonly number[], temperature: number, uniforms: readonly number[]): readonly number[] {
-  const spec = { logits: f32(1, LENGTH, VOCAB), temperature: f32(), uniforms: f32(1, LENGTH), state: f32(1, LENGTH, VOCAB) };
+function decode(
+  logits: readonly number[],
+  temperature: number,
+  uniforms: readonly number[],
+): readonly number[] {
+  const spec = {
+    logits: f32(1, LENGTH, VOCAB),
+    temperature: f32(),
+    uniforms: f32(1, LENGTH),
+    state: f32(1, LENGTH, VOCAB),
+  };
   const space = { ...vocabularySpace, embed: (state: Tensor) => state };
   const { program, inputNames } = trace(
-    fn(spec, (input) => decodeStep(fixed, input.logits, { state: input.state, tau: input.temperature, temperature: input.temperature, uniforms: input.uniforms }, space)) as never,
+    fn(spec, (input) =>
+      decodeStep(
+        fixed,
+        input.logits,
+        {
+          state: input.state,
+          tau: input.temperature,
+          temperature: input.temperature,
+          uniforms: input.uniforms,
+        },
+        space,
+      ),
+    ) as never,
   );
-  const values: Readonly<Record<string, readonly number[]>> = { logits, temperature: [temperature], uniforms, state: logits.map(() => 0) };
-  const inputs = program.inputs.map((id, i) => exactTensor("f32", program.types[id]?.shape ?? [], values[inputNames[i] ?? ""] ?? []));
+  const values: Readonly<Record<string, readonly number[]>> = {
+    logits,
+    temperature: [temperature],
+    uniforms,
+    state: logits.map(() => 0),
+  };
+  const inputs = program.inputs.map((id, i) =>
+    exactTensor("f32", program.types[id]?.shape ?? [], values[inputNames[i] ?? ""] ?? []),
+  );
   return Array.from(interpret(program, inputs)[0]?.data as Int32Array);
 }
 

@@ -29,23 +29,45 @@ const drawn = (shape: readonly number[], seed: number): ExactTensor => {
 
 describe("group 16: the γ-sampler", () => {
   const vocab = 5;
-  const oracle = corpusOracle({ vocab, sequences: [[0, 1], [2, 3], [4, 1]], weights: [3, 2, 1] });
+  const oracle = corpusOracle({
+    vocab,
+    sequences: [
+      [0, 1],
+      [2, 3],
+      [4, 1],
+    ],
+    weights: [3, 2, 1],
+  });
 
   it("with γ = 0 and the exact map, any number of steps is the one jump", () => {
-    const jump = compiled({ x: drawn([3, 2, vocab], 0), s: column(0, 3), t: column(1, 3) }, ({ x, s, t }) => oracle.twoTimeDenoiser(x, s, t));
-    const map = compiled({ x: drawn([3, 2, vocab], 0), s: column(0, 3), t: column(1, 3) }, ({ x, s, t }) => oracle.flowMap(x, s, t));
+    const jump = compiled({ x: drawn([3, 2, vocab], 0), s: column(0, 3), t: column(1, 3) }, ({ x, s, t }) =>
+      oracle.twoTimeDenoiser(x, s, t),
+    );
+    const map = compiled({ x: drawn([3, 2, vocab], 0), s: column(0, 3), t: column(1, 3) }, ({ x, s, t }) =>
+      oracle.flowMap(x, s, t),
+    );
     fc.assert(
-      fc.property(fc.nat(), fc.integer({ min: 2, max: 4 }), fc.constantFrom(uniformClock(), decodingError({ vocab })), (seed, count, clock) => {
-        const z0 = drawn([3, 2, vocab], seed);
-        let state = z0;
-        for (const step of gammaSchedule(clock, count, 0)) {
-          const [s, t] = [clock.time(step.tau), clock.time(step.target ?? NaN)];
-          const delta = jump({ x: state, s: column(s, 3), t: column(t, 3) });
-          state = floats(state.shape, list(state).map((z, i) => step.state * z + step.denoiser * (delta.data[i] ?? NaN)));
-          expect(step.noise).toBe(0);
-          expect(distance(state.data, map({ x: z0, s: column(0, 3), t: column(t, 3) }).data)).toBeLessThan(1e-5);
-        }
-      }),
+      fc.property(
+        fc.nat(),
+        fc.integer({ min: 2, max: 4 }),
+        fc.constantFrom(uniformClock(), decodingError({ vocab })),
+        (seed, count, clock) => {
+          const z0 = drawn([3, 2, vocab], seed);
+          let state = z0;
+          for (const step of gammaSchedule(clock, count, 0)) {
+            const [s, t] = [clock.time(step.tau), clock.time(step.target ?? NaN)];
+            const delta = jump({ x: state, s: column(s, 3), t: column(t, 3) });
+            state = floats(
+              state.shape,
+              list(state).map((z, i) => step.state * z + step.denoiser * (delta.data[i] ?? NaN)),
+            );
+            expect(step.noise).toBe(0);
+            expect(distance(state.data, map({ x: z0, s: column(0, 3), t: column(t, 3) }).data)).toBeLessThan(
+              1e-5,
+            );
+          }
+        },
+      ),
       { numRuns: 4 },
     );
   });
@@ -72,7 +94,12 @@ describe("group 16: the γ-sampler", () => {
         gammaSchedule(clock, count, 1).forEach(({ tau, target, state, denoiser: weight, noise }, i) => {
           const next = (i + 1) / count;
           expect([tau, target]).toEqual([i / count, 1]);
-          for (const [actual, expected] of [[state, 0], [weight, next], [noise, i === count - 1 ? 0 : 1 - next]] as const) expect(actual).toBeCloseTo(expected, 12);
+          for (const [actual, expected] of [
+            [state, 0],
+            [weight, next],
+            [noise, i === count - 1 ? 0 : 1 - next],
+          ] as const)
+            expect(actual).toBeCloseTo(expected, 12);
         });
         gammaSchedule(clock, count, 0).forEach(({ state, denoiser: weight, noise, target }, i) => {
           expect(target).toBeCloseTo((i + 1) / count, 12);
@@ -86,7 +113,9 @@ describe("group 16: the γ-sampler", () => {
 
   it.each([0, 1.5, NaN])("refuses %d steps", (count) => {
     expect(() => eulerSchedule(uniformClock(), count)).toThrow(`a whole number of steps >= 1, got ${count}`);
-    expect(() => gammaSchedule(uniformClock(), count, 0.5)).toThrow(`a whole number of steps >= 1, got ${count}`);
+    expect(() => gammaSchedule(uniformClock(), count, 0.5)).toThrow(
+      `a whole number of steps >= 1, got ${count}`,
+    );
   });
 });
 
@@ -94,7 +123,14 @@ const config: DitConfig = { vocab: 7, length: 3, width: 8, depth: 2, heads: 2, c
 const clock = decodingError({ vocab: config.vocab });
 
 /** Everything a run of a sampler gives: all states and the last tokens. `noise` is per step, on the vocabulary. */
-function runSampler(network: ReturnType<typeof dit>, params: unknown, schedule: readonly SamplerStep[], z0: ExactTensor, noise: readonly ExactTensor[], space: StateSpace) {
+function runSampler(
+  network: ReturnType<typeof dit>,
+  params: unknown,
+  schedule: readonly SamplerStep[],
+  z0: ExactTensor,
+  noise: readonly ExactTensor[],
+  space: StateSpace,
+) {
   const rows = z0.shape[0] ?? 0;
   const twoTimes = network.config.targetTime === true;
   const inputsOf = (step: SamplerStep, state: ExactTensor, fresh: ExactTensor) => ({
@@ -104,11 +140,17 @@ function runSampler(network: ReturnType<typeof dit>, params: unknown, schedule: 
     target: column(step.target ?? 0, rows),
     stateWeight: scalarOf(step.state),
     denoiserWeight: scalarOf(step.denoiser),
-    fresh: floats(fresh.shape, list(fresh).map((x) => x * step.noise)),
+    fresh: floats(
+      fresh.shape,
+      list(fresh).map((x) => x * step.noise),
+    ),
   });
   /** Noise of the vocabulary as the space sees it. */
-  const seen = (x: Tensor, embedding: Tensor): Tensor => (space.kind === "projected" ? vocabularySpace.embed(x, embedding) : x);
-  const start = evaluate({ params: params as ReturnType<typeof randomParams>, z0 }, (input) => seen(input.z0, (input.params as DitParams).embedding));
+  const seen = (x: Tensor, embedding: Tensor): Tensor =>
+    space.kind === "projected" ? vocabularySpace.embed(x, embedding) : x;
+  const start = evaluate({ params: params as ReturnType<typeof randomParams>, z0 }, (input) =>
+    seen(input.z0, (input.params as DitParams).embedding),
+  );
   const first = schedule[0];
   if (first === undefined) throw new Error("an empty schedule");
   const move = compiled(inputsOf(first, start, z0), ({ params: p, fresh, target, ...rest }) => {
@@ -142,7 +184,9 @@ describe("group 17: samplers of a network", () => {
         const projected = runSampler(network[kind], params, schedule, z0, noise, projectedSpace());
         expect(projected.tokens).toEqual(plain.tokens);
         plain.states.forEach((state, i) => {
-          const seen = evaluate({ state, e: params.embedding }, (input) => vocabularySpace.embed(input.state, input.e));
+          const seen = evaluate({ state, e: params.embedding }, (input) =>
+            vocabularySpace.embed(input.state, input.e),
+          );
           expect(distance(seen.data, projected.states[i]?.data ?? [])).toBeLessThan(1e-9);
         });
       }),
@@ -155,10 +199,23 @@ describe("group 17: samplers of a network", () => {
       fc.property(fc.nat(), kinds, gammas, (seed, kind, gamma) => {
         const params = randomParams(network[kind].config, seed);
         const z0 = drawn([2, 3, 7], seed + 1);
-        const { tokens, states } = runSampler(network[kind], params, scheduleOf(kind, 1, gamma), z0, [], vocabularySpace);
+        const { tokens, states } = runSampler(
+          network[kind],
+          params,
+          scheduleOf(kind, 1, gamma),
+          z0,
+          [],
+          vocabularySpace,
+        );
         const direct = evaluate({ params, z0, zero: column(0, 2), one: column(1, 2) }, (input) => {
           const times = kind === "euler" ? { tau: input.zero } : { tau: input.zero, target: input.one };
-          const probabilities = denoiser(network[kind], input.params as DitParams, vocabularySpace, input.z0, times);
+          const probabilities = denoiser(
+            network[kind],
+            input.params as DitParams,
+            vocabularySpace,
+            input.z0,
+            times,
+          );
           return { tokens: argmax(probabilities, 2) as Tensor, probabilities };
         });
         expect(tokens).toEqual(list(direct.tokens));
@@ -178,8 +235,19 @@ describe("group 17: samplers of a network", () => {
         const together = runSampler(network[kind], params, schedule, z0, noise, vocabularySpace);
         const again = runSampler(network[kind], params, schedule, z0, noise, vocabularySpace);
         expect(again.states.map(list)).toEqual(together.states.map(list));
-        const row = (x: ExactTensor, i: number): ExactTensor => floats([1, 3, 7], list(x).slice(21 * i, 21 * i + 21));
-        const alone = [0, 1, 2].flatMap((i) => runSampler(network[kind], params, schedule, row(z0, i), noise.map((x) => row(x, i)), vocabularySpace).tokens);
+        const row = (x: ExactTensor, i: number): ExactTensor =>
+          floats([1, 3, 7], list(x).slice(21 * i, 21 * i + 21));
+        const alone = [0, 1, 2].flatMap(
+          (i) =>
+            runSampler(
+              network[kind],
+              params,
+              schedule,
+              row(z0, i),
+              noise.map((x) => row(x, i)),
+              vocabularySpace,
+            ).tokens,
+        );
         expect(alone).toEqual(together.tokens);
       }),
       { numRuns: 4 },

@@ -2,7 +2,12 @@
 import { fileURLToPath } from "node:url";
 import fc from "fast-check";
 import { beforeAll, describe, expect, it } from "vitest";
-import { CheckpointError, ditConfigOf, ditFromTensors, ditToTensors } from "../../../src/models/networks/checkpoint.ts";
+import {
+  CheckpointError,
+  ditConfigOf,
+  ditFromTensors,
+  ditToTensors,
+} from "../../../src/models/networks/checkpoint.ts";
 import { officialParameters, ROTARY_BUFFER } from "../../../src/models/networks/official-names.ts";
 import { readSafetensors } from "../../../src/runtime/files/safetensors.ts";
 import type { StoredTensor } from "../../../src/runtime/safetensors/tensor.ts";
@@ -17,7 +22,8 @@ const named = (name: string): ReadonlyMap<string, StoredTensor> => {
 };
 
 beforeAll(async () => {
-  for (const name of ["weights", "weights.fmlm", "weights.ar"]) files.set(name, (await readSafetensors(golden(`${name}.safetensors`))).tensors);
+  for (const name of ["weights", "weights.fmlm", "weights.ar"])
+    files.set(name, (await readSafetensors(golden(`${name}.safetensors`))).tensors);
 });
 
 const message = (call: () => unknown): string => {
@@ -39,24 +45,36 @@ describe("official weights", () => {
 
   it("names are in the order of the authors' named_parameters()", () => {
     const { config } = JSON.parse(readFileSync(golden("cases.json"), "utf8"));
-    for (const [kind, file] of [["flm", "weights"], ["fmlm", "weights.fmlm"]] as const) {
+    for (const [kind, file] of [
+      ["flm", "weights"],
+      ["fmlm", "weights.fmlm"],
+    ] as const) {
       const sizes = ditConfigOf(named(file), { length: 6 });
-      expect(officialParameters(sizes).map(({ name }) => name)).toEqual(config.parameter_order[kind].map((name: string) => `backbone.${name}`));
+      expect(officialParameters(sizes).map(({ name }) => name)).toEqual(
+        config.parameter_order[kind].map((name: string) => `backbone.${name}`),
+      );
     }
   });
 
-  it.each(["weights", "weights.fmlm"])("%s: to the tree and back gives the same tensors, without the buffer", (file) => {
-    const tensors = named(file);
-    const sizes = ditConfigOf(tensors, { length: 6 });
-    const back = new Map(ditToTensors(sizes, ditFromTensors(sizes, tensors)));
-    expect(back.size).toBe(tensors.size - 1);
-    for (const [name, tensor] of back) expect(tensor).toBe(tensors.get(name));
-  });
+  it.each(["weights", "weights.fmlm"])(
+    "%s: to the tree and back gives the same tensors, without the buffer",
+    (file) => {
+      const tensors = named(file);
+      const sizes = ditConfigOf(tensors, { length: 6 });
+      const back = new Map(ditToTensors(sizes, ditFromTensors(sizes, tensors)));
+      expect(back.size).toBe(tensors.size - 1);
+      for (const [name, tensor] of back) expect(tensor).toBe(tensors.get(name));
+    },
+  );
 
   it("names of a compiled module are the same names, in any order", () => {
     const tensors = named("weights.fmlm");
     const sizes = ditConfigOf(tensors, { length: 6 });
-    const compiled = new Map([...tensors].reverse().map(([name, tensor]) => [name.replace("backbone.", "backbone._orig_mod."), tensor]));
+    const compiled = new Map(
+      [...tensors]
+        .reverse()
+        .map(([name, tensor]) => [name.replace("backbone.", "backbone._orig_mod."), tensor]),
+    );
     expect(ditFromTensors(sizes, compiled)).toEqual(ditFromTensors(sizes, tensors));
     expect(ditConfigOf(compiled, { length: 6 })).toEqual(sizes);
     expect(message(() => ditFromTensors(sizes, new Map([...tensors, ...compiled])))).toContain("twice");
@@ -64,7 +82,9 @@ describe("official weights", () => {
 
   it("works with leaves of any kind", () => {
     const sizes = { vocab: 3, width: 4, depth: 11, conditioning: 2 };
-    const leaves = new Map(officialParameters(sizes).map(({ name, shape }) => [name, { shape, dtype: "whatever", name }]));
+    const leaves = new Map(
+      officialParameters(sizes).map(({ name, shape }) => [name, { shape, dtype: "whatever", name }]),
+    );
     const tree = ditFromTensors(sizes, leaves);
     expect(tree.blocks).toHaveLength(11);
     expect(tree.blocks[10]?.attention.out.weight.name).toBe("backbone.blocks.10.attn_out.weight");
@@ -81,10 +101,20 @@ describe("weights that do not fit", () => {
         const less = new Map(tensors);
         less.delete(name);
         expect(message(() => ditFromTensors(sizes, less))).toContain(`missing: ${name}`);
-        const more = new Map(tensors).set("backbone.extra", { dtype: "F32", shape: [1], data: Float32Array.of(1) });
+        const more = new Map(tensors).set("backbone.extra", {
+          dtype: "F32",
+          shape: [1],
+          data: Float32Array.of(1),
+        });
         expect(message(() => ditFromTensors(sizes, more))).toContain("not known: backbone.extra");
-        const other = new Map(tensors).set(name, { dtype: "F32", shape: [...shape, 1], data: Float32Array.of(1) });
-        expect(message(() => ditFromTensors(sizes, other))).toContain(`${name} is [${[...shape, 1].join(", ")}] instead of [${shape.join(", ")}]`);
+        const other = new Map(tensors).set(name, {
+          dtype: "F32",
+          shape: [...shape, 1],
+          data: Float32Array.of(1),
+        });
+        expect(message(() => ditFromTensors(sizes, other))).toContain(
+          `${name} is [${[...shape, 1].join(", ")}] instead of [${shape.join(", ")}]`,
+        );
       }),
     );
   });
@@ -95,20 +125,32 @@ describe("weights that do not fit", () => {
       "The weights are not those of this network (vocabulary 11, width 16, 2 blocks, one time): not known: " +
         "backbone.sigma_map_prime.mlp.0.weight, backbone.sigma_map_prime.mlp.0.bias, backbone.sigma_map_prime.mlp.2.weight, backbone.sigma_map_prime.mlp.2.bias.",
     );
-    expect(message(() => ditFromTensors(ditConfigOf(fmlm, { length: 6 }), flm))).toContain("missing: backbone.sigma_map_prime.mlp.0.weight");
+    expect(message(() => ditFromTensors(ditConfigOf(fmlm, { length: 6 }), flm))).toContain(
+      "missing: backbone.sigma_map_prime.mlp.0.weight",
+    );
   });
 
   it("weights of another network, or of other heads, are not taken for a DiT", () => {
-    expect(message(() => ditConfigOf(named("weights.ar"), { length: 6 }))).toBe("These are not the weights of a DiT: backbone.sigma_map.mlp.2.weight is missing.");
-    expect(message(() => ditConfigOf(named("weights"), { length: 6, heads: 4 }))).toContain("those of 2 heads");
+    expect(message(() => ditConfigOf(named("weights.ar"), { length: 6 }))).toBe(
+      "These are not the weights of a DiT: backbone.sigma_map.mlp.2.weight is missing.",
+    );
+    expect(message(() => ditConfigOf(named("weights"), { length: 6, heads: 4 }))).toContain(
+      "those of 2 heads",
+    );
     const bare = new Map([...named("weights")].filter(([name]) => name !== ROTARY_BUFFER));
     expect(message(() => ditConfigOf(bare, { length: 6 }))).toContain("do not tell the number of heads");
     expect(ditConfigOf(bare, { length: 6, heads: 4 }).heads).toBe(4);
-    expect(message(() => ditConfigOf(new Map(), { length: 6 }))).toContain("backbone.vocab_embed.embedding is missing");
+    expect(message(() => ditConfigOf(new Map(), { length: 6 }))).toContain(
+      "backbone.vocab_embed.embedding is missing",
+    );
   });
 
   it("a huge block number does not make a huge network", () => {
-    const odd = new Map(named("weights")).set("backbone.blocks.1000000000.norm1.weight", { dtype: "F32", shape: [16], data: new Float32Array(16) });
+    const odd = new Map(named("weights")).set("backbone.blocks.1000000000.norm1.weight", {
+      dtype: "F32",
+      shape: [16],
+      data: new Float32Array(16),
+    });
     expect(ditConfigOf(odd, { length: 6 }).depth).toBe(3);
   });
 });

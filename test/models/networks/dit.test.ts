@@ -36,12 +36,25 @@ describe("a DiT of any size", () => {
         const logits = evaluate({ params, state, tau, target }, (input): Tensor => {
           const network = dit(config);
           const hidden = vocabularySpace.embed(input.state, network.embedding(input.params));
-          return network.logits(input.params, hidden, targetTime ? { tau: input.tau, target: input.target } : { tau: input.tau });
+          return network.logits(
+            input.params,
+            hidden,
+            targetTime ? { tau: input.tau, target: input.target } : { tau: input.tau },
+          );
         });
-        const named = (name: string): readonly number[] => Array.from(weights.get(OFFICIAL_PREFIX + name)?.data ?? []);
+        const named = (name: string): readonly number[] =>
+          Array.from(weights.get(OFFICIAL_PREFIX + name)?.data ?? []);
         const expected = [0, 1].flatMap((row) => {
-          const rows = Array.from({ length }, (_, l) => Array.from(state.data.subarray((row * length + l) * vocab, (row * length + l + 1) * vocab)));
-          return plainLogits(named, config, rows, tau.data[row] ?? NaN, targetTime ? target.data[row] : undefined).flat();
+          const rows = Array.from({ length }, (_, l) =>
+            Array.from(state.data.subarray((row * length + l) * vocab, (row * length + l + 1) * vocab)),
+          );
+          return plainLogits(
+            named,
+            config,
+            rows,
+            tau.data[row] ?? NaN,
+            targetTime ? target.data[row] : undefined,
+          ).flat();
         });
         expect(distance(logits.data, expected)).toBeLessThan(1e-10);
       }),
@@ -57,7 +70,10 @@ describe("a DiT of any size", () => {
       const drawn = network.init(random.key(3));
       const state = random.normal(random.key(4), [2, 4, 6]);
       const tau: Tensor = random.uniform(random.key(5), [2]);
-      const logits = network.logits(drawn, vocabularySpace.embed(state, drawn.embedding), { tau, target: tau });
+      const logits = network.logits(drawn, vocabularySpace.embed(state, drawn.embedding), {
+        tau,
+        target: tau,
+      });
       return { params: drawn, logProbs: logSoftmax(logits) };
     });
     expect(distance(logProbs.data, Array(48).fill(-Math.log(6)))).toBeLessThan(1e-12);
@@ -76,7 +92,11 @@ describe("a DiT of any size", () => {
       const hidden = random.normal(random.key(1), [2, 4, 8]);
       const tau: Tensor = random.uniform(random.key(2), [2]);
       const at = (seed?: number, which = network): Tensor =>
-        which.logits(input.weights, hidden, seed === undefined ? { tau } : { tau, dropoutKey: random.key(seed) });
+        which.logits(
+          input.weights,
+          hidden,
+          seed === undefined ? { tau } : { tau, dropoutKey: random.key(seed) },
+        );
       return [at(1), at(1), at(2), at(), at(1, dit(tiny))] as const;
     });
     expect(distance(a.data, b.data)).toBe(0);

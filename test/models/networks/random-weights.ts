@@ -25,10 +25,18 @@ export function randomWeights(config: DitConfig, draw: () => number): ReadonlyMa
     officialParameters(config).map(({ name, shape }) => {
       const size = shape.reduce((product, dim) => product * dim, 1);
       const center = name.includes("norm") ? 1 : 0;
-      return [name, exactTensor("f32", shape, Array.from({ length: size }, () => center + 0.4 * draw()))];
+      return [
+        name,
+        exactTensor(
+          "f32",
+          shape,
+          Array.from({ length: size }, () => center + 0.4 * draw()),
+        ),
+      ];
     }),
   );
 }
 
 /** The same as the network takes them. */
-export const randomParams = (config: DitConfig, seed: number): DitTree<ExactTensor> => ditFromTensors(config, randomWeights(config, normals(seed)));
+export const randomParams = (config: DitConfig, seed: number): DitTree<ExactTensor> =>
+  ditFromTensors(config, randomWeights(config, normals(seed)));
