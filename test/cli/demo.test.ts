@@ -8,8 +8,9 @@ import { beforeAll, describe, expect, it } from "vitest";
 import { ditConfigOf } from "../../src/models/networks/checkpoint.ts";
 import { officialParameters } from "../../src/models/networks/official-names.ts";
 import { readSafetensors, writeSafetensors } from "../../src/runtime/files/safetensors.ts";
-import { fluxion, storyText, TERMINAL, testFolder, TINY } from "../support/cli.ts";
+import { fluxion, TERMINAL, testFolder, TINY } from "../support/cli.ts";
 import type { Outcome } from "../support/cli.ts";
+import { storyText } from "../support/story.ts";
 
 const options = { timeout: 120_000 };
 let folder: string;

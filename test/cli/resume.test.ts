@@ -3,13 +3,14 @@
  * cannot go on (a diverged loss, a full disk) stops with a sentence and keeps the last good state.
  */
 import { execFile } from "node:child_process";
-import { cp, mkdir, readdir, readFile, writeFile } from "node:fs/promises";
+import { appendFile, cp, mkdir, readdir, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { promisify } from "node:util";
 import { beforeAll, describe, expect, it, onTestFinished } from "vitest";
 import { readSafetensors, writeSafetensors } from "../../src/runtime/files/safetensors.ts";
-import { fluxion, start, storyText, TERMINAL, testFolder, TINY } from "../support/cli.ts";
+import { fluxion, start, TERMINAL, testFolder, TINY } from "../support/cli.ts";
 import type { Outcome } from "../support/cli.ts";
+import { storyText } from "../support/story.ts";
 
 const options = { timeout: 240_000 };
 const run = promisify(execFile);
@@ -92,6 +93,9 @@ describe("a run that is stopped and resumed", options, () => {
     );
     expect(interrupted.stderr.endsWith("\n")).toBe(true);
     expect(interrupted.stdout).toContain(`Go on with: fluxion demo --resume ${dir}`);
+
+    // As if it had been killed after logging and before saving: lines ahead of the state, and half a line.
+    await appendFile(join(dir, "metrics.jsonl"), '{"step":69,"phase":"fmlm","loss":1}\n{"step":70,"ph');
 
     const moments = Array.from({ length: 3 }, () => Math.floor(Math.random() * 300));
     for (const [i, moment] of moments.entries()) {

@@ -1,6 +1,6 @@
 /**
  * The command line as a user runs it: bundled once for each test file, started as a process of its own, watched and signalled.
- * Also a text to train on. Consumed by every test that starts `fluxion`.
+ * Consumed by every test that starts `fluxion`.
  */
 import { spawn } from "node:child_process";
 import type { ChildProcess } from "node:child_process";
@@ -123,30 +123,6 @@ export async function start(args: readonly string[], options: StartOptions = {})
 /** Runs `fluxion ...args` to its end. */
 export async function fluxion(args: readonly string[], options: StartOptions = {}): Promise<Outcome> {
   return (await start(args, options)).done;
-}
-
-const choose = <T>(from: readonly T[], random: number): T => from[Math.floor(random * from.length)] as T;
-
-/** `lines` different sentences of some fifty words, the same ones at every call. */
-export function storyText(lines: number): string {
-  const parts = [
-    ["the small cat", "a large dog", "the old man", "a young woman", "the quiet river", "a red bird"],
-    ["sits near", "walks over", "looks at", "runs to", "sleeps under", "sings about"],
-    ["the green hill", "a wooden house", "the old bridge", "a bright lamp", "the blue sea", "a stone wall"],
-    ["in the morning", "at night", "every day", "with great joy", "without a sound", "for a long time"],
-  ];
-  const most = parts.reduce((product, part) => product * part.length, 1);
-  if (lines > most) throw new RangeError(`there are ${most} sentences, not ${lines}`);
-  // Each sentence is a number in mixed base; a stride prime to all bases visits them in a mixed order.
-  return Array.from({ length: lines }, (_, i) => {
-    let rest = (i * 361) % most;
-    const words = parts.map((part) => {
-      const word = choose(part, (rest % part.length) / part.length + 1e-9);
-      rest = Math.floor(rest / part.length);
-      return word;
-    });
-    return `${words.join(" ")}\n`;
-  }).join("");
 }
 
 /** Options of a model that trains in a second. */

@@ -4,7 +4,7 @@
  */
 import type { Equation, Program, VarId } from "../../dsl/program/program.ts";
 import type { Rewriter } from "./rewrite.ts";
-import type { SimplifyRules } from "./simplify.ts";
+import type { SimplifyRules } from "./simplify-rule.ts";
 
 /** Carried values that the body returns as they came, and scanned slices that it returns as they are. */
 function scan(equation: Equation<"scan">, r: Rewriter): readonly VarId[] | undefined {

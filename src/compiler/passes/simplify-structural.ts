@@ -6,7 +6,7 @@ import { sameShape, sizeOf } from "../../dsl/program/program.ts";
 import type { OpParams, VarId } from "../../dsl/program/program.ts";
 import { isInteger } from "../../dsl/types/dtype.ts";
 import type { Rewriter } from "./rewrite.ts";
-import type { SimplifyRule, SimplifyRules } from "./simplify.ts";
+import type { SimplifyRule, SimplifyRules } from "./simplify-rule.ts";
 
 type Mover = "broadcast" | "reshape" | "transpose" | "slice" | "gather" | "reduceMax";
 

@@ -6,19 +6,13 @@
  * Hence x + 0 is not x (−0 + 0 is +0) unless x cannot be −0, x − 0 and x + (−0) are; x·0 and x − x are not 0 for floats; and sums
  * are not reordered.
  */
-import type { AnyEquation, BinaryOp, Equation, OpKind, Program, VarId } from "../../dsl/program/program.ts";
+import type { AnyEquation, BinaryOp, OpKind, Program, VarId } from "../../dsl/program/program.ts";
 import { isFloat, isInteger } from "../../dsl/types/dtype.ts";
 import { mapNested, rewrite } from "./rewrite.ts";
 import type { Rewriter } from "./rewrite.ts";
 import { CONTROL_RULES } from "./simplify-control.ts";
+import type { SimplifyRule, SimplifyRules } from "./simplify-rule.ts";
 import { STRUCTURAL_RULES } from "./simplify-structural.ts";
-
-/** Replacement of an equation's outputs, or undefined to keep it. */
-export type SimplifyRule<K extends OpKind> = (
-  equation: Equation<K>,
-  r: Rewriter,
-) => readonly VarId[] | undefined;
-export type SimplifyRules = { readonly [K in OpKind]?: SimplifyRule<K> };
 
 /** Applies the identities of this file, of simplify-structural.ts and of simplify-control.ts, also inside nested programs. */
 export function simplify(program: Program): Program {

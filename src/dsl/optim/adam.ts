@@ -6,7 +6,7 @@ import { add, div, mul, sqrt, square, sub } from "../surface/elementwise.ts";
 import type { Shape, Tensor } from "../types/index.ts";
 import { average, biasCorrection, checkDecay, checkNonNegative, decayed, withPenalty } from "./math.ts";
 import { fromRule } from "./optimizer.ts";
-import type { Leaf, LeafRule, Optimizer, Selects } from "./optimizer.ts";
+import type { Leaf, LeafRule, Optimizer, Selects, Step } from "./optimizer.ts";
 
 export interface AdamOptions {
   /** Decay of the average of gradients; 0.9 by default. */
@@ -21,27 +21,25 @@ export interface AdamOptions {
 }
 
 type F32 = Tensor<Shape, "f32">;
-type Scalar = Tensor<[], "f32">;
 
 /**
  * p − rate·m̂/(√v̂ + eps), with m̂ = m/c₁ and v̂ = v/c₂. Multiplied out by √c₂, so that what is per step
  * stays scalar: p − (rate·√c₂/c₁)·m/(√v + eps·√c₂).
  */
 export function adamStep(
-  leaf: Leaf,
-  param: F32,
-  grad: F32,
-  options: Required<Pick<AdamOptions, "beta1" | "beta2" | "eps">>,
-  step: { readonly count: Scalar; readonly learningRate: Scalar },
+  { beta1, beta2, eps }: Required<Pick<AdamOptions, "beta1" | "beta2" | "eps">>,
+  { count, learningRate }: Step,
 ) {
-  const { beta1, beta2, eps } = options;
-  const [m, v] = leaf.slots as readonly [F32, F32];
-  const mean = average(m, grad, beta1);
-  const variance = average(v, square(grad), beta2);
-  const root = sqrt(biasCorrection(beta2, step.count));
-  const rate = div(mul(step.learningRate, root), biasCorrection(beta1, step.count));
-  const direction = div(mean, add(sqrt(variance), mul(root, eps)));
-  return { param: sub(param, mul(direction, rate)), slots: [mean, variance] };
+  const root = sqrt(biasCorrection(beta2, count));
+  const rate = div(mul(learningRate, root), biasCorrection(beta1, count));
+  const floor = mul(root, eps);
+  return ({ slots }: Pick<Leaf, "slots">, param: F32, grad: F32) => {
+    const [m, v] = slots as readonly [F32, F32];
+    const mean = average(m, grad, beta1);
+    const variance = average(v, square(grad), beta2);
+    const direction = div(mean, add(sqrt(variance), floor));
+    return { param: sub(param, mul(direction, rate)), slots: [mean, variance] };
+  };
 }
 
 function adamRule(
@@ -55,10 +53,13 @@ function adamRule(
   checkNonNegative(name, "weightDecay", weightDecay);
   return {
     slots: ["mean", "variance"],
-    update(leaf, step) {
-      const param = decoupled ? decayed(leaf, step.learningRate, weightDecay, decays) : leaf.param;
-      const grad = decoupled ? leaf.grad : withPenalty(leaf, weightDecay, decays);
-      return adamStep(leaf, param, grad, { beta1, beta2, eps }, step);
+    update(step) {
+      const move = adamStep({ beta1, beta2, eps }, step);
+      return (leaf) => {
+        const param = decoupled ? decayed(leaf, step.learningRate, weightDecay, decays) : leaf.param;
+        const grad = decoupled ? leaf.grad : withPenalty(leaf, weightDecay, decays);
+        return move(leaf, param, grad);
+      };
     },
   };
 }

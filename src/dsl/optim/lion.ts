@@ -25,11 +25,13 @@ export function lion({ beta1 = 0.9, beta2 = 0.99, weightDecay = 0, decays }: Lio
   checkNonNegative("lion", "weightDecay", weightDecay);
   return fromRule({
     slots: ["mean"],
-    update(leaf, { learningRate }) {
-      const mean = leaf.slots[0] as Tensor<Shape, "f32">;
-      const direction: Tensor = sign(average(mean, leaf.grad, beta1));
-      const param: Tensor = decayed(leaf, learningRate, weightDecay, decays);
-      return { param: sub(param, mul(direction, learningRate)), slots: [average(mean, leaf.grad, beta2)] };
-    },
+    update:
+      ({ learningRate }) =>
+      (leaf) => {
+        const mean = leaf.slots[0] as Tensor<Shape, "f32">;
+        const direction: Tensor = sign(average(mean, leaf.grad, beta1));
+        const param: Tensor = decayed(leaf, learningRate, weightDecay, decays);
+        return { param: sub(param, mul(direction, learningRate)), slots: [average(mean, leaf.grad, beta2)] };
+      },
   });
 }

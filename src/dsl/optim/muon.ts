@@ -98,20 +98,24 @@ export function muon(options: MuonOptions = {}): Optimizer {
   return fromRule({
     slots: ["mean", "variance"],
     slotShapes: (path, shape) => [shape, isMatrix(path, shape) ? [] : shape],
-    update(leaf, step) {
-      const param = decayed(leaf, step.learningRate, weightDecay, decays);
-      if (!isMatrix(leaf.path, param.shape))
-        return adamStep(leaf, param, leaf.grad, { beta1, beta2, eps }, step);
-      const [previous, unused] = leaf.slots as readonly [F32, F32];
-      const mean = average(previous, leaf.grad, momentum);
-      const direction: Tensor = orthogonalize(
-        nesterov ? average(mean, leaf.grad, momentum) : mean,
-        iterations,
-      );
-      const [rows, columns] = param.shape.slice(-2) as [number, number];
-      const size =
-        scale === "adam" ? 0.2 * Math.sqrt(Math.max(rows, columns)) : Math.sqrt(Math.max(1, rows / columns));
-      return { param: sub(param, mul(direction, mul(step.learningRate, size))), slots: [mean, unused] };
+    update: (step) => {
+      const move = adamStep({ beta1, beta2, eps }, step);
+      return (leaf) => {
+        const param = decayed(leaf, step.learningRate, weightDecay, decays);
+        if (!isMatrix(leaf.path, param.shape)) return move(leaf, param, leaf.grad);
+        const [previous, unused] = leaf.slots as readonly [F32, F32];
+        const mean = average(previous, leaf.grad, momentum);
+        const direction: Tensor = orthogonalize(
+          nesterov ? average(mean, leaf.grad, momentum) : mean,
+          iterations,
+        );
+        const [rows, columns] = param.shape.slice(-2) as [number, number];
+        const size =
+          scale === "adam"
+            ? 0.2 * Math.sqrt(Math.max(rows, columns))
+            : Math.sqrt(Math.max(1, rows / columns));
+        return { param: sub(param, mul(direction, mul(step.learningRate, size))), slots: [mean, unused] };
+      };
     },
   });
 }

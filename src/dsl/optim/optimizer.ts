@@ -54,17 +54,20 @@ export interface Leaf {
   readonly slots: readonly F32[];
 }
 
+/** What all parameters of an update share; `count` is the number of the update, from 1. */
+export interface Step {
+  readonly count: Scalar;
+  readonly learningRate: Scalar;
+}
+
 /** An optimizer for one parameter. */
 export interface LeafRule {
   /** Names of the averages that the rule keeps. */
   readonly slots: readonly string[];
   /** Shapes of the averages of a parameter, that of the parameter by default. */
   slotShapes?(path: string, shape: readonly number[]): readonly (readonly number[])[];
-  /** The new parameter and the new averages; `count` is the number of this update, from 1. */
-  update(
-    leaf: Leaf,
-    step: { readonly count: Scalar; readonly learningRate: Scalar },
-  ): { readonly param: Tensor; readonly slots: readonly Tensor[] };
+  /** For one update, the function from a parameter to the new parameter and the new averages. */
+  update(step: Step): (leaf: Leaf) => { readonly param: Tensor; readonly slots: readonly Tensor[] };
 }
 
 /** Which parameters a weight decay applies to: all by default. `path` is such as `blocks.0.qkv.weight`. */
@@ -104,7 +107,7 @@ export function fromRule(rule: LeafRule): Optimizer {
       const gradients = leavesOf("gradient", grads);
       const slots = rule.slots.map((name) => leavesOf(name, state.slots[name]));
       const step = add(state.step, 1);
-      const now = { count: cast(step, "f32"), learningRate };
+      const updateLeaf = rule.update({ count: cast(step, "f32"), learningRate });
       const updated = leafPaths(tree).map((path, i) => {
         const [param, grad] = [leaves[i], gradients[i]] as unknown as readonly [Tensor, Tensor];
         if (grad.shape.join() !== param.shape.join())
@@ -112,15 +115,12 @@ export function fromRule(rule: LeafRule): Optimizer {
             `optimizer: ${path} is [${param.shape.join(",")}], its gradient [${grad.shape.join(",")}]`,
           );
         const float = (x: Tensor): F32 => cast(x, "f32");
-        const next = rule.update(
-          {
-            path,
-            param: float(param),
-            grad: float(grad),
-            slots: slots.map((list) => float(list[i] as Tensor)),
-          },
-          now,
-        );
+        const next = updateLeaf({
+          path,
+          param: float(param),
+          grad: float(grad),
+          slots: slots.map((list) => float(list[i] as Tensor)),
+        });
         return {
           param: traced("optimizer", cast(next.param, param.dtype)),
           slots: next.slots.map((slot) => traced("optimizer", slot)),

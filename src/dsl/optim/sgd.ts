@@ -24,16 +24,18 @@ export function sgd({ momentum = 0, nesterov = false, weightDecay = 0, decays }:
   checkNonNegative("sgd", "weightDecay", weightDecay);
   return fromRule({
     slots: momentum === 0 ? [] : ["momentum"],
-    update(leaf, { learningRate }) {
-      const grad: Tensor = withPenalty(leaf, weightDecay, decays);
-      const previous: Tensor | undefined = leaf.slots[0];
-      const velocity: Tensor = previous === undefined ? grad : add(mul(previous, momentum), grad);
-      const direction: Tensor =
-        nesterov && previous !== undefined ? add(grad, mul(velocity, momentum)) : velocity;
-      return {
-        param: sub(leaf.param, mul(direction, learningRate)),
-        slots: previous === undefined ? [] : [velocity],
-      };
-    },
+    update:
+      ({ learningRate }) =>
+      (leaf) => {
+        const grad: Tensor = withPenalty(leaf, weightDecay, decays);
+        const previous: Tensor | undefined = leaf.slots[0];
+        const velocity: Tensor = previous === undefined ? grad : add(mul(previous, momentum), grad);
+        const direction: Tensor =
+          nesterov && previous !== undefined ? add(grad, mul(velocity, momentum)) : velocity;
+        return {
+          param: sub(leaf.param, mul(direction, learningRate)),
+          slots: previous === undefined ? [] : [velocity],
+        };
+      },
   });
 }

@@ -4,7 +4,29 @@
  * Kept beside the program, not in it, so that programs stay plain data. Passes that rewrite an equation call `copySite`.
  */
 
-const sites = new WeakMap<object, Error>();
+/** The object that is given, so that a subclass's private field is added to it. */
+class Given {
+  constructor(object: object) {
+    return object;
+  }
+}
+
+/**
+ * Keeps the site in a private field that is added to the equation itself: invisible to whoever copies, compares or prints it, and
+ * several times faster than a WeakMap of as many entries as a large program has equations, which every garbage collection walks.
+ */
+class Sited extends Given {
+  #site: Error | undefined;
+
+  static record(equation: object, site: Error): void {
+    if (#site in equation) equation.#site = site;
+    else new Sited(equation).#site = site;
+  }
+
+  static of(equation: object): Error | undefined {
+    return #site in equation ? equation.#site : undefined;
+  }
+}
 
 /** Where this library's own modules lie; frames inside it are never the user's. Undefined where modules have no folder (a data URL, a classic script). */
 function folderOfLibrary(): string | undefined {
@@ -42,15 +64,15 @@ export function formatSite(site: Error): string | undefined {
 }
 
 export function recordSite(equation: object, site: Error): void {
-  sites.set(equation, site);
+  Sited.record(equation, site);
 }
 
 /** Lets a rewritten equation be blamed on the line that made the original. Returns `to`. */
 export function copySite<T extends object>(from: object, to: T): T {
-  const site = sites.get(from);
-  if (site !== undefined) sites.set(to, site);
+  const site = Sited.of(from);
+  if (site !== undefined) Sited.record(to, site);
   return to;
 }
 
 /** The stack recorded for `equation`, to attribute its descendants to. */
-export const rawSite = (equation: object): Error | undefined => sites.get(equation);
+export const rawSite = (equation: object): Error | undefined => Sited.of(equation);

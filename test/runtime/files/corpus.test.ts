@@ -9,8 +9,10 @@ import {
   parseGloss,
   prepareCorpus,
   textDocuments,
+  textFingerprint,
 } from "../../../src/runtime/files/corpus.ts";
 import { UserError } from "../../../src/runtime/files/errors.ts";
+import { storyDocuments } from "../../support/story.ts";
 
 let folder = "";
 beforeAll(async () => {
@@ -114,5 +116,17 @@ describe("text files", () => {
     const prepare = () => prepareCorpus(corpus, { minimumSplitTokens: 16 });
     expect(prepare).toThrow(UserError);
     expect(prepare).toThrow(/^short\.txt: the text is too short: .* each needs 16/);
+  });
+});
+
+describe("textFingerprint", () => {
+  it("is the same for the same text in any order, and another for another text or vocabulary", () => {
+    const documents = storyDocuments(300);
+    const fingerprint = (texts: readonly string[], vocabularySize = 60): string =>
+      textFingerprint(prepareCorpus({ name: "story", documents: texts }, { vocabularySize }));
+    expect(fingerprint(documents.toReversed())).toBe(fingerprint(documents));
+    expect(fingerprint(documents.slice(1))).not.toBe(fingerprint(documents));
+    expect(fingerprint(documents.map((text) => text.replaceAll("cat", "cow")))).not.toBe(fingerprint(documents));
+    expect(fingerprint(documents, 30)).not.toBe(fingerprint(documents));
   });
 });

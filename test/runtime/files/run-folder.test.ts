@@ -1,15 +1,18 @@
 import { mkdir, readdir, readFile, truncate, writeFile } from "node:fs/promises";
+import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { UserError } from "../../../src/runtime/files/errors.ts";
 import { fieldsOf } from "../../../src/runtime/files/fields.ts";
 import {
   appendMetrics,
+  checkpointMeta,
   createRun,
   hasCheckpoint,
   loadCheckpoint,
   openRun,
   readMetrics,
+  removeCheckpoint,
   rewindMetrics,
   saveCheckpoint,
   writeRunText,
@@ -50,6 +53,14 @@ describe("createRun and openRun", () => {
     expect(await readdir(run.dir)).toEqual(["config.json"]);
     expect(run).toMatchObject({ format: "fluxion-run", version: 1, config });
     expect(new Date(run.created).toISOString()).toBe(run.created);
+  });
+
+  it("gives up where the system has no folders to make, and under a file", async () => {
+    if (existsSync("/proc/self")) expect(await userErrorOf(() => createRun("/proc/fluxion/run", config))).toContain("(ENOENT)");
+    const file = join(await scratchFolder(), "file");
+    await writeFile(file, "");
+    expect(await userErrorOf(() => createRun(join(file, "run"), config))).toContain("a part of the path is a file");
+    expect(await userErrorOf(() => createRun(file, config))).toBe(`${file} is a file; a run needs a folder.`);
   });
 
   it("accepts an empty folder, and one that an interrupted start left behind", async () => {
@@ -277,5 +288,17 @@ describe("fieldsOf", () => {
       expect(work).toThrow(message);
       expect(work).toThrow(UserError);
     }
+  });
+});
+
+describe("checkpointMeta and removeCheckpoint", () => {
+  it("read what a checkpoint says without its values, and remove it once or twice", async () => {
+    const run = await newRun();
+    await saveCheckpoint(run, "state", weights, { step: 3, phase: "flm" });
+    expect(await checkpointMeta(run, "state")).toEqual({ step: 3, phase: "flm" });
+    await removeCheckpoint(run, "state");
+    await removeCheckpoint(run, "state");
+    expect(await hasCheckpoint(run, "state")).toBe(false);
+    expect(await userErrorOf(() => checkpointMeta(run, "state"))).toContain("has no state.safetensors");
   });
 });
