@@ -1,6 +1,9 @@
 /** What needs no training: help, devices, inspect, and a sentence for every way to mistype a command. */
+import { readdir, writeFile } from "node:fs/promises";
+import { join } from "node:path";
 import { describe, expect, it } from "vitest";
-import { fluxion } from "../support/cli.ts";
+import { fluxion, testFolder } from "../support/cli.ts";
+import { storyText } from "../support/story.ts";
 
 const options = { timeout: 60_000 };
 const commands = ["demo", "sample", "inspect", "devices"];
@@ -88,6 +91,58 @@ describe("mistyped commands: one line, exit code 2", options, () => {
       signal: null,
       stdout: "",
       stderr: `fluxion: ${sentence}\n`,
+    });
+  });
+});
+
+describe("a job that cannot work: one line, exit code 2, and no run folder", options, () => {
+  it.each<[string, Uint8Array | string | null, readonly string[]]>([
+    ["Cannot read FILE: it does not exist; check the path (ENOENT).", null, []],
+    ["FILE is empty; give a text file.", "", []],
+    [
+      "FILE is no plain text (NUL byte at offset 3); give a UTF-8 text file (convert UTF-16 first).",
+      Uint8Array.of(80, 75, 3, 0, 255),
+      [],
+    ],
+    ["FILE is not valid UTF-8; convert it, or give another text file.", Uint8Array.of(80, 75, 255, 254), []],
+    ["story.txt: the text has no line of at least 4 words; use another text.", "too short", []],
+    ["story.txt: the text is too short: in tokens its splits are train ", storyText(1), []],
+    [
+      "story.txt: the text is too short: in tokens its splits are train ",
+      storyText(300),
+      ["--length", "4000"],
+    ],
+    [
+      "the options: width 30 must be a multiple of twice the 4 heads.",
+      storyText(300),
+      ["--width", "30", "--heads", "4"],
+    ],
+    ["A distillation batch of 7 does not divide into diagonal rows (", storyText(300), ["--batch", "7"]],
+    ['--vocab must be a number >= 8 and <= 1000000, got "4"', storyText(300), ["--vocab", "4"]],
+  ])("%s", async (sentence, content, more) => {
+    const folder = await testFolder();
+    const file = join(folder, "story.txt");
+    if (content !== null) await writeFile(file, content);
+    const { code, stdout, stderr } = await fluxion([
+      "demo",
+      "--quick",
+      "--data",
+      file,
+      "--out",
+      join(folder, "run"),
+      ...more,
+    ]);
+    expect({ code, stdout }).toEqual({ code: 2, stdout: "" });
+    expect(stderr.match(/\n/g)).toHaveLength(1);
+    expect(stderr.replaceAll(file, "FILE")).toContain(`fluxion: ${sentence}`);
+    expect(await readdir(folder)).toEqual(content === null ? [] : ["story.txt"]);
+  });
+
+  it("a folder for a text", async () => {
+    const folder = await testFolder();
+    expect(await fluxion(["demo", "--data", folder])).toMatchObject({
+      code: 2,
+      stderr: `fluxion: ${folder} is a folder; give a text file.\n`,
     });
   });
 });

@@ -24,4 +24,7 @@ export function storyDocuments(count: number): readonly string[] {
 }
 
 /** The same as the content of a file, a sentence a line. */
-export const storyText = (lines: number): string => storyDocuments(lines).map((sentence) => `${sentence}\n`).join("");
+export const storyText = (lines: number): string =>
+  storyDocuments(lines)
+    .map((sentence) => `${sentence}\n`)
+    .join("");

@@ -3,8 +3,8 @@
  * what becomes of a program: `trace` gets it after each pass. To add a pass: a function Program -> Program that keeps the
  * signature and the values, a line in `PASSES`, and its name is tested against random programs by pipeline.test.ts.
  */
-import { hashProgram } from "../../dsl/program/hash.ts";
-import type { Program } from "../../dsl/program/program.ts";
+import { isProgram } from "../../dsl/program/program.ts";
+import type { AnyEquation, Program } from "../../dsl/program/program.ts";
 import { verify } from "../../dsl/program/verify.ts";
 import { mergeCommon } from "./cse.ts";
 import { eliminateDead } from "./dce.ts";
@@ -38,16 +38,40 @@ export interface OptimizeOptions {
 /** Runs all passes to a fixpoint. Inputs and outputs keep their number, order and types. @throws VerifyError with `verify`. */
 export function optimize(program: Program, { verify: check = false, trace }: OptimizeOptions = {}): Program {
   let current = check ? verify(program) : program;
-  let hash = "";
   for (let round = 0; round < MAX_ROUNDS; round++) {
+    const before = current;
     for (const name of Object.keys(PASSES) as PassName[]) {
       current = PASSES[name](current);
       if (check) verify(current);
       trace?.(name, current);
     }
-    const next = hashProgram(current);
-    if (next === hash) break;
-    hash = next;
+    if (sameEquations(before, current)) break;
   }
   return current;
 }
+
+/** Whether two programs are equal, both numbered in the order of their equations, as passes leave them. */
+const sameEquations = (a: Program, b: Program): boolean =>
+  a.equations.length === b.equations.length &&
+  sameList(a.outputs, b.outputs) &&
+  a.equations.every((equation, i) => {
+    const other = b.equations[i] as AnyEquation; // the lists are of one length
+    return (
+      equation.op === other.op &&
+      sameList(equation.inputs, other.inputs) &&
+      sameList(equation.outputs, other.outputs) &&
+      sameParams(equation.params, other.params)
+    );
+  });
+
+const sameList = (a: readonly unknown[], b: readonly unknown[]): boolean =>
+  a.length === b.length && a.every((item, i) => item === b[i]);
+
+/** Cheap in the common case: passes hand on the parameters of equations that they keep. */
+const sameParams = (a: AnyEquation["params"], b: AnyEquation["params"]): boolean =>
+  a === b ||
+  Object.entries(a).every(([name, value]) => {
+    const other = (b as Readonly<Record<string, unknown>>)[name]; // the parameters of one op have the same names
+    if (isProgram(value)) return isProgram(other) && sameEquations(value, other);
+    return Array.isArray(value) ? Array.isArray(other) && sameList(value, other) : value === other;
+  });

@@ -29,14 +29,20 @@ export type Origin = Pick<AnyEquation, "op" | "inputs">;
 /** Applies a rule to every equation of the program itself (not of nested ones: see {@link mapNested}). */
 export function rewrite(program: Program, rule: RewriteRule): Program {
   const rewriter = new Rewriter();
-  const renamed = new Map<VarId, VarId>();
-  for (const id of program.inputs) renamed.set(id, rewriter.input(typeOf(program, id)));
+  const renamed: Renaming = [];
+  for (const id of program.inputs) renamed[id] = rewriter.input(typeOf(program, id));
   rewriter.replay(program, renamed, rule);
   return rewriter.finish(program.outputs.map((id) => lookUp(renamed, id)));
 }
 
-function lookUp(renamed: ReadonlyMap<VarId, VarId>, id: VarId): VarId {
-  const found = renamed.get(id);
+/** The new variable of each old one. */
+type Renaming = VarId[];
+
+const sameIds = (a: readonly VarId[], b: readonly VarId[]): boolean =>
+  a.length === b.length && a.every((id, i) => id === b[i]);
+
+function lookUp(renamed: Readonly<Renaming>, id: VarId): VarId {
+  const found = renamed[id];
   if (found === undefined) throw new Error(`%${id} is used before it is defined: the program is not legal`);
   return found;
 }
@@ -125,33 +131,36 @@ export class Rewriter {
   }
 
   private append(shell: AnyEquation, types: readonly TensorType[], from: Origin): readonly VarId[] {
-    const outputs = types.map(({ shape, dtype }) => this.define({ shape, dtype }, undefined));
-    const equation: AnyEquation = copySite(from, { ...shell, outputs });
+    const outputs = types.map((type) => this.define(type, undefined));
+    // Equations are never changed, so one that stays as it is may be part of both programs.
+    const stays = shell === from && sameIds(shell.outputs, outputs);
+    const equation: AnyEquation = stays ? shell : copySite(from, { ...shell, outputs });
     for (const id of outputs) this.definitions[id] = equation;
     this.equations.push(equation);
     return outputs;
   }
 
-  /** Appends a program's equations; `renamed` maps its inputs to variables here and is completed with all others. */
-  replay(program: Program, renamed: Map<VarId, VarId>, rule: RewriteRule = () => undefined): void {
+  /** Appends a program's equations; `renamed` has the variables here of its inputs and is completed with all others. */
+  replay(program: Program, renamed: Renaming, rule: RewriteRule = () => undefined): void {
     for (const original of program.equations) {
-      const equation = copySite(original, {
-        ...original,
-        inputs: original.inputs.map((id) => lookUp(renamed, id)),
-      });
-      const outputs = rule(equation, this) ?? this.keep(equation);
+      const inputs = original.inputs.map((id) => lookUp(renamed, id));
+      const equation = sameIds(inputs, original.inputs) ? original : copySite(original, { ...original, inputs });
+      const types = original.outputs.map((id) => typeOf(program, id));
+      // Variables are replaced by others of the same type only, so the types of what is kept are known.
+      const outputs = rule(equation, this) ?? this.append(equation, types, equation);
       original.outputs.forEach((id, i) => {
-        const [before, after] = [typeOf(program, id), this.typeOf(outputs[i] as VarId)];
+        const [before, after] = [types[i] as TensorType, this.typeOf(outputs[i] as VarId)];
         if (!sameType(before, after))
           throw new Error(`a rule for ${original.op} made ${formatType(after)} of ${formatType(before)}`);
-        renamed.set(id, outputs[i] as VarId); // checked by the line above: undefined has no type
+        renamed[id] = outputs[i] as VarId; // checked by the line above: undefined has no type
       });
     }
   }
 
   /** Appends a nested program's equations in place of a call. */
   inline(program: Program, inputs: readonly VarId[]): readonly VarId[] {
-    const renamed = new Map(program.inputs.map((id, i) => [id, inputs[i] as VarId])); // a call has the program's inputs
+    const renamed: Renaming = [];
+    program.inputs.forEach((id, i) => (renamed[id] = inputs[i] as VarId)); // a call has the program's inputs
     this.replay(program, renamed);
     return program.outputs.map((id) => lookUp(renamed, id));
   }

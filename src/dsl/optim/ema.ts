@@ -4,6 +4,7 @@
 import { add, cast, div, maximum, mul, sub } from "../surface/elementwise.ts";
 import { scalar } from "../surface/create.ts";
 import { fail } from "../surface/operand.ts";
+import { atCallSite } from "../trace/builder.ts";
 import { mapTree } from "../tree.ts";
 import type { Tensor } from "../types/index.ts";
 
@@ -31,12 +32,14 @@ export function ema<P>(
   if (!(decay >= 0 && decay <= 1)) fail(`ema: the decay must be in [0, 1], got ${decay}`);
   // 1 − (1 + n)/(10 + n) = 9/(10 + n): no digits are lost.
   const rate: Tensor = warmup ? maximum(div(9, add(cast(updates, "f32"), 10)), 1 - decay) : scalar(1 - decay);
-  return mapTree(
-    (old, param) => {
-      const shadowed = cast(old, "f32");
-      return cast(sub(shadowed, mul(sub(shadowed, cast(param, "f32")), rate)), old.dtype);
-    },
-    shadow,
-    params,
+  return atCallSite(() =>
+    mapTree(
+      (old, param) => {
+        const shadowed = cast(old, "f32");
+        return cast(sub(shadowed, mul(sub(shadowed, cast(param, "f32")), rate)), old.dtype);
+      },
+      shadow,
+      params,
+    ),
   );
 }

@@ -21,6 +21,7 @@ import {
 import { scalar } from "../surface/create.ts";
 import { blaming, fail } from "../surface/operand.ts";
 import { sum } from "../surface/reduce.ts";
+import { atCallSite } from "../trace/builder.ts";
 import { mapTree, treeLeaves } from "../tree.ts";
 import type { Tensor } from "../types/index.ts";
 
@@ -31,7 +32,7 @@ const scaled = (x: Tensor, factor: Scalar): Tensor => cast(mul(cast(x, "f32"), f
 
 /** √Σx² over all entries of all leaves. */
 export function globalNorm(tree: unknown): Scalar {
-  return sqrt(total(treeLeaves(tree).map((leaf) => sum(square(cast(leaf, "f32"))) as Scalar)));
+  return atCallSite(() => sqrt(total(treeLeaves(tree).map((leaf) => sum(square(cast(leaf, "f32"))) as Scalar))));
 }
 
 /**
@@ -43,7 +44,7 @@ export function clipByGlobalNorm<P>(tree: P, most: number): { readonly tree: P; 
   if (!(most > 0)) fail(`clipByGlobalNorm: the largest norm must be positive, got ${most}`);
   const norm = globalNorm(tree);
   const factor = minimum(div(most, add(norm, 1e-6)), 1);
-  return { tree: mapTree((leaf) => scaled(leaf, factor), tree), norm };
+  return { tree: atCallSite(() => mapTree((leaf) => scaled(leaf, factor), tree)), norm };
 }
 
 /** The largest finite f32. */

@@ -9,7 +9,8 @@
 import { OpError } from "../ops/definition.ts";
 import { add, cast } from "../surface/elementwise.ts";
 import { scalar, zeros } from "../surface/create.ts";
-import { blaming, traced } from "../surface/operand.ts";
+import { traced } from "../surface/operand.ts";
+import { atCallSite } from "../trace/builder.ts";
 import { leafPaths } from "../trace/pytree.ts";
 import { flattenTensors, rebuild, sameStructure } from "../trace/tree-trace.ts";
 import type { Shape, Tensor } from "../types/index.ts";
@@ -79,7 +80,7 @@ export function fromRule(rule: LeafRule): Optimizer {
     rule.slotShapes?.(path, shape) ?? rule.slots.map(() => shape);
 
   function init<P>(params: P): OptimizerState<P> {
-    return blaming(() => {
+    return atCallSite(() => {
       const { leaves, tree } = flattenTensors(params);
       const shapes = leafPaths(tree).map((path, i) => shapesOf(path, leaves[i]?.shape ?? []));
       const slot = (n: number): P =>
@@ -95,7 +96,7 @@ export function fromRule(rule: LeafRule): Optimizer {
   }
 
   function update<P>(grads: P, state: OptimizerState<P>, params: P, { learningRate }: Hyperparameters) {
-    return blaming(() => {
+    return atCallSite(() => {
       const { leaves, tree } = flattenTensors(params);
       const leavesOf = (what: string, value: unknown): readonly Tensor[] => {
         if (value === undefined)

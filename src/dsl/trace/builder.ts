@@ -140,6 +140,12 @@ export function atSite<R>(site: Error | undefined, body: () => R): R {
   }
 }
 
+/**
+ * Runs library code that calls no code of the user's, so that all of its equations come from one line: one stack is captured
+ * instead of one per equation.
+ */
+export const atCallSite = <R>(body: () => R): R => atSite(currentSite ?? captureSite(), body);
+
 /** The tensor as a value of the builder at `depth`, captured level by level on the way. */
 function bring(tensor: TracedTensor, depth: number): TracedTensor {
   const builder = stack[depth];

@@ -7,9 +7,9 @@ import { flmLoss } from "../../../src/models/language/flm.ts";
 import { ditToTensors } from "../../../src/models/networks/checkpoint.ts";
 import type { DitTree } from "../../../src/models/networks/checkpoint.ts";
 import type { DitParams } from "../../../src/models/networks/dit.ts";
-import { decodingError } from "../../../src/models/flow/clock.ts";
 import { OFFICIAL_PREFIX } from "../../../src/models/networks/official-names.ts";
 import { goldenCase } from "../../golden/golden.ts";
+import { timeTable } from "../../golden/time-table.ts";
 import {
   at,
   expectGolden,
@@ -26,13 +26,11 @@ import {
   stored,
   summarize,
   tiny,
+  TOLERANCE,
 } from "./support.ts";
 import type { Entry } from "./support.ts";
 
 afterAll(() => summarize("training"));
-
-/** The case does not record its times, and those of the published table, which it used, are 4e-10 off the exact ones used here. */
-const TABLE = 1e-7;
 
 describe.each(PRECISIONS)("training in %s", (precision) => {
   it("h: five steps of AdamW with warm-up, clipping and EMA", async () => {
@@ -43,7 +41,9 @@ describe.each(PRECISIONS)("training in %s", (precision) => {
       number,
       number,
     ];
-    const clock = decodingError({ vocab: network.vocab });
+    // The case does not record its times, which are those of the published table. The exact ones differ by 4e-10, and that
+    // would change the fifth gradient by 1e-8.
+    const table = timeTable(network.vocab);
     const optimizer = optim.adamW({ beta1: 0.9, beta2: 0.999, eps: 1e-8, weightDecay: 0 });
     const draw = (step: number) => {
       const tau = host(golden.inputs, "tau", step);
@@ -53,7 +53,7 @@ describe.each(PRECISIONS)("training in %s", (precision) => {
         tau,
         t: floats(
           tau.shape,
-          Array.from(tau.data, (x) => clock.time(x)),
+          Array.from(tau.data, (x) => table.time(x)),
         ),
       };
     };
@@ -82,16 +82,14 @@ describe.each(PRECISIONS)("training in %s", (precision) => {
     };
     for (let i = 0; i < 5; i++) {
       const { loss, norm, learningRate, ...next } = await step({ ...current, batch: draw(i) });
-      expectGolden(
-        precision,
-        golden,
-        [
-          [["loss", i], loss],
-          [["grad_norm", i], norm],
-          [["lr", i], learningRate],
-        ],
-        TABLE,
-      );
+      expectGolden(precision, golden, [
+        [["loss", i], loss],
+        [["lr", i], learningRate],
+      ]);
+      // The norms are of order 10, so theirs is a relative error. What is left of it, 2e-10, comes from the series by
+      // which the optimizer finds 1 − βᵗ: it is cut off where f32 no longer sees it.
+      const size = scalar(golden.outputs, "grad_norm", i);
+      expectGolden(precision, golden, [[["grad_norm", i], norm]], TOLERANCE * size);
       current = next;
     }
     const named = (tree: DitTree<ExactTensor>, group: string): Entry[] => {
@@ -105,20 +103,9 @@ describe.each(PRECISIONS)("training in %s", (precision) => {
         (name) => [[group, name], tensors.get(name) as ExactTensor] as const,
       );
     };
-    expectGolden(
-      precision,
-      golden,
-      [...named(current.params, "weights"), ...named(current.ema, "ema")],
-      TABLE,
-    );
-    expectTensors(
-      precision,
-      network.config,
-      current.params,
-      await stored("train5.weights.safetensors"),
-      TABLE,
-    );
-    expectTensors(precision, network.config, current.ema, await stored("train5.ema.safetensors"), TABLE);
+    expectGolden(precision, golden, [...named(current.params, "weights"), ...named(current.ema, "ema")]);
+    expectTensors(precision, network.config, current.params, await stored("train5.weights.safetensors"));
+    expectTensors(precision, network.config, current.ema, await stored("train5.ema.safetensors"));
     // The recorded sums are over all parameters.
     const total = (tree: DitTree<ExactTensor>): ExactTensor =>
       scalarOf(
@@ -127,15 +114,10 @@ describe.each(PRECISIONS)("training in %s", (precision) => {
           0,
         ),
       );
-    expectGolden(
-      precision,
-      golden,
-      [
-        [["weight_sum"], total(current.params)],
-        [["ema_sum"], total(current.ema)],
-      ],
-      TABLE,
-    );
+    expectGolden(precision, golden, [
+      [["weight_sum"], total(current.params)],
+      [["ema_sum"], total(current.ema)],
+    ]);
   });
 
   it("h: EMA of two parameters over five updates, with its warm-up", async () => {
