@@ -1,8 +1,8 @@
 /**
- * The time table of the published code, recomputed from its description, so that golden cases that record tau but
- * not the time t read from that table can be met to rounding: a 100-node Gauss–Hermite value of tau at 10,000
- * times, a cubic spline through it, and a second spline back. Consumed by tests only: the library's clock is exact
- * and needs no table. Change it only when the golden numbers come from a code with another table.
+ * The time table of the published code, recomputed from its description, so that golden cases that record tau
+ * but not the time t read from that table can be met to rounding: a 100-node Gauss–Hermite value of tau at
+ * 10,000 times, a cubic spline through it, and a second spline back. Consumed by tests only: the library's clock
+ * is exact and needs no table. Change it only when the golden numbers come from a code with another table.
  */
 import { logNormalCdf } from "../../src/models/flow/numerics.ts";
 
@@ -31,7 +31,7 @@ export function gaussHermite(order: number): readonly Node[] {
   for (let low = 0; low < end; low += step) {
     if (hermite(order, low).last > 0 === hermite(order, low + step).last > 0) continue;
     let x = low + step / 2;
-    // Newton's method squares its error each time; the derivative is √(2n) times the polynomial one degree lower.
+    // Newton's method squares its error each time; the derivative is √(2n) times the polynomial before.
     for (let i = 0; i < 8; i++) {
       const { last, previous } = hermite(order, x);
       x -= last / (Math.sqrt(2 * order) * previous);
@@ -56,8 +56,8 @@ export function publishedTau(vocab: number, t: number): number {
 }
 
 /**
- * The cubic spline through points with increasing x whose third derivative is continuous at the second point and
- * at the last but one ("not-a-knot").
+ * The cubic spline through points with increasing x whose third derivative is continuous at the second point
+ * and at the last but one ("not-a-knot").
  */
 export function cubicSpline(x: Float64Array, y: Float64Array): (at: number) => number {
   const count = x.length;
@@ -65,8 +65,8 @@ export function cubicSpline(x: Float64Array, y: Float64Array): (at: number) => n
   const Y = (i: number): number => y[i] as number;
   const width = (i: number): number => X(i + 1) - X(i);
   const chord = (i: number): number => (Y(i + 1) - Y(i)) / width(i);
-  // The slopes at the points solve a tridiagonal system: continuous second derivatives inside, and at either end
-  // the condition on the third derivative with the unknown two points away eliminated.
+  // The slopes at the points solve a tridiagonal system: continuous second derivatives inside, and at either
+  // end the condition on the third derivative with the unknown two points away eliminated.
   const row = (i: number): readonly [below: number, diagonal: number, above: number, right: number] => {
     if (i > 0 && i < count - 1) {
       const [left, right] = [width(i - 1), width(i)];

@@ -14,12 +14,12 @@ export const average = (previous: F32, value: F32, decay: number): F32 =>
   add(mul(previous, decay), mul(value, 1 - decay));
 
 /**
- * 1 − e⁻ᵃ for a >= 0, to full relative precision in f32: by the series, a(1 − a/2(1 − a/3(…))), where the
+ * 1 − e⁻ᵃ for a >= 0, to full relative precision also in f64: by the series, a(1 − a/2(1 − a/3(…))), where the
  * difference would cancel.
  */
 function oneMinusExp(a: Scalar): Scalar {
-  const terms = [8, 7, 6, 5, 4, 3, 2];
-  const series = terms.reduce<Scalar>((tail, k) => sub(1, mul(mul(a, 1 / k), tail)), sub(1, mul(a, 1 / 9)));
+  const terms = [13, 12, 11, 10, 9, 8, 7, 6, 5, 4, 3, 2];
+  const series = terms.reduce<Scalar>((tail, k) => sub(1, mul(mul(a, 1 / k), tail)), sub(1, mul(a, 1 / 14)));
   return where(less(a, 0.5), mul(a, series), sub(1, exp(neg(a))));
 }
 

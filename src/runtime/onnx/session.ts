@@ -38,7 +38,7 @@ const UNNEEDED_REWRITES = [
  * Microseconds for which an idle thread of the engine spins before it sleeps. By default it is milliseconds, which on a machine
  * that does other things too takes processors away from the very thread that is waited for: steps took twice the time.
  */
-const SPIN_MICROSECONDS = 100;
+const SPIN_MICROSECONDS = 20;
 
 export class EngineSession {
   readonly #session: InferenceSession;
