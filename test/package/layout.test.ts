@@ -32,6 +32,20 @@ describe("the source tree", () => {
     expect(lock).not.toMatch(/https?:\/\/[^"]*\.tgz/);
   });
 
+  it("has a lock file with every optional package, also those of other platforms: npm ci asks for them", () => {
+    const { packages } = JSON.parse(readFileSync(join(ROOT, "package-lock.json"), "utf8")) as {
+      readonly packages: Readonly<
+        Record<string, { readonly optionalDependencies?: Readonly<Record<string, string>> }>
+      >;
+    };
+    const known = new Set(Object.keys(packages).map((path) => path.replace(/^.*node_modules\//, "")));
+    const wanted = Object.values(packages).flatMap(({ optionalDependencies = {} }) =>
+      Object.keys(optionalDependencies),
+    );
+    expect(wanted.length).toBeGreaterThan(20);
+    expect(wanted.filter((name) => !known.has(name))).toEqual([]);
+  });
+
   it("has a lock file that fits package.json", () => {
     const manifest = JSON.parse(readFileSync(join(ROOT, "package.json"), "utf8")) as Record<string, unknown>;
     const { packages } = JSON.parse(readFileSync(join(ROOT, "package-lock.json"), "utf8")) as {

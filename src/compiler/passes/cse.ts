@@ -38,8 +38,8 @@ export function mergeCommon(program: Program): Program {
 /** Equal for equations that compute the same. */
 function keyOf(equation: AnyEquation): string {
   const inputs = COMMUTATIVE.has(equation.op) ? equation.inputs.toSorted((a, b) => a - b) : equation.inputs;
-  const params = paramEntries(equation).map(([, value]) =>
-    isProgram(value) ? print(value) : JSON.stringify(value),
-  );
-  return [equation.op, inputs.join(","), ...params].join("|");
+  let key = `${equation.op}|${inputs.join()}`;
+  for (const [, value] of paramEntries(equation))
+    key += `|${isProgram(value) ? print(value) : JSON.stringify(value)}`;
+  return key;
 }

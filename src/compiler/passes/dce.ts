@@ -22,8 +22,13 @@ export function eliminateDead(program: Program): Program {
     for (const id of slim.inputs) live.add(id);
     kept.push(slim);
   }
+  kept.reverse();
+  const unchanged =
+    kept.length === program.equations.length &&
+    kept.every((equation, i) => equation === program.equations[i]);
+  if (unchanged) return program;
   // Rewriting with no rule numbers the variables without gaps.
-  return rewrite({ ...program, equations: kept.reverse() }, () => undefined);
+  return rewrite({ ...program, equations: kept }, () => undefined);
 }
 
 /** The program with only some of its outputs, and no dead code. */

@@ -5,6 +5,7 @@
  * Constants, iota, broadcasts and reshapes cost nothing in a body (targets fuse them) and may be much larger than what they
  * are made from; they stay inside unless something that does cost follows them.
  */
+import { nestedPrograms } from "../../dsl/program/program.ts";
 import type { AnyEquation, Equation, OpKind, Program, VarId } from "../../dsl/program/program.ts";
 import { mapNested, rewrite } from "./rewrite.ts";
 import type { Rewriter } from "./rewrite.ts";
@@ -13,6 +14,7 @@ const FREE: ReadonlySet<OpKind> = new Set<OpKind>(["constant", "iota", "broadcas
 
 /** Moves loop-invariant equations out of loops, innermost loops first. */
 export function hoistInvariants(program: Program): Program {
+  if (!program.equations.some((equation) => nestedPrograms(equation).length > 0)) return program;
   return rewrite(program, (equation, r) => {
     const inner = mapNested(equation, hoistInvariants);
     const moved =

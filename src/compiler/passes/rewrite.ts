@@ -144,7 +144,9 @@ export class Rewriter {
   replay(program: Program, renamed: Renaming, rule: RewriteRule = () => undefined): void {
     for (const original of program.equations) {
       const inputs = original.inputs.map((id) => lookUp(renamed, id));
-      const equation = sameIds(inputs, original.inputs) ? original : copySite(original, { ...original, inputs });
+      const equation = sameIds(inputs, original.inputs)
+        ? original
+        : copySite(original, { ...original, inputs });
       const types = original.outputs.map((id) => typeOf(program, id));
       // Variables are replaced by others of the same type only, so the types of what is kept are known.
       const outputs = rule(equation, this) ?? this.append(equation, types, equation);

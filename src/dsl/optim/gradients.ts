@@ -32,7 +32,9 @@ const scaled = (x: Tensor, factor: Scalar): Tensor => cast(mul(cast(x, "f32"), f
 
 /** √Σx² over all entries of all leaves. */
 export function globalNorm(tree: unknown): Scalar {
-  return atCallSite(() => sqrt(total(treeLeaves(tree).map((leaf) => sum(square(cast(leaf, "f32"))) as Scalar))));
+  return atCallSite(() =>
+    sqrt(total(treeLeaves(tree).map((leaf) => sum(square(cast(leaf, "f32"))) as Scalar))),
+  );
 }
 
 /**

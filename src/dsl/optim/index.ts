@@ -5,7 +5,15 @@
  *   const { params, state } = optimizer.update(grads, previous.state, previous.params, { learningRate });
  */
 export { fromRule } from "./optimizer.ts";
-export type { Hyperparameters, Leaf, LeafRule, Optimizer, OptimizerState, Selects, Step } from "./optimizer.ts";
+export type {
+  Hyperparameters,
+  Leaf,
+  LeafRule,
+  Optimizer,
+  OptimizerState,
+  Selects,
+  Step,
+} from "./optimizer.ts";
 export { sgd } from "./sgd.ts";
 export type { SgdOptions } from "./sgd.ts";
 export { adam, adamW } from "./adam.ts";

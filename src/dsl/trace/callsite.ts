@@ -4,12 +4,13 @@
  * Kept beside the program, not in it, so that programs stay plain data. Passes that rewrite an equation call `copySite`.
  */
 
-/** The object that is given, so that a subclass's private field is added to it. */
-class Given {
-  constructor(object: object) {
-    return object;
-  }
-}
+/**
+ * A constructor that makes nothing new: a subclass adds its private field to the object that is given. The cast says what a
+ * function that is called with `new` and returns an object does.
+ */
+const Given = function (object: object): object {
+  return object;
+} as unknown as new (object: object) => object;
 
 /**
  * Keeps the site in a private field that is added to the equation itself: invisible to whoever copies, compares or prints it, and

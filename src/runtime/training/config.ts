@@ -78,7 +78,7 @@ const sampling = { steps: [1, 2, 4, 8, 16, 32, 64], samples: 1024, batch: 128, g
 const common = { seed: 1, space: "projected", emaDecay: 0.9999, clip: 1 } as const;
 const words = { file: null, tokens: "words", vocabularySize: 1000, unknown: "cut" } as const;
 
-/** What `fluxion demo` trains: in at most a minute, in about five, or as long as good text needs. */
+/** What `fluxion demo` trains: in at most a minute, in about five, or in the twenty or so that better text needs. */
 export const PRESETS: Readonly<Record<Preset, TrainingConfig>> = {
   quick: {
     ...common,
@@ -92,16 +92,16 @@ export const PRESETS: Readonly<Record<Preset, TrainingConfig>> = {
     ...common,
     data: words,
     network,
-    flm: { ...phase, steps: 1500 },
-    fmlm: { ...distill, steps: 600 },
+    flm: { ...phase, steps: 1800 },
+    fmlm: { ...distill, steps: 800 },
     sampling,
   },
   full: {
     ...common,
-    data: { ...words, vocabularySize: 2000 },
-    network: { ...network, width: 192, depth: 4, heads: 6 },
-    flm: { ...phase, steps: 20_000 },
-    fmlm: { ...distill, steps: 10_000 },
+    data: words,
+    network,
+    flm: { ...phase, steps: 6000 },
+    fmlm: { ...distill, steps: 5000 },
     sampling,
   },
 };
