@@ -24,12 +24,12 @@ const COMMUTATIVE: ReadonlySet<OpKind> = new Set<OpKind>([
 /** Merges equal equations, also inside nested programs. */
 export function mergeCommon(program: Program): Program {
   const known = new Map<string, readonly VarId[]>();
-  return rewrite(program, (equation, r) => {
+  return rewrite(program, (equation, r, types) => {
     const inner = mapNested(equation, mergeCommon);
     const key = keyOf(inner);
     const before = known.get(key);
     if (before !== undefined) return before;
-    const outputs = r.keep(inner);
+    const outputs = r.keep(inner, types);
     known.set(key, outputs);
     return outputs;
   });

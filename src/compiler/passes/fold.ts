@@ -46,10 +46,10 @@ const ELEMENTWISE: ReadonlySet<OpKind> = new Set<OpKind>([
 
 /** Folds constants, also inside nested programs. */
 export function foldConstants(program: Program): Program {
-  return rewrite(program, (equation, r) => {
+  return rewrite(program, (equation, r, types) => {
     const inner = mapNested(equation, foldConstants);
     return (
-      foldEmpty(inner, r) ??
+      foldEmpty(inner, r, types) ??
       fold(inner, r) ??
       normalize(inner, r) ??
       (inner === equation ? undefined : r.keep(inner))
@@ -58,13 +58,12 @@ export function foldConstants(program: Program): Program {
 }
 
 /** Tensors without elements are constants whatever computes them. */
-function foldEmpty(equation: AnyEquation, r: Rewriter): readonly VarId[] | undefined {
-  if (equation.op === "constant" || equation.outputs.length === 0) return undefined;
-  const types = inferTypes(
-    equation.op,
-    equation.inputs.map((id) => r.typeOf(id)),
-    equation.params,
-  );
+function foldEmpty(
+  equation: AnyEquation,
+  r: Rewriter,
+  types: readonly TensorType[],
+): readonly VarId[] | undefined {
+  if (equation.op === "constant" || types.length === 0) return undefined;
   return types.every(({ shape }) => sizeOf(shape) === 0)
     ? types.map((type) => r.fill(type, 0, equation))
     : undefined;

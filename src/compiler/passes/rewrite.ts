@@ -19,9 +19,13 @@ import { copySite } from "../../dsl/trace/callsite.ts";
 
 /**
  * What takes the place of an equation: variables of the new program for its outputs, or undefined to keep it. The equation's
- * inputs are variables of the new program already; its output numbers have no meaning.
+ * inputs are variables of the new program already; its output numbers have no meaning. `types` are those of its outputs.
  */
-export type RewriteRule = (equation: AnyEquation, rewriter: Rewriter) => readonly VarId[] | undefined;
+export type RewriteRule = (
+  equation: AnyEquation,
+  rewriter: Rewriter,
+  types: readonly TensorType[],
+) => readonly VarId[] | undefined;
 
 /** The equation that a new one is attributed to. */
 export type Origin = Pick<AnyEquation, "op" | "inputs">;
@@ -117,17 +121,16 @@ export class Rewriter {
     return this.one("constant", [], { shape, dtype, values: encodeScalar(value) }, from);
   }
 
-  /** Appends the equation as it is. */
-  keep(equation: AnyEquation): readonly VarId[] {
-    return this.append(
-      equation,
+  /** Appends the equation as it is; its types, where they are known, need not be inferred again. */
+  keep(equation: AnyEquation, types?: readonly TensorType[]): readonly VarId[] {
+    const known =
+      types ??
       inferTypes(
         equation.op,
         equation.inputs.map((id) => this.typeOf(id)),
         equation.params,
-      ),
-      equation,
-    );
+      );
+    return this.append(equation, known, equation);
   }
 
   private append(shell: AnyEquation, types: readonly TensorType[], from: Origin): readonly VarId[] {
@@ -149,7 +152,7 @@ export class Rewriter {
         : copySite(original, { ...original, inputs });
       const types = original.outputs.map((id) => typeOf(program, id));
       // Variables are replaced by others of the same type only, so the types of what is kept are known.
-      const outputs = rule(equation, this) ?? this.append(equation, types, equation);
+      const outputs = rule(equation, this, types) ?? this.keep(equation, types);
       original.outputs.forEach((id, i) => {
         const [before, after] = [types[i] as TensorType, this.typeOf(outputs[i] as VarId)];
         if (!sameType(before, after))
@@ -175,7 +178,7 @@ export class Rewriter {
 /** The equation with `f` applied to each of its nested programs; the same equation when it has none. */
 export function mapNested(equation: AnyEquation, f: (program: Program) => Program): AnyEquation {
   const entries = Object.entries(equation.params as Readonly<Record<string, unknown>>); // a union of plain records
-  if (!entries.some(([, value]) => isProgram(value))) return equation;
+  if (entries.length === 0 || !entries.some(([, value]) => isProgram(value))) return equation;
   const params = Object.fromEntries(
     entries.map(([name, value]) => [name, isProgram(value) ? f(value) : value]),
   );

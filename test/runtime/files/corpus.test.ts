@@ -126,7 +126,9 @@ describe("textFingerprint", () => {
       textFingerprint(prepareCorpus({ name: "story", documents: texts }, { vocabularySize }));
     expect(fingerprint(documents.toReversed())).toBe(fingerprint(documents));
     expect(fingerprint(documents.slice(1))).not.toBe(fingerprint(documents));
-    expect(fingerprint(documents.map((text) => text.replaceAll("cat", "cow")))).not.toBe(fingerprint(documents));
+    expect(fingerprint(documents.map((text) => text.replaceAll("cat", "cow")))).not.toBe(
+      fingerprint(documents),
+    );
     expect(fingerprint(documents, 30)).not.toBe(fingerprint(documents));
   });
 });

@@ -56,10 +56,13 @@ describe("createRun and openRun", () => {
   });
 
   it("gives up where the system has no folders to make, and under a file", async () => {
-    if (existsSync("/proc/self")) expect(await userErrorOf(() => createRun("/proc/fluxion/run", config))).toContain("(ENOENT)");
+    if (existsSync("/proc/self"))
+      expect(await userErrorOf(() => createRun("/proc/fluxion/run", config))).toContain("(ENOENT)");
     const file = join(await scratchFolder(), "file");
     await writeFile(file, "");
-    expect(await userErrorOf(() => createRun(join(file, "run"), config))).toContain("a part of the path is a file");
+    expect(await userErrorOf(() => createRun(join(file, "run"), config))).toContain(
+      "a part of the path is a file",
+    );
     expect(await userErrorOf(() => createRun(file, config))).toBe(`${file} is a file; a run needs a folder.`);
   });
 
