@@ -3,6 +3,10 @@
  * FLM loss on states in R^vocab, gradients by `tf.variableGrads`, clipping, `tf.train.adam` and a moving average. Parameters go
  * by the paths that they have in our tree ("blocks.0.attention.qkv.weight").
  *
+ * Where its time goes: whichever way weights lie, two of the three products of a linear layer (forward and two gradients) have a
+ * transposed operand, and those are about twelve times slower than others on tfjs's WebAssembly backend. `tuned` gets around that
+ * by a gradient of its own that writes the transposes out, as somebody who had profiled the step could do.
+ *
  * Consumed by flm.ts, which checks that its losses are ours.
  */
 import * as tf from "@tensorflow/tfjs";
@@ -25,6 +29,8 @@ export interface TfOptions {
   readonly clip: number;
   readonly emaDecay: number;
   readonly outputSoftcap: number;
+  /** Whether products are written so that this backend is fast at them. */
+  readonly tuned: boolean;
 }
 
 /** A parameter's initial value. */
@@ -34,7 +40,38 @@ export interface TfWeight {
   readonly data: Float32Array;
 }
 
-type Params = (path: string) => tf.Tensor;
+interface Params {
+  (path: string): tf.Tensor;
+  /** The product of rows and a weight, x·Wᵀ. */
+  readonly product: (x: tf.Tensor2D, weight: tf.Tensor2D) => tf.Tensor2D;
+}
+
+const plainProduct: Params["product"] = (x, weight) => tf.matMul(x, weight, false, true);
+
+/** x·Wᵀ with every transpose written out, forward and in the gradients. */
+const tunedProduct: Params["product"] = (x, weight) => {
+  const product = tf.customGrad((a, b, save) => {
+    const [rows, w] = [a as tf.Tensor2D, b as tf.Tensor2D]; // customGrad declares a list of unknown length
+    (save as tf.GradSaveFunc)([rows, w]);
+    return {
+      value: tf.matMul(rows, tf.transpose(w)),
+      gradFunc: (dy: tf.Tensor2D, saved: tf.Tensor[]) => [
+        tf.matMul(dy, saved[1] as tf.Tensor2D),
+        tf.matMul(tf.transpose(dy), saved[0] as tf.Tensor2D),
+      ],
+    };
+  });
+  return product(x, weight) as tf.Tensor2D;
+};
+
+/** points·E with the transpose written out in the gradient in E; the points have none. */
+const tunedEmbedding = (points: tf.Tensor2D, table: tf.Tensor2D): tf.Tensor2D => {
+  const product = tf.customGrad((e) => ({
+    value: tf.matMul(points, e as tf.Tensor2D),
+    gradFunc: (dy: tf.Tensor2D) => [tf.matMul(tf.transpose(points), dy)],
+  }));
+  return product(table) as tf.Tensor2D;
+};
 
 const silu = (x: tf.Tensor): tf.Tensor => tf.mul(x, tf.sigmoid(x));
 
@@ -53,12 +90,7 @@ const softcap = (x: tf.Tensor, cap: number): tf.Tensor =>
 /** Rows through a weight [out, in]; leading axes are kept. */
 function linear(params: Params, path: string, x: tf.Tensor, bias = true): tf.Tensor {
   const width = x.shape.at(-1) ?? 0;
-  const y = tf.matMul(
-    tf.reshape(x, [-1, width]) as tf.Tensor2D,
-    params(`${path}.weight`) as tf.Tensor2D,
-    false,
-    true,
-  );
+  const y = params.product(tf.reshape(x, [-1, width]), params(`${path}.weight`) as tf.Tensor2D);
   const shifted = bias ? tf.add(y, params(`${path}.bias`)) : y;
   return tf.reshape(shifted, [...x.shape.slice(0, -1), y.shape[1] ?? 0]);
 }
@@ -166,11 +198,12 @@ export function tfTraining(options: TfOptions, weights: readonly TfWeight[]): Tf
   const averages = new Map(
     weights.map(({ path, shape, data }) => [path, tf.variable(tf.tensor(data, [...shape]), false)]),
   );
-  const params: Params = (path) => {
+  const lookUp = (path: string): tf.Tensor => {
     const found = variables.get(path);
     if (found === undefined) throw new Error(`the tfjs step has no parameter ${path}`);
     return found;
   };
+  const params: Params = Object.assign(lookUp, { product: options.tuned ? tunedProduct : plainProduct });
   // The variables' own names, made up by tfjs, are what gradients and the optimizer go by.
   const optimizer = tf.train.adam(options.learningRate, options.beta1, options.beta2, 1e-8);
   let updates = 0;
@@ -182,7 +215,9 @@ export function tfTraining(options: TfOptions, weights: readonly TfWeight[]): Tf
     const drawn = noise ?? tf.randomNormal([batch, length, vocab]);
     const time = tf.reshape(t, [batch, 1, 1]);
     const state = tf.add(tf.mul(tf.sub(1, time), drawn), tf.mul(time, clean));
-    const hidden = tf.matMul(tf.reshape(state, [batch * length, vocab]), params("embedding") as tf.Tensor2D);
+    const points: tf.Tensor2D = tf.reshape(state, [batch * length, vocab]);
+    const table = params("embedding") as tf.Tensor2D;
+    const hidden = options.tuned ? tunedEmbedding(points, table) : tf.matMul(points, table);
     const scores = softcap(
       logits(params, constants, tf.reshape(hidden, [batch, length, width]), tau),
       options.outputSoftcap,

@@ -190,7 +190,8 @@ export async function evaluate(
   }
   const comparisons: Comparison[] = [];
   for (const [fmlmSteps, flmSteps] of comparedSteps(config)) {
-    const sides = { FMLM: sideOf(quality, "FMLM", fmlmSteps), FLM: sideOf(quality, "FLM", flmSteps) };
+    const drawn = { fmlm: sideOf(quality, "FMLM", fmlmSteps), flm: sideOf(quality, "FLM", flmSteps) };
+    const sides = { FMLM: drawn.fmlm, FLM: drawn.flm };
     const [less, more] =
       sides.FLM.entropy < sides.FMLM.entropy ? [sides.FLM, sides.FMLM] : [sides.FMLM, sides.FLM];
     if (more.entropy - less.entropy > MATCHED) {
@@ -207,7 +208,7 @@ export async function evaluate(
       };
       await decoder.dispose();
     }
-    comparisons.push({ fmlm: sides.FMLM, flm: sides.FLM });
+    comparisons.push({ drawn, fmlm: sides.FMLM, flm: sides.FLM });
   }
   for (const model of modelNames) await models[model].dispose();
   return {

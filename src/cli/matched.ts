@@ -23,8 +23,9 @@ export interface Side extends Measured {
   readonly temperature: number;
 }
 
-/** Two models at (nearly) one entropy. */
+/** Two models as they were drawn, and at (nearly) one entropy. */
 export interface Comparison {
+  readonly drawn: { readonly fmlm: Side; readonly flm: Side };
   readonly fmlm: Side;
   readonly flm: Side;
 }

@@ -53,21 +53,25 @@ describe("verdict", () => {
     entropy,
   });
 
+  const comparison = (fmlm: Side, flm: Side): string =>
+    verdict({ drawn: { fmlm: side("FMLM", 80, 90, 1.9), flm: side("FLM", 70, 75, 1) }, fmlm, flm });
+
   it("says who is better only when the intervals are apart", () => {
-    expect(verdict({ fmlm: side("FMLM", 90, 100, 2), flm: side("FLM", 101, 110, 2, 0.8) })).toBe(
-      "FMLM is better at an entropy of 2.00 nats: perplexity of FMLM in 1 step 95.0 (90.0-100.0), FLM in 1 step 105.5 (101.0-110.0; last step drawn at temperature 0.80).",
+    expect(comparison(side("FMLM", 80, 90, 1.9), side("FLM", 101, 110, 1.9, 0.8))).toBe(
+      "FMLM in 1 step against FLM in 1 step: perplexity 85.0 (80.0-90.0) against 72.5 (70.0-75.0) at entropies of 1.90 and 1.00 nats. " +
+        "At one entropy, 1.90, with the last step of FLM drawn at temperature 0.80: 85.0 (80.0-90.0) against 105.5 (101.0-110.0), FMLM is better.",
     );
-    expect(verdict({ fmlm: side("FMLM", 90, 102, 2), flm: side("FLM", 101, 110, 2) })).toMatch(
-      /^No clear difference/,
+    expect(comparison(side("FMLM", 90, 102, 2), side("FLM", 101, 110, 2, 0.5))).toMatch(
+      /no clear difference\.$/,
     );
-    expect(verdict({ fmlm: side("FMLM", 120, 130, 2), flm: side("FLM", 101, 110, 2) })).toMatch(
-      /^FLM is better/,
-    );
+    expect(comparison(side("FMLM", 120, 130, 2), side("FLM", 101, 110, 2, 0.5))).toMatch(/FLM is better\.$/);
   });
 
-  it("says when the entropies stay apart", () => {
-    expect(verdict({ fmlm: side("FMLM", 90, 100, 2), flm: side("FLM", 101, 110, 1.5) })).toContain(
-      "which no temperature brings together",
+  it("says when the entropies were equal as drawn, and when they stay apart", () => {
+    const [fmlm, flm] = [side("FMLM", 90, 100, 2), side("FLM", 101, 110, 2.01)];
+    expect(verdict({ drawn: { fmlm, flm }, fmlm, flm })).toMatch(/FMLM is better, at matched entropy\.$/);
+    expect(comparison(side("FMLM", 90, 100, 2), side("FLM", 101, 110, 1.5, 2))).toContain(
+      "No temperature brings the entropies together",
     );
   });
 });
