@@ -11,7 +11,8 @@
 // so neither end cancels, and the weights depend on the vocabulary alone. The trapezoid rule converges
 // geometrically on them. Knots in m with local Taylor series then make a call as cheap as a short polynomial.
 
-import { erfcx, logNormalCdf, normalCdf, normalPdf } from "./numerics.ts";
+import { erfcx } from "../../dsl/numerics/erf.ts";
+import { logNormalCdf, normalCdf, normalPdf } from "./numerics.ts";
 
 /** The decoding-error function and its relatives at one signal-to-noise ratio. */
 export interface DecodingError {

@@ -1,15 +1,8 @@
 // Special functions against 17-digit values computed with 30 to 120 digits of precision, and the root finder.
 
 import { describe, expect, it } from "vitest";
-import {
-  erf,
-  erfc,
-  erfcx,
-  logNormalCdf,
-  normalCdf,
-  normalPdf,
-  solveIncreasing,
-} from "../../../src/models/flow/numerics.ts";
+import { erf, erfc, erfcx } from "../../../src/dsl/numerics/erf.ts";
+import { logNormalCdf, normalCdf, normalPdf, solveIncreasing } from "../../../src/models/flow/numerics.ts";
 
 const relative = (got: number, want: number): number => (got === want ? 0 : Math.abs(got / want - 1));
 
