@@ -92,8 +92,8 @@ export const PRESETS: Readonly<Record<Preset, TrainingConfig>> = {
     ...common,
     data: words,
     network,
-    flm: { ...phase, steps: 1800 },
-    fmlm: { ...distill, steps: 800 },
+    flm: { ...phase, steps: 1500 },
+    fmlm: { ...distill, steps: 600 },
     sampling,
   },
   full: {
