@@ -48,29 +48,36 @@ interface Params {
 
 const plainProduct: Params["product"] = (x, weight) => tf.matMul(x, weight, false, true);
 
+/** What tfjs hands to a function with a gradient of its own, after its operands: keeps tensors for the gradient. */
+type Save = tf.GradSaveFunc;
+
 /** x·Wᵀ with every transpose written out, forward and in the gradients. */
 const tunedProduct: Params["product"] = (x, weight) => {
-  const product = tf.customGrad((a, b, save) => {
-    const [rows, w] = [a as tf.Tensor2D, b as tf.Tensor2D]; // customGrad declares a list of unknown length
-    (save as tf.GradSaveFunc)([rows, w]);
+  const product = tf.customGrad<tf.Tensor2D>((...operands) => {
+    const [rows, w, save] = operands as unknown as [tf.Tensor2D, tf.Tensor2D, Save]; // two operands are given below
+    save([rows, w]);
     return {
       value: tf.matMul(rows, tf.transpose(w)),
-      gradFunc: (dy: tf.Tensor2D, saved: tf.Tensor[]) => [
-        tf.matMul(dy, saved[1] as tf.Tensor2D),
-        tf.matMul(tf.transpose(dy), saved[0] as tf.Tensor2D),
+      gradFunc: (dy, [savedRows, savedW]) => [
+        tf.matMul(dy, savedW as tf.Tensor2D),
+        tf.matMul(tf.transpose(dy), savedRows as tf.Tensor2D),
       ],
     };
   });
-  return product(x, weight) as tf.Tensor2D;
+  return product(x, weight);
 };
 
 /** points·E with the transpose written out in the gradient in E; the points have none. */
 const tunedEmbedding = (points: tf.Tensor2D, table: tf.Tensor2D): tf.Tensor2D => {
-  const product = tf.customGrad((e) => ({
-    value: tf.matMul(points, e as tf.Tensor2D),
-    gradFunc: (dy: tf.Tensor2D) => [tf.matMul(tf.transpose(points), dy)],
-  }));
-  return product(table) as tf.Tensor2D;
+  const product = tf.customGrad<tf.Tensor2D>((...operands) => {
+    const [e, save] = operands as unknown as [tf.Tensor2D, Save]; // one operand is given below
+    save([points]);
+    return {
+      value: tf.matMul(points, e),
+      gradFunc: (dy, [saved]) => [tf.matMul(tf.transpose(saved as tf.Tensor2D), dy)],
+    };
+  });
+  return product(table);
 };
 
 const silu = (x: tf.Tensor): tf.Tensor => tf.mul(x, tf.sigmoid(x));
@@ -215,7 +222,7 @@ export function tfTraining(options: TfOptions, weights: readonly TfWeight[]): Tf
     const drawn = noise ?? tf.randomNormal([batch, length, vocab]);
     const time = tf.reshape(t, [batch, 1, 1]);
     const state = tf.add(tf.mul(tf.sub(1, time), drawn), tf.mul(time, clean));
-    const points: tf.Tensor2D = tf.reshape(state, [batch * length, vocab]);
+    const points = tf.reshape(state, [batch * length, vocab]) as tf.Tensor2D;
     const table = params("embedding") as tf.Tensor2D;
     const hidden = options.tuned ? tunedEmbedding(points, table) : tf.matMul(points, table);
     const scores = softcap(
