@@ -22,17 +22,21 @@ const numbers = ({ perplexity, low, high }: Side): string =>
 const heated = ({ fmlm, flm }: Sides): Side | undefined =>
   [fmlm, flm].find(({ temperature }) => temperature > 0);
 
-/** One comparison in a sentence. */
+/** One comparison: the outcome at one entropy first, then the samples as they were drawn. */
 export function verdict({ drawn, fmlm, flm }: Comparison): string {
-  const gap = Math.abs(fmlm.entropy - flm.entropy);
+  const who = `FMLM in ${steps(fmlm.steps)}, FLM in ${flm.steps}`;
   const hot = heated({ fmlm, flm });
-  const as = `FMLM in ${steps(fmlm.steps)} against FLM in ${steps(flm.steps)}: perplexity ${numbers(drawn.fmlm)} against ${numbers(drawn.flm)} at entropies of ${drawn.fmlm.entropy.toFixed(2)} and ${drawn.flm.entropy.toFixed(2)} nats`;
-  if (hot === undefined) return `${as}: ${outcome(drawn)}, at matched entropy.`;
-  const where =
-    gap <= 2 * MATCHED
-      ? `At one entropy, ${fmlm.entropy.toFixed(2)}`
-      : `No temperature brings the entropies together; at ${fmlm.entropy.toFixed(2)} and ${flm.entropy.toFixed(2)}`;
-  return `${as}. ${where}, with the last step of ${hot.model} drawn at temperature ${hot.temperature.toFixed(2)}: ${numbers(fmlm)} against ${numbers(flm)}, ${outcome({ fmlm, flm })}.`;
+  const met = Math.abs(fmlm.entropy - flm.entropy) <= 2 * MATCHED;
+  const at = met
+    ? `at an entropy of ${fmlm.entropy.toFixed(2)} nats`
+    : `at entropies of ${fmlm.entropy.toFixed(2)} and ${flm.entropy.toFixed(2)} nats, which no temperature brings together`;
+  const how =
+    hot === undefined
+      ? ""
+      : ` (last step of ${hot.model} drawn at temperature ${hot.temperature.toFixed(2)})`;
+  const matched = `${who}: ${outcome({ fmlm, flm })} ${at}, perplexity ${numbers(fmlm)} against ${numbers(flm)}${how}.`;
+  if (hot === undefined) return matched;
+  return `${matched} As drawn, ${numbers(drawn.fmlm)} at ${drawn.fmlm.entropy.toFixed(2)} nats against ${numbers(drawn.flm)} at ${drawn.flm.entropy.toFixed(2)}.`;
 }
 
 /** What came out, in sentences. */

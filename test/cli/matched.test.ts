@@ -58,20 +58,24 @@ describe("verdict", () => {
 
   it("says who is better only when the intervals are apart", () => {
     expect(comparison(side("FMLM", 80, 90, 1.9), side("FLM", 101, 110, 1.9, 0.8))).toBe(
-      "FMLM in 1 step against FLM in 1 step: perplexity 85.0 (80.0-90.0) against 72.5 (70.0-75.0) at entropies of 1.90 and 1.00 nats. " +
-        "At one entropy, 1.90, with the last step of FLM drawn at temperature 0.80: 85.0 (80.0-90.0) against 105.5 (101.0-110.0), FMLM is better.",
+      "FMLM in 1 step, FLM in 1: FMLM is better at an entropy of 1.90 nats, perplexity 85.0 (80.0-90.0) against 105.5 (101.0-110.0) " +
+        "(last step of FLM drawn at temperature 0.80). As drawn, 85.0 (80.0-90.0) at 1.90 nats against 72.5 (70.0-75.0) at 1.00.",
     );
-    expect(comparison(side("FMLM", 90, 102, 2), side("FLM", 101, 110, 2, 0.5))).toMatch(
-      /no clear difference\.$/,
+    expect(comparison(side("FMLM", 90, 102, 2), side("FLM", 101, 110, 2, 0.5))).toContain(
+      "no clear difference at",
     );
-    expect(comparison(side("FMLM", 120, 130, 2), side("FLM", 101, 110, 2, 0.5))).toMatch(/FLM is better\.$/);
+    expect(comparison(side("FMLM", 120, 130, 2), side("FLM", 101, 110, 2, 0.5))).toContain(
+      "FLM is better at",
+    );
   });
 
   it("says when the entropies were equal as drawn, and when they stay apart", () => {
     const [fmlm, flm] = [side("FMLM", 90, 100, 2), side("FLM", 101, 110, 2.01)];
-    expect(verdict({ drawn: { fmlm, flm }, fmlm, flm })).toMatch(/FMLM is better, at matched entropy\.$/);
+    expect(verdict({ drawn: { fmlm, flm }, fmlm, flm })).toMatch(
+      /FMLM is better at an entropy of 2\.00 nats.*\)\.$/,
+    );
     expect(comparison(side("FMLM", 90, 100, 2), side("FLM", 101, 110, 1.5, 2))).toContain(
-      "No temperature brings the entropies together",
+      "which no temperature brings together",
     );
   });
 });
