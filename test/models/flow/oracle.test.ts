@@ -116,10 +116,24 @@ const cases = (which: Oracle) => {
 };
 
 /** A property of every corpus. */
+/**
+ * Whether the integration has converged. Near a tie between sequences the flow itself tears states apart, by e^{m²/2} up to
+ * signal to noise m, and no number of steps would resolve it.
+ */
+function resolved(which: Oracle, inputs: Case): boolean {
+  const { change } = evaluate(inputs, ({ x, s, t }) => ({
+    change: sub(which.flowMap(x, s, t, STEPS), which.flowMap(x, s, t, { steps: 2 * STEPS.steps })),
+  }));
+  return largest(change) < 1e-8;
+}
+
 function property(runs: number, holds: (which: Oracle, inputs: Case) => void): void {
   for (const which of [single, phrases, uneven]) {
     fc.assert(
-      fc.property(cases(which), (inputs) => holds(which, inputs)),
+      fc.property(cases(which), (inputs) => {
+        fc.pre(resolved(which, inputs));
+        holds(which, inputs);
+      }),
       { numRuns: runs, endOnFailure: true },
     );
   }
