@@ -58,7 +58,10 @@ const isDeviceValue = (value: unknown): value is DeviceValue =>
 const isHostTensor = (value: unknown): value is HostTensor =>
   typeof value === "object" && value !== null && "data" in value && "dtype" in value;
 const isNumbers = (value: unknown): value is readonly number[] | Float32Array | Int32Array | Uint32Array =>
-  ArrayBuffer.isView(value) ||
+  // Not any view: the bits of an f16 tensor, say, are no numbers.
+  value instanceof Float32Array ||
+  value instanceof Int32Array ||
+  value instanceof Uint32Array ||
   (Array.isArray(value) && value.every((item) => typeof item === "number") && value.length > 0);
 const isInput = (value: unknown): value is Input =>
   typeof value === "number" || isDeviceValue(value) || isHostTensor(value) || isNumbers(value);

@@ -32,7 +32,7 @@ export const REDUCE_SUM: OpDefinition<"reduceSum"> = reduce(
 );
 export const REDUCE_MAX: OpDefinition<"reduceMax"> = reduce(
   "reduceMax",
-  "Maximum over `axes`, which are removed and must not be empty.",
+  "Maximum over `axes`, which are removed and must not be empty. With NaN among the entries the result depends on the target.",
 );
 
 export const CUMSUM: OpDefinition<"cumsum"> = {
