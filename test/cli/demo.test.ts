@@ -65,9 +65,7 @@ describe("fluxion demo", options, () => {
     for (const text of ["held-out text", "shuffled text", "unigram samples"])
       expect(outcome.stdout).toMatch(new RegExp(`^ +– +${text} +[\\d.]+`, "m"));
     for (const steps of [1, 2, 4])
-      expect(outcome.stdout).toMatch(
-        new RegExp(`^FMLM in ${steps} steps?, FLM in ${steps}: .*\\.$`, "m"),
-      );
+      expect(outcome.stdout).toMatch(new RegExp(`^FMLM in ${steps} steps?, FLM in ${steps}: .*\\.$`, "m"));
     expect(outcome.stdout).toContain(`fluxion sample ${run} --steps 1`);
     expect(outcome.stdout).toContain("a vocabulary of 51 (60 asked for; the text has no more)");
   });
