@@ -1,6 +1,7 @@
 /**
  * Runs an example from its source: `npm run example quickstart`. TypeScript is stripped by esbuild, and "fluxion" is this
- * checkout (the `paths` of tsconfig.json say so). In a project of your own, plain Node imports the installed package.
+ * checkout (the `paths` of tsconfig.json say so). The source map lets errors name lines of the example. In a project of your own,
+ * plain Node imports the installed package.
  */
 import { readdir } from "node:fs/promises";
 import { fileURLToPath } from "node:url";
@@ -21,6 +22,9 @@ await build({
   packages: "external",
   platform: "node",
   format: "esm",
+  sourcemap: "inline",
+  sourcesContent: false,
   logLevel: "error",
 });
+process.setSourceMapsEnabled(true);
 await import(outfile);

@@ -4,10 +4,10 @@
  */
 import { OpError } from "./ops/definition.ts";
 import type { Program, TensorType } from "./program/program.ts";
-import { blame } from "./trace/builder.ts";
+import { blaming } from "./surface/operand.ts";
 import { flatten, leafPaths, unflatten } from "./trace/pytree.ts";
 import type { TreeDef } from "./trace/pytree.ts";
-import { sizesOfShape, withSizes } from "./trace/sizes.ts";
+import { quoted, sizesOfShape, withSizes } from "./trace/sizes.ts";
 import type { Sizes } from "./trace/sizes.ts";
 import { flattenTensors, sameStructure, traceTree } from "./trace/tree-trace.ts";
 import { formatType } from "./program/program.ts";
@@ -40,6 +40,9 @@ export const u32 = <const S extends readonly Dim[]>(...shape: S): TensorSpec<S, 
 export const bool = <const S extends readonly Dim[]>(...shape: S): TensorSpec<S, "bool"> =>
   new TensorSpec(shape, "bool");
 
+/** How a message about a specification that is none begins. */
+const UNDECLARED = "expected a tree of declared inputs such as f32(2)";
+
 /** The tensors that a tree of specifications declares. */
 export type TensorsOf<Spec> =
   Spec extends TensorSpec<infer S, infer D>
@@ -65,10 +68,10 @@ export function fn<const Spec, Out>(
   spec: Spec,
   body: (input: TensorsOf<Spec>) => Out,
 ): Fn<TensorsOf<Spec>, Out> {
-  const declared = flatten(spec, isSpec);
+  const declared = blaming(() => flatten(spec, isSpec, UNDECLARED));
   const call = (input: TensorsOf<Spec>): Out => {
     // Inside the body, the names stand for the sizes of this call's tensors.
-    const sizes = checked(declared.tree, declared.leaves, input);
+    const sizes = blaming(() => sizesAgainst(declared.tree, declared.leaves, input));
     return withSizes(sizes, () => body(input));
   };
   return Object.assign(call, { spec });
@@ -83,16 +86,7 @@ export const isSpec = (value: unknown): value is TensorSpec => value instanceof 
 /** The specification of a declared function, if it is one. */
 export const specOf = (f: unknown): unknown => (typeof f === "function" && "spec" in f ? f.spec : undefined);
 
-/** Sizes of the names. @throws OpError, naming the caller's line, when the input is not what is declared. */
-function checked(tree: TreeDef, specs: readonly TensorSpec[], input: unknown): Sizes {
-  try {
-    return sizesAgainst(tree, specs, input);
-  } catch (error) {
-    throw blame(error);
-  }
-}
-
-/** Checks structure, ranks, dtypes and literal sizes; one name has one size. */
+/** Sizes of the names. Checks structure, ranks, dtypes and literal sizes; one name has one size. */
 function sizesAgainst(tree: TreeDef, specs: readonly TensorSpec[], input: unknown): Sizes {
   const flat = flattenTensors(input);
   sameStructure("the argument is not what the function declares", flat.tree, tree);
@@ -124,26 +118,38 @@ export interface TracedFunction {
 }
 
 /**
- * Traces a declared function with sizes for its named dimensions.
- * @throws OpError when a name has no size or an op in the body breaks its rule; the message names the line
+ * Traces a declared function with sizes for its named dimensions: those of its specification, and those that only its body asks
+ * for, as `zeros(["samples"])` does. A size for any other name is an error: it is a slip, or it would silently have no effect.
+ * @throws OpError when a name has no size, a size has no name or an op in the body breaks its rule; the message names the line
  */
 export function trace(f: Fn<never, unknown>, sizes: Sizes = {}): TracedFunction {
-  const { leaves, tree } = flatten(f.spec, isSpec);
-  return withSizes(sizes, () => {
-    const types = leaves.map(({ shape, dtype }): TensorType => ({ shape: sizesOfShape(shape), dtype }));
-    const { program, captures, outputTree } = traceTree(tree, types, f);
-    if (captures.length > 0)
-      throw new OpError("the function uses a tensor of another function; pass it as an input");
-    const named = (paths: readonly string[], alone: string): readonly string[] =>
-      paths.map((path) => (path === "" ? alone : path));
-    return {
-      program,
-      inputTree: tree,
-      inputNames: named(leafPaths(tree), "input"),
-      outputTree,
-      outputNames: named(leafPaths(outputTree), "output"),
-    };
+  return blaming(() => {
+    const { leaves, tree } = flatten(f.spec, isSpec, UNDECLARED);
+    return withSizes(sizes, (asked) => {
+      const types = leaves.map(({ shape, dtype }): TensorType => ({ shape: sizesOfShape(shape), dtype }));
+      const { program, captures, outputTree } = traceTree(tree, types, f, "the function must return tensors");
+      if (captures.length > 0)
+        throw new OpError("the function uses a tensor of another function; pass it as an input");
+      allKnown(sizes, asked());
+      const named = (paths: readonly string[], alone: string): readonly string[] =>
+        paths.map((path) => (path === "" ? alone : path));
+      return {
+        program,
+        inputTree: tree,
+        inputNames: named(leafPaths(tree), "input"),
+        outputTree,
+        outputNames: named(leafPaths(outputTree), "output"),
+      };
+    });
   });
+}
+
+/** Checks that every name that got a size was asked for. */
+function allKnown(sizes: Sizes, asked: readonly string[]): void {
+  const unknown = Object.keys(sizes).filter((name) => !asked.includes(name));
+  if (unknown.length === 0) return;
+  const known = asked.length === 0 ? "it has none" : `it has ${quoted(asked)}`;
+  throw new OpError(`sizes: the function has no dimension ${quoted(unknown)}; ${known}`);
 }
 
 /** A tree of specifications like a tree of things with shape and dtype (parameters, host tensors). */

@@ -1,7 +1,12 @@
-/** Every example is run, and prints what its text promises. A new example needs a line in EXPECTED. */
-import { readdir } from "node:fs/promises";
+/**
+ * Every example is run, and prints what its text promises. A new example needs a line in EXPECTED. Errors name the line of an
+ * example that is run as `npm run example` does.
+ */
+import { readdir, writeFile } from "node:fs/promises";
+import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { describe, expect, it, vi } from "vitest";
+import { execute, stage } from "../support/stage.ts";
 import { expectCustomInterpolant, expectTwoPhrases } from "./flows.ts";
 
 const FOLDER = fileURLToPath(new URL("../../examples", import.meta.url));
@@ -40,5 +45,41 @@ describe("examples", () => {
   it("are all run", async () => {
     const files = (await readdir(FOLDER)).filter((file) => file.endsWith(".ts"));
     expect(files.map((file) => file.slice(0, -3)).sort()).toEqual(Object.keys(EXPECTED).sort());
+  });
+});
+
+/** An example that errs twice: in an op of the body, and in what it gives to compile. */
+const WRONG = `import { compile, f32, fn, matmul, openInterpreter } from "fluxion";
+import type { Tensor } from "fluxion";
+
+interface Inputs { readonly a: Tensor; readonly b: Tensor }
+const product = fn({ a: f32("n", 3), b: f32(4, 5) }, ({ a, b }: Inputs) =>
+  matmul(a, b));
+const device = openInterpreter();
+for (const sizes of [{ n: 2 }, { m: 2 }])
+  await compile(product,
+    { device, sizes }).catch(({ message }: Error) => console.log(message));
+await compile(product, { device, sizes: { n: 2 } });
+`;
+
+describe("npm run example", () => {
+  it("names the example's own line in errors", { timeout: 60_000 }, async () => {
+    const { folder, remove } = await stage();
+    try {
+      const path = join(folder, "examples/wrong.ts");
+      await writeFile(path, WRONG);
+      const { code, stdout, stderr } = await execute(folder, "npm", ["run", "--silent", "example", "wrong"]);
+      const sentence = "matmul: inner dimensions differ: 3 vs 4 ([2,3] by [4,5])";
+      expect(stdout.trimEnd().split("\n")).toEqual([
+        sentence,
+        `    at ${path}:6:3`,
+        'dimension "n" has no size; bound are "m"',
+        `    at ${path}:9:9`,
+      ]);
+      expect(stderr).toContain(`OpError: ${sentence}\n    at ${path}:6:3\n`);
+      expect(code).toBe(1);
+    } finally {
+      await remove();
+    }
   });
 });

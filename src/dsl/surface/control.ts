@@ -5,7 +5,15 @@
 import type { Program, RematPolicy, TensorType } from "../program/program.ts";
 import { emit } from "../trace/builder.ts";
 import type { TracedTensor } from "../trace/builder.ts";
-import { flattenTensors, rebuild, sameStructure, traceTree } from "../trace/tree-trace.ts";
+import type { Flat } from "../trace/pytree.ts";
+import {
+  describeTree,
+  describeValue,
+  flattenTensors,
+  rebuild,
+  sameStructure,
+  traceTree,
+} from "../trace/tree-trace.ts";
 import type { TracedTree } from "../trace/tree-trace.ts";
 import type { Leading, Slices, Stacked, Tensor } from "../types/index.ts";
 import { blaming, fail, traced } from "./operand.ts";
@@ -49,15 +57,17 @@ export function scan<Carry, Xs, Ys>(
       input,
       [...typesOf(flatCarry.leaves), ...slices],
       ([c, x]: [Carry, Slices<Xs>]) => {
-        const [next, y] = body(c, flatXs === null ? (null as unknown as Slices<Xs>) : x); // Xs is null
+        const returned = body(c, flatXs === null ? (null as unknown as Slices<Xs>) : x); // Xs is null
+        const [next, y] = pairOf("scan: the body must return a pair [carry, y]", returned);
         silent = y === null;
         sameStructure(
           "scan: the body returns another carry than it takes",
-          flattenTensors(next).tree,
+          flattenTensors(next, "scan: the body must return a carry of tensors").tree,
           flatCarry.tree,
         );
-        return [next, y ?? []];
+        return [next, silent ? [] : y];
       },
+      "scan: the body must return tensors",
     );
     const outputs = emit("scan", [...traced_.captures, ...flatCarry.leaves, ...scanned], {
       body: traced_.program,
@@ -71,6 +81,12 @@ export function scan<Carry, Xs, Ys>(
   });
 }
 
+/** The list of two that a body returned. */
+function pairOf<A, B>(must: string, returned: readonly [A, B]): readonly [A, B] {
+  const value: unknown = returned; // what the types promise is for this function to check
+  return Array.isArray(value) && value.length === 2 ? returned : fail(`${must}, got ${describeValue(value)}`);
+}
+
 /** `onTrue(operands)` where the scalar bool holds, else `onFalse(operands)`. Both return the same structure and types. */
 export function cond<In, Out>(
   predicate: Tensor<[], "bool">,
@@ -80,9 +96,9 @@ export function cond<In, Out>(
 ): Out {
   return blaming(() => {
     const flat = flattenTensors(operands);
-    const [yes, no] = [onTrue, onFalse].map((branch) =>
-      traceTree(flat.tree, typesOf(flat.leaves), (x: In) => branch(x)),
-    ) as [TracedTree, TracedTree];
+    const types = typesOf(flat.leaves);
+    const yes = traceTree(flat.tree, types, onTrue, "cond: the true branch must return tensors");
+    const no = traceTree(flat.tree, types, onFalse, "cond: the false branch must return tensors");
     sameStructure("cond: the branches return different things", yes.outputTree, no.outputTree);
     const { captures, programs } = shareCaptures([yes, no]);
     const outputs = emit("cond", [traced("cond", predicate), ...captures, ...flat.leaves], {
@@ -102,8 +118,10 @@ export function whileLoop<Carry>(
   return blaming(() => {
     const flat = flattenTensors(carry);
     const types = typesOf(flat.leaves);
-    const test = traceTree(flat.tree, types, condition);
-    const step = traceTree(flat.tree, types, body);
+    const test = traceTree(flat.tree, types, condition, "whileLoop: the condition must return a bool tensor");
+    if (test.outputTree.kind !== "leaf")
+      fail(`whileLoop: the condition must return one tensor, got ${describeTree(test.outputTree)}`);
+    const step = traceTree(flat.tree, types, body, "whileLoop: the body must return tensors");
     sameStructure("whileLoop: the body returns another carry than it takes", step.outputTree, flat.tree);
     const outputs = emit("while", [...test.captures, ...step.captures, ...flat.leaves], {
       condition: test.program,
@@ -115,6 +133,13 @@ export function whileLoop<Carry>(
   });
 }
 
+/** Traces a function of a list of trees on inputs like the given ones. */
+const traceCall = <A extends readonly unknown[]>(
+  flat: Flat<TracedTensor>,
+  f: (...args: A) => unknown,
+  expected: string,
+): TracedTree => traceTree(flat.tree, typesOf(flat.leaves), (inputs: A) => f(...inputs), expected);
+
 /** The function, whose derivative recomputes intermediate values instead of keeping them; "dots" keeps the results of products. */
 export function remat<A extends readonly unknown[], R>(
   f: (...args: A) => R,
@@ -123,7 +148,7 @@ export function remat<A extends readonly unknown[], R>(
   return (...args) =>
     blaming(() => {
       const flat = flattenTensors(args);
-      const body = traceTree(flat.tree, typesOf(flat.leaves), (inputs: A) => f(...inputs));
+      const body = traceCall(flat, f, "remat: the function must return tensors");
       const outputs = emit("remat", [...body.captures, ...flat.leaves], { body: body.program, policy });
       return rebuild<R>(body.outputTree, outputs);
     });
@@ -141,11 +166,12 @@ export function customJvp<A extends readonly unknown[], R>(
     blaming(() => {
       const flat = flattenTensors(args);
       const types = typesOf(flat.leaves);
-      const body = traceTree(flat.tree, types, (inputs: A) => f(...inputs));
+      const body = traceCall(flat, f, "customJvp: the function must return tensors");
       const pair = traceTree(
         { kind: "array", items: [flat.tree, flat.tree] },
         [...types, ...types],
         ([primals, tangents]: [A, A]) => rule(primals, tangents),
+        "customJvp: the rule must return tensors, [outputs, tangents]",
       );
       sameStructure("customJvp: the rule returns something else than [outputs, tangents]", pair.outputTree, {
         kind: "array",
@@ -173,9 +199,8 @@ export function customVjp<A extends readonly unknown[], R, Residuals>(
   return (...args) =>
     blaming(() => {
       const flat = flattenTensors(args);
-      const types = typesOf(flat.leaves);
-      const body = traceTree(flat.tree, types, (inputs: A) => f(...inputs));
-      const ahead = traceTree(flat.tree, types, (inputs: A) => forward(...inputs));
+      const body = traceCall(flat, f, "customVjp: the function must return tensors");
+      const ahead = traceCall(flat, forward, "customVjp: forward must return tensors, [outputs, residuals]");
       const count = body.program.outputs.length;
       if (ahead.outputTree.kind !== "array" || ahead.outputTree.items.length !== 2)
         fail("customVjp: forward must return [outputs, residuals]");
@@ -193,6 +218,7 @@ export function customVjp<A extends readonly unknown[], R, Residuals>(
         { kind: "array", items: [residualTree, outputTree] },
         [...aheadTypes.slice(count), ...aheadTypes.slice(0, count)],
         ([residuals, cotangents]: [Residuals, R]) => backward(residuals, cotangents),
+        "customVjp: backward must return tensors, a list of cotangents",
       );
       if (back.captures.length > 0)
         fail("customVjp: backward uses a tensor from outside; return it from forward among the residuals");

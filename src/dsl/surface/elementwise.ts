@@ -7,7 +7,17 @@ import { emitOne } from "../trace/builder.ts";
 import type { TracedTensor } from "../trace/builder.ts";
 import * as prim from "../trace/prim.ts";
 import type { ArithmeticOp, CompareOp, UnaryOp } from "../program/program.ts";
-import type { Broadcast, DType, DTypeOf, Result, ShapeOf, Tensor, Valid } from "../types/index.ts";
+import type {
+  ArgumentDType,
+  Broadcast,
+  DType,
+  DTypeOf,
+  Result,
+  Shape,
+  ShapeOf,
+  Tensor,
+  Valid,
+} from "../types/index.ts";
 import { align, fail, filled, traced, typed } from "./operand.ts";
 import type { BinaryOperandDType, BinaryResult, BinaryRule, BinaryShape, Operand } from "./operand.ts";
 
@@ -106,14 +116,25 @@ export const greater: Comparison<"greater"> = comparison("greater", "less", true
 /** a ≥ b. */
 export const greaterEqual: Comparison<"greaterEqual"> = comparison("greaterEqual", "lessEqual", true);
 
+type ConditionDType<C extends Tensor> = ArgumentDType<"where", "the condition", DTypeOf<C>, "bool">;
+/** The condition broadcast with the values, unless these fail by themselves. */
+type ConditionShape<C extends Tensor, A, B> =
+  BinaryShape<"where", A, B> extends infer S extends Shape ? Broadcast<ShapeOf<C>, S, "where"> : Shape;
+/** The first rule that fails, as the result of all. */
+type WhereResult<C extends Tensor, A, B> =
+  BinaryResult<"where", A, B> extends Tensor
+    ? Result<
+        ConditionShape<C, A, B>,
+        ConditionDType<C> extends DType ? BinaryOperandDType<"where", A, B> : ConditionDType<C>
+      >
+    : BinaryResult<"where", A, B>;
+
 /** `a` where the bool `condition` holds, else `b`; all three broadcast together. */
 export function where<C extends Tensor, A extends Operand, B extends Operand>(
-  condition: C,
+  condition: Valid<C, ConditionDType<C> | ConditionShape<C, A, B>>,
   a: A,
   b: Valid<B, BinaryRule<"where", A, B>>,
-): BinaryShape<"where", A, B> extends infer S extends readonly (number | string)[]
-  ? Result<Broadcast<ShapeOf<C>, S, "where">, BinaryOperandDType<"where", A, B>>
-  : BinaryResult<"where", A, B> {
+): WhereResult<C, A, B> {
   const test = traced("where", condition);
   if (test.dtype !== "bool") fail(`where: the condition must be bool, got ${test.dtype}`);
   const [x, y] = align("where", a, b) as readonly [TracedTensor, TracedTensor];

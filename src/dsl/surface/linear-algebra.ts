@@ -158,9 +158,11 @@ export function attention<Q extends Tensor, K extends Tensor, V extends Tensor>(
   CommonDType<"attention", [DTypeOf<Q>, DTypeOf<K>, DTypeOf<V>]>
 > {
   const inputs = [traced("attention", q), traced("attention", k), traced("attention", v)];
-  const depth = inputs[0]?.shape.at(-1) ?? 1;
+  const [depth, keyDepth] = inputs.map(({ shape }) => shape.at(-1));
+  if (depth === 0 && keyDepth === 0 && options.scale === undefined)
+    fail("attention: q and k have depth 0, for which there is no scale 1/√depth");
   const outputs = emit("attention", inputs, {
-    scale: options.scale ?? 1 / Math.sqrt(depth),
+    scale: options.scale ?? 1 / Math.sqrt(depth ?? 1),
     softcap: options.softcap ?? 0,
     causal: options.causal ?? false,
   });

@@ -29,19 +29,6 @@ class Sited extends Given {
   }
 }
 
-/** Where this library's own modules lie; frames inside it are never the user's. Undefined where modules have no folder (a data URL, a classic script). */
-function folderOfLibrary(): string | undefined {
-  try {
-    return new URL("../../", import.meta.url).href;
-  } catch {
-    return undefined;
-  }
-}
-
-const libraryRoot = folderOfLibrary();
-const libraryPath =
-  libraryRoot === undefined ? undefined : decodeURIComponent(libraryRoot.replace(/^file:\/\//, ""));
-
 /** Captures the current stack; V8 formats it only when it is read. */
 export function captureSite(): Error {
   const holder = Error as unknown as { stackTraceLimit?: number }; // a V8 extension, absent elsewhere
@@ -52,16 +39,34 @@ export function captureSite(): Error {
   return site;
 }
 
-/** `file:line:column` of the innermost frame outside this library, or undefined when the engine does not tell. */
+/** This module's own place in the library's folder; servers of sources may add a query. */
+const OWN_MODULE = /dsl\/trace\/callsite\.[jt]s(\?[^:]*)?:\d+:\d+$/;
+
+/**
+ * Where a line of a stack says its frame is, as `file:line:column`; undefined for lines that say nothing of the kind. V8 writes
+ * `at name (place)` or `at place`, other engines `name@place`.
+ */
+function placeOf(line: string): string | undefined {
+  const place =
+    /^\s*at .*? \((.+)\)$/.exec(line) ?? /^\s*at (?:async )?(.+)$/.exec(line) ?? /@(.+)$/.exec(line);
+  return place?.[1] !== undefined && /:\d+:\d+$/.test(place[1]) ? place[1] : undefined;
+}
+
+/**
+ * `file:line:column` of the innermost frame outside this library, or undefined when the engine does not tell.
+ *
+ * The library's folder is read off the stack too: the innermost frame is `captureSite` in this module. So the two agree also
+ * where the engine writes places of the sources instead of the running code (source maps), a bundle of library and user's code
+ * included. In a bundle without a source map all places are in one file, and no line would mean anything to its author.
+ */
 export function formatSite(site: Error): string | undefined {
-  if (libraryRoot === undefined || libraryPath === undefined) return undefined;
-  for (const line of (site.stack ?? "").split("\n").slice(1)) {
-    const inLibrary = line.includes(libraryRoot) || line.includes(libraryPath);
-    if (inLibrary || line.includes("node:internal") || line.includes("node_modules")) continue;
-    const match = /\(?((?:file:\/\/)?[^\s()]+:\d+:\d+)\)?\s*$/.exec(line);
-    if (match?.[1] !== undefined) return match[1].replace(/^file:\/\//, "");
-  }
-  return undefined;
+  const [own, ...callers] = (site.stack ?? "").split("\n").flatMap((line) => placeOf(line) ?? []);
+  if (own === undefined || !OWN_MODULE.test(own)) return undefined;
+  const library = own.replace(OWN_MODULE, "");
+  const user = callers.find(
+    (place) => !place.startsWith(library) && !place.startsWith("node:") && !place.includes("node_modules"),
+  );
+  return user?.replace(/^file:\/\//, "");
 }
 
 export function recordSite(equation: object, site: Error): void {

@@ -25,8 +25,16 @@ function isPlainObject(value: unknown): value is Readonly<Record<string, unknown
   return prototype === Object.prototype || prototype === null;
 }
 
-/** Leaves in order and the structure. @throws OpError naming the path of anything that is neither a leaf nor a node. */
-export function flatten<Leaf>(value: unknown, isLeaf: (value: unknown) => value is Leaf): Flat<Leaf> {
+/**
+ * Leaves in order and the structure.
+ * @param expected how the message begins when something else is found
+ * @throws OpError naming the path of anything that is neither a leaf nor a node
+ */
+export function flatten<Leaf>(
+  value: unknown,
+  isLeaf: (value: unknown) => value is Leaf,
+  expected = "expected a tree of tensors",
+): Flat<Leaf> {
   const leaves: Leaf[] = [];
   const visit = (node: unknown, path: string): TreeDef => {
     if (isLeaf(node)) {
@@ -42,16 +50,16 @@ export function flatten<Leaf>(value: unknown, isLeaf: (value: unknown) => value 
         entries: keys.map((key) => [key, visit(node[key], `${path}.${key}`)] as const),
       };
     }
-    throw new OpError(
-      `expected a tree of tensors, found ${describe(node)} at ${path === "" ? "the root" : path}`,
-    );
+    throw new OpError(`${expected}, found ${describe(node)}${path === "" ? "" : ` at ${path}`}`);
   };
   const tree = visit(value, "");
   return { leaves, tree };
 }
 
-function describe(value: unknown): string {
+/** A value that is no node as text, for messages: `null`, `a number`, `a Map`. */
+export function describe(value: unknown): string {
   if (value === null) return "null";
+  if (isPlainObject(value)) return "an object";
   if (typeof value === "object") return `a ${value.constructor.name}`;
   return typeof value === "undefined" ? "undefined" : `a ${typeof value}`;
 }

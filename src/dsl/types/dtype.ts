@@ -57,3 +57,16 @@ export type RequireDType<Op extends string, D extends DType, Allowed extends DTy
   : [D] extends [Allowed]
     ? D
     : ShapeError<`${Op}: dtype ${D} is not supported; use cast`>;
+
+/** {@link RequireDType} for one argument with a role of its own: `Argument` is as in "indices", `Must` names what is allowed. */
+export type ArgumentDType<
+  Op extends string,
+  Argument extends string,
+  D extends DType,
+  Allowed extends DType,
+  Must extends string = Allowed,
+> = [DType] extends [D]
+  ? D
+  : [D] extends [Allowed]
+    ? D
+    : ShapeError<`${Op}: ${Argument} must be ${Must}, got ${D}`>;

@@ -6,7 +6,15 @@
 // test/dsl/types.
 
 export { byteSize, DTYPES, isFloat, isInteger } from "./dtype.ts";
-export type { BinaryDType, CommonDType, DType, FloatDType, IntegerDType, RequireDType } from "./dtype.ts";
+export type {
+  ArgumentDType,
+  BinaryDType,
+  CommonDType,
+  DType,
+  FloatDType,
+  IntegerDType,
+  RequireDType,
+} from "./dtype.ts";
 export type { Dim, SameDim, Shape, ShowDim, ShowShape } from "./shape.ts";
 export type { ShapeError } from "./error.ts";
 export type { DTypeOf, DTypesOf, shapeBrand, ShapeOf, ShapesOf, Tensor } from "./tensor.ts";

@@ -5,8 +5,8 @@ import { readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { describe, expect, it } from "vitest";
 import {
-  add, argmax, attention, broadcastTo, clip, concat, cond, constant, cumsum, einsum, exp, expandDims, f32, fn, full, gather, grad, i32, iota, jvp, linearize, matmul, max, mean, mul,
-  oneHot, OpError, rearrange, remat, reshape, scalar, scan, scatterAdd, slice, softmax, split, squeeze, stack, sub, sum, takeAlong, trace, transpose, vjp, vmap, where, whileLoop, zeros,
+  add, argmax, attention, broadcastTo, clip, concat, cond, constant, cumsum, customJvp, customVjp, einsum, exp, expandDims, f32, fn, full, gather, grad, i32, iota, jvp, linearize, matmul, max, mean, mul,
+  oneHot, OpError, outputSpec, rearrange, remat, reshape, scalar, scan, scatterAdd, slice, softmax, split, squeeze, stack, sub, sum, takeAlong, trace, transpose, vjp, vmap, where, whileLoop, zeros,
 } from "../../../src/dsl/index.ts"; // prettier-ignore
 import type { Shape, Tensor } from "../../../src/dsl/index.ts";
 
@@ -22,14 +22,19 @@ const attempt = (body: (a: T, b: T, n: I) => unknown): string => {
     body(a as T, b as T, n as I);
     return a;
   });
+  return failing(() => trace(f as never));
+};
+
+/** The message of the OpError that a body throws. */
+function failing(body: () => unknown): string {
   try {
-    trace(f as never);
+    body();
   } catch (error) {
     if (error instanceof OpError) return error.message;
     throw error;
   }
   return "no error";
-};
+}
 
 /** Number of the line of this file from which a blamed message's last line says it came. */
 function blamedNumber(message: string): number {
@@ -70,7 +75,7 @@ const sentences: readonly (readonly [sentence: string, body: (a: T, b: T, n: I) 
   ["constant: 3 values for shape [2]", () => constant([1, 2, 3], [2])],
   ["exp is not defined for i32", (_a, _b, n) => exp(n)],
   ["mean is not defined for i32; use cast", (_a, _b, n) => mean(n)],
-  ["where: the condition must be bool, got f32", (a) => where(a, a, 0)],
+  ["where: the condition must be bool, got f32", (a) => where(a as never, a, 0)],
   ["add: expected a tensor, got string", (a) => add(a, "1" as never)],
   ["add: expected at least one tensor among the operands", () => add(1, 2 as never)],
   ["sum: expected a tensor, got null", () => sum(null as never)],
@@ -92,6 +97,11 @@ const sentences: readonly (readonly [sentence: string, body: (a: T, b: T, n: I) 
     "attention: causal needs queries <= keys, got 2 and 1",
     (a) => attention(a, slice(a, 0, 0, 1), slice(a, 0, 0, 1), { causal: true }),
   ],
+  [
+    "attention: q and k have depth 0, for which there is no scale 1/√depth",
+    (a) => attention(slice(a, 1, 0, 0), slice(a, 1, 0, 0), a),
+  ],
+  ["attention: q and k have depths 0 vs 3", (a) => attention(slice(a, 1, 0, 0), a, a)],
   ["sum: axis 2 is out of range for rank 2", (a) => sum(a, 2)],
   ["sum: axis 0.5 is out of range for rank 2", (a) => sum(a, 0.5)],
   ["sum: axes [1,1] repeat an axis", (a) => sum(a, [1, -1])],
@@ -133,8 +143,10 @@ const sentences: readonly (readonly [sentence: string, body: (a: T, b: T, n: I) 
   ["gather: indices must be i32, got f32", (a) => gather(a, a as never)],
   ["gather: axis 2 is out of range for rank 2", (a, _, n) => gather(a, n, 2)],
   ["takeAlong: indices of shape [2] do not fit [2,3] along axis 1", (a, _, n) => takeAlong(a, n)],
+  ["takeAlong: indices must be i32, got f32", (a) => takeAlong(a, a as never)],
+  ["scatterAdd: indices must be i32, got f32", (a) => scatterAdd(a, a as never, a)],
   ["scatterAdd: updates are f32[4,5], expected f32[2,3]", (a, b, n) => scatterAdd(a, n, b)],
-  ["oneHot: indices must be integers, got f32", (a) => oneHot(a, 4)],
+  ["oneHot: indices must be integers, got f32", (a) => oneHot(a as never, 4)],
   [
     "scan: a tensor of shape [4,5] has no leading axis of 2",
     (a, b) => scan((c: T, _: unknown) => [c, c] as const, a, { a, b }),
@@ -148,6 +160,102 @@ const sentences: readonly (readonly [sentence: string, body: (a: T, b: T, n: I) 
     "scan: the body returns a carry (f32[3]), expected (f32[2,3])",
     (a) => scan((c: T, _: null) => [sum(c, 0) as T, null] as const, a, null, { length: 2 }),
   ],
+  [
+    "scan: the body must return a pair [carry, y], got undefined",
+    (a) => scan((() => undefined) as never, a, null, { length: 2 }),
+  ],
+  [
+    "scan: the body must return a pair [carry, y], got a tensor f32[2,3]",
+    (a) => scan(((c: T) => c) as never, a, null, { length: 2 }),
+  ],
+  [
+    "scan: the body must return a pair [carry, y], got a list of 1",
+    (a) => scan(((c: T) => [c]) as never, a, null, { length: 2 }),
+  ],
+  [
+    "scan: the body must return a pair [carry, y], got an object",
+    (a) => scan(((c: T) => ({ carry: c, y: c })) as never, a, null, { length: 2 }),
+  ],
+  [
+    "scan: the body must return a pair [carry, y], got a Promise",
+    (a) => scan((async (c: T) => [c, null]) as never, a, null, { length: 2 }),
+  ],
+  [
+    "scan: the body must return a carry of tensors, found a number",
+    (a) => scan(((_c: T) => [1, null]) as never, a, null, { length: 2 }),
+  ],
+  [
+    "scan: the body must return tensors, found undefined at [1]",
+    (a) => scan((c: T, _: null) => [c, undefined] as const, a, null, { length: 2 }),
+  ],
+  [
+    "cond: the true branch must return tensors, found undefined",
+    (a) => cond(full([], 1, "bool"), (() => undefined) as never, (x: T) => x, a),
+  ],
+  [
+    "cond: the false branch must return tensors, found a number at .y",
+    (a) => cond(full([], 1, "bool"), (x: T) => ({ x, y: x }), ((x: T) => ({ x, y: 0 })) as never, a),
+  ],
+  [
+    "cond: expected a tensor, got boolean",
+    (a) =>
+      cond(
+        true as never,
+        (x: T) => x,
+        (x: T) => x,
+        a,
+      ),
+  ],
+  [
+    "whileLoop: the condition must return a bool tensor, found a boolean",
+    (a) => whileLoop((() => false) as never, (x: T) => x, a),
+  ],
+  [
+    "whileLoop: the condition must return one tensor, got [*]",
+    (a) => whileLoop((() => [full([], 1, "bool")]) as never, (x: T) => x, a),
+  ],
+  [
+    "whileLoop: the body must return tensors, found undefined",
+    (a) => whileLoop(() => full([], 1, "bool"), (() => undefined) as never, a),
+  ],
+  ["remat: the function must return tensors, found undefined", (a) => remat((_: T) => undefined)(a)],
+  [
+    "customJvp: the rule must return tensors, [outputs, tangents], found undefined",
+    (a) => customJvp((x: T) => exp(x), (() => undefined) as never)(a),
+  ],
+  [
+    "customVjp: forward must return tensors, [outputs, residuals], found undefined",
+    (a) =>
+      customVjp(
+        (x: T) => exp(x),
+        (() => undefined) as never,
+        (_r: T, ct) => [ct],
+      )(a),
+  ],
+  [
+    "customVjp: forward must return [outputs, residuals]",
+    (a) =>
+      customVjp(
+        (x: T) => exp(x),
+        exp as never,
+        (_r: T, ct) => [ct],
+      )(a),
+  ],
+  [
+    "customVjp: backward must return tensors, a list of cotangents, found undefined",
+    (a) =>
+      customVjp(
+        (x: T) => exp(x),
+        (x) => [exp(x), x] as const,
+        (() => undefined) as never,
+      )(a),
+  ],
+  [
+    "expected a tree of declared inputs such as f32(2), found a number at .x",
+    () => fn({ x: 3 }, () => scalar(1)),
+  ],
+  ["expected a tree of declared inputs such as f32(2), found undefined", () => trace(((x: T) => x) as never)],
+  ["the function must return tensors, found a number at .loss", () => trace(fn([], () => ({ loss: 1 })))],
   [
     "cond: the condition must be bool[], got f32[2,3]",
     (a) =>
@@ -222,7 +330,7 @@ const sentences: readonly (readonly [sentence: string, body: (a: T, b: T, n: I) 
   ],
   ["expected a tree of tensors, found undefined at .y", (a) => vjp((x: T) => ({ x, y: undefined }), a)],
   [
-    "expected a tree of tensors, found a Map at [1].m",
+    "scan: the body must return tensors, found a Map at [1].m",
     (a) => scan((c: T, _: null) => [c, { m: new Map() }] as const, a, null, { length: 1 }),
   ],
 ];
@@ -395,14 +503,66 @@ describe("tensors out of place", () => {
 });
 
 describe("named dimensions", () => {
-  it("need a size when the function is traced, and say which are known", () => {
-    const f = fn({ x: f32("batch", "in") }, ({ x }) => exp(x));
-    expect(() => trace(f as never)).toThrow('dimension "batch" has no size; no names are bound');
-    expect(() => trace(f as never, { batch: 2 })).toThrow('dimension "in" has no size; bound are "batch"');
-    expect(() => trace(f as never, { batch: 2, in: 1.5 })).toThrow(
-      'dimension "in" is bound to 1.5; it must be a whole number >= 0',
+  const f = fn({ x: f32("batch", "in") }, ({ x }) => exp(x));
+
+  it.each<readonly [sentence: string, sizes: Record<string, number>]>([
+    ['dimension "batch" has no size; no names are bound', {}],
+    ['dimension "in" has no size; bound are "batch"', { batch: 2 }],
+    ['dimension "batch" has no size; bound are "bacth", "in"', { bacth: 2, in: 3 }],
+    ['dimension "in" is bound to 1.5; it must be a whole number >= 0', { batch: 2, in: 1.5 }],
+    ['dimension "batch" is bound to -1; it must be a whole number >= 0', { batch: -1, in: 2 }],
+    [
+      'sizes: the function has no dimension "out", "width"; it has "batch", "in"',
+      { batch: 2, in: 3, out: 4, width: 5 },
+    ],
+  ])("are what the sizes name, or the caller's line is blamed: %s", (sentence, sizes) => {
+    const [traced, specified] = [failing(() => trace(f, sizes)), failing(() => outputSpec(f, sizes))];
+    for (const message of [traced, specified]) {
+      expect(message.split("\n")[0]).toBe(sentence);
+      expect(blamedLine(message)).toContain(
+        "failing(() => trace(f, sizes)), failing(() => outputSpec(f, sizes))",
+      );
+    }
+  });
+
+  it("are also those that only the body asks for, directly or in a function that it calls", () => {
+    const noise = fn({ key: i32() }, () => zeros(["samples", 3]));
+    expect(outputSpec(noise, { samples: 2 }).shape).toEqual([2, 3]);
+    const outer = fn({ key: i32() }, (input) => noise(input));
+    expect(outputSpec(outer, { samples: 2 }).shape).toEqual([2, 3]);
+    expect(failing(() => trace(noise, { samples: 2, sample: 3 }))).toContain(
+      'sizes: the function has no dimension "sample"; it has "samples"\n',
     );
-    expect(() => trace(f as never, { batch: -1, in: 2 })).toThrow('dimension "batch" is bound to -1');
+    expect(
+      failing(() =>
+        trace(
+          fn({ x: f32(2) }, ({ x }) => x),
+          { n: 3 },
+        ),
+      ),
+    ).toContain('sizes: the function has no dimension "n"; it has none\n');
+    // The callee's "n" is the size of what it is called with.
+    const callee = fn({ x: f32("n") }, ({ x }) => reshape(x, ["n", 1]));
+    expect(
+      failing(() =>
+        trace(
+          fn({ x: f32(2) }, (input) => callee(input as never)),
+          { n: 2 },
+        ),
+      ),
+    ).toContain('sizes: the function has no dimension "n"');
+  });
+
+  it("may be called what objects have by nature", () => {
+    expect(failing(() => trace(fn({ x: f32("constructor") }, ({ x }) => x)))).toContain(
+      'dimension "constructor" has no size; no names are bound\n',
+    );
+    expect(
+      outputSpec(
+        fn({ x: f32("constructor") }, ({ x }) => x),
+        { constructor: 2 },
+      ).shape,
+    ).toEqual([2]);
   });
 
   it("stand for the callee's sizes inside a declared function that another one calls", () => {

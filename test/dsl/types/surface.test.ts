@@ -9,7 +9,7 @@ const INDEX = "src/dsl/index.ts";
 const SURFACE = fileURLToPath(new URL(`../../../${INDEX}`, import.meta.url));
 
 const prologue = `
-import { add, argmax, attention, broadcastTo, cast, concat, cond, cumsum, customJvp, customVjp, einsum, equal, exp, expandDims, fn, full, gather, grad, iota, jvp, less, linearize, matmul, mean, mul, oneHot, ones, pow, rearrange, remat, reshape, scan, slice, softmax, split, square, squeeze, stack, sub, sum, takeAlong, trace, transpose, valueAndGrad, vjp, vmap, where, whileLoop, zeros, f32 as f32Spec, i32 as i32Spec } from ${JSON.stringify(SURFACE)};
+import { add, argmax, attention, broadcastTo, cast, concat, cond, cumsum, customJvp, customVjp, einsum, equal, exp, expandDims, fn, full, gather, grad, iota, jvp, less, linearize, matmul, mean, mul, oneHot, ones, pow, rearrange, remat, reshape, scan, scatterAdd, slice, softmax, split, square, squeeze, stack, sub, sum, takeAlong, trace, transpose, valueAndGrad, vjp, vmap, where, whileLoop, zeros, f32 as f32Spec, i32 as i32Spec } from ${JSON.stringify(SURFACE)};
 import type { Dim, Fn, Shape, Tensor } from ${JSON.stringify(SURFACE)};
 declare function f32<const S extends Dim[]>(...shape: S): Tensor<S, "f32">;
 declare function i32<const S extends Dim[]>(...shape: S): Tensor<S, "i32">;
@@ -27,6 +27,9 @@ const wrong: Record<string, string> = {
   "less(f32(2), i32(2))": "less: dtypes differ: f32 vs i32; use cast",
   "where(bool(2), f32(2), f32(3))": "where: [2] and [3] do not line up: 2 vs 3",
   "where(bool(2), f32(2), i32(2))": "where: dtypes differ: f32 vs i32; use cast",
+  "where(f32(2), f32(2), 0)": "where: the condition must be bool, got f32",
+  "where(dynamic, 1, f32(2))": "where: the condition must be bool, got f32",
+  "where(bool(3), f32(2), 0)": "where: [3] and [2] do not line up: 3 vs 2",
   'matmul(f32("batch", 64), f32(63, 10))': "matmul: inner dimensions differ: 64 vs 63",
   'matmul(f32("batch", "in"), f32("out", 10))': 'matmul: inner dimensions differ: "in" vs "out"',
   "matmul(f32(64), f32(64, 10))": "matmul: both operands need rank 2 or more; got [64] and [64, 10]",
@@ -51,7 +54,10 @@ const wrong: Record<string, string> = {
   "slice(f32(8), 0, 5, 9)": "slice: the range 5 to 9 leaves [8]: the size is 8",
   "slice(f32(8), 1, 0, 1)": "slice: axis 1 is out of range for rank 1",
   "gather(f32(8, 3), i32(2), 2)": "gather: axis 2 is out of range for rank 2",
-  "gather(f32(8, 3), f32(2))": "gather: dtype f32 is not supported; use cast",
+  "gather(f32(8, 3), f32(2))": "gather: indices must be i32, got f32",
+  "takeAlong(f32(8, 3), f32(8, 1))": "takeAlong: indices must be i32, got f32",
+  "scatterAdd(f32(8, 3), f32(2), f32(2, 3))": "scatterAdd: indices must be i32, got f32",
+  "oneHot(f32(8), 3)": "oneHot: indices must be integers, got f32",
   "reshape(f32(2, 3), [4, 2])": "reshape: [2, 3] has 6 elements, [4, 2] has 8",
   "reshape(f32(6), [])": "reshape: [6] has 6 elements, [] has 1",
   "broadcastTo(f32(3), [4, 5])": "broadcastTo: [3] does not stretch to [4, 5]: 3 vs 5",
@@ -76,6 +82,7 @@ const wrong: Record<string, string> = {
   'fn({ x: f32Spec("n", 3) }, ({ x }) => matmul(x, f32(4, 2)))': "matmul: inner dimensions differ: 3 vs 4",
   // a failed result is used no further
   'add(matmul(f32("n", 64), f32(63, 10)), f32(10))': "matmul: inner dimensions differ: 64 vs 63",
+  "exp(where(i32(2), f32(2), 0))": "where: the condition must be bool, got i32",
 };
 
 const right: Record<string, string> = {
@@ -85,6 +92,8 @@ const right: Record<string, string> = {
   'less(f32("n", 1), f32(4))': 'Tensor<["n", 4], "bool">',
   'where(bool("n", 1), f32(4), 0)': 'Tensor<["n", 4], "f32">',
   'where(less(f32("n"), 0), f32("n"), f32())': 'Tensor<["n"], "f32">',
+  'where(untyped, f32("n"), 0)': 'Tensor<Shape, "f32">',
+  'where(bool("n"), 1, 0)': 'Tensor<["n"], DType>',
   'cast(f32("n"), "i32")': 'Tensor<["n"], "i32">',
   'matmul(f32("batch", "length", 64), f32(64, "out"))': 'Tensor<["batch", "length", "out"], "f32">',
   'einsum("b i d, b j d -> b i j", f32("n", 3, 64), f32("n", 4, 64))': 'Tensor<["n", 3, 4], "f32">',
@@ -103,6 +112,7 @@ const right: Record<string, string> = {
   'slice(f32("n", 64), 1, 8)': 'Tensor<["n", number], "f32">',
   'gather(f32(1000, 64), i32("n", 12))': 'Tensor<["n", 12, 64], "f32">',
   'takeAlong(f32("n", 64), i32("n", 1))': 'Tensor<["n", 1], "f32">',
+  'scatterAdd(f32(9, "n"), untyped, f32(2, "n"))': 'Tensor<[9, "n"], "f32">',
   'oneHot(i32("n"), "vocab")': 'Tensor<["n", "vocab"], "f32">',
   'reshape(f32("n", 64), ["n", 8, 8])': 'Tensor<["n", 8, 8], "f32">',
   "reshape(f32(4, 6), [3, -1])": 'Tensor<[3, number], "f32">',
