@@ -1,0 +1,184 @@
+/**
+ * Writes the body of a kernel: expressions are simplified as they are made, and statements go into nested scopes. What was bound by a
+ * `let` in a scope is found again there and in the scopes inside it, so values that are used twice are computed once.
+ *
+ * Consumed by everything in `compiler/schedule` that makes kernels.
+ */
+import type { BinaryOp, UnaryOp } from "../../dsl/program/program.ts";
+import type { Expr, Kernel, KernelBuffer, Scalar, SharedArray, Statement } from "./ir.ts";
+
+export const literal = (type: Scalar, value: number): Expr => ({ kind: "literal", type, value });
+/** A u32 literal: for index arithmetic. */
+export const index = (value: number): Expr => literal("u32", value);
+export const WORKGROUP: Expr = { kind: "workgroup", type: "u32" };
+export const LANE: Expr = { kind: "lane", type: "u32" };
+
+export const unary = (op: UnaryOp, x: Expr): Expr => ({ kind: "unary", type: x.type, op, x });
+
+const COMPARISONS: ReadonlySet<BinaryOp> = new Set<BinaryOp>(["equal", "less", "lessEqual"]);
+
+export const binary = (op: BinaryOp, x: Expr, y: Expr): Expr => ({
+  kind: "binary",
+  type: COMPARISONS.has(op) ? "bool" : x.type,
+  op,
+  x,
+  y,
+});
+
+export const select = (condition: Expr, x: Expr, y: Expr): Expr => ({
+  kind: "select",
+  type: x.type,
+  condition,
+  x,
+  y,
+});
+
+export const cast = (type: Scalar, x: Expr): Expr => (x.type === type ? x : { kind: "cast", type, x });
+
+const isLiteral = (x: Expr, value: number): boolean => x.kind === "literal" && x.value === value;
+const known = (x: Expr): number | undefined => (x.kind === "literal" ? x.value : undefined);
+
+/** Index arithmetic: u32, never negative, never wrapping; simplified where an operand is known. */
+export function plus(x: Expr, y: Expr): Expr {
+  const [a, b] = [known(x), known(y)];
+  if (a === 0) return y;
+  if (b === 0) return x;
+  return a !== undefined && b !== undefined ? index(a + b) : binary("add", x, y);
+}
+
+export function times(x: Expr, y: Expr): Expr {
+  const [a, b] = [known(x), known(y)];
+  if (a === 0 || b === 0) return index(0);
+  if (a === 1) return y;
+  if (b === 1) return x;
+  return a !== undefined && b !== undefined ? index(a * b) : binary("mul", x, y);
+}
+
+export function minus(x: Expr, y: Expr): Expr {
+  const [a, b] = [known(x), known(y)];
+  if (b === 0) return x;
+  return a !== undefined && b !== undefined ? index(a - b) : binary("sub", x, y);
+}
+
+export function over(x: Expr, y: Expr): Expr {
+  const [a, b] = [known(x), known(y)];
+  if (b === 1) return x;
+  return a !== undefined && b !== undefined ? index(Math.floor(a / b)) : binary("div", x, y);
+}
+
+export function modulo(x: Expr, y: Expr): Expr {
+  const [a, b] = [known(x), known(y)];
+  if (b === 1) return index(0);
+  return a !== undefined && b !== undefined ? index(a % b) : binary("rem", x, y);
+}
+
+export const below = (x: Expr, y: Expr): Expr => binary("less", x, y);
+export const both = (x: Expr, y: Expr): Expr =>
+  isLiteral(x, 1) ? y : isLiteral(y, 1) ? x : binary("and", x, y);
+
+interface Scope {
+  readonly statements: Statement[];
+  readonly bound: Map<unknown, Expr | readonly Expr[]>;
+}
+
+export class KernelBuilder {
+  readonly #buffers: KernelBuffer[] = [];
+  readonly #shared: SharedArray[] = [];
+  #params = 0;
+  #names = 0;
+  #scopes: Scope[] = [{ statements: [], bound: new Map() }];
+
+  get #scope(): Scope {
+    return this.#scopes.at(-1) as Scope; // the outermost is never left
+  }
+
+  /** Declares a buffer; returns its position. */
+  buffer(buffer: KernelBuffer): number {
+    return this.#buffers.push(buffer) - 1;
+  }
+
+  shared(array: SharedArray): number {
+    return this.#shared.push(array) - 1;
+  }
+
+  /** Declares a parameter. */
+  param(): Expr {
+    return { kind: "param", type: "u32", index: this.#params++ };
+  }
+
+  /** A name that nothing else in the kernel has. */
+  fresh(prefix: string): string {
+    return `${prefix}${this.#names++}`;
+  }
+
+  emit(statement: Statement): void {
+    this.#scope.statements.push(statement);
+  }
+
+  /** Binds an expression to a name, unless it is as short as one. */
+  let(value: Expr, prefix = "t"): Expr {
+    if (["literal", "name", "param", "lane", "workgroup"].includes(value.kind)) return value;
+    const name = this.fresh(prefix);
+    this.emit({ kind: "let", name, value });
+    return { kind: "name", type: value.type, name };
+  }
+
+  /** A variable that `assign` changes. */
+  variable(value: Expr, prefix = "v"): Expr & { readonly kind: "name" } {
+    const name = this.fresh(prefix);
+    this.emit({ kind: "var", name, value });
+    return { kind: "name", type: value.type, name };
+  }
+
+  assign(variable: Expr & { readonly kind: "name" }, value: Expr): void {
+    this.emit({ kind: "assign", name: variable.name, value });
+  }
+
+  /** What `make` gave for this key in an enclosing scope, or what it gives now. */
+  once<T extends Expr | readonly Expr[]>(key: unknown, make: () => T): T {
+    for (const scope of this.#scopes) {
+      const found = scope.bound.get(key);
+      if (found !== undefined) return found as T; // one key is used with one T
+    }
+    const made = make();
+    this.#scope.bound.set(key, made);
+    return made;
+  }
+
+  /** The statements that `write` emits, in a scope of their own. */
+  block(write: () => void): readonly Statement[] {
+    const scope: Scope = { statements: [], bound: new Map() };
+    this.#scopes.push(scope);
+    try {
+      write();
+    } finally {
+      this.#scopes.pop();
+    }
+    return scope.statements;
+  }
+
+  for(from: Expr, to: Expr, step: Expr, write: (counter: Expr) => void): void {
+    const name = this.fresh("i");
+    const body = this.block(() => write({ kind: "name", type: "u32", name }));
+    if (body.length > 0) this.emit({ kind: "for", name, from, to, step, body });
+  }
+
+  if(condition: Expr, write: () => void, otherwise: () => void = () => undefined): void {
+    this.emit({ kind: "if", condition, body: this.block(write), otherwise: this.block(otherwise) });
+  }
+
+  barrier(): void {
+    this.emit({ kind: "barrier" });
+  }
+
+  finish(name: string, lanes: number): Kernel {
+    return {
+      name,
+      buffers: this.#buffers,
+      params: this.#params,
+      shared: this.#shared,
+      lanes,
+      body: this.#scope.statements,
+    };
+  }
+}

@@ -1,0 +1,99 @@
+/**
+ * A plan: what a device does to run a program. Buffers, and steps that dispatch kernels on them, in order. Plain data, of no target.
+ *
+ * Consumed by runtimes, which record it once and run it many times, and by `explain`. Made by `compiler/schedule`.
+ */
+import type { TensorType } from "../../dsl/program/program.ts";
+import type { HostTensor } from "../host-tensor.ts";
+import type { Kernel } from "./ir.ts";
+
+/** Index into `Plan.buffers`. */
+export type BufferId = number;
+
+/** Where a buffer's contents come from, or go. */
+export type Role =
+  | { readonly kind: "input"; readonly position: number }
+  /** Filled once, before the first run. */
+  | { readonly kind: "constant"; readonly value: HostTensor }
+  /** Handed to the caller. A buffer serves one output; `Plan.outputs` may name it, an input or a constant. */
+  | { readonly kind: "output" }
+  /** Contents last within one run; the memory plan gives it its place. */
+  | { readonly kind: "temporary" };
+
+export interface PlanBuffer {
+  readonly type: TensorType;
+  readonly role: Role;
+}
+
+/** A parameter of a dispatch: a number known now, or the iteration of the enclosing loop of that depth (0 is the outermost). */
+export type Param = number | { readonly loop: number };
+
+export interface Dispatch {
+  readonly kind: "dispatch";
+  readonly kernel: Kernel;
+  /** One buffer for each of the kernel's. */
+  readonly buffers: readonly BufferId[];
+  readonly params: readonly Param[];
+  /** Number of workgroups, any: a device lays more than it allows in one dimension out in two. */
+  readonly workgroups: number;
+  /** Floating-point operations and bytes moved, estimated: for `explain`. */
+  readonly flops: number;
+  readonly bytes: number;
+  /** Ops that it computes, and the user's line of the last, where known: for `explain` and messages. */
+  readonly ops: readonly string[];
+  readonly site?: string | undefined;
+}
+
+/** Runs its steps `length` times. */
+export interface Loop {
+  readonly kind: "loop";
+  readonly length: number;
+  readonly steps: readonly Step[];
+}
+
+/** Runs `condition`, reads the bool in `flag`, and while it is 1 runs `body` and starts over. The host decides. */
+export interface While {
+  readonly kind: "while";
+  readonly condition: readonly Step[];
+  readonly flag: BufferId;
+  readonly body: readonly Step[];
+}
+
+/** Reads the bool in `flag` and runs one of two lists. The host decides. */
+export interface Branch {
+  readonly kind: "branch";
+  readonly flag: BufferId;
+  readonly onTrue: readonly Step[];
+  readonly onFalse: readonly Step[];
+}
+
+/** Copies a whole buffer to another of the same type. */
+export interface Copy {
+  readonly kind: "copy";
+  readonly from: BufferId;
+  readonly to: BufferId;
+}
+
+export type Step = Dispatch | Loop | While | Branch | Copy;
+
+export interface Plan {
+  readonly buffers: readonly PlanBuffer[];
+  readonly steps: readonly Step[];
+  /** The buffer of each program input. */
+  readonly inputs: readonly BufferId[];
+  /** The buffer of each program output: an output buffer, or an input or constant that is passed on. */
+  readonly outputs: readonly BufferId[];
+}
+
+/** What a target allows. The scheduler makes kernels within it. */
+export interface TargetLimits {
+  /** Storage buffers of one kernel. */
+  readonly buffers: number;
+  /** Lanes of a workgroup. */
+  readonly lanes: number;
+  /** Bytes of a workgroup's shared arrays. */
+  readonly sharedBytes: number;
+}
+
+/** The least that any WebGPU adapter offers. */
+export const MINIMUM_LIMITS: TargetLimits = { buffers: 8, lanes: 256, sharedBytes: 16384 };

@@ -1,0 +1,109 @@
+/**
+ * The rules of plans that no type expresses. A broken rule is a mistake of whoever made the plan, so messages are for the people who
+ * work on the compiler; they name the kernel.
+ *
+ * Consumed by `planMemory`, hence by every device that runs plans. To add a rule: a check in `checkDispatch` or `checkStep`.
+ */
+import { formatType, sameType } from "../../dsl/program/program.ts";
+import type { BufferId, Dispatch, Plan, PlanBuffer, Step } from "./plan.ts";
+
+/** A mistake in a plan: an internal error of the compiler. */
+export class PlanError extends Error {
+  constructor(message: string) {
+    super(`Internal error, broken plan: ${message}`);
+    this.name = "PlanError";
+  }
+}
+
+/** The buffer of that number. @throws PlanError when there is none */
+export function bufferOf(plan: Plan, id: BufferId): PlanBuffer {
+  const buffer = plan.buffers[id];
+  if (buffer === undefined) throw new PlanError(`there is no buffer ${id} among ${plan.buffers.length}.`);
+  return buffer;
+}
+
+function checkWritable(plan: Plan, id: BufferId, what: string): void {
+  const { role } = bufferOf(plan, id);
+  if (role.kind === "input" || role.kind === "constant")
+    throw new PlanError(`${what} writes buffer ${id}, whose role is ${role.kind}.`);
+}
+
+function checkDispatch(plan: Plan, dispatch: Dispatch, depth: number): void {
+  const { kernel, buffers, params, workgroups } = dispatch;
+  const what = `kernel ${kernel.name}`;
+  if (buffers.length !== kernel.buffers.length)
+    throw new PlanError(
+      `${what} binds ${kernel.buffers.length} buffers, the dispatch names ${buffers.length}.`,
+    );
+  if (params.length !== kernel.params)
+    throw new PlanError(`${what} takes ${kernel.params} parameters, the dispatch gives ${params.length}.`);
+  buffers.forEach((id, i) => {
+    const { dtype, access } = kernel.buffers[i] as (typeof kernel.buffers)[number]; // the counts agree
+    const { type } = bufferOf(plan, id);
+    if (type.dtype !== dtype)
+      throw new PlanError(`${what} takes ${dtype} as its buffer ${i}, buffer ${id} is ${formatType(type)}.`);
+    if (access !== "read") checkWritable(plan, id, what);
+    // A kernel that reads and writes one buffer through two bindings is a race, and some targets forbid any such pair.
+    const first = buffers.indexOf(id);
+    if (first !== i)
+      throw new PlanError(`${what} binds buffer ${id} twice, as its buffers ${first} and ${i}.`);
+  });
+  for (const param of params) {
+    if (typeof param !== "number" && !(param.loop >= 0 && param.loop < depth))
+      throw new PlanError(`${what} takes the iteration of loop ${param.loop}, ${depth} loops enclose it.`);
+    if (typeof param === "number" && !(Number.isInteger(param) && param >= 0 && param < 2 ** 32))
+      throw new PlanError(`${what} takes the parameter ${param}, which is no u32.`);
+  }
+  if (!(Number.isInteger(workgroups) && workgroups >= 0))
+    throw new PlanError(`${what} is dispatched with ${workgroups} workgroups.`);
+}
+
+function checkFlag(plan: Plan, flag: BufferId, what: string): void {
+  const { type } = bufferOf(plan, flag);
+  if (type.dtype !== "bool" || type.shape.some((dim) => dim !== 1))
+    throw new PlanError(`the flag of a ${what} is ${formatType(type)}, expected one bool.`);
+}
+
+/** @param depth number of `loop` steps around it */
+function checkStep(plan: Plan, step: Step, depth: number): void {
+  const checkAll = (steps: readonly Step[], depth: number): void => {
+    for (const inner of steps) checkStep(plan, inner, depth);
+  };
+  switch (step.kind) {
+    case "dispatch":
+      return checkDispatch(plan, step, depth);
+    case "copy": {
+      const [from, to] = [bufferOf(plan, step.from).type, bufferOf(plan, step.to).type];
+      if (step.from === step.to) throw new PlanError(`buffer ${step.from} is copied to itself.`);
+      if (!sameType(from, to)) throw new PlanError(`a copy of ${formatType(from)} to ${formatType(to)}.`);
+      return checkWritable(plan, step.to, "a copy");
+    }
+    case "loop":
+      if (!(Number.isInteger(step.length) && step.length >= 0))
+        throw new PlanError(`a loop runs ${step.length} times.`);
+      return checkAll(step.steps, depth + 1);
+    case "while":
+      checkFlag(plan, step.flag, "while");
+      checkAll(step.condition, depth);
+      return checkAll(step.body, depth);
+    case "branch":
+      checkFlag(plan, step.flag, "branch");
+      checkAll(step.onTrue, depth);
+      return checkAll(step.onFalse, depth);
+  }
+}
+
+/** The plan itself, if it keeps the rules. @throws PlanError naming the first that it breaks */
+export function verifyPlan(plan: Plan): Plan {
+  plan.inputs.forEach((id, position) => {
+    const { role } = bufferOf(plan, id);
+    if (role.kind !== "input" || role.position !== position)
+      throw new PlanError(`input ${position} is buffer ${id}, whose role is ${JSON.stringify(role.kind)}.`);
+  });
+  plan.outputs.forEach((id, position) => {
+    if (bufferOf(plan, id).role.kind === "temporary")
+      throw new PlanError(`output ${position} is buffer ${id}, a temporary.`);
+  });
+  for (const step of plan.steps) checkStep(plan, step, 0);
+  return plan;
+}

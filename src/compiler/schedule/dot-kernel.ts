@@ -1,0 +1,135 @@
+/**
+ * The kernels of a dot group: the operands as index expressions over whatever they are views of, and the pointwise nodes that follow
+ * computed from each element before it is stored. Consumed by `schedule.ts`.
+ */
+import { freeAxes } from "../../dsl/ops/reduction.ts";
+import { sizeOf, typeOf } from "../../dsl/program/program.ts";
+import type { DotParams, TensorType, VarId } from "../../dsl/program/program.ts";
+import { index } from "../kernel/builder.ts";
+import type { Expr } from "../kernel/ir.ts";
+import type { BufferId } from "../kernel/plan.ts";
+import { digit, split } from "./coordinates.ts";
+import type { Index } from "./coordinates.ts";
+import { DOT_SUM_LANES, chooseDot, slicesType, writeDot, writeDotSlices, writeDotSum } from "./dot/dot.ts";
+import type { DotLayout, DotOperands, DotShape, DotStore } from "./dot/problem.ts";
+import { workgroupsFor } from "./elements.ts";
+import type { Group, Member } from "./groups.ts";
+import { KernelWriter, kernelName } from "./kernel-writer.ts";
+import type { Location, Scope } from "./kernel-writer.ts";
+import { contiguousAxis } from "./layout.ts";
+import type { LaidOut } from "./map-kernel.ts";
+
+/** One operand: its variable, and its axes by the part that they play. */
+interface Side {
+  readonly id: VarId;
+  readonly shape: readonly number[];
+  readonly batch: readonly number[];
+  readonly free: readonly number[];
+  readonly contract: readonly number[];
+}
+
+function sidesOf(scope: Scope, inputs: readonly VarId[], params: DotParams): readonly [Side, Side] {
+  const side = (id: VarId, batch: readonly number[], contract: readonly number[]): Side => {
+    const { shape } = typeOf(scope.program, id);
+    return { id, shape, batch, contract, free: freeAxes(shape.length, batch, contract) };
+  };
+  const [left, right] = inputs as readonly [VarId, VarId];
+  return [side(left, params.lhsBatch, params.lhsContract), side(right, params.rhsBatch, params.rhsContract)];
+}
+
+const extentOf = ({ shape }: Side, axes: readonly number[]): number =>
+  sizeOf(axes.map((axis) => shape[axis] as number));
+
+/** The part that the axis with stride 1 plays, if it is the innermost of its part. */
+function fast<Free extends string>(scope: Scope, side: Side, free: Free): "k" | Free | undefined {
+  const axis = contiguousAxis(scope, side.id);
+  const innermost = (axes: readonly number[]): boolean => axes.findLast((a) => side.shape[a] !== 1) === axis;
+  if (axis === undefined) return undefined;
+  if (innermost(side.contract)) return "k";
+  return innermost(side.free) ? free : undefined;
+}
+
+function operandsOf(writer: KernelWriter, [left, right]: readonly [Side, Side]): DotOperands {
+  const { builder } = writer;
+  /** The element of a side at the indices along its three parts. */
+  const element = (side: Side, batch: Expr, free: Expr, k: Expr): Expr => {
+    const parts: Index[] = side.shape.map(() => []);
+    const place = (axes: readonly number[], value: Expr): void => {
+      const extents = axes.map((axis) => side.shape[axis] as number);
+      const along = split(builder, digit(builder, value, sizeOf(extents)), extents);
+      axes.forEach((axis, i) => (parts[axis] = along[i] as Index));
+    };
+    place(side.batch, batch);
+    place(side.free, free);
+    place(side.contract, k);
+    return writer.value(side.id, parts.flat());
+  };
+  return {
+    left: (batch, row, k) => element(left, batch, row, k),
+    right: (batch, k, column) => element(right, batch, column, k),
+  };
+}
+
+/** @param temporary makes a buffer that lasts from one kernel of the dot to the next */
+export function writeDots(
+  scope: Scope,
+  group: Group,
+  temporary: (type: TensorType) => BufferId,
+): readonly LaidOut[] {
+  const { equation } = group.members[0] as Member; // groups have members
+  if (equation.op !== "dot") throw new Error(`a dot group starts with ${equation.op}`);
+  const sides = sidesOf(scope, equation.inputs, equation.params);
+  const [left, right] = sides;
+  const shape: DotShape = {
+    batch: extentOf(left, left.batch),
+    rows: extentOf(left, left.free),
+    columns: extentOf(right, right.free),
+    inner: extentOf(left, left.contract),
+  };
+  const layout: DotLayout = { left: fast(scope, left, "row"), right: fast(scope, right, "column") };
+  const extents: DotShape<Expr> = {
+    batch: index(shape.batch),
+    rows: index(shape.rows),
+    columns: index(shape.columns),
+    inner: index(shape.inner),
+  };
+  const own = new Set(group.members.flatMap((member) => member.nodes));
+  const storeIn =
+    (writer: KernelWriter): DotStore =>
+    (batch, row, column, value) => {
+      const { builder } = writer;
+      const at = [
+        ...digit(builder, batch, shape.batch),
+        ...digit(builder, row, shape.rows),
+        ...digit(builder, column, shape.columns),
+      ];
+      writer.define(equation.outputs[0] as VarId, at, builder.let(value));
+      for (const id of own)
+        if (group.stored.has(id)) writer.store(id, scope.location(id) as Location, at, writer.value(id, at)); // stored: it has one
+    };
+  const config = chooseDot(shape, layout);
+  const ops = group.members.map((member) => member.equation.op);
+  const { lanes, workgroups } = config;
+  if (config.split === undefined) {
+    const writer = new KernelWriter(scope, own);
+    writeDot(writer.builder, extents, layout, operandsOf(writer, sides), storeIn(writer), config);
+    return [{ ...writer.finish(kernelName("dot", ops), lanes), workgroups }];
+  }
+  const { slices, chunk } = config.split;
+  const type = slicesType(shape, slices);
+  const partial = temporary(type);
+  const first = new KernelWriter(scope, own);
+  const into = { buffer: first.bind(partial, type, "write"), chunk: index(chunk) };
+  writeDotSlices(first.builder, extents, layout, operandsOf(first, sides), into, config);
+  const second = new KernelWriter(scope, own);
+  const from = { buffer: second.bind(partial, type, "read"), chunk: index(chunk) };
+  writeDotSum(second.builder, extents, from, storeIn(second));
+  const results = shape.batch * shape.rows * shape.columns;
+  return [
+    { ...first.finish("dot_slices", lanes), workgroups },
+    {
+      ...second.finish(kernelName("dot_sum", ops), DOT_SUM_LANES),
+      workgroups: workgroupsFor(results, DOT_SUM_LANES),
+    },
+  ];
+}

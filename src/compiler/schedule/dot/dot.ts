@@ -1,0 +1,181 @@
+/**
+ * The matmul ladder: which rung computes a dot (`chooseDot`), and the kernels (`writeDot`, or `writeDotSlices` and `writeDotSum`).
+ *
+ * A dot whose sums are long and whose result is small is cut along k: one kernel leaves a partial sum for each slice, a second adds
+ * them up in order and stores. That way the GPU is full, and the result does not depend on who finishes first.
+ *
+ * Consumed by the scheduler. To add a rung: a member of `DotRung`, its writer, a case below and in `chooseDot`. Workgroup memory
+ * stays below 16 KiB and lanes below 256, which every adapter has.
+ */
+import type { TensorType } from "../../../dsl/program/program.ts";
+import { binary, index, literal, minus, modulo, over, plus, times } from "../../kernel/builder.ts";
+import type { KernelBuilder } from "../../kernel/builder.ts";
+import type { Expr } from "../../kernel/ir.ts";
+import { eachElement, workgroupsFor } from "../elements.ts";
+import { writeDirect } from "./direct.ts";
+import { writeGemv } from "./gemv.ts";
+import type { DotJob, DotLayout, DotOperands, DotRung, DotShape, DotStore } from "./problem.ts";
+import { tileLanes, writeTile } from "./tile.ts";
+
+/** How a dot is launched. */
+export interface DotConfig {
+  readonly rung: DotRung;
+  readonly lanes: number;
+  readonly workgroups: number;
+  /** Cut along k into so many slices of `chunk`; undefined: not cut. */
+  readonly split: { readonly slices: number; readonly chunk: number } | undefined;
+}
+
+const DIRECT_LANES = 64;
+/** Lanes of the kernel that adds up slices. */
+export const DOT_SUM_LANES = 64;
+/** Products below which no lane is busy for long, however they are divided. */
+const FEW_PRODUCTS = 2 ** 16;
+/** So many workgroups keep a GPU busy. */
+const ENOUGH_WORKGROUPS = 128;
+/** Slices of k are not shorter than this, so that summing them stays cheap. */
+const SHORTEST_SLICE = 256;
+
+/** The rung for a dot of these extents. */
+export function chooseDot(shape: DotShape, layout: DotLayout): DotConfig {
+  const rung = chooseRung(shape, layout);
+  const parts = partsOf(shape, rung);
+  const lanes = lanesOf(rung);
+  const wanted = Math.min(Math.floor(ENOUGH_WORKGROUPS / parts), Math.floor(shape.inner / SHORTEST_SLICE));
+  if (rung.kind === "direct" || wanted < 2) return { rung, lanes, workgroups: parts, split: undefined };
+  const chunk = Math.ceil(shape.inner / wanted / CHUNK) * CHUNK;
+  const slices = Math.ceil(shape.inner / chunk);
+  return { rung, lanes, workgroups: parts * slices, split: { slices, chunk } };
+}
+
+/** A slice is a multiple of it: of the depth of every tile, and of the lanes along k of every gemv. */
+const CHUNK = 32;
+
+function chooseRung(shape: DotShape, layout: DotLayout): DotRung {
+  const { batch, rows, columns, inner } = shape;
+  const products = batch * rows * columns * inner;
+  if (inner <= 8 || (products <= FEW_PRODUCTS && inner <= 256)) return { kind: "direct" };
+  const short = Math.min(rows, columns);
+  if (short <= 8) {
+    const of = rows <= columns ? "rows" : "columns";
+    const along = of === "rows" ? layout.right : layout.left;
+    const few = 2 ** Math.ceil(Math.log2(short));
+    return along === "k"
+      ? { kind: "gemv", few, of, kLanes: 32, wideLanes: 8, fast: "k" }
+      : { kind: "gemv", few, of, kLanes: 16, wideLanes: 16, fast: "wide" };
+  }
+  const large: DotRung = { kind: "tile", tile: 64, depth: 16, each: 8 };
+  const small: DotRung = { kind: "tile", tile: 32, depth: 16, each: 4 };
+  // Large tiles do half the loads, when there are enough of them and most of each is used.
+  const used = (batch * rows * columns) / (partsOf(shape, large) * large.tile ** 2);
+  return partsOf(shape, large) >= ENOUGH_WORKGROUPS / 2 && used > 0.6 ? large : small;
+}
+
+function lanesOf(rung: DotRung): number {
+  switch (rung.kind) {
+    case "direct":
+      return DIRECT_LANES;
+    case "gemv":
+      return rung.kLanes * rung.wideLanes;
+    case "tile":
+      return tileLanes(rung);
+  }
+}
+
+/** Workgroups of a dot that is not cut along k. */
+function partsOf({ batch, rows, columns }: DotShape, rung: DotRung): number {
+  switch (rung.kind) {
+    case "direct":
+      return workgroupsFor(batch * rows * columns, DIRECT_LANES);
+    case "gemv": {
+      const [short, wide] = rung.of === "rows" ? [rows, columns] : [columns, rows];
+      return batch * Math.ceil(short / rung.few) * Math.ceil(wide / rung.wideLanes);
+    }
+    case "tile":
+      return batch * Math.ceil(rows / rung.tile) * Math.ceil(columns / rung.tile);
+  }
+}
+
+function writeRung(builder: KernelBuilder, job: DotJob, rung: DotRung): void {
+  switch (rung.kind) {
+    case "direct":
+      return writeDirect(builder, job, DIRECT_LANES);
+    case "gemv":
+      return writeGemv(builder, job, rung);
+    case "tile":
+      return writeTile(builder, job, rung);
+  }
+}
+
+/** Writes the kernel of a dot that is not cut along k. */
+export function writeDot(
+  builder: KernelBuilder,
+  extents: DotShape<Expr>,
+  layout: DotLayout,
+  operands: DotOperands,
+  store: DotStore,
+  { rung }: DotConfig,
+): void {
+  const job: DotJob = {
+    extents,
+    layout,
+    operands,
+    slices: undefined,
+    store: (_slice, batch, row, column, value) => store(batch, row, column, value),
+  };
+  writeRung(builder, job, rung);
+}
+
+/** Where the slices of a dot leave their sums: a buffer of the kernel. */
+export interface DotSlices {
+  readonly buffer: number;
+  /** Length of a slice along k. */
+  readonly chunk: Expr;
+}
+
+/** Type of the buffer between the two kernels. */
+export const slicesType = ({ batch, rows, columns }: DotShape, slices: number): TensorType => ({
+  shape: [slices, batch, rows, columns],
+  dtype: "f32",
+});
+
+const countOf = (inner: Expr, chunk: Expr): Expr => over(plus(inner, minus(chunk, index(1))), chunk);
+
+/** Writes the first kernel of a dot that is cut along k. */
+export function writeDotSlices(
+  builder: KernelBuilder,
+  extents: DotShape<Expr>,
+  layout: DotLayout,
+  operands: DotOperands,
+  { buffer, chunk }: DotSlices,
+  { rung }: DotConfig,
+): void {
+  const { batch, rows, columns, inner } = extents;
+  const count = builder.let(countOf(inner, chunk));
+  const store: DotJob["store"] = (slice, b, row, column, value) => {
+    const line = plus(times(plus(times(slice, batch), b), rows), row);
+    builder.emit({ kind: "store", buffer, at: plus(times(line, columns), column), value });
+  };
+  writeRung(builder, { extents, layout, operands, slices: { count, chunk }, store }, rung);
+}
+
+/** Writes the second kernel: `workgroupsFor(elements, DOT_SUM_LANES)` workgroups of `DOT_SUM_LANES` lanes. */
+export function writeDotSum(
+  builder: KernelBuilder,
+  { batch, rows, columns, inner }: DotShape<Expr>,
+  { buffer, chunk }: DotSlices,
+  store: DotStore,
+): void {
+  const total = builder.let(times(times(batch, rows), columns));
+  const count = builder.let(countOf(inner, chunk));
+  eachElement(builder, DOT_SUM_LANES, total, (element) => {
+    const sum = builder.variable(literal("f32", 0), "sum");
+    builder.for(index(0), count, index(1), (slice) => {
+      const at = plus(times(slice, total), element);
+      builder.assign(sum, binary("add", sum, { kind: "load", type: "f32", buffer, at }));
+    });
+    const rest = builder.let(over(element, columns));
+    const column = builder.let(modulo(element, columns));
+    store(builder.let(over(rest, rows)), builder.let(modulo(rest, rows)), column, sum);
+  });
+}

@@ -1,0 +1,135 @@
+/**
+ * A dot as its kernels see it: out[batch, row, column] = Σ_k left[batch, row, k] · right[batch, k, column]. Operands are expressions,
+ * so that views, transposes and elementwise work before the dot cost no kernel; the store is a function, so that work after it
+ * does not either.
+ *
+ * Consumed by the rungs of the ladder in this folder, and by the scheduler, which makes operands and stores.
+ */
+import {
+  WORKGROUP,
+  below,
+  binary,
+  both,
+  index,
+  minus,
+  modulo,
+  over,
+  plus,
+  times,
+} from "../../kernel/builder.ts";
+import type { KernelBuilder } from "../../kernel/builder.ts";
+import type { Expr } from "../../kernel/ir.ts";
+
+/** Extents: numbers where a kernel is chosen, literals or parameters where it is written. */
+export interface DotShape<N = number> {
+  readonly batch: N;
+  readonly rows: N;
+  readonly columns: N;
+  readonly inner: N;
+}
+
+/** The axis along which neighbours lie side by side in memory, where there is one: it decides which lane loads which element. */
+export interface DotLayout {
+  readonly left: "k" | "row" | undefined;
+  readonly right: "k" | "column" | undefined;
+}
+
+/** Elements as f32. Indices are in bounds, literals or bound to names, and within one scope of the builder never the same twice. */
+export interface DotOperands {
+  left(batch: Expr, row: Expr, k: Expr): Expr;
+  right(batch: Expr, k: Expr, column: Expr): Expr;
+}
+
+/** Called once, in a scope of its own, with indices in bounds that are bound to names. */
+export type DotStore = (batch: Expr, row: Expr, column: Expr, value: Expr) => void;
+
+/**
+ * How a dot is computed. `direct`: a lane per element, no workgroup memory. `gemv`: for few rows or columns (`few` accumulators per
+ * lane), lanes × lanes over the other axis and k, summed in workgroup memory. `tile`: square tiles staged in workgroup memory,
+ * `each` × `each` accumulators per lane.
+ */
+export type DotRung =
+  | { readonly kind: "direct" }
+  | {
+      readonly kind: "gemv";
+      readonly few: number;
+      readonly of: "rows" | "columns";
+      /** Lanes along k, and along the axis that is not short; `fast` says along which lanes are neighbours. */
+      readonly kLanes: number;
+      readonly wideLanes: number;
+      readonly fast: "k" | "wide";
+    }
+  | { readonly kind: "tile"; readonly tile: number; readonly depth: number; readonly each: number };
+
+/** What a rung is given. With `slices`, k is cut into that many ranges, whose sums go to different places. */
+export interface DotJob {
+  readonly extents: DotShape<Expr>;
+  readonly layout: DotLayout;
+  readonly operands: DotOperands;
+  readonly slices: { readonly count: Expr; readonly chunk: Expr } | undefined;
+  readonly store: (slice: Expr, batch: Expr, row: Expr, column: Expr, value: Expr) => void;
+}
+
+/** The part of the result that a workgroup computes, and the range of k that it sums over. */
+export interface DotPart {
+  readonly rowTile: Expr;
+  readonly columnTile: Expr;
+  readonly batch: Expr;
+  readonly slice: Expr;
+  readonly from: Expr;
+  readonly to: Expr;
+}
+
+const tiles = (extent: Expr, tile: number): Expr => over(plus(extent, index(tile - 1)), index(tile));
+
+/** Gives each workgroup a tile of the result, and nothing to those beyond the last. */
+export function eachPart(
+  builder: KernelBuilder,
+  { extents, slices }: DotJob,
+  tile: { readonly rows: number; readonly columns: number },
+  write: (part: DotPart) => void,
+): void {
+  const rowTiles = builder.let(tiles(extents.rows, tile.rows));
+  const columnTiles = builder.let(tiles(extents.columns, tile.columns));
+  const outer = slices === undefined ? extents.batch : times(slices.count, extents.batch);
+  builder.if(below(WORKGROUP, times(times(outer, rowTiles), columnTiles)), () => {
+    const columnTile = builder.let(modulo(WORKGROUP, columnTiles));
+    const rows = builder.let(over(WORKGROUP, columnTiles));
+    const rowTile = builder.let(modulo(rows, rowTiles));
+    const rest = builder.let(over(rows, rowTiles));
+    if (slices === undefined) {
+      const to = extents.inner;
+      write({ rowTile, columnTile, batch: rest, slice: index(0), from: index(0), to });
+    } else {
+      const batch = builder.let(modulo(rest, extents.batch));
+      const slice = builder.let(over(rest, extents.batch));
+      const from = builder.let(times(slice, slices.chunk));
+      const to = builder.let(binary("min", plus(from, slices.chunk), extents.inner));
+      write({ rowTile, columnTile, batch, slice, from, to });
+    }
+  });
+}
+
+/** Whether an extent is known to be a multiple of `tile`: then nothing is beyond the edge. */
+export const fits = (extent: Expr, tile: number): boolean =>
+  extent.kind === "literal" && extent.value % tile === 0;
+
+/** An index of a tile moved onto the last element where it is beyond the edge. */
+export const within = (x: Expr, extent: Expr, tile: number): Expr =>
+  fits(extent, tile) ? x : binary("min", x, minus(extent, index(1)));
+
+/** Whether an index of a tile is before the edge; undefined when it always is. */
+export const inside = (x: Expr, extent: Expr, tile: number): Expr | undefined =>
+  fits(extent, tile) ? undefined : below(x, extent);
+
+/** Emits what `write` does where all conditions hold. */
+export function when(
+  builder: KernelBuilder,
+  conditions: readonly (Expr | undefined)[],
+  write: () => void,
+): void {
+  const given = conditions.filter((condition) => condition !== undefined);
+  const [first, ...rest] = given;
+  if (first === undefined) for (const statement of builder.block(write)) builder.emit(statement);
+  else builder.if(rest.reduce(both, first), write);
+}

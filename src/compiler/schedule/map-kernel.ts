@@ -1,0 +1,185 @@
+/**
+ * The kernels of map, row and column groups (see groups.ts): element by element, row by row, or across rows.
+ * Consumed by `schedule.ts`.
+ */
+import { sizeOf, typeOf } from "../../dsl/program/program.ts";
+import type { VarId } from "../../dsl/program/program.ts";
+import { LANE, WORKGROUP, below, binary, index, modulo, over, plus, times } from "../kernel/builder.ts";
+import type { Expr } from "../kernel/ir.ts";
+import type { TargetLimits } from "../kernel/plan.ts";
+import { digit, flat } from "./coordinates.ts";
+import type { Index } from "./coordinates.ts";
+import { eachElement, workgroupsFor } from "./elements.ts";
+import { isReduction, reducedExtents } from "./groups.ts";
+import type { Group, Member } from "./groups.ts";
+import { KernelWriter, kernelName } from "./kernel-writer.ts";
+import type { Location, Scope, WrittenKernel } from "./kernel-writer.ts";
+import { Accumulator, lastOf, powerAbove, powerBelow } from "./reduction.ts";
+import type { ReductionOp } from "./reduction.ts";
+
+export interface LaidOut extends WrittenKernel {
+  readonly workgroups: number;
+}
+
+const MAP_LANES = 64;
+
+const ownOf = (group: Group): ReadonlySet<VarId> => new Set(group.members.flatMap((member) => member.nodes));
+
+/** Computes a member's nodes at an index and stores those that are. */
+function settle(writer: KernelWriter, group: Group, scope: Scope, member: Member, at: Index): void {
+  for (const id of member.nodes) {
+    const value = writer.value(id, at);
+    if (group.stored.has(id)) writer.store(id, scope.location(id) as Location, at, value); // stored: it has one
+  }
+}
+
+const nameOf = (group: Group): string =>
+  kernelName(
+    group.kind,
+    group.members.map((member) => member.equation.op),
+  );
+
+/** Pointwise nodes of one size, one lane per element. */
+export function writeMap(scope: Scope, group: Group): LaidOut {
+  const writer = new KernelWriter(scope, ownOf(group));
+  const { builder } = writer;
+  const size = group.space.rows;
+  eachElement(builder, MAP_LANES, index(size), (element) => {
+    const at = digit(builder, element, size);
+    for (const member of group.members) settle(writer, group, scope, member, at);
+  });
+  return { ...writer.finish(nameOf(group), MAP_LANES), workgroups: workgroupsFor(size, MAP_LANES) };
+}
+
+/** Copies a variable from where it is to a location. */
+export function writeCopy(scope: Scope, id: VarId, to: Location): LaidOut {
+  const writer = new KernelWriter(scope, new Set());
+  const { builder } = writer;
+  const size = sizeOf(typeOf(scope.program, id).shape);
+  eachElement(builder, MAP_LANES, index(size), (element) => {
+    const at = digit(builder, element, size);
+    writer.store(id, to, at, writer.value(id, at));
+  });
+  return { ...writer.finish("copy", MAP_LANES), workgroups: workgroupsFor(size, MAP_LANES) };
+}
+
+/** Lanes that share a row: enough for some thousands of lanes at work, not more than there is work for. */
+const lanesPerRow = (rows: number, columns: number, limit: number): number =>
+  Math.min(powerAbove(columns / 4), rows >= 1024 ? 64 : 256, powerBelow(limit));
+
+/** Rows, in as many passes over the columns as there are reductions that wait for one another, and one for what follows them. */
+export function writeRows(scope: Scope, group: Group, limits: TargetLimits): LaidOut {
+  const writer = new KernelWriter(scope, ownOf(group));
+  const { builder } = writer;
+  const { rows, columns } = group.space;
+  const team = lanesPerRow(rows, columns, limits.lanes);
+  const lanes = Math.max(MAP_LANES, team);
+  const perGroup = lanes / team;
+  const lane = builder.let(modulo(LANE, index(team)), "lane");
+  const base = builder.let(binary("sub", LANE, lane), "base");
+  const row = builder.let(plus(times(WORKGROUP, index(perGroup)), over(LANE, index(team))), "row");
+  // Lanes beyond the last row do its work once more, without storing: barriers need all lanes.
+  const surplus = rows % perGroup !== 0 || Math.ceil(rows / perGroup) > 65535;
+  const here = surplus ? builder.let(binary("min", row, lastOf(rows)), "row") : row;
+  const writes = (): Expr | undefined => (surplus ? below(row, index(rows)) : undefined);
+  const atRow = digit(builder, here, rows);
+
+  const phases = Math.max(...group.members.map((member) => member.phase));
+  const guarded = (condition: Expr | undefined, write: () => void): void => {
+    if (condition === undefined) write();
+    else builder.if(condition, write);
+  };
+  const stores = (member: Member): boolean => member.nodes.some((id) => group.stored.has(id));
+
+  for (let phase = 0; phase <= phases; phase++) {
+    const ofRow = group.members.filter(
+      (member) => member.level === "row" && member.phase === phase && !isReduction(member.equation.op),
+    );
+    // Values for the row are computed by all of its lanes, which need them, and stored by the first.
+    for (const member of ofRow) for (const id of member.nodes) writer.value(id, atRow);
+    for (const member of ofRow.filter(stores)) storeRow(member);
+
+    const reductions = group.members
+      .filter((member) => isReduction(member.equation.op) && member.phase === phase + 1)
+      .map(({ equation }) => {
+        const operand = equation.inputs[0] as VarId; // a reduction has one
+        const { dtype } = writer.typeOf(operand);
+        return { equation, operand, sum: new Accumulator(builder, equation.op as ReductionOp, dtype) };
+      });
+    const full = group.members.filter(
+      (member) => member.level === "full" && member.phase === phase && stores(member),
+    );
+    if (reductions.length > 0 || full.length > 0) {
+      builder.for(lane, index(columns), index(team), (column) => {
+        const at: Index = [...atRow, ...digit(builder, column, columns)];
+        for (const { operand, sum } of reductions) sum.take(writer.value(operand, at), column);
+        const values = full.map((member) => ({
+          member,
+          ids: member.nodes.filter((id) => group.stored.has(id)),
+        }));
+        for (const { ids } of values) for (const id of ids) writer.value(id, at);
+        if (full.length > 0)
+          guarded(writes(), () => {
+            for (const { ids } of values)
+              for (const id of ids)
+                writer.store(id, scope.location(id) as Location, at, writer.value(id, at));
+          });
+      });
+    }
+    for (const { equation, sum } of reductions) {
+      const result = sum.combine(team, 1, lanes, lane, base);
+      writer.define(equation.outputs[0] as VarId, atRow, result);
+    }
+    for (const member of group.members)
+      if (isReduction(member.equation.op) && member.phase === phase + 1 && stores(member)) storeRow(member);
+  }
+
+  function storeRow(member: Member): void {
+    const first = binary("equal", lane, index(0));
+    const condition = surplus ? binary("and", first, below(row, index(rows))) : first;
+    guarded(team === 1 ? writes() : condition, () => {
+      for (const id of member.nodes)
+        if (group.stored.has(id))
+          writer.store(id, scope.location(id) as Location, atRow, writer.value(id, atRow));
+    });
+  }
+
+  return { ...writer.finish(nameOf(group), lanes), workgroups: Math.ceil(rows / perGroup) };
+}
+
+/** One reduction along an axis that is not the last, or a row too long for its own group. */
+export function writeColumns(scope: Scope, group: Group, limits: TargetLimits): LaidOut {
+  const [member] = group.members as readonly [Member]; // a column group has one
+  const { equation } = member;
+  const { outer, reduced, inner } = reducedExtents(scope.program, equation);
+  const writer = new KernelWriter(scope, ownOf(group));
+  const { builder } = writer;
+  const results = outer * inner;
+  const team = Math.min(
+    powerAbove(reduced / 4),
+    Math.max(1, powerBelow(16384 / results)),
+    powerBelow(limits.lanes),
+  );
+  const lanes = Math.max(MAP_LANES, team);
+  const width = lanes / team;
+  const lane = builder.let(over(LANE, index(width)), "lane");
+  const base = builder.let(modulo(LANE, index(width)), "base");
+  const result = builder.let(plus(times(WORKGROUP, index(width)), base), "result");
+  const here = digit(builder, binary("min", result, lastOf(results)), results);
+  const position = flat(builder, here);
+  const atOuter = digit(builder, over(position, index(inner)), outer);
+  const atInner = digit(builder, modulo(position, index(inner)), inner);
+  const operand = equation.inputs[0] as VarId; // a reduction has one
+  const sum = new Accumulator(builder, equation.op as ReductionOp, writer.typeOf(operand).dtype);
+  builder.for(lane, index(reduced), index(team), (step) => {
+    const at: Index = [...atOuter, ...digit(builder, step, reduced), ...atInner];
+    sum.take(writer.value(operand, at), step);
+  });
+  const value = sum.combine(team, width, lanes, lane, base);
+  const id = equation.outputs[0] as VarId;
+  const first = binary("equal", lane, index(0));
+  builder.if(binary("and", first, below(result, index(results))), () =>
+    writer.store(id, scope.location(id) as Location, here, value),
+  );
+  return { ...writer.finish(nameOf(group), lanes), workgroups: Math.ceil(results / width) };
+}

@@ -1,0 +1,47 @@
+/**
+ * Literals. WGSL has none for infinities and NaN, and rejects constant expressions with such values, so these are made from their
+ * bits by a function call, which is no constant expression. So are −0 and subnormal numbers, which compilers are free to change, and
+ * the largest number, whose short decimals are all a little too large.
+ *
+ * Consumed by the printer.
+ */
+import type { Scalar } from "../kernel/ir.ts";
+import { atom } from "./code.ts";
+import type { Code } from "./code.ts";
+
+const SMALLEST_NORMAL = 2 ** -126;
+const LARGEST = (2 - 2 ** -23) * 2 ** 127;
+
+const bitsOf = (value: number): number => new Uint32Array(Float32Array.of(value).buffer)[0] as number;
+
+/** The shortest decimal that is this f32 number. */
+function shortest(value: number): string {
+  for (let digits = 1; digits < 9; digits++) {
+    const short = Number(value.toPrecision(digits));
+    if (Math.fround(short) === value) return String(short);
+  }
+  return String(Number(value.toPrecision(9))); // nine digits tell all f32 numbers apart
+}
+
+function float(value: number): string {
+  const x = Math.fround(value);
+  const plain = Object.is(x, 0) || (Math.abs(x) >= SMALLEST_NORMAL && Math.abs(x) < LARGEST);
+  if (!plain) return `from_bits(0x${bitsOf(x).toString(16)}u)`;
+  const text = shortest(x);
+  return `${/[.e]/.test(text) ? text : `${text}.0`}f`;
+}
+
+/** Integers of any size wrap, as the ops do. */
+const TEXT = {
+  f32: float,
+  // A literal has no sign, and 2³¹ is no i32.
+  i32: (value) => ((value | 0) === -(2 ** 31) ? "i32(-2147483648)" : `${value | 0}i`),
+  u32: (value) => `${value >>> 0}u`,
+  bool: (value) => (value === 0 ? "false" : "true"),
+} as const satisfies { [T in Scalar]: (value: number) => string };
+
+export function literalCode(type: Scalar, value: number): Code {
+  const text = TEXT[type](value);
+  // A negative one in parentheses: two minus signs in a row would be another operator.
+  return { ...atom(text.startsWith("-") ? `(${text})` : text), value };
+}

@@ -1,0 +1,191 @@
+/**
+ * Prints a kernel as a WGSL module. Its entry point is `main`. Bindings: the kernel's buffers in group 0, in order; its parameters,
+ * if it has any, in group 1 at binding 0, as a uniform buffer of u32 padded to a multiple of four. Workgroups are numbered along x, then y.
+ *
+ * The text depends on nothing but the code: kernels that differ in their names share it, so it is the key of a cache of pipelines.
+ *
+ * Consumed by the WebGPU runtime. A new expression or statement needs a case below; the compiler names the switch.
+ */
+import type { Access, Expr, Kernel, KernelBuffer, Statement } from "../kernel/ir.ts";
+import { atom, call, element, infix } from "./code.ts";
+import type { Code } from "./code.ts";
+import { callHelper, helpersOf } from "./helpers.ts";
+import { literalCode } from "./literal.ts";
+import { binaryCode, castCode, isNanCode, selectCode, unaryCode } from "./ops.ts";
+import { storedType } from "./storage.ts";
+import type { WgslOptions } from "./storage.ts";
+
+export function printWgsl(kernel: Kernel, options: WgslOptions): string {
+  const declarations = [
+    ...kernel.buffers.map(
+      ({ dtype, access }, i) =>
+        `@group(0) @binding(${i}) var<storage, ${ACCESS[access]}> ${buffer(i)}: array<${storedType(dtype, options)}>;`,
+    ),
+    ...(kernel.params > 0
+      ? [`@group(1) @binding(0) var<uniform> params: array<vec4<u32>, ${Math.ceil(kernel.params / 4)}>;`]
+      : []),
+    ...kernel.shared.map(({ type, length }, i) => `var<workgroup> ${shared(i)}: array<${type}, ${length}>;`),
+  ];
+  const main = [
+    `@compute @workgroup_size(${kernel.lanes})`,
+    `fn main(`,
+    `  @builtin(workgroup_id) group: vec3<u32>,`,
+    `  @builtin(num_workgroups) groups: vec3<u32>,`,
+    `  @builtin(local_invocation_index) lane: u32,`,
+    `) {`,
+    `  let workgroup = group.x + group.y * groups.x;`,
+    ...indent(new Printer(kernel, options).block(kernel.body)),
+    `}`,
+  ].join("\n");
+  const half = kernel.buffers.some(({ dtype }) => storedType(dtype, options) === "f16");
+  return [...(half ? ["enable f16;"] : []), declarations.join("\n"), ...helpersOf(main), main, ""].join("\n");
+}
+
+const ACCESS = { read: "read", write: "read_write", readWrite: "read_write" } as const satisfies Record<
+  Access,
+  string
+>;
+
+const indent = (lines: readonly string[]): string[] => lines.map((line) => `  ${line}`);
+const buffer = (position: number): string => `buffer_${position}`;
+const shared = (array: number): string => `shared_${array}`;
+
+/** Types whose names are used in the body. A kernel's own names end in digits mostly: then they are no keyword, nor names of ours. */
+const TYPES: ReadonlySet<string> = new Set(["f32", "f16", "i32", "u32"]);
+const identifier = (name: string): string => (/\d$/.test(name) && !TYPES.has(name) ? name : `${name}_`);
+
+/** What has the same value in every iteration of a loop, whatever the loop does, and costs nothing. */
+const isFixed = ({ kind }: Expr): boolean => ["literal", "param", "lane", "workgroup"].includes(kind);
+
+class Printer {
+  readonly #kernel: Kernel;
+  readonly #options: WgslOptions;
+
+  constructor(kernel: Kernel, options: WgslOptions) {
+    this.#kernel = kernel;
+    this.#options = options;
+  }
+
+  block(statements: readonly Statement[]): string[] {
+    return statements.flatMap((statement) => this.#statement(statement));
+  }
+
+  #statement(s: Statement): readonly string[] {
+    switch (s.kind) {
+      case "let":
+      case "var":
+        return [`${s.kind} ${identifier(s.name)} = ${this.#text(s.value)};`];
+      case "assign":
+        return [`${identifier(s.name)} = ${this.#text(s.value)};`];
+      case "store":
+        return [`${buffer(s.buffer)}[${this.#text(s.at)}] = ${this.#stored(s.buffer, s.value)};`];
+      case "storeShared":
+        return [`${shared(s.array)}[${this.#text(s.at)}] = ${this.#text(s.value)};`];
+      case "for": {
+        const name = identifier(s.name);
+        const before: string[] = [];
+        const once = (x: Expr, what: string): string => {
+          if (isFixed(x)) return this.#text(x);
+          before.push(`let ${name}_${what} = ${this.#text(x)};`);
+          return `${name}_${what}`;
+        };
+        const [to, step] = [once(s.to, "end"), once(s.step, "step")];
+        return [
+          ...before,
+          `for (var ${name} = ${this.#text(s.from)}; ${name} < ${to}; ${name} += ${step}) {`,
+          ...indent(this.block(s.body)),
+          `}`,
+        ];
+      }
+      case "if":
+        return [
+          `if (${this.#text(s.condition)}) {`,
+          ...indent(this.block(s.body)),
+          ...(s.otherwise.length > 0 ? [`} else {`, ...indent(this.block(s.otherwise))] : []),
+          `}`,
+        ];
+      case "barrier":
+        return [`workgroupBarrier();`];
+      case "threefry": {
+        const [first, second] = s.names.map(identifier);
+        const words = callHelper("threefry", ...[...s.key, ...s.counter].map((x) => this.#expression(x)));
+        return [
+          `let ${first}_${second} = ${words.text};`,
+          `let ${first} = ${first}_${second}.x;`,
+          `let ${second} = ${first}_${second}.y;`,
+        ];
+      }
+    }
+  }
+
+  #text(x: Expr): string {
+    return this.#expression(x).text;
+  }
+
+  #expression(x: Expr): Code {
+    switch (x.kind) {
+      case "literal":
+        return literalCode(x.type, x.value);
+      case "name":
+        return atom(identifier(x.name));
+      case "workgroup":
+      case "lane":
+        return atom(x.kind);
+      case "param":
+        return atom(`params[${x.index >> 2}].${"xyzw"[x.index & 3]}`);
+      case "load":
+        return this.#loaded(x.buffer, this.#expression(x.at));
+      case "shared":
+        return element(shared(x.array), this.#expression(x.at));
+      case "unary": {
+        const [operand] = this.#operands(x.x);
+        return unaryCode(x.op, x.type, operand);
+      }
+      case "binary": {
+        const [first, second] = this.#operands(x.x, x.y);
+        return binaryCode(x.op, x.x.type, first, second);
+      }
+      case "select": {
+        const [condition, yes, no] = this.#operands(x.condition, x.x, x.y);
+        return selectCode(condition, yes, no);
+      }
+      case "cast": {
+        const [operand] = this.#operands(x.x);
+        return castCode(x.x.type, x.type, operand);
+      }
+      case "isNan": {
+        const [operand] = this.#operands(x.x);
+        return isNanCode(x.x.type, operand);
+      }
+    }
+  }
+
+  /** An op on literals alone would be a constant expression, which must not overflow, divide by 0, and so on: the first is disguised. */
+  #operands<T extends readonly Expr[]>(...operands: T): { [K in keyof T]: Code } {
+    const codes = operands.map((x) => this.#expression(x));
+    const [first] = operands;
+    if (first !== undefined && operands.every(({ kind }) => kind === "literal"))
+      codes[0] = callHelper(`runtime_${first.type}`, ...codes.slice(0, 1));
+    return codes as { [K in keyof T]: Code }; // one for each operand
+  }
+
+  #loaded(position: number, at: Code): Code {
+    const { dtype } = this.#buffer(position);
+    const found = element(buffer(position), at);
+    if (dtype === "bool") return infix(found, "!=", atom("0u"));
+    return dtype === "f16" && this.#options.f16 ? call("f32", found) : found;
+  }
+
+  #stored(position: number, value: Expr): string {
+    const { dtype } = this.#buffer(position);
+    const type = storedType(dtype, this.#options);
+    const code = this.#expression(value);
+    return (dtype === "bool" || type === "f16" ? call(type, code) : code).text;
+  }
+
+  #buffer(position: number): KernelBuffer {
+    const found = this.#kernel.buffers[position];
+    if (found === undefined) throw new Error(`kernel ${this.#kernel.name} has no buffer ${position}`);
+    return found;
+  }
+}

@@ -1,0 +1,97 @@
+/**
+ * Prints a kernel, runs one dispatch of it on a GPU, and reads its buffers back. Parameters come from a uniform buffer at an
+ * offset, as they do in the runtime. Consumed by the tests of this folder.
+ */
+import type { HostTensor } from "../../../src/compiler/host-tensor.ts";
+import type { Kernel } from "../../../src/compiler/kernel/ir.ts";
+import { printWgsl } from "../../../src/compiler/wgsl/print.ts";
+import { BufferUsage, MapMode } from "../../../src/runtime/webgpu/constants.ts";
+import type { Gpu } from "../../../src/runtime/webgpu/gpu.ts";
+import { fromWords, toWords } from "../../../src/runtime/webgpu/words.ts";
+
+interface Run {
+  /** One for each of the kernel's buffers. */
+  readonly buffers: readonly HostTensor[];
+  readonly params?: readonly number[];
+  /** Along x, and along y. */
+  readonly workgroups: readonly [number, number?];
+  /** Whether f16 is stored as such. By default where the device can. */
+  readonly f16?: boolean;
+}
+
+const { STORAGE, UNIFORM, COPY_SRC, COPY_DST, MAP_READ } = BufferUsage;
+const COMPUTE = 4;
+
+/** What the buffers hold afterwards. @throws Error when WebGPU refuses any of it */
+export async function runOnGpu(gpu: Gpu, kernel: Kernel, run: Run): Promise<readonly HostTensor[]> {
+  const { device } = gpu;
+  const f16 = run.f16 ?? gpu.features.has("shader-f16");
+  device.pushErrorScope("validation");
+  const module = device.createShaderModule({ code: printWgsl(kernel, { f16 }) });
+  const messages = (await module.getCompilationInfo()).messages.map(
+    ({ message, lineNum }) => `line ${lineNum}: ${message}`,
+  );
+  const storage = device.createBindGroupLayout({
+    entries: kernel.buffers.map(({ access }, binding) => ({
+      binding,
+      visibility: COMPUTE,
+      buffer: { type: access === "read" ? "read-only-storage" : "storage" },
+    })),
+  });
+  const uniform = device.createBindGroupLayout({
+    entries: [
+      { binding: 0, visibility: COMPUTE, buffer: { type: "uniform", hasDynamicOffset: true } as const },
+    ],
+  });
+  const hasParams = kernel.params > 0;
+  const pipeline = device.createComputePipeline({
+    layout: device.createPipelineLayout({ bindGroupLayouts: hasParams ? [storage, uniform] : [storage] }),
+    compute: { module },
+  });
+  const make = (data: GPUAllowSharedBufferSource, usage: number): GPUBuffer => {
+    const buffer = device.createBuffer({ size: data.byteLength, usage: usage | COPY_DST });
+    device.queue.writeBuffer(buffer, 0, data);
+    return buffer;
+  };
+  const held = run.buffers.map((tensor) => make(toWords(tensor, f16), STORAGE | COPY_SRC));
+
+  const encoder = device.createCommandEncoder();
+  const pass = encoder.beginComputePass();
+  pass.setPipeline(pipeline);
+  pass.setBindGroup(
+    0,
+    device.createBindGroup({
+      layout: storage,
+      entries: held.map((buffer, binding) => ({ binding, resource: { buffer } })),
+    }),
+  );
+  if (hasParams) {
+    const size = Math.ceil(kernel.params / 4) * 16;
+    const words = new Uint32Array((256 + size) / 4).fill(0xdead);
+    words.set(run.params ?? [], 64);
+    const resource = { buffer: make(words, UNIFORM), size };
+    pass.setBindGroup(
+      1,
+      device.createBindGroup({ layout: uniform, entries: [{ binding: 0, resource }] }),
+      [256],
+    );
+  }
+  pass.dispatchWorkgroups(...run.workgroups);
+  pass.end();
+  const copies = held.map((buffer) => {
+    const copy = device.createBuffer({ size: buffer.size, usage: MAP_READ | COPY_DST });
+    encoder.copyBufferToBuffer(buffer, 0, copy, 0, buffer.size);
+    return copy;
+  });
+  device.queue.submit([encoder.finish()]);
+  const error = await device.popErrorScope();
+  if (error !== null) throw new Error(`${kernel.name}: ${error.message}\n${messages.join("\n")}`);
+  const results = await Promise.all(
+    copies.map(async (copy, i) => {
+      await copy.mapAsync(MapMode.READ);
+      return fromWords(run.buffers[i] as HostTensor, copy.getMappedRange().slice(0), f16); // one copy for each
+    }),
+  );
+  for (const buffer of [...held, ...copies]) buffer.destroy();
+  return results;
+}

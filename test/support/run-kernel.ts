@@ -1,0 +1,390 @@
+/**
+ * Runs kernels of the kernel IR on the host, as its definition says, and finds what a GPU keeps quiet about: loads and stores out of
+ * bounds, races, workgroup memory that is read before it is written, barriers that not all lanes reach, and ill-typed code.
+ *
+ * A lane runs until its next barrier, then the next lane does. Two lanes that touch one element without a barrier between them,
+ * where one writes, are a race, whatever the order did to the result. Barriers order workgroup memory only: an element of
+ * a storage buffer that one lane writes, no other lane of the dispatch may touch.
+ *
+ * Consumed by tests of everything that makes kernels. A new expression or statement needs a case below.
+ */
+import { OPS } from "../../src/dsl/ops/index.ts";
+import { ARITHMETIC_OPS, COMPARE_OPS, UNARY_OPS } from "../../src/dsl/program/program.ts";
+import { f16ToNumber, numberToF16 } from "../../src/dsl/numerics/float16.ts";
+import { threefry2x32 } from "../../src/dsl/random/threefry.ts";
+import type { ExactData } from "../../src/compiler/host-tensor.ts";
+import { scalarOf } from "../../src/compiler/kernel/ir.ts";
+import type { Expr, Kernel, Scalar, Statement } from "../../src/compiler/kernel/ir.ts";
+
+/** What a dispatch is given. */
+export interface KernelRun {
+  /** One for each of the kernel's buffers, of its dtype's array type; f32 and f16 values as they round. */
+  readonly buffers: readonly ExactData[];
+  readonly params?: readonly number[];
+  readonly workgroups: number;
+}
+
+/** Runs one dispatch; the buffers that the kernel stores to are changed. @throws Error on the first thing that is wrong. */
+export function runKernel(kernel: Kernel, { buffers, params = [], workgroups }: KernelRun): void {
+  const wrong = (text: string): never => {
+    throw new Error(`kernel ${kernel.name}: ${text}`);
+  };
+  if (buffers.length !== kernel.buffers.length)
+    wrong(`takes ${kernel.buffers.length} buffers, got ${buffers.length}`);
+  if (params.length !== kernel.params) wrong(`takes ${kernel.params} parameters, got ${params.length}`);
+  const code = compiled(kernel);
+  const memory = new Memory(kernel, buffers, wrong);
+  for (let workgroup = 0; workgroup < workgroups; workgroup++) {
+    const waiting: (Iterator<number, void> | undefined)[] = [];
+    memory.next();
+    for (let lane = 0; lane < kernel.lanes; lane++) {
+      memory.lane(workgroup * kernel.lanes + lane);
+      const steps = code.run(memory, params, workgroup, lane);
+      waiting.push(code.barriers ? (steps as Iterator<number, void>) : undefined);
+    }
+    while (code.barriers) {
+      const reached = new Set<number | undefined>();
+      for (const [lane, steps] of waiting.entries()) {
+        memory.lane(workgroup * kernel.lanes + lane);
+        const step = (steps as Iterator<number, void>).next();
+        reached.add(step.done === true ? undefined : step.value);
+      }
+      if (reached.size > 1)
+        wrong(`the lanes of workgroup ${workgroup} wait at different barriers, or some at none`);
+      if (reached.has(undefined)) break;
+      memory.synchronize();
+    }
+  }
+}
+
+/** Who touched an element last, as a lane's number plus one; MANY stands for several lanes. */
+const NOBODY = 0;
+const MANY = -1;
+
+interface Trace {
+  readonly writer: Int32Array;
+  readonly reader: Int32Array;
+}
+/** Workgroup memory is checked between barriers: `written` and `read` say when, counted in barriers. */
+interface SharedTrace extends Trace {
+  readonly data: Float64Array;
+  readonly written: Int32Array;
+  readonly read: Int32Array;
+}
+
+const traceOf = (length: number): Trace => ({
+  writer: new Int32Array(length),
+  reader: new Int32Array(length),
+});
+
+/** Buffers and workgroup arrays, with the checks. Methods are called by the compiled code. */
+class Memory {
+  readonly #kernel: Kernel;
+  readonly #buffers: readonly ExactData[];
+  readonly #traces: readonly Trace[];
+  readonly #shared: readonly SharedTrace[];
+  readonly #wrong: (text: string) => never;
+  #me = NOBODY;
+  /** Counts barriers over all workgroups, and where the present workgroup began. */
+  #epoch = 0;
+  #began = 0;
+
+  constructor(kernel: Kernel, buffers: readonly ExactData[], wrong: (text: string) => never) {
+    this.#kernel = kernel;
+    this.#buffers = buffers;
+    this.#wrong = wrong;
+    this.#traces = buffers.map(({ length }) => traceOf(length));
+    this.#shared = kernel.shared.map(({ length }) => ({
+      ...traceOf(length),
+      data: new Float64Array(length),
+      written: new Int32Array(length),
+      read: new Int32Array(length),
+    }));
+  }
+
+  next(): void {
+    this.#began = ++this.#epoch;
+  }
+
+  synchronize(): void {
+    this.#epoch++;
+  }
+
+  lane(number: number): void {
+    this.#me = number + 1;
+  }
+
+  load(buffer: number, at: number): number {
+    const data = this.#buffers[buffer] as ExactData; // positions are checked when the code is compiled
+    if (at >= data.length) this.#wrong(`loads element ${at} of buffer ${buffer}, which has ${data.length}`);
+    const { writer, reader } = this.#traces[buffer] as Trace;
+    if (writer[at] !== NOBODY && writer[at] !== this.#me)
+      this.#wrong(`one lane loads element ${at} of buffer ${buffer}, another stores it`);
+    if (reader[at] !== this.#me) reader[at] = reader[at] === NOBODY ? this.#me : MANY;
+    return data[at] as number;
+  }
+
+  store(buffer: number, at: number, value: number): void {
+    const data = this.#buffers[buffer] as ExactData;
+    if (at >= data.length) this.#wrong(`stores element ${at} of buffer ${buffer}, which has ${data.length}`);
+    const { writer, reader } = this.#traces[buffer] as Trace;
+    if (writer[at] !== NOBODY && writer[at] !== this.#me)
+      this.#wrong(`two lanes store element ${at} of buffer ${buffer}`);
+    if (reader[at] !== NOBODY && reader[at] !== this.#me)
+      this.#wrong(`one lane loads element ${at} of buffer ${buffer}, another stores it`);
+    writer[at] = this.#me;
+    data[at] = this.#kernel.buffers[buffer]?.dtype === "f16" ? f16ToNumber(numberToF16(value)) : value;
+  }
+
+  loadShared(array: number, at: number): number {
+    const { data, writer, reader, written, read } = this.#shared[array] as SharedTrace;
+    if (at >= data.length)
+      this.#wrong(`loads element ${at} of workgroup array ${array}, which has ${data.length}`);
+    const when = written[at] as number;
+    if (when < this.#began)
+      this.#wrong(`loads element ${at} of workgroup array ${array} before it is stored`);
+    if (when === this.#epoch && writer[at] !== this.#me)
+      this.#wrong(`loads element ${at} of workgroup array ${array}, another lane's, without a barrier`);
+    if (read[at] !== this.#epoch) {
+      reader[at] = this.#me;
+      read[at] = this.#epoch;
+    } else if (reader[at] !== this.#me) reader[at] = MANY;
+    return data[at] as number;
+  }
+
+  storeShared(array: number, at: number, value: number): void {
+    const { data, writer, reader, written, read } = this.#shared[array] as SharedTrace;
+    if (at >= data.length)
+      this.#wrong(`stores element ${at} of workgroup array ${array}, which has ${data.length}`);
+    if (written[at] === this.#epoch && writer[at] !== this.#me)
+      this.#wrong(`two lanes store element ${at} of workgroup array ${array} without a barrier`);
+    if (read[at] === this.#epoch && reader[at] !== this.#me)
+      this.#wrong(
+        `stores element ${at} of workgroup array ${array}, which another lane loads, without a barrier`,
+      );
+    writer[at] = this.#me;
+    written[at] = this.#epoch;
+    data[at] = value;
+  }
+}
+
+type Lane = (
+  memory: Memory,
+  params: readonly number[],
+  workgroup: number,
+  lane: number,
+) => Iterator<number, void> | void;
+
+interface Code {
+  /** With barriers, a generator that yields the number of each barrier it reaches. */
+  readonly barriers: boolean;
+  readonly run: Lane;
+}
+
+const CODE = new WeakMap<Kernel, Code>();
+
+function compiled(kernel: Kernel): Code {
+  const known = CODE.get(kernel);
+  if (known !== undefined) return known;
+  const writer = new CodeWriter(kernel);
+  const body = writer.block(kernel.body);
+  const source = `return function${writer.barriers > 0 ? "*" : ""} (memory, params, workgroup, lane) {\n${body}}`;
+  // The text was made below, from a kernel: compiled, it runs many times faster than a walk over the tree. Function has no typed result.
+  // oxlint-disable-next-line typescript/no-implied-eval
+  const make = new Function(...Object.keys(HELPERS), source) as (...helpers: unknown[]) => Lane;
+  const code: Code = { barriers: writer.barriers > 0, run: make(...Object.values(HELPERS)) };
+  CODE.set(kernel, code);
+  return code;
+}
+
+const wrap: Readonly<Record<Scalar, (x: number) => number>> = {
+  f32: Math.fround,
+  i32: (x) => x | 0,
+  u32: (x) => x >>> 0,
+  bool: Number,
+};
+
+const scalarOps = Object.fromEntries([
+  ...UNARY_OPS.map((op) => {
+    const { value } = OPS[op];
+    return [op, (x: number, type: Scalar) => wrap[type](value(x, type))] as const;
+  }),
+  ...ARITHMETIC_OPS.map((op) => {
+    const { value } = OPS[op];
+    return [op, (x: number, y: number, type: Scalar) => wrap[type](value(x, y, type))] as const;
+  }),
+  ...COMPARE_OPS.map((op) => {
+    const { value } = OPS[op];
+    return [op, (x: number, y: number) => Number(value(x, y))] as const;
+  }),
+]);
+
+const [LOW, HIGH] = [
+  { f32: 0, bool: 0, i32: -(2 ** 31), u32: 0 },
+  { f32: 0, bool: 0, i32: 2 ** 31 - 1, u32: 2 ** 32 - 1 },
+];
+
+/** What the compiled code calls. */
+const HELPERS = {
+  ops: scalarOps,
+  threefry: threefry2x32,
+  fround: Math.fround,
+  imul: Math.imul,
+  /** Evaluates both sides, as a GPU may: loads must be in bounds on both. */
+  pick: (condition: number, x: number, y: number): number => (condition === 0 ? y : x),
+  convert: (x: number, from: Scalar, to: Scalar): number => {
+    if (to === "bool") return x === 0 ? 0 : 1;
+    if (from !== "f32" || to === "f32") return wrap[to](x);
+    return Number.isNaN(x) ? 0 : Math.min(Math.max(Math.trunc(x), LOW[to]), HIGH[to]);
+  },
+};
+
+/** Writes JavaScript, checking names and types on the way. */
+class CodeWriter {
+  readonly #kernel: Kernel;
+  barriers = 0;
+  #scopes: Map<string, { readonly type: Scalar; readonly variable: boolean }>[] = [new Map()];
+
+  constructor(kernel: Kernel) {
+    this.#kernel = kernel;
+  }
+
+  #require(condition: boolean, text: () => string): void {
+    if (!condition) throw new Error(`kernel ${this.#kernel.name}: ${text()}`);
+  }
+
+  #bind(name: string, type: Scalar, variable: boolean): string {
+    this.#require(!this.#scopes.some((scope) => scope.has(name)), () => `binds ${name} twice`);
+    this.#scopes.at(-1)?.set(name, { type, variable });
+    return `$${name}`;
+  }
+
+  #find(name: string): { readonly type: Scalar; readonly variable: boolean } {
+    const found = this.#scopes.findLast((scope) => scope.has(name))?.get(name);
+    this.#require(found !== undefined, () => `uses ${name}, which nothing in scope binds`);
+    return found as { readonly type: Scalar; readonly variable: boolean }; // checked above
+  }
+
+  #typed(x: Expr, type: Scalar, what: string): string {
+    this.#require(x.type === type, () => `${what} is ${x.type}, expected ${type}`);
+    return this.#expression(x);
+  }
+
+  block(statements: readonly Statement[], before: () => void = () => undefined): string {
+    this.#scopes.push(new Map());
+    before();
+    const text = statements.map((statement) => this.#statement(statement)).join("");
+    this.#scopes.pop();
+    return text;
+  }
+
+  #statement(s: Statement): string {
+    switch (s.kind) {
+      case "let": {
+        const value = this.#expression(s.value);
+        return `const ${this.#bind(s.name, s.value.type, false)} = ${value};\n`;
+      }
+      case "var": {
+        const value = this.#expression(s.value);
+        return `let ${this.#bind(s.name, s.value.type, true)} = ${value};\n`;
+      }
+      case "assign": {
+        const { type, variable } = this.#find(s.name);
+        this.#require(variable, () => `assigns to ${s.name}, which is not a variable`);
+        return `$${s.name} = ${this.#typed(s.value, type, s.name)};\n`;
+      }
+      case "store": {
+        const buffer = this.#kernel.buffers[s.buffer];
+        this.#require(
+          buffer !== undefined && buffer.access !== "read",
+          () => `stores to buffer ${s.buffer}, which is not one to store to`,
+        );
+        const type = scalarOf(buffer?.dtype ?? "f32");
+        return `memory.store(${s.buffer}, ${this.#typed(s.at, "u32", "an index")}, ${this.#typed(s.value, type, "a stored value")});\n`;
+      }
+      case "storeShared": {
+        const array = this.#kernel.shared[s.array];
+        this.#require(array !== undefined, () => `has no workgroup array ${s.array}`);
+        const value = this.#typed(s.value, array?.type ?? "f32", "a stored value");
+        return `memory.storeShared(${s.array}, ${this.#typed(s.at, "u32", "an index")}, ${value});\n`;
+      }
+      case "for": {
+        const [from, to, step] = [s.from, s.to, s.step].map((x) => this.#typed(x, "u32", "a loop's bound"));
+        let name = "";
+        const body = this.block(s.body, () => (name = this.#bind(s.name, "u32", false)));
+        return (
+          `for (let ${name} = ${from}, to${name} = ${to}, step${name} = ${step}; ${name} < to${name}; ${name} += step${name}) {\n` +
+          `${body}}\n`
+        );
+      }
+      case "if":
+        return `if (${this.#typed(s.condition, "bool", "a condition")} !== 0) {\n${this.block(s.body)}} else {\n${this.block(s.otherwise)}}\n`;
+      case "barrier":
+        return `yield ${this.barriers++};\n`;
+      case "threefry": {
+        const words = [...s.key, ...s.counter].map((x) => this.#typed(x, "u32", "a word of threefry"));
+        const names = s.names.map((name) => this.#bind(name, "u32", false));
+        return `const [${names.join(", ")}] = threefry(${words.join(", ")});\n`;
+      }
+    }
+  }
+
+  #expression(x: Expr): string {
+    switch (x.kind) {
+      case "literal":
+        return Object.is(x.value, -0) ? "-0" : `${x.type === "f32" ? Math.fround(x.value) : x.value}`;
+      case "name":
+        this.#require(this.#find(x.name).type === x.type, () => `uses ${x.name} as ${x.type}, it is not`);
+        return `$${x.name}`;
+      case "workgroup":
+      case "lane":
+        return x.kind;
+      case "param":
+        this.#require(x.index < this.#kernel.params, () => `has no parameter ${x.index}`);
+        return `params[${x.index}]`;
+      case "load": {
+        const buffer = this.#kernel.buffers[x.buffer];
+        this.#require(
+          buffer !== undefined && buffer.access !== "write",
+          () => `loads from buffer ${x.buffer}, which is not one to load from`,
+        );
+        this.#require(
+          scalarOf(buffer?.dtype ?? "f32") === x.type,
+          () => `loads ${x.type} from buffer ${x.buffer}`,
+        );
+        return `memory.load(${x.buffer}, ${this.#typed(x.at, "u32", "an index")})`;
+      }
+      case "shared":
+        this.#require(
+          this.#kernel.shared[x.array]?.type === x.type,
+          () => `loads ${x.type} from workgroup array ${x.array}`,
+        );
+        return `memory.loadShared(${x.array}, ${this.#typed(x.at, "u32", "an index")})`;
+      case "unary":
+        return `ops.${x.op}(${this.#typed(x.x, x.type, `the operand of ${x.op}`)}, "${x.type}")`;
+      case "binary":
+        return this.#binary(x);
+      case "select": {
+        const condition = this.#typed(x.condition, "bool", "the condition of a select");
+        const [a, b] = [x.x, x.y].map((side) => this.#typed(side, x.type, "a side of a select"));
+        return `pick(${condition}, ${a}, ${b})`;
+      }
+      case "cast":
+        return `convert(${this.#expression(x.x)}, "${x.x.type}", "${x.type}")`;
+      case "isNan":
+        return `Number(Number.isNaN(${this.#typed(x.x, "f32", "the operand of isNan")}))`;
+    }
+  }
+
+  #binary({ op, type, x, y }: Expr & { readonly kind: "binary" }): string {
+    const compares = COMPARE_OPS.some((name) => name === op);
+    this.#require(compares ? type === "bool" : type === x.type, () => `${op} of ${x.type} is typed ${type}`);
+    const [a, b] = [this.#expression(x), this.#typed(y, x.type, `the second operand of ${op}`)];
+    const sign = { add: "+", sub: "-", mul: "*" }[op as string];
+    // What loops spend their time on, written out.
+    if (sign !== undefined && type === "f32") return `fround(${a} ${sign} ${b})`;
+    if (sign === "*") return type === "u32" ? `(imul(${a}, ${b}) >>> 0)` : `imul(${a}, ${b})`;
+    if (sign !== undefined) return `((${a} ${sign} ${b}) ${type === "u32" ? ">>>" : "|"} 0)`;
+    return `ops.${op}(${a}, ${b}, "${x.type}")`;
+  }
+}

@@ -1,0 +1,65 @@
+/**
+ * Runs a plan on the host, kernel by kernel, as its definition says: the check of the scheduler that needs no GPU and finds what one
+ * keeps quiet about (see run-kernel.ts). Temporaries start as garbage, so that nothing relies on zeros.
+ *
+ * Consumed by tests of the scheduler.
+ */
+import { exactData, toExact } from "../../src/compiler/host-tensor.ts";
+import type { ExactData, ExactTensor, HostTensor } from "../../src/compiler/host-tensor.ts";
+import type { BufferId, Param, Plan, PlanBuffer, Step } from "../../src/compiler/kernel/plan.ts";
+import { sizeOf } from "../../src/dsl/program/program.ts";
+import { runKernel } from "./run-kernel.ts";
+
+export function runPlan(plan: Plan, inputs: readonly HostTensor[]): readonly ExactTensor[] {
+  const memory = plan.buffers.map(({ type, role }): ExactData => {
+    if (role.kind === "input") return toExact(inputs[role.position] as HostTensor).data.slice();
+    if (role.kind === "constant") return toExact(role.value).data;
+    return exactData(type.dtype, sizeOf(type.shape)).fill(type.dtype === "bool" ? 1 : 77);
+  });
+  const at = (id: BufferId): ExactData => memory[id] as ExactData;
+  const iterations: number[] = [];
+  const valueOf = (param: Param): number => {
+    if (typeof param === "number") return param;
+    const iteration = iterations[param.loop];
+    if (iteration === undefined) throw new Error(`no loop of depth ${param.loop} is running`);
+    return iteration;
+  };
+  const run = (steps: readonly Step[]): void => {
+    for (const step of steps) {
+      switch (step.kind) {
+        case "dispatch":
+          if (new Set(step.buffers).size !== step.buffers.length)
+            throw new Error(`${step.kernel.name} binds a buffer twice`);
+          runKernel(step.kernel, {
+            buffers: step.buffers.map(at),
+            params: step.params.map(valueOf),
+            workgroups: step.workgroups,
+          });
+          break;
+        case "copy":
+          at(step.to).set(at(step.from));
+          break;
+        case "loop":
+          for (let i = 0; i < step.length; i++) {
+            iterations.push(i);
+            run(step.steps);
+            iterations.pop();
+          }
+          break;
+        case "while":
+          for (run(step.condition); at(step.flag)[0] === 1; run(step.condition)) run(step.body);
+          break;
+        case "branch":
+          run(at(step.flag)[0] === 1 ? step.onTrue : step.onFalse);
+          break;
+        default:
+          step satisfies never;
+      }
+    }
+  };
+  run(plan.steps);
+  return plan.outputs.map((id): ExactTensor => {
+    const { type } = plan.buffers[id] as PlanBuffer; // outputs are buffers of the plan
+    return { ...type, data: at(id) };
+  });
+}
