@@ -1,0 +1,172 @@
+/**
+ * The WebGPU device: programs are scheduled into kernels, printed as WGSL, and recorded once to be run many times. Safe in a browser.
+ *
+ * Consumed by `devices.ts`, and by browser programs through {@link openWebGpu}.
+ */
+import type { HostTensor } from "../../compiler/host-tensor.ts";
+import type { Plan, TargetLimits } from "../../compiler/kernel/plan.ts";
+import { schedule } from "../../compiler/schedule/schedule.ts";
+import { printWgsl } from "../../compiler/wgsl/print.ts";
+import { formatType } from "../../dsl/program/program.ts";
+import type { Program } from "../../dsl/program/program.ts";
+import { checkDonation, checkUpload, closedMessage } from "../device.ts";
+import type { CompileOptions, Device, DeviceValue } from "../device.ts";
+import { UserError } from "../files/errors.ts";
+import { boundBytes, createContext } from "./context.ts";
+import type { Context } from "./context.ts";
+import { WebGpuExecutable } from "./executable.ts";
+import type { ExecutableOwner } from "./executable.ts";
+import { OutOfMemoryError } from "./failures.ts";
+import { openGpu } from "./gpu.ts";
+import type { AdapterSource, Gpu, OpenGpuOptions } from "./gpu.ts";
+import { checkSize, loadPlan } from "./load.ts";
+import { WebGpuValue } from "./values.ts";
+import { toWords } from "./words.ts";
+
+export interface WebGpuOptions {
+  /** Times every dispatch (`WebGpuExecutable.timings`). Runs are slower then. */
+  readonly profile?: boolean;
+}
+
+/** GPU memory that the device holds, in bytes. */
+export interface MemoryStats {
+  /** Of tensors that someone holds. */
+  readonly values: number;
+  /** Of executables: temporaries, constants and parameters. */
+  readonly plans: number;
+  /** Of buffers that are kept to be used again, and of those for reading. */
+  readonly pooled: number;
+  /** All together, and the most that it ever was. */
+  readonly total: number;
+  readonly peak: number;
+}
+
+export class WebGpuDevice implements Device, ExecutableOwner {
+  readonly name = "webgpu";
+  /** What kernels are made for. */
+  readonly limits: TargetLimits;
+  readonly context: Context;
+  readonly #executables = new Set<WebGpuExecutable>();
+  #closed = false;
+
+  /**
+   * Takes the GPU over, and destroys it at its end.
+   * @throws UserError when it is to time dispatches and the GPU cannot
+   */
+  constructor(gpu: Gpu, { profile = false }: WebGpuOptions = {}) {
+    if (profile && !gpu.features.has("timestamp-query"))
+      throw new UserError(`Kernels cannot be timed: ${gpu.adapter.name} has no timestamps.`);
+    const f16 = gpu.features.has("shader-f16");
+    this.context = createContext(gpu, (kernel) => printWgsl(kernel, { f16 }), profile);
+    this.limits = {
+      buffers: gpu.limits.maxStorageBuffersPerShaderStage,
+      lanes: Math.min(gpu.limits.maxComputeInvocationsPerWorkgroup, gpu.limits.maxComputeWorkgroupSizeX),
+      sharedBytes: gpu.limits.maxComputeWorkgroupStorageSize,
+    };
+  }
+
+  get closed(): boolean {
+    return this.#closed;
+  }
+
+  describe(): string {
+    return this.context.gpu.describe();
+  }
+
+  memoryStats(): MemoryStats {
+    const { memory, pool, readback } = this.context;
+    const executables = [...this.#executables].map((executable) => executable.memory);
+    const plans = executables.reduce((sum, { bytes }) => sum + bytes, 0);
+    const constants = executables.reduce((sum, { pooledBytes }) => sum + pooledBytes, 0);
+    return {
+      values: pool.usage.used - constants,
+      plans,
+      pooled: pool.usage.idle + readback.bytes,
+      total: memory.bytes,
+      peak: memory.peak,
+    };
+  }
+
+  upload(tensor: HostTensor): DeviceValue {
+    this.#checkOpen();
+    const { context } = this;
+    context.failures.checkAlive();
+    checkUpload(tensor);
+    const type = { shape: tensor.shape, dtype: tensor.dtype };
+    checkSize(context, type, "an upload");
+    const words = toWords(tensor, context.f16);
+    const scope = context.failures.open(() => `the upload of ${formatType(type)}`);
+    try {
+      const storage = context.pool.take(boundBytes(context, type));
+      context.gpu.device.queue.writeBuffer(storage.block.buffer, 0, words);
+      void storage.failWith(scope.close());
+      return new WebGpuValue(this, type, storage);
+    } finally {
+      void scope.close();
+    }
+  }
+
+  async compile(program: Program, options: CompileOptions = {}): Promise<WebGpuExecutable> {
+    this.#checkOpen();
+    checkDonation(options.donate ?? [], program.inputs.length);
+    return this.load(schedule(program, { limits: this.limits }), options);
+  }
+
+  /** Makes a plan ready to run. @throws PlanError when it breaks the rules; Error when the GPU refuses it */
+  async load(plan: Plan, options: CompileOptions = {}): Promise<WebGpuExecutable> {
+    this.#checkOpen();
+    this.context.failures.check();
+    checkDonation(options.donate ?? [], plan.inputs.length);
+    const load = () => loadPlan(this.context, plan, options.name ?? "the program");
+    const loaded = await load().catch((error: unknown) => {
+      // What was kept for reuse has been given back by now.
+      if (error instanceof OutOfMemoryError) return load();
+      throw error;
+    });
+    if (this.#closed) {
+      loaded.destroy();
+      throw new Error(closedMessage(this.name));
+    }
+    const executable = new WebGpuExecutable(this, loaded, options);
+    this.#executables.add(executable);
+    return executable;
+  }
+
+  async dispose(): Promise<void> {
+    if (this.#closed) return;
+    this.#closed = true;
+    const { failures, pool, readback, gpu } = this.context;
+    failures.close();
+    await Promise.all([...this.#executables].map((executable) => executable.dispose()));
+    pool.clear();
+    readback.clear();
+    gpu.device.destroy();
+  }
+
+  /** The value as one of this device's. @throws Error when it is not */
+  own(value: DeviceValue, position: number): WebGpuValue {
+    if (!(value instanceof WebGpuValue) || value.owner !== this)
+      throw new Error(`input ${position} is a value of another device; upload it to this one.`);
+    return value;
+  }
+
+  forget(executable: WebGpuExecutable): void {
+    this.#executables.delete(executable);
+  }
+
+  #checkOpen(): void {
+    if (this.#closed) throw new Error(closedMessage(this.name));
+  }
+}
+
+/**
+ * Opens the device.
+ * @param source where adapters come from; default: the browser
+ * @throws UserError when there is no adapter, none of that name, or it cannot do what is asked
+ */
+export async function openWebGpu(
+  { profile = false, ...options }: OpenGpuOptions & WebGpuOptions = {},
+  source?: AdapterSource,
+): Promise<WebGpuDevice> {
+  return new WebGpuDevice(await openGpu(options, source), { profile });
+}

@@ -1,0 +1,276 @@
+/**
+ * Runs of a plan on a device. A run records the dispatches, in most cases into one pass, and submits them; it stops in between where
+ * the host has to read a flag, and in very long loops.
+ *
+ * Consumed by the device. Runs of one executable follow each other, since they share its temporaries: one that waits for a flag keeps
+ * the next from starting.
+ *
+ * The first run waits for the GPU's verdict on its calls, so a plan that it refuses is an error there. What a later run gets wrong,
+ * out of memory for instance, is thrown by the next call that waits for the device; its outputs are marked as failed.
+ */
+import type { BufferId } from "../../compiler/kernel/plan.ts";
+import { bufferOf } from "../../compiler/kernel/verify-plan.ts";
+import type { TensorType } from "../../dsl/program/program.ts";
+import { checkDonation, checkInputs, EXECUTABLE_ENDED } from "../device.ts";
+import type { CompileOptions, DeviceValue, Executable } from "../device.ts";
+import { boundBytes, dataBytes } from "./context.ts";
+import { DeviceLostError } from "./failures.ts";
+import { messageOf } from "./gpu.ts";
+import type { Loaded } from "./load.ts";
+import type { Block, Storage } from "./memory.ts";
+import type { DispatchTiming } from "./profiler.ts";
+import { Recorder } from "./recorder.ts";
+import { Turns } from "./turns.ts";
+import { WebGpuValue } from "./values.ts";
+import type { Owner } from "./values.ts";
+
+/** The device as its executables see it. */
+export interface ExecutableOwner extends Owner {
+  /** The value as one of this device's. @throws Error when it is not */
+  own(value: DeviceValue, position: number): WebGpuValue;
+  /** Called by an executable at its end. */
+  forget(executable: WebGpuExecutable): void;
+}
+
+/** Blocks that an output had last, and gets again if it can: bind groups are kept for them. */
+const RECENT = 2;
+
+export class WebGpuExecutable implements Executable {
+  readonly inputTypes: readonly TensorType[];
+  readonly outputTypes: readonly TensorType[];
+  readonly #owner: ExecutableOwner;
+  readonly #loaded: Loaded;
+  readonly #options: CompileOptions;
+  readonly #name: string;
+  readonly #donated: ReadonlySet<number>;
+  /** Buffers that each run makes. */
+  readonly #made: readonly { readonly id: BufferId; readonly bytes: number; readonly recent: Block[] }[];
+  readonly #turns = new Turns();
+  readonly #unwatch: () => void;
+  /** Whether the GPU accepted a whole run. */
+  #proven = false;
+  #open = true;
+
+  constructor(owner: ExecutableOwner, loaded: Loaded, options: CompileOptions) {
+    const { plan, dispatches } = loaded;
+    this.#owner = owner;
+    this.#loaded = loaded;
+    this.#options = options;
+    this.#name = options.name ?? "the program";
+    this.inputTypes = plan.inputs.map((id) => bufferOf(plan, id).type);
+    this.outputTypes = plan.outputs.map((id) => bufferOf(plan, id).type);
+    this.#donated = checkDonation(options.donate ?? [], plan.inputs.length);
+    this.#made = plan.buffers.flatMap(({ role, type }, id) =>
+      role.kind === "output" ? [{ id, bytes: boundBytes(owner.context, type), recent: [] }] : [],
+    );
+    this.#unwatch = owner.context.memory.watch((block) => {
+      for (const { bindings } of dispatches) bindings.forget(block);
+    });
+  }
+
+  /** Bytes of GPU memory that it holds, and how many of them are in the device's pool. */
+  get memory(): Pick<Loaded, "bytes" | "pooledBytes"> {
+    return this.#loaded;
+  }
+
+  async run(inputs: readonly DeviceValue[]): Promise<readonly DeviceValue[]> {
+    const { failures, throttle } = this.#owner.context;
+    this.#checkOpen();
+    failures.check();
+    const own = this.#accept(inputs);
+    // Every input is held until the work is submitted, also when its owner lets go of it meanwhile.
+    const held = own.map((value) => value.storage.share());
+    const taken = new Map<WebGpuValue, Storage>();
+    for (const position of this.#donated) {
+      const value = own[position] as WebGpuValue; // donation lists are checked
+      taken.set(value, value.donate());
+    }
+    const leave = await this.#turns.enter();
+    const made = new Map<BufferId, Storage>();
+    try {
+      this.#checkOpen();
+      await this.#execute(held, made);
+      await throttle.pass();
+      const outputs = this.#outputs(held, made);
+      for (const storage of taken.values()) storage.release();
+      return outputs;
+    } catch (error) {
+      for (const [value, storage] of taken) value.restore(storage);
+      throw this.#explain(error);
+    } finally {
+      for (const storage of [...held, ...made.values()]) storage.release();
+      leave();
+    }
+  }
+
+  /** GPU time of each dispatch, in the plan's order. @throws Error when the device was not opened with `profile` */
+  timings(): readonly DispatchTiming[] {
+    const { profiler } = this.#loaded;
+    if (profiler === undefined)
+      throw new Error("webgpu: open the device with profile: true to time kernels.");
+    return profiler.timings();
+  }
+
+  async dispose(): Promise<void> {
+    if (!this.#open) return;
+    this.#open = false;
+    await this.#turns.end();
+    this.#owner.forget(this);
+    this.#unwatch();
+    this.#loaded.destroy();
+  }
+
+  #checkOpen(): void {
+    if (!this.#open) throw new Error(EXECUTABLE_ENDED);
+  }
+
+  /** The inputs as values of this device. @throws Error naming the first that cannot be used */
+  #accept(inputs: readonly DeviceValue[]): readonly WebGpuValue[] {
+    checkInputs(inputs, { types: this.inputTypes, donated: this.#donated }, this.#options);
+    const own = inputs.map((input, i) => this.#owner.own(input, i));
+    for (const value of own) void value.storage; // throws when it has ended
+    return own;
+  }
+
+  /** Runs the plan on the inputs' storage. What it makes goes into `made`, with one use, the caller's. */
+  async #execute(held: readonly Storage[], made: Map<BufferId, Storage>): Promise<void> {
+    const { context } = this.#owner;
+    const { plan, params, stream, profiler, fixed } = this.#loaded;
+    const recorder = new Recorder(context.gpu.device, context.failures, {
+      what: `${this.#name}: a run`,
+      expected: !this.#proven,
+      profiler,
+      ahead: () => {
+        if (stream === undefined) return;
+        const words = params.take();
+        if (words.length > 0) context.gpu.device.queue.writeBuffer(stream.buffer, 0, words);
+      },
+    });
+    try {
+      recorder.open();
+      const blocks = [...fixed];
+      plan.inputs.forEach((id, position) => {
+        blocks[id] = held[position]?.block;
+      });
+      for (const { id, bytes, recent } of this.#made) {
+        const storage = context.pool.take(bytes, recent);
+        made.set(id, storage);
+        blocks[id] = storage.block;
+        if (recent.includes(storage.block)) continue;
+        if (recent.push(storage.block) > RECENT) recent.shift();
+      }
+      await this.#interpret(recorder, blocks);
+    } finally {
+      recorder.abandon(); // after a submit there is nothing left of it
+      for (const outcome of recorder.outcomes)
+        for (const storage of made.values()) void storage.failWith(outcome);
+    }
+    if (this.#proven) return;
+    const errors = await context.failures.until(Promise.all(recorder.outcomes));
+    const error = errors.find((found) => found !== undefined);
+    if (error !== undefined) throw error;
+    this.#proven = true;
+  }
+
+  /** Goes through the code and submits all of it. */
+  async #interpret(recorder: Recorder, blocks: readonly (Block | undefined)[]): Promise<void> {
+    const { code, params, profiler } = this.#loaded;
+    const { throttle } = this.#owner.context;
+    const submit = async (): Promise<void> => {
+      recorder.submit();
+      await profiler?.collect();
+    };
+    const iterations: number[] = Array.from({ length: code.depth }, () => 0);
+    for (let at = 0; at < code.instructions.length;) {
+      const instruction = code.instructions[at] as (typeof code.instructions)[number]; // within the list
+      at++;
+      switch (instruction.kind) {
+        case "dispatch":
+          if (recorder.due || params.full || profiler?.full === true) {
+            await submit();
+            await throttle.pass();
+          }
+          this.#record(recorder, instruction.index, blocks, iterations);
+          break;
+        case "copy":
+          this.#copy(recorder, instruction.from, instruction.to, blocks);
+          break;
+        case "enter":
+          iterations[instruction.depth] = 0;
+          break;
+        case "repeat": {
+          const next = (iterations[instruction.depth] as number) + 1; // entered before
+          iterations[instruction.depth] = next;
+          if (next < instruction.length) at = instruction.start;
+          break;
+        }
+        case "test":
+          await submit();
+          if (!(await this.#flag(blocks[instruction.flag] as Block))) at = instruction.otherwise;
+          break;
+        case "jump":
+          at = instruction.to;
+      }
+    }
+    await submit();
+  }
+
+  #record(
+    recorder: Recorder,
+    index: number,
+    blocks: readonly (Block | undefined)[],
+    iterations: readonly number[],
+  ): void {
+    const loaded = this.#loaded.dispatches[index] as Loaded["dispatches"][number]; // the code counts them
+    const { pipeline, bindings, params, grid, flops, bytes } = loaded;
+    const place = this.#loaded.params.place(index, iterations);
+    recorder.dispatch({
+      index,
+      pipeline,
+      group: bindings.group(blocks),
+      params:
+        place === undefined
+          ? undefined
+          : // Where there is such an entry, its buffer and group exist.
+            { ...place, group: (place.streamed ? params.stream : params.tables) as GPUBindGroup },
+      x: grid.x,
+      y: grid.y,
+      flops,
+      bytes,
+    });
+  }
+
+  #copy(recorder: Recorder, from: BufferId, to: BufferId, blocks: readonly (Block | undefined)[]): void {
+    const bytes = dataBytes(this.#owner.context, bufferOf(this.#loaded.plan, from).type);
+    // Both are bound to a block: every buffer that a step touches is.
+    if (bytes > 0) recorder.copy((blocks[from] as Block).buffer, (blocks[to] as Block).buffer, bytes);
+  }
+
+  async #flag(block: Block): Promise<boolean> {
+    const words = await this.#owner.context.readback.read({ block, release: () => undefined }, 4);
+    return new Uint32Array(words)[0] !== 0;
+  }
+
+  #outputs(held: readonly Storage[], made: ReadonlyMap<BufferId, Storage>): readonly DeviceValue[] {
+    const { plan, constants } = this.#loaded;
+    return plan.outputs.map((id, i) => {
+      const { role } = bufferOf(plan, id);
+      const storage =
+        role.kind === "input"
+          ? held[role.position]
+          : role.kind === "constant"
+            ? constants.get(id)
+            : made.get(id);
+      // Plans are checked: an output is one of the three.
+      return new WebGpuValue(this.#owner, this.outputTypes[i] as TensorType, (storage as Storage).share());
+    });
+  }
+
+  /** The error with the program's name, unless it has it or is about the whole device. */
+  #explain(error: unknown): unknown {
+    if (error instanceof DeviceLostError) return error;
+    const message = messageOf(error);
+    if (message.startsWith("webgpu: ") || message.startsWith("The webgpu device")) return error;
+    return new Error(`webgpu: ${this.#name} failed to run: ${message}`, { cause: error });
+  }
+}

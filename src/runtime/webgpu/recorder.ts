@@ -1,0 +1,133 @@
+/**
+ * Records the work of one run: one encoder and one compute pass as far as possible, and a submit at the end or where the run has to
+ * stop in between. Consumed by executables.
+ */
+import type { Failures, Scope } from "./failures.ts";
+import type { ParamPlace } from "./params.ts";
+import type { Profiler } from "./profiler.ts";
+
+/**
+ * A submit is sent when it has this much work in it. A GPU that shows a screen as well is reset when it works on one submit for some
+ * seconds; a large GPU should not notice the cut.
+ */
+const MOST = { dispatches: 4096, flops: 2e11, bytes: 5e10 } as const;
+
+/** A dispatch as it is recorded. */
+export interface Recorded {
+  readonly index: number;
+  readonly pipeline: GPUComputePipeline;
+  readonly group: GPUBindGroup;
+  readonly params: (ParamPlace & { readonly group: GPUBindGroup }) | undefined;
+  readonly x: number;
+  readonly y: number;
+  readonly flops: number;
+  readonly bytes: number;
+}
+
+export interface RecorderOptions {
+  /** What is recorded, for messages. */
+  readonly what: string;
+  /** Whether the run looks at the outcomes itself. */
+  readonly expected: boolean;
+  readonly profiler: Profiler | undefined;
+  /** Called before each submit, for what has to be in the queue ahead of it. */
+  readonly ahead: () => void;
+}
+
+export class Recorder {
+  readonly #device: GPUDevice;
+  readonly #failures: Failures;
+  readonly #options: RecorderOptions;
+  readonly #outcomes: Promise<Error | undefined>[] = [];
+  readonly #offset = new Uint32Array(1);
+  #scope: Scope | undefined;
+  #encoder: GPUCommandEncoder | undefined;
+  #pass: GPUComputePassEncoder | undefined;
+  #pipeline: GPUComputePipeline | undefined;
+  #work = { dispatches: 0, flops: 0, bytes: 0 };
+
+  constructor(device: GPUDevice, failures: Failures, options: RecorderOptions) {
+    this.#device = device;
+    this.#failures = failures;
+    this.#options = options;
+  }
+
+  /** What the submits so far got wrong. */
+  get outcomes(): readonly Promise<Error | undefined>[] {
+    return this.#outcomes;
+  }
+
+  /** Whether the next submit has work enough. */
+  get due(): boolean {
+    const { dispatches, flops, bytes } = this.#work;
+    return dispatches >= MOST.dispatches || flops >= MOST.flops || bytes >= MOST.bytes;
+  }
+
+  /** Opens the error scope, if it is not open: to be called before other GPU calls of the run. */
+  open(): void {
+    this.#scope ??= this.#failures.open(this.#options.what);
+  }
+
+  dispatch({ index, pipeline, group, params, x, y, flops, bytes }: Recorded): void {
+    const { profiler } = this.#options;
+    if (profiler !== undefined) this.#endPass();
+    const pass = this.#beginPass(profiler?.pass(index));
+    if (pipeline !== this.#pipeline) pass.setPipeline(pipeline);
+    this.#pipeline = pipeline;
+    pass.setBindGroup(0, group);
+    if (params !== undefined) {
+      this.#offset[0] = params.offset;
+      pass.setBindGroup(1, params.group, this.#offset, 0, 1);
+    }
+    pass.dispatchWorkgroups(x, y);
+    this.#work.dispatches++;
+    this.#work.flops += flops;
+    this.#work.bytes += bytes;
+  }
+
+  copy(from: GPUBuffer, to: GPUBuffer, bytes: number): void {
+    this.#endPass();
+    this.#begin().copyBufferToBuffer(from, 0, to, 0, bytes);
+  }
+
+  /** Submits what was recorded, if anything was. */
+  submit(): void {
+    const encoder = this.#encoder;
+    if (encoder !== undefined) {
+      this.#endPass();
+      this.#options.profiler?.resolve(encoder);
+      this.#options.ahead();
+      this.#device.queue.submit([encoder.finish()]);
+    }
+    this.abandon();
+  }
+
+  /** Drops what was recorded since the last submit, and closes the error scope. */
+  abandon(): void {
+    this.#encoder = undefined;
+    this.#pass = undefined;
+    this.#pipeline = undefined;
+    this.#work = { dispatches: 0, flops: 0, bytes: 0 };
+    const scope = this.#scope;
+    this.#scope = undefined;
+    if (scope !== undefined)
+      this.#outcomes.push(scope.close(this.#options.expected ? "expected" : undefined));
+  }
+
+  #begin(): GPUCommandEncoder {
+    this.open();
+    return (this.#encoder ??= this.#device.createCommandEncoder({ label: this.#options.what }));
+  }
+
+  #beginPass(timestampWrites: GPUComputePassTimestampWrites | undefined): GPUComputePassEncoder {
+    return (this.#pass ??= this.#begin().beginComputePass(
+      timestampWrites === undefined ? {} : { timestampWrites },
+    ));
+  }
+
+  #endPass(): void {
+    this.#pass?.end();
+    this.#pass = undefined;
+    this.#pipeline = undefined;
+  }
+}

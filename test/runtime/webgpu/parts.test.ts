@@ -1,0 +1,181 @@
+/** The parts of the WebGPU runtime that need no GPU. */
+import { describe, expect, it } from "vitest";
+import type { Step } from "../../../src/compiler/kernel/plan.ts";
+import { Bindings } from "../../../src/runtime/webgpu/bindings.ts";
+import { flatten } from "../../../src/runtime/webgpu/code.ts";
+import { gridOf } from "../../../src/runtime/webgpu/grid.ts";
+import { blockBytes, BlockPool, Memory } from "../../../src/runtime/webgpu/memory.ts";
+import type { Block } from "../../../src/runtime/webgpu/memory.ts";
+import { Params, STREAM_ENTRIES } from "../../../src/runtime/webgpu/params.ts";
+import { HASH, INCREMENT, PlanBuilder } from "./plans.ts";
+
+/** A GPU that makes buffers and bind groups which are nothing. */
+const nothing = {
+  createBuffer: () => ({ destroy: () => undefined }),
+  createBindGroup: () => ({}),
+} as unknown as GPUDevice; // what the parts under test use of it
+
+const blocks = (count: number): readonly Block[] =>
+  Array.from({ length: count }, () => ({ buffer: {} as GPUBuffer, bytes: 256 }));
+
+describe("bind groups", () => {
+  const bound = [
+    { id: 0, bytes: 16, varies: true },
+    { id: 1, bytes: 16, varies: false },
+    { id: 2, bytes: 16, varies: true },
+  ];
+  const make = (): Bindings => new Bindings(nothing, {} as GPUBindGroupLayout, bound);
+
+  it("are kept for the blocks that change, a few of them, the latest", () => {
+    const bindings = make();
+    const [fixed, ...all] = blocks(21);
+    const group = (i: number, j: number): GPUBindGroup => bindings.group([all[i], fixed, all[j]]);
+    const [ab, ba] = [group(0, 1), group(1, 0)];
+    expect(ab).not.toBe(ba);
+    for (let turn = 0; turn < 10; turn++) expect([group(0, 1), group(1, 0)]).toEqual([ab, ba]);
+    expect(group(0, 1)).toBe(ab);
+    expect(bindings.size).toBe(2);
+    for (let i = 2; i < 20; i++) {
+      group(i, 0);
+      group(0, 1); // in use all the time, so it stays
+    }
+    expect(bindings.size).toBeLessThan(10);
+    expect(group(0, 1)).toBe(ab);
+    expect(group(1, 0)).not.toBe(ba);
+  });
+
+  it("are dropped with their blocks", () => {
+    const bindings = make();
+    const [fixed, a, b, c] = blocks(4) as [Block, Block, Block, Block];
+    const [ab, cb] = [bindings.group([a, fixed, b]), bindings.group([c, fixed, b])];
+    bindings.forget(a);
+    expect(bindings.size).toBe(1);
+    expect(bindings.group([c, fixed, b])).toBe(cb);
+    expect(bindings.group([a, fixed, b])).not.toBe(ab);
+    bindings.forget(b);
+    expect(bindings.size).toBe(0);
+  });
+});
+
+describe("blocks", () => {
+  it("are of few sizes, and little larger than what they are for", () => {
+    const sizes = new Set<number>();
+    for (let bytes = 4; bytes < 1e6; bytes += 60) {
+      const size = blockBytes(bytes, 2 ** 30);
+      expect(size % 256).toBe(0);
+      expect(size).toBeGreaterThanOrEqual(bytes);
+      expect(size).toBeLessThanOrEqual(bytes > 4096 ? bytes * (1 + 1 / 16) : bytes + 255);
+      sizes.add(size);
+    }
+    expect(sizes.size).toBeLessThan(160);
+    expect(blockBytes(2 ** 30 - 4, 2 ** 30)).toBe(2 ** 30);
+    expect(blockBytes(1000, 1004)).toBe(1004);
+  });
+
+  it("are reused, the preferred one first, and destroyed beyond the most that was in use", () => {
+    const memory = new Memory(nothing);
+    const pool = new BlockPool(memory, 2 ** 30);
+    const [a, b] = [pool.take(1000), pool.take(1000)];
+    const { block } = a;
+    a.release();
+    b.release();
+    expect(pool.take(1000, [block]).block).toBe(block);
+    expect(pool.usage).toEqual({ used: 1024, idle: 1024 });
+    const destroyed: Block[] = [];
+    const stop = memory.watch((gone) => destroyed.push(gone));
+    const large = pool.take(2000); // 3072 in use at once, so the idle one has to go
+    expect(destroyed).toEqual([b.block]);
+    expect([memory.bytes, memory.peak]).toEqual([3072, 3072]);
+    large.share().release();
+    expect(pool.usage).toEqual({ used: 3072, idle: 0 });
+    large.release();
+    pool.clear();
+    stop();
+    expect(destroyed).toEqual([b.block, large.block]);
+    expect(memory.bytes).toBe(1024);
+  });
+
+  it("are not used again after a failure", async () => {
+    const memory = new Memory(nothing);
+    const pool = new BlockPool(memory, 2 ** 30);
+    const [a, b] = [pool.take(10), pool.take(10)];
+    const failure = Promise.resolve(new Error("out of memory"));
+    b.release();
+    await Promise.all([a.failWith(failure), b.failWith(failure), a.failWith(Promise.resolve(undefined))]);
+    expect(() => a.check()).toThrow("out of memory");
+    a.release();
+    expect([pool.usage, memory.bytes]).toEqual([{ used: 0, idle: 0 }, 0]);
+  });
+});
+
+describe("grids", () => {
+  it("have all workgroups, few too many, within what one dimension allows", () => {
+    for (const workgroups of [1, 7, 65535, 65536, 65537, 131071, 1e6, 65535 ** 2]) {
+      const { x, y } = gridOf(workgroups, 65535);
+      expect(x * y).toBeGreaterThanOrEqual(workgroups);
+      expect(x * y - workgroups).toBeLessThan(y);
+      expect(Math.max(x, y)).toBeLessThanOrEqual(65535);
+      if (workgroups <= 65535) expect(y).toBe(1);
+    }
+    expect(() => gridOf(65535 ** 2 + 1, 65535)).toThrow(RangeError);
+  });
+});
+
+describe("parameters", () => {
+  const b = new PlanBuilder();
+  const [x, y] = [b.input([1], "u32"), b.output([1], "u32")];
+  const hash = (p: number | { loop: number }, q: number | { loop: number }) => b.map(HASH, [x, y], [p, q]);
+  const loop = (length: number, ...steps: readonly Step[]): Step => ({ kind: "loop", length, steps });
+  const make = (...steps: readonly Step[]): Params =>
+    new Params(flatten(b.plan([y], ...steps)).dispatches, 256);
+
+  it("of one kind are written once, and only for the loops that they depend on", () => {
+    const params = make(
+      hash(1, 2),
+      hash(1, 2),
+      loop(5, hash(1, 2), hash({ loop: 0 }, 3), loop(1000, hash(3, { loop: 1 }), hash({ loop: 0 }, 3))),
+    );
+    // (1, 2), five of (i, 3), and a thousand of (3, j), for any i.
+    expect(params.tableBytes / 256).toBe(1 + 5 + 1000);
+    expect(params.streamBytes).toBe(0);
+    const words = params.tables();
+    const at = (dispatch: number, ...iterations: number[]): readonly number[] => {
+      const place = params.place(dispatch, iterations);
+      expect(place?.streamed).toBe(false);
+      const start = (place?.offset ?? 0) / 4;
+      return [...words.subarray(start, start + 3)];
+    };
+    expect([at(0, 0, 0), at(1, 0, 0), at(2, 4, 0)]).toEqual([[1, 1, 2], [1, 1, 2], [1, 1, 2]]); // prettier-ignore
+    expect([at(3, 0, 0), at(3, 4, 9)]).toEqual([[1, 0, 3], [1, 4, 3]]); // prettier-ignore
+    expect([at(4, 2, 0), at(4, 3, 999), at(5, 4, 6)]).toEqual([[1, 3, 0], [1, 3, 999], [1, 4, 3]]); // prettier-ignore
+  });
+
+  it("of long loops are written as they are needed, once for all that need the same", () => {
+    const params = make(
+      loop(100, loop(1000, hash({ loop: 0 }, { loop: 1 }), hash({ loop: 0 }, { loop: 1 }))),
+    );
+    expect([params.tableBytes, params.streamBytes]).toEqual([0, 256 * STREAM_ENTRIES]);
+    const [first, same, next] = [
+      params.place(0, [7, 8]),
+      params.place(1, [7, 8]),
+      params.place(0, [99, 999]),
+    ];
+    expect([first, same, next].map((place) => place?.offset)).toEqual([0, 0, 256]);
+    expect([...params.take().subarray(0, 68)].filter((word) => word > 0)).toEqual([1, 7, 8, 1, 99, 999]);
+    // What was sent before the last submit may be overwritten.
+    expect(params.place(0, [99, 999])?.offset).toBe(0);
+    for (let i = 1; i < STREAM_ENTRIES; i++) {
+      expect(params.full).toBe(false);
+      params.place(0, [50, i % 1000]);
+    }
+    expect(params.full).toBe(true);
+    expect(params.take().length).toBe(64 * STREAM_ENTRIES);
+    expect(params.full).toBe(false);
+  });
+
+  it("are none where a kernel has none", () => {
+    const bare = { ...INCREMENT, params: 0 };
+    const params = make({ ...b.map(HASH, [x, y], [1, 2]), kernel: bare, params: [] });
+    expect([params.place(0, []), params.tableBytes, params.full]).toEqual([undefined, 0, false]);
+  });
+});
