@@ -10,15 +10,18 @@ interface Entry {
   open(): Promise<Device>;
 }
 
-/** A device that this version does not have, named so that asking for it is answered. */
-const planned = (name: string, sentence: string): Entry => ({
-  open: () => Promise.reject(new UserError(`The device "${name}" is not in this version: ${sentence}`)),
-});
-
 const DEVICES: Readonly<Record<string, Entry>> = {
   cpu: { open: async () => (await import("./onnx/cpu-device.ts")).openCpu() },
   interpreter: { open: async () => (await import("./interpreter-device.ts")).openInterpreter() },
-  webgpu: planned("webgpu", 'there is no GPU target yet; use "cpu".'),
+  webgpu: {
+    open: async () => {
+      const [{ openWebGpu }, { dawnSource }] = await Promise.all([
+        import("./webgpu/device.ts"),
+        import("./webgpu/node.ts"),
+      ]);
+      return openWebGpu({}, dawnSource);
+    },
+  },
 };
 
 /** In this order "auto" tries them. */

@@ -11,7 +11,11 @@ describe("devices by name", () => {
 
   it("opens each device that it lists as available", async () => {
     const listing = await listDevices();
-    expect(listing.map(({ name, available }) => [name, available])).toEqual([["cpu", true], ["interpreter", true], ["webgpu", false]]); // prettier-ignore
+    expect(listing.map(({ name }) => name)).toEqual(["cpu", "interpreter", "webgpu"]);
+    const missing = listing.filter(({ available }) => !available);
+    // Where there is no adapter, it says so; on linux-x64 a development dependency has one.
+    if (process.platform === "linux" && process.arch === "x64") expect(missing).toEqual([]);
+    for (const { name, detail } of missing) expect([name, detail.length > 20]).toEqual(["webgpu", true]);
     for (const { name, available, detail } of listing) {
       if (!available) continue;
       const device = await openDevice(name);
@@ -20,11 +24,10 @@ describe("devices by name", () => {
     }
   });
 
-  it("answers unknown and planned names with a sentence", async () => {
+  it("answers unknown names with a sentence", async () => {
     await expect(openDevice("gpu9")).rejects.toThrow(
       'There is no device "gpu9"; choose one of auto, cpu, interpreter, webgpu.',
     );
     await expect(openDevice("toString")).rejects.toThrow(UserError);
-    await expect(openDevice("webgpu")).rejects.toThrow('The device "webgpu" is not in this version');
   });
 });

@@ -20,6 +20,7 @@ import { OutOfMemoryError } from "./failures.ts";
 import { openGpu } from "./gpu.ts";
 import type { AdapterSource, Gpu, OpenGpuOptions } from "./gpu.ts";
 import { checkSize, loadPlan } from "./load.ts";
+import { failWith } from "./memory.ts";
 import { WebGpuValue } from "./values.ts";
 import { toWords } from "./words.ts";
 
@@ -99,7 +100,7 @@ export class WebGpuDevice implements Device, ExecutableOwner {
     try {
       const storage = context.pool.take(boundBytes(context, type));
       context.gpu.device.queue.writeBuffer(storage.block.buffer, 0, words);
-      void storage.failWith(scope.close());
+      void failWith(scope.close(), [storage]);
       return new WebGpuValue(this, type, storage);
     } finally {
       void scope.close();

@@ -17,6 +17,7 @@ import { boundBytes, dataBytes } from "./context.ts";
 import { DeviceLostError } from "./failures.ts";
 import { messageOf } from "./gpu.ts";
 import type { Loaded } from "./load.ts";
+import { failWith } from "./memory.ts";
 import type { Block, Storage } from "./memory.ts";
 import type { DispatchTiming } from "./profiler.ts";
 import { Recorder } from "./recorder.ts";
@@ -162,8 +163,8 @@ export class WebGpuExecutable implements Executable {
       await this.#interpret(recorder, blocks);
     } finally {
       recorder.abandon(); // after a submit there is nothing left of it
-      for (const outcome of recorder.outcomes)
-        for (const storage of made.values()) void storage.failWith(outcome);
+      const storages = [...made.values()];
+      for (const outcome of recorder.outcomes) void failWith(outcome, storages);
     }
     if (this.#proven) return;
     const errors = await context.failures.until(Promise.all(recorder.outcomes));
@@ -243,7 +244,7 @@ export class WebGpuExecutable implements Executable {
   #copy(recorder: Recorder, from: BufferId, to: BufferId, blocks: readonly (Block | undefined)[]): void {
     const bytes = dataBytes(this.#owner.context, bufferOf(this.#loaded.plan, from).type);
     // Both are bound to a block: every buffer that a step touches is.
-    if (bytes > 0) recorder.copy((blocks[from] as Block).buffer, (blocks[to] as Block).buffer, bytes);
+    recorder.copy((blocks[from] as Block).buffer, (blocks[to] as Block).buffer, bytes);
   }
 
   async #flag(block: Block): Promise<boolean> {

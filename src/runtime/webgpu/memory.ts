@@ -79,10 +79,8 @@ export class Storage {
     if (this.#users === 0) this.#pool.recycle(this.block, this.#failure === undefined);
   }
 
-  /** Waits for the verdict on what makes or writes this. After an error it is not used again. */
-  async failWith(outcome: Promise<Error | undefined>): Promise<void> {
-    const error = await outcome;
-    if (error === undefined) return;
+  /** Says that what made or wrote this failed: it is not used again. */
+  fail(error: Error): void {
     this.#failure = error;
     if (this.#users === 0) this.#pool.discard(this.block);
   }
@@ -91,6 +89,15 @@ export class Storage {
   check(): void {
     if (this.#failure !== undefined) throw this.#failure;
   }
+}
+
+/** Waits for the verdict on what makes or writes some storage, which may be an error. */
+export async function failWith(
+  outcome: Promise<Error | undefined>,
+  storages: Iterable<Storage>,
+): Promise<void> {
+  const error = await outcome;
+  if (error !== undefined) for (const storage of storages) storage.fail(error);
 }
 
 /** Every block is a multiple of this, so that any element type and any vector of them fits whole. */
@@ -107,6 +114,8 @@ export class BlockPool {
   readonly #memory: Memory;
   readonly #maximum: number;
   readonly #idle = new Map<number, Block[]>();
+  /** Where each idle block is in its list. */
+  readonly #places = new Map<Block, number>();
   #idleBytes = 0;
   #usedBytes = 0;
   #peakBytes = 0;
@@ -128,8 +137,8 @@ export class BlockPool {
    */
   take(bytes: number, preferred: readonly Block[] = []): Storage {
     const size = blockBytes(bytes, this.#maximum);
-    const idle = this.#idle.get(size) ?? [];
-    const found = preferred.find((block) => idle.includes(block)) ?? idle.at(-1);
+    const fitting = preferred.find((block) => block.bytes === size && this.#places.has(block));
+    const found = fitting ?? this.#idle.get(size)?.at(-1);
     if (found !== undefined) this.#leave(found);
     this.#usedBytes += size;
     this.#peakBytes = Math.max(this.#peakBytes, this.#usedBytes);
@@ -141,9 +150,9 @@ export class BlockPool {
   recycle(block: Block, sound: boolean): void {
     this.#usedBytes -= block.bytes;
     if (!sound) return this.#memory.destroy(block);
-    const idle = this.#idle.get(block.bytes);
-    if (idle === undefined) this.#idle.set(block.bytes, [block]);
-    else idle.push(block);
+    const idle = this.#idle.get(block.bytes) ?? [];
+    this.#idle.set(block.bytes, idle);
+    this.#places.set(block, idle.push(block) - 1);
     this.#idleBytes += block.bytes;
     this.#shrink(this.#peakBytes);
   }
@@ -158,11 +167,17 @@ export class BlockPool {
     this.#shrink(0);
   }
 
+  /** Takes a block out of its list, if it is idle. The last of the list goes into its place. */
   #leave(block: Block): boolean {
-    const idle = this.#idle.get(block.bytes) ?? [];
-    const at = idle.lastIndexOf(block);
-    if (at < 0) return false;
-    idle.splice(at, 1);
+    const place = this.#places.get(block);
+    if (place === undefined) return false;
+    const idle = this.#idle.get(block.bytes) as Block[]; // it is in there
+    const last = idle.pop() as Block;
+    this.#places.delete(block);
+    if (last !== block) {
+      idle[place] = last;
+      this.#places.set(last, place);
+    }
     this.#idleBytes -= block.bytes;
     return true;
   }
@@ -171,9 +186,9 @@ export class BlockPool {
   #shrink(bound: number): void {
     for (const idle of this.#idle.values()) {
       while (this.#usedBytes + this.#idleBytes > bound) {
-        const [oldest] = idle;
-        if (oldest === undefined) break;
-        this.discard(oldest);
+        const [block] = idle;
+        if (block === undefined) break;
+        this.discard(block);
       }
     }
   }

@@ -1,4 +1,4 @@
-import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
 import { hostTensor, toNumbers } from "../../../src/compiler/host-tensor.ts";
 import type { HostTensor } from "../../../src/compiler/host-tensor.ts";
 import { openInterpreter } from "../../../src/runtime/interpreter-device.ts";
@@ -6,6 +6,9 @@ import type { DeviceValue } from "../../../src/runtime/device.ts";
 import { WebGpuDevice } from "../../../src/runtime/webgpu/device.ts";
 import { openNodeGpu } from "../../../src/runtime/webgpu/node.ts";
 import { ADD, f32s, HASH, INCREMENT, IOTA, PlanBuilder, SMALL } from "./plans.ts";
+
+// A software adapter on a busy machine is slow.
+vi.setConfig({ testTimeout: 60_000 });
 
 const open = async (): Promise<WebGpuDevice> => new WebGpuDevice(await openNodeGpu({ limits: "minimum" }));
 
@@ -231,7 +234,10 @@ describe("a plan on the GPU", () => {
           {
             kind: "loop",
             length: 70,
-            steps: [b.map(HASH, [a, t], [{ loop: 1 }, { loop: 0 }]), b.map(HASH, [t, a], [{ loop: 0 }, 9])],
+            steps: [
+              b.map(HASH, [a, t], [{ loop: 1 }, { loop: 0 }]),
+              b.map(HASH, [t, a], [{ loop: 0 }, { loop: 1 }]),
+            ],
           },
         ],
       },
@@ -241,7 +247,7 @@ describe("a plan on the GPU", () => {
     const input = device.upload(u32s(1, 2));
     const expected = (start: number): number => {
       let x = start;
-      for (let i = 0; i < 71; i++) for (let j = 0; j < 70; j++) x = hash(hash(x, j, i), i, 9);
+      for (let i = 0; i < 71; i++) for (let j = 0; j < 70; j++) x = hash(hash(x, j, i), i, j);
       return x;
     };
     for (let run = 0; run < 2; run++) {
@@ -282,11 +288,17 @@ describe("a plan on the GPU", () => {
 
   it("has tensors without elements, and dispatches without workgroups", async () => {
     const b = new PlanBuilder();
-    const [x, t, y, z] = [b.input([0]), b.temporary([0]), b.output([0, 2]), b.output([1])];
+    const [x, t, u, y, z] = [
+      b.input([0]),
+      b.temporary([0]),
+      b.temporary([0]),
+      b.output([0, 2]),
+      b.output([1]),
+    ];
     const one = b.constant(f32s(1));
     const none = { ...b.map(ADD, [x, t, z]), workgroups: 0 };
     const executable = await device.load(
-      b.plan([y, z, x], b.map(INCREMENT, [x, t]), none, { ...b.map(INCREMENT, [t, y]), workgroups: 1 }, b.map(INCREMENT, [one, z])),
+      b.plan([y, z, x], b.map(INCREMENT, [x, t]), none, { kind: "copy", from: t, to: u }, { ...b.map(INCREMENT, [t, y]), workgroups: 1 }, b.map(INCREMENT, [one, z])),
     ); // prettier-ignore
     const input = device.upload(f32s());
     const outputs = await executable.run([input]);
@@ -368,6 +380,33 @@ describe("what does not work", () => {
     expect(await numbers(output)).toEqual([2, 3]);
     for (const value of [input, output]) value?.dispose();
     await executable.dispose();
+  });
+
+  it("says the same where pipelines are made asynchronously", async () => {
+    const gpu = await openNodeGpu({ limits: "minimum" });
+    // As the standard has it: refused by a rejection, and not by an error scope.
+    gpu.device.createComputePipelineAsync = async (descriptor) => {
+      gpu.device.pushErrorScope("validation");
+      const pipeline = gpu.device.createComputePipeline(descriptor);
+      const error = await gpu.device.popErrorScope();
+      if (error !== null) throw new Error(error.message);
+      return pipeline;
+    };
+    const own = new WebGpuDevice({ ...gpu, asyncPipelines: true });
+    const b = new PlanBuilder();
+    const [x, y] = [b.input([2]), b.output([2])];
+    const broken = { ...INCREMENT, name: "broken", body: [{ kind: "assign", name: "nowhere0", value: { kind: "lane", type: "u32" } }] } as const; // prettier-ignore
+    await expect(own.load(b.plan([y], b.map(broken, [x, y])), { name: "step" })).rejects.toThrow(
+      /^webgpu: step: compiling the kernel broken \(broken; at model\.ts:12\) failed: .*nowhere0/s,
+    );
+    const wide = b.plan([y], b.map({ ...INCREMENT, name: "wide", lanes: 4096 }, [x, y]));
+    await expect(own.load(wide)).rejects.toThrow(
+      /^webgpu: the program: compiling the kernel wide \(wide; at model\.ts:12\) failed: .*4096/s,
+    );
+    const executable = await own.load(increment());
+    const [output] = await executable.run([own.upload(f32s(1, 2))]);
+    expect(await numbers(output)).toEqual([2, 3]);
+    await own.dispose();
   });
 
   it("refuses values of other devices, and what has ended", async () => {

@@ -1,12 +1,17 @@
 /** The parts of the WebGPU runtime that need no GPU. */
 import { describe, expect, it } from "vitest";
+import { hostTensor } from "../../../src/compiler/host-tensor.ts";
 import type { Step } from "../../../src/compiler/kernel/plan.ts";
+import { storageBytes } from "../../../src/compiler/wgsl/storage.ts";
+import { sizeOf } from "../../../src/dsl/program/program.ts";
 import { Bindings } from "../../../src/runtime/webgpu/bindings.ts";
 import { flatten } from "../../../src/runtime/webgpu/code.ts";
+import { DeviceLostError, Failures } from "../../../src/runtime/webgpu/failures.ts";
 import { gridOf } from "../../../src/runtime/webgpu/grid.ts";
-import { blockBytes, BlockPool, Memory } from "../../../src/runtime/webgpu/memory.ts";
+import { blockBytes, BlockPool, failWith, Memory } from "../../../src/runtime/webgpu/memory.ts";
 import type { Block } from "../../../src/runtime/webgpu/memory.ts";
 import { Params, STREAM_ENTRIES } from "../../../src/runtime/webgpu/params.ts";
+import { fromWords, toWords } from "../../../src/runtime/webgpu/words.ts";
 import { HASH, INCREMENT, PlanBuilder } from "./plans.ts";
 
 /** A GPU that makes buffers and bind groups which are nothing. */
@@ -99,12 +104,69 @@ describe("blocks", () => {
     const memory = new Memory(nothing);
     const pool = new BlockPool(memory, 2 ** 30);
     const [a, b] = [pool.take(10), pool.take(10)];
-    const failure = Promise.resolve(new Error("out of memory"));
     b.release();
-    await Promise.all([a.failWith(failure), b.failWith(failure), a.failWith(Promise.resolve(undefined))]);
+    await failWith(Promise.resolve(undefined), [a, b]);
+    expect(pool.usage).toEqual({ used: 256, idle: 256 });
+    await failWith(Promise.resolve(new Error("out of memory")), [a, b]);
     expect(() => a.check()).toThrow("out of memory");
     a.release();
     expect([pool.usage, memory.bytes]).toEqual([{ used: 0, idle: 0 }, 0]);
+  });
+});
+
+describe("waits", () => {
+  /** A GPU that is lost when it is told to be, and answers nothing. */
+  const losable = () => {
+    let lose = (_info: GPUDeviceLostInfo): void => undefined;
+    const lost = new Promise<GPUDeviceLostInfo>((resolve) => {
+      lose = resolve;
+    });
+    const device = { lost, addEventListener: () => undefined } as unknown as GPUDevice; // what waits use of it
+    return { failures: new Failures(device, () => undefined), lose };
+  };
+  const never = new Promise<never>(() => undefined);
+
+  it("end with the device, and none begins after it", async () => {
+    const { failures, lose } = losable();
+    const waiting = failures.until(never);
+    lose({ reason: "unknown", message: "The driver was updated." } as GPUDeviceLostInfo);
+    await expect(waiting).rejects.toThrow(DeviceLostError);
+    await expect(failures.until(never)).rejects.toThrow(
+      "The webgpu device was lost (The driver was updated)",
+    );
+    expect(() => failures.check()).toThrow(DeviceLostError);
+  });
+
+  it("end when the device is closed, and give what they waited for before", async () => {
+    const { failures } = losable();
+    expect(await failures.until(Promise.resolve(7))).toBe(7);
+    await expect(failures.until(Promise.reject(new Error("no")))).rejects.toThrow("no");
+    const waiting = failures.until(never);
+    failures.close();
+    await expect(waiting).rejects.toThrow("The webgpu device was closed");
+    await expect(failures.until(never)).rejects.toThrow("The webgpu device was closed");
+  });
+});
+
+describe("words", () => {
+  const tensors = [
+    hostTensor("f32", [2], [1.5, -0]),
+    hostTensor("f16", [3], [1.5, -65504, 6e-8]),
+    hostTensor("i32", [2], [-1, 7]),
+    hostTensor("u32", [2], [2 ** 32 - 1, 7]),
+    hostTensor("bool", [3], [1, 0, 1]),
+  ];
+
+  it.each([true, false])("hold every dtype, with half precision on the GPU: %s", (f16) => {
+    for (const tensor of tensors) {
+      const words = toWords(tensor, f16);
+      expect(words.byteLength).toBe(
+        Math.ceil((sizeOf(tensor.shape) * storageBytes(tensor.dtype, { f16 })) / 4) * 4,
+      );
+      expect(
+        fromWords(tensor, words.buffer.slice(words.byteOffset, words.byteOffset + words.byteLength), f16),
+      ).toEqual(tensor);
+    }
   });
 });
 

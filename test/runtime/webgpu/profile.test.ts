@@ -1,9 +1,12 @@
-import { describe, expect, it } from "vitest";
+import { describe, expect, it, vi } from "vitest";
 import { hostTensor, toNumbers } from "../../../src/compiler/host-tensor.ts";
 import { WebGpuDevice } from "../../../src/runtime/webgpu/device.ts";
 import { openNodeGpu } from "../../../src/runtime/webgpu/node.ts";
 import { UserError } from "../../../src/runtime/files/errors.ts";
 import { f32s, INCREMENT, PlanBuilder } from "./plans.ts";
+
+// A software adapter on a busy machine is slow.
+vi.setConfig({ testTimeout: 60_000 });
 
 const LONG = 1500;
 

@@ -1,0 +1,97 @@
+/**
+ * What the WebGPU device would run for a program, and how long each part takes on a GPU. Explaining needs no GPU; timing does.
+ *
+ * Consumed by `fluxion explain` and `fluxion inspect --wgsl`.
+ */
+import { dispatchesOf, explain, withTimes } from "../../compiler/explain/explain.ts";
+import type { Explanation } from "../../compiler/explain/explanation.ts";
+import type { HostTensor } from "../../compiler/host-tensor.ts";
+import { MINIMUM_LIMITS } from "../../compiler/kernel/plan.ts";
+import type { Dispatch, Plan, TargetLimits } from "../../compiler/kernel/plan.ts";
+import { schedule } from "../../compiler/schedule/schedule.ts";
+import { printWgsl } from "../../compiler/wgsl/print.ts";
+import type { Program, TensorType } from "../../dsl/program/program.ts";
+import type { DeviceValue } from "../device.ts";
+import { boundBytes, dataBytes } from "./context.ts";
+import type { WebGpuDevice } from "./device.ts";
+
+export interface ExplainWebGpuOptions {
+  /** What kernels are made for. Default: the least that any adapter offers. */
+  readonly limits?: TargetLimits;
+  /** Whether f16 is stored as such. Default: it is not, since not every adapter can. */
+  readonly f16?: boolean;
+  /** false: a kernel for every equation. */
+  readonly fusion?: boolean;
+  readonly inputNames?: readonly string[];
+  readonly outputNames?: readonly string[];
+}
+
+/** A program's plan with its explanation. */
+export interface ExplainedPlan {
+  readonly plan: Plan;
+  readonly explanation: Explanation;
+}
+
+/** Explains what the device would run for a program. @throws Error when an op has no kernel within the limits, naming it */
+export function explainWebGpu(program: Program, options: ExplainWebGpuOptions = {}): ExplainedPlan {
+  const { limits = MINIMUM_LIMITS, f16 = false, fusion = true, ...names } = options;
+  const plan = schedule(program, { limits, fusion });
+  const target = {
+    print: (kernel: Dispatch["kernel"]) => printWgsl(kernel, { f16 }),
+    dataBytes: (type: TensorType) => dataBytes({ f16 }, type),
+    heldBytes: (type: TensorType) => boundBytes({ f16 }, type),
+  };
+  const unfused = fusion ? schedule(program, { limits, fusion: false }) : plan;
+  return { plan, explanation: explain(plan, target, { ...names, fusion, program, unfused }) };
+}
+
+/** The middle of the values; of an even number, the mean of the two in the middle. */
+function median(values: readonly number[]): number {
+  const sorted = values.toSorted((a, b) => a - b);
+  const [low = 0, high = 0] = [sorted[(sorted.length - 1) >> 1], sorted[sorted.length >> 1]];
+  return (low + high) / 2;
+}
+
+export interface TimeOptions {
+  /** How often the plan runs, after a run that is not counted. */
+  readonly runs: number;
+  /** Name of the program, for messages. */
+  readonly name: string;
+}
+
+/**
+ * The explanation with the time of each dispatch: the median of some runs. A dispatch that never runs takes no time.
+ * @param device one that was opened with `profile`
+ * @param inputs one for each of the program's
+ */
+export async function timeExplained(
+  device: WebGpuDevice,
+  { plan, explanation }: ExplainedPlan,
+  inputs: readonly HostTensor[],
+  { runs, name }: TimeOptions,
+): Promise<Explanation> {
+  const executable = await device.load(plan, { name });
+  const values: DeviceValue[] = [];
+  const times = new Map<Dispatch, number[]>();
+  let before = new Map<Dispatch, number>();
+  try {
+    for (const input of inputs) values.push(device.upload(input));
+    for (let run = 0; run <= runs; run++) {
+      for (const output of await executable.run(values)) output.dispose();
+      const after = new Map(executable.timings().map((timing) => [timing.dispatch, timing.nanoseconds]));
+      for (const [dispatch, nanoseconds] of after) {
+        const list = times.get(dispatch) ?? [];
+        if (run > 0) list.push(nanoseconds - (before.get(dispatch) ?? 0));
+        times.set(dispatch, list);
+      }
+      before = after;
+    }
+  } finally {
+    for (const value of values) value.dispose();
+    await executable.dispose();
+  }
+  return withTimes(
+    explanation,
+    dispatchesOf(plan).map((dispatch) => median(times.get(dispatch) ?? [])),
+  );
+}
