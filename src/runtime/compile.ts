@@ -7,31 +7,22 @@
  */
 import { inlineCalls } from "../compiler/passes/inline.ts";
 import { optimize } from "../compiler/passes/pipeline.ts";
-import { hostTensor } from "../compiler/host-tensor.ts";
 import type { HostTensor } from "../compiler/host-tensor.ts";
 import { trace } from "../dsl/fn.ts";
 import type { Fn, TracedFunction } from "../dsl/fn.ts";
 import type { Program, TensorType } from "../dsl/program/program.ts";
+import { blame } from "../dsl/trace/builder.ts";
 import { flatten, unflatten } from "../dsl/trace/pytree.ts";
 import type { Sizes } from "../dsl/trace/sizes.ts";
-import { describeTree, sameStructure } from "../dsl/trace/tree-trace.ts";
 import type { Tensor } from "../dsl/types/index.ts";
 import type { Device, DeviceValue, Executable } from "./device.ts";
+import { isDeviceValue, isHostTensor, leavesOf, toInput } from "./inputs.ts";
+import type { Inputs } from "./inputs.ts";
+
+export type { Input, Inputs } from "./inputs.ts";
 
 /** A tree of tensors as its values on a device. */
 export type OnDevice<T> = T extends Tensor ? DeviceValue : { readonly [K in keyof T]: OnDevice<T[K]> };
-
-/** What a call accepts for a tensor: a device value, a host tensor, a number (for a scalar) or its numbers in row-major order. */
-export type Input =
-  | DeviceValue
-  | HostTensor
-  | number
-  | readonly number[]
-  | Float32Array
-  | Int32Array
-  | Uint32Array;
-/** A tree of tensors as a call accepts it. */
-export type Inputs<T> = T extends Tensor ? Input : { readonly [K in keyof T]: Inputs<T[K]> };
 
 export interface CompileFunctionOptions {
   readonly device: Device;
@@ -52,19 +43,6 @@ export interface Compiled<In, Out> {
   readonly traced: TracedFunction;
   dispose(): Promise<void>;
 }
-
-const isDeviceValue = (value: unknown): value is DeviceValue =>
-  typeof value === "object" && value !== null && "read" in value && "dispose" in value;
-const isHostTensor = (value: unknown): value is HostTensor =>
-  typeof value === "object" && value !== null && "data" in value && "dtype" in value;
-const isNumbers = (value: unknown): value is readonly number[] | Float32Array | Int32Array | Uint32Array =>
-  // Not any view: the bits of an f16 tensor, say, are no numbers.
-  value instanceof Float32Array ||
-  value instanceof Int32Array ||
-  value instanceof Uint32Array ||
-  (Array.isArray(value) && value.every((item) => typeof item === "number") && value.length > 0);
-const isInput = (value: unknown): value is Input =>
-  typeof value === "number" || isDeviceValue(value) || isHostTensor(value) || isNumbers(value);
 
 /** Positions of the inputs that the given paths name. @throws Error for a path that names none */
 function donatedPositions(names: readonly string[], donate: readonly string[]): readonly number[] {
@@ -95,19 +73,26 @@ export async function compile<In, Out>(
   });
   const { device } = options;
 
+  /** The inputs in order. @throws OpError naming the caller's line */
+  function fromInput(input: unknown, types: readonly TensorType[]): readonly (DeviceValue | HostTensor)[] {
+    try {
+      return leavesOf(traced.inputTree, input).map((value, i) =>
+        toInput(value, types[i] as TensorType, traced.inputNames[i] ?? ""),
+      ); // one type and one name per leaf
+    } catch (error) {
+      throw blame(error);
+    }
+  }
+
   async function run(input: Inputs<In>): Promise<OnDevice<Out>> {
-    const flat = flatten(input, isInput);
-    if (describeTree(flat.tree) !== describeTree(traced.inputTree))
-      sameStructure("the inputs are not what the function declares", flat.tree, traced.inputTree);
+    const given = fromInput(input, executable.inputTypes);
     const temporary: DeviceValue[] = [];
     try {
-      const values = flat.leaves.map((leaf, i) => {
-        if (isDeviceValue(leaf)) return leaf;
-        const value = device.upload(
-          toHost(leaf, executable.inputTypes[i] as TensorType, traced.inputNames[i] ?? ""),
-        );
-        temporary.push(value);
-        return value;
+      const values = given.map((value) => {
+        if (isDeviceValue(value)) return value;
+        const uploaded = device.upload(value);
+        temporary.push(uploaded);
+        return uploaded;
       });
       const outputs = await executable.run(values);
       // The tree of outputs was traced from the function's own result.
@@ -118,15 +103,6 @@ export async function compile<In, Out>(
   }
 
   return { run, traced: { ...traced, program }, dispose: () => executable.dispose() };
-}
-
-function toHost(value: Exclude<Input, DeviceValue>, type: TensorType, name: string): HostTensor {
-  if (isHostTensor(value)) return value;
-  const numbers = typeof value === "number" ? [value] : value;
-  const size = type.shape.reduce((product, dim) => product * dim, 1);
-  if (numbers.length !== size)
-    throw new Error(`${name} takes ${size} numbers ([${type.shape.join(",")}]), got ${numbers.length}`);
-  return hostTensor(type.dtype, type.shape, numbers);
 }
 
 /** Uploads a tree of host tensors. */

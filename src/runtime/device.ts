@@ -8,7 +8,7 @@
  * and add an entry to `devices.ts`.
  */
 import type { HostTensor } from "../compiler/host-tensor.ts";
-import { formatType, sameType } from "../dsl/program/program.ts";
+import { formatType, sameType, sizeOf } from "../dsl/program/program.ts";
 import type { Program, TensorType } from "../dsl/program/program.ts";
 
 /** An immutable tensor on a device. It lives until it is disposed of or donated. */
@@ -74,23 +74,59 @@ const inputName = (position: number, options: CompileOptions): string => {
   return name === undefined ? `input ${position}` : `input ${position} (${name})`;
 };
 
-/** Checks that the inputs fit in number and type. @throws Error naming the first that does not. */
+/** The message for an executable that is run after its end. */
+export const EXECUTABLE_ENDED = "This executable was disposed of; compile the program again.";
+
+/** The message for a value that is used after its device's end. */
+export const HOLDER_CLOSED = "The device that holds this value was closed; read values before closing it.";
+
+/** The message for a device that is used after its end. */
+export const closedMessage = (device: string): string => `The ${device} device was closed; open it again.`;
+
+/** What a device needs to know of a run before it begins. */
+export interface Expected {
+  readonly types: readonly TensorType[];
+  /** Positions of the inputs that the run consumes. */
+  readonly donated: ReadonlySet<number>;
+}
+
+/**
+ * Checks that the inputs fit in number and type, and that none is donated twice.
+ * @throws Error naming the first that is wrong
+ */
 export function checkInputs(
   inputs: readonly DeviceValue[],
-  expected: readonly TensorType[],
+  { types, donated }: Expected,
   options: CompileOptions,
 ): void {
   const program = options.name ?? "the program";
-  if (inputs.length !== expected.length) {
-    throw new Error(`${program} takes ${expected.length} tensors, got ${inputs.length}.`);
+  if (inputs.length !== types.length) {
+    throw new Error(`${program} takes ${types.length} tensors, got ${inputs.length}.`);
   }
-  expected.forEach((type, i) => {
+  types.forEach((type, i) => {
     const given = (inputs[i] as DeviceValue).type; // the counts agree
     if (!sameType(given, type))
       throw new Error(
         `${program}: ${inputName(i, options)} is ${formatType(given)}, expected ${formatType(type)}.`,
       );
   });
+  const seen = new Map<DeviceValue, number>();
+  for (const i of donated) {
+    const value = inputs[i] as DeviceValue; // donated are positions of inputs
+    const before = seen.get(value);
+    if (before !== undefined)
+      throw new Error(
+        `${program}: ${inputName(before, options)} and ${inputName(i, options)} are the same value, and both are donated; ` +
+          "a value can be donated once, so give another one or donate only one of the two.",
+      );
+    seen.set(value, i);
+  }
+}
+
+/** Checks that a tensor holds as many values as its shape says. @throws RangeError when it does not */
+export function checkUpload({ shape, data }: HostTensor): void {
+  if (data.length !== sizeOf(shape))
+    throw new RangeError(`upload: ${data.length} values for shape [${shape.join(", ")}].`);
 }
 
 /** Checks a donation list. @throws Error when a position is not one of the inputs or appears twice. */

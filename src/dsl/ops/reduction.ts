@@ -32,7 +32,7 @@ export const REDUCE_SUM: OpDefinition<"reduceSum"> = reduce(
 );
 export const REDUCE_MAX: OpDefinition<"reduceMax"> = reduce(
   "reduceMax",
-  "Maximum over `axes`, which are removed and must not be empty. With NaN among the entries the result depends on the target.",
+  "Maximum over `axes`, which are removed and must not be empty. NaN where an entry is.",
 );
 
 export const CUMSUM: OpDefinition<"cumsum"> = {
@@ -45,7 +45,7 @@ export const CUMSUM: OpDefinition<"cumsum"> = {
 };
 
 export const ARGMAX: OpDefinition<"argmax"> = {
-  doc: "i32 index of the first maximum along `axis`, which is removed and must not be empty.",
+  doc: "i32 index of the first maximum along `axis`, which is removed and must not be empty. NaN is the greatest.",
   infer(inputs, { axis }) {
     const input = numeric("argmax", only("argmax", inputs));
     legalAxis("argmax", axis, input.shape.length);
@@ -55,7 +55,7 @@ export const ARGMAX: OpDefinition<"argmax"> = {
 };
 
 export const SORT: OpDefinition<"sort"> = {
-  doc: "Ascending stable sort along `axis`: (values, i32 positions they came from).",
+  doc: "Ascending stable sort along `axis`: (values, i32 positions they came from). NaN comes last.",
   infer(inputs, { axis }) {
     const input = numeric("sort", only("sort", inputs));
     legalAxis("sort", axis, input.shape.length);

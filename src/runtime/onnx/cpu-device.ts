@@ -14,7 +14,16 @@ import { inputTypes, outputTypes, sizeOf } from "../../dsl/program/program.ts";
 import type { Program, TensorType, VarId } from "../../dsl/program/program.ts";
 import { byteSize } from "../../dsl/types/dtype.ts";
 import type { DType } from "../../dsl/types/dtype.ts";
-import { checkDonation, checkInputs, endedMessage, settle } from "../device.ts";
+import {
+  checkDonation,
+  checkInputs,
+  checkUpload,
+  closedMessage,
+  endedMessage,
+  EXECUTABLE_ENDED,
+  HOLDER_CLOSED,
+  settle,
+} from "../device.ts";
 import type { CompileOptions, Device, DeviceValue, Executable } from "../device.ts";
 import { UserError } from "../files/errors.ts";
 import { EngineSession, SEQUENCE_OUTPUT } from "./session.ts";
@@ -67,8 +76,7 @@ class CpuValue implements DeviceValue {
   }
 
   get storage(): Storage {
-    if (this.device.closed)
-      throw new Error("The device that holds this value was closed; read values before closing it.");
+    if (this.device.closed) throw new Error(HOLDER_CLOSED);
     if (this.#storage === undefined) throw new Error(endedMessage(this.type, this.#ended));
     return this.#storage;
   }
@@ -145,8 +153,8 @@ class CpuExecutable implements Executable {
   }
 
   async run(inputs: readonly DeviceValue[]): Promise<readonly DeviceValue[]> {
-    if (!this.#open) throw new Error("This executable was disposed of; compile the program again.");
-    checkInputs(inputs, this.inputTypes, this.#options);
+    if (!this.#open) throw new Error(EXECUTABLE_ENDED);
+    checkInputs(inputs, { types: this.inputTypes, donated: this.#donated }, this.#options);
     const own = inputs.map((input, i) => this.#device.own(input, i));
     // Every input is held until the engine is done, also when its owner lets go of it meanwhile.
     const held = own.map((value) => value.storage);
@@ -233,11 +241,9 @@ export class CpuDevice implements Device {
 
   upload(tensor: HostTensor): DeviceValue {
     this.#checkOpen();
+    checkUpload(tensor);
     const { shape, dtype, data } = toStorage(tensor);
     const type = { shape, dtype };
-    if (data.length !== sizeOf(shape)) {
-      throw new RangeError(`upload: ${data.length} values for shape [${shape.join(", ")}].`);
-    }
     const storage = this.pool.take(byteLength(type));
     view(type, storage.buffer).set(data);
     return new CpuValue(this, type, storage);
@@ -279,7 +285,7 @@ export class CpuDevice implements Device {
   }
 
   #checkOpen(): void {
-    if (this.#closed) throw new Error("The cpu device was closed; open it again.");
+    if (this.#closed) throw new Error(closedMessage(this.name));
   }
 
   async #load(program: Program, options: CompileOptions): Promise<Loaded> {

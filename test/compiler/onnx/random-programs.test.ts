@@ -25,6 +25,7 @@ const EXACT: readonly OpKind[] = [
     "threefry",
   ] as const),
   ...(["broadcast", "reshape", "transpose", "slice", "pad", "concat", "gather"] as const),
+  ...(["reduceMax", "argmax", "sort", "max", "min", "abs", "neg"] as const),
   ...(["scan", "cond", "while", "remat"] as const),
 ];
 
@@ -40,5 +41,5 @@ describe("random programs on the cpu device", () => {
   it("agree with the interpreter in f32", () => agrees({ bounded: true, floatOnly: true }, 1e-3, 150));
   it("agree with nested loops", () => agrees({ bounded: true, floatOnly: true, nesting: 2 }, 1e-3, 80));
   it("agree with f16 among them", () => agrees({ bounded: true }, 5e-2, 150));
-  it("agree on special values and whole words", () => agrees({ ops: EXACT, nesting: 1 }, 1e-3, 150));
+  it("agree on special values and whole words", () => agrees({ ops: EXACT, nesting: 1 }, 1e-3, 200));
 });

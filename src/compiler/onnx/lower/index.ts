@@ -7,6 +7,7 @@ import type { AnyEquation, OpKind, Program, VarId } from "../../../dsl/program/p
 import type { Emitter } from "../emitter.ts";
 import { hasType } from "../value.ts";
 import type { Value } from "../value.ts";
+import { absorbedMaxima } from "./absorbed.ts";
 import { lowerAttention, lowerAttentionTangent, lowerAttentionTranspose } from "./attention.ts";
 import {
   lowerCond,
@@ -108,6 +109,7 @@ function lowerEquation(
  */
 export function lowerProgram(emit: Emitter, program: Program, inputs: readonly Value[]): readonly Value[] {
   const live = liveVariables(program);
+  const absorbed = absorbedMaxima(program);
   const values = new Map<VarId, Value>();
   // The caller gives one value per input.
   program.inputs.forEach((id, i) => values.set(id, inputs[i] as Value));
@@ -123,6 +125,7 @@ export function lowerProgram(emit: Emitter, program: Program, inputs: readonly V
       emit,
       outputs: equation.outputs.map((id) => typeOf(program, id)),
       live: equation.outputs.map((id) => live.has(id)),
+      nanAbsorbed: equation.outputs.every((id) => absorbed.has(id)),
       inline: (nested, operands, into = emit) => lowerProgram(into, nested, operands),
     };
     const results = lowerEquation(lowering, equation, equation.inputs.map(valueOf));

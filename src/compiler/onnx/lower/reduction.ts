@@ -1,6 +1,6 @@
 /**
  * Lowering of sums, maxima, prefix sums, argmax and sort. ONNX Runtime has no kernels for u32 here: prefix
- * sums run on the same bits as i32, comparisons on i32 of the same order.
+ * sums run on the same bits as i32, comparisons on i32 of the same order. What it does with NaN is mended in `nan.ts`.
  *
  * Consumed by `index.ts`. The order in which a sum adds is ONNX Runtime's.
  */
@@ -9,10 +9,11 @@ import type { Emitter } from "../emitter.ts";
 import { ElementType } from "../proto.ts";
 import { alignedHeld } from "../value.ts";
 import type { Value } from "../value.ts";
+import { isNaNOf, unlessNaN } from "./nan.ts";
 import { single } from "./rule.ts";
 import type { LowerRule } from "./rule.ts";
 
-const { int32, int64, uint32 } = ElementType;
+const { float32, int32, int64, uint32 } = ElementType;
 
 /**
  * Flips the top bit, so that the order of u32 is that of the same bits as i32; its own inverse up to the
@@ -34,7 +35,12 @@ const toSigned = (emit: Emitter, value: Value): Value =>
   value.element === uint32 ? emit.cast(value, int32) : value;
 
 /** Reduces what is stored along the axes; axes along which nothing varies just go. */
-function reduce(emit: Emitter, op: "ReduceSum" | "ReduceMax", value: Value, axes: readonly number[]): Value {
+function reduce(
+  emit: Emitter,
+  op: "ReduceSum" | "ReduceMax" | "ReduceL1",
+  value: Value,
+  axes: readonly number[],
+): Value {
   const kept = <T>(extents: readonly T[]): readonly T[] => extents.filter((_, axis) => !axes.includes(axis));
   const shape = kept(value.shape);
   if (value.held.length === 0) return { ...value, shape };
@@ -58,7 +64,7 @@ export function sum(emit: Emitter, value: Value, axes: readonly number[]): Value
     : emit.elementwise("Mul", [partial, emit.splat(partial.element, partial.shape, copies)]);
 }
 
-/** Maximum over axes (removed). */
+/** Maximum over axes (removed). Keeps a NaN only where it comes first: for those after whom a sum over the same entries keeps it. */
 export const maximum = (emit: Emitter, value: Value, axes: readonly number[]): Value =>
   axes.length === 0 ? value : reduce(emit, "ReduceMax", value, axes);
 
@@ -72,10 +78,17 @@ export const lowerReduceSum: LowerRule<"reduceSum"> = ({ emit, outputs }, inputs
     return [emit.cast(sum(emit, wide, axes), x.element)];
   });
 
-export const lowerReduceMax: LowerRule<"reduceMax"> = ({ emit }, inputs, { axes }) =>
+export const lowerReduceMax: LowerRule<"reduceMax"> = ({ emit, nanAbsorbed }, inputs, { axes }) =>
   emit.inFloat32(inputs, (operands) => {
-    const x = single(operands);
-    return [fromOrdered(emit, maximum(emit, toOrdered(emit, x), axes), x.element)];
+    const x = emit.aligned(single(operands));
+    if (x.element !== float32) return [fromOrdered(emit, maximum(emit, toOrdered(emit, x), axes), x.element)];
+    const most = maximum(emit, x, axes);
+    if (nanAbsorbed || axes.every((axis) => x.held[axis] === 1)) return [most];
+    return unlessNaN(emit, x, [most], (inner) => {
+      // No ∞ − ∞ in a sum of absolute values: it is NaN just where there is one.
+      const size = reduce(inner, "ReduceL1", x, axes);
+      return [inner.elementwise("Where", [isNaNOf(inner, size), size, most])];
+    });
   });
 
 const others = (value: Value, axis: number): readonly number[] =>
@@ -101,26 +114,60 @@ export const lowerArgmax: LowerRule<"argmax"> = ({ emit }, inputs, { axis }) =>
     const shape = operand.shape.filter((_, i) => i !== axis);
     // Equal along the axis: the first is the maximum.
     if (operand.held[axis] === 1) return [emit.splat(int32, shape, 0)];
-    // One output.
-    const name = emit.node("ArgMax", [operand.name], { axis: int(axis), keepdims: int(0) })[0] as string;
     const held = operand.held.filter((_, i) => i !== axis);
-    return [emit.cast({ name, element: int64, shape, held }, int32)];
+    const firstMost = (into: Emitter, value: Value): Value => {
+      // One output.
+      const name = into.node("ArgMax", [value.name], { axis: int(axis), keepdims: int(0) })[0] as string;
+      return { name, element: int64, shape, held };
+    };
+    const usual = firstMost(emit, operand);
+    if (operand.element !== float32) return [emit.cast(usual, int32)];
+    const position = unlessNaN(emit, operand, [usual], (inner) => {
+      const flags = inner.cast(isNaNOf(inner, operand), int32);
+      const has = inner.cast(maximum(inner, flags, [axis]), ElementType.bool);
+      return [inner.elementwise("Where", [has, firstMost(inner, flags), usual])];
+    });
+    return [emit.cast(single(position), int32)];
   });
+
+/** Values along an axis in ascending order, and their positions (int64). Ties keep their order; a NaN brings disorder. */
+function ascending(emit: Emitter, value: Value, axis: number): readonly [Value, Value] {
+  // The whole axis as its own top k.
+  const count = emit.indices([value.held[axis] as number]);
+  const attributes = { axis: int(axis), largest: int(0), sorted: int(1) };
+  const [values, positions] = emit.node("TopK", [value.name, count], attributes, 2) as readonly [
+    string,
+    string,
+  ];
+  return [
+    { ...value, name: values },
+    { ...value, name: positions, element: int64 },
+  ];
+}
+
+/** The same with the NaN last: sorted as if they were ∞, and then, ties keeping their order, by which are. */
+function ascendingNaNLast(emit: Emitter, value: Value, axis: number): readonly [Value, Value] {
+  const at = (from: Value, positions: Value): Value => {
+    const name = emit.node("GatherElements", [from.name, positions.name], { axis: int(axis) })[0] as string;
+    return { ...from, name };
+  };
+  const missing = isNaNOf(emit, value);
+  const filled = emit.elementwise("Where", [missing, emit.scalar(float32, Infinity), value]);
+  const [, byValue] = ascending(emit, filled, axis);
+  const [, byKind] = ascending(emit, at(emit.cast(missing, int32), byValue), axis);
+  const positions = at(byValue, byKind);
+  return [at(value, positions), positions];
+}
 
 export const lowerSort: LowerRule<"sort"> = ({ emit }, inputs, { axis }) =>
   emit.inFloat32(inputs, (operands) => {
     const x = single(operands);
     const operand = wholeAlong(emit, toOrdered(emit, x), axis);
-    // The whole axis as its own top k: ties keep their order.
-    const count = emit.indices([x.shape[axis] as number]);
-    const attributes = { axis: int(axis), largest: int(0), sorted: int(1) };
-    const [values, positions] = emit.node("TopK", [operand.name, count], attributes, 2) as readonly [
-      string,
-      string,
-    ];
-    const { shape, held, element } = operand;
-    return [
-      fromOrdered(emit, { name: values, element, shape, held }, x.element),
-      emit.cast({ name: positions, element: int64, shape, held }, int32),
-    ];
+    const usual = ascending(emit, operand, axis);
+    const [values, positions] = (
+      operand.element === float32
+        ? unlessNaN(emit, operand, usual, (inner) => ascendingNaNLast(inner, operand, axis))
+        : usual
+    ) as readonly [Value, Value]; // both give two
+    return [fromOrdered(emit, values, x.element), emit.cast(positions, int32)];
   });

@@ -14,6 +14,8 @@ export interface Lowering {
   readonly outputs: readonly TensorType[];
   /** Which of the outputs are used; the others may be anything. */
   readonly live: readonly boolean[];
+  /** For a maximum: whether what depends on it is NaN anyway where an entry is, so that the maximum itself need not be. */
+  readonly nanAbsorbed: boolean;
   /** Lowers a program at the given inputs, into this graph or into the one of `emit`. */
   inline(program: Program, inputs: readonly Value[], emit?: Emitter): readonly Value[];
 }
