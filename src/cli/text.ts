@@ -1,7 +1,12 @@
-/** The text of a run, read and prepared as its configuration says. Consumed by the commands that train and sample. */
-import type { PreparedText } from "../models/data/index.ts";
+/**
+ * The text of a run, read and prepared as its configuration says, and its vocabulary, for which a finished run needs no text.
+ * Consumed by the commands that train and sample.
+ */
+import type { PreparedText, Vocabulary } from "../models/data/index.ts";
 import { loadCorpus, prepareCorpus, textFingerprint } from "../runtime/files/corpus.ts";
 import { UserError } from "../runtime/files/errors.ts";
+import type { RunFolder } from "../runtime/files/run-folder.ts";
+import { loadVocabulary } from "../runtime/files/vocabulary-file.ts";
 import type { DataConfig, TrainingConfig } from "../runtime/training/config.ts";
 
 /** What the text of a run is called. */
@@ -20,4 +25,21 @@ export async function textOf({ data, network }: TrainingConfig): Promise<Prepare
     `The text of this run has changed: ${textName(data)} gives other tokens than when the run began. ` +
       'Restore that text or the settings under "data" in config.json, or start a new run.',
   );
+}
+
+/**
+ * The vocabulary of a run, from its folder. A folder of an earlier version has none; then from its text.
+ * @throws UserError when the folder's is damaged, or there is none and the text cannot be used
+ */
+export async function vocabularyOf(run: RunFolder<TrainingConfig>): Promise<Vocabulary> {
+  const stored = await loadVocabulary(run, run.config.data.fingerprint);
+  if (stored !== undefined) return stored;
+  try {
+    return (await textOf(run.config)).vocabulary;
+  } catch (error) {
+    if (!(error instanceof UserError)) throw error;
+    throw new UserError(`${run.dir} holds no vocabulary.json, and its text gives none: ${error.message}`, {
+      cause: error,
+    });
+  }
 }

@@ -50,6 +50,7 @@ const fileNames = [
   "metrics.jsonl",
   "report.html",
   "samples.txt",
+  "vocabulary.json",
 ];
 
 describe("fluxion demo", options, () => {
@@ -161,6 +162,19 @@ describe("fluxion sample", options, () => {
     expect(new Set(linesOf(many)).size).toBeGreaterThan(100);
   });
 
+  it("needs no text: the vocabulary is in the folder, and a folder without one falls back on the text", async () => {
+    const args = ["--steps", "2", "--count", "4"];
+    const expected = linesOf(await sample(...args));
+    const copy = await copyOfRun();
+    await rm(join(copy, "vocabulary.json"));
+    const old = await fluxion(["sample", copy, ...args]);
+    expect([old.code, linesOf(old)]).toEqual([0, expected]);
+    const alone = await copyOfRun();
+    await rewrite(alone, "config.json", (text) => text.replace(JSON.stringify(data), '"/gone/text.txt"'));
+    const without = await fluxion(["sample", alone, ...args]);
+    expect([without.code, without.stderr, linesOf(without)]).toEqual([0, "", expected]);
+  });
+
   it("refuses a setting of the other model's sampler", async () => {
     expect(await sample("--model", "flm", "--gamma", "1")).toMatchObject({
       code: 2,
@@ -263,14 +277,38 @@ describe("a damaged or changed run folder: one line, exit code 2, and nothing to
     await writeFile(other, `${storyText(900)}the small cat sits near the small cat at night\n`);
     const elsewhere = (path: string) => (dir: string) =>
       rewrite(dir, "config.json", (text) => text.replace(JSON.stringify(data), JSON.stringify(path)));
-    for (const command of [sampling, resuming]) {
-      expect(await complaint(elsewhere(other), command)).toMatch(
+    const gone = join(folder, "gone.txt");
+    // Sampling needs the text only in folders of earlier versions, which have no vocabulary.
+    const bare = (change: (dir: string) => Promise<void>) => async (dir: string) => {
+      await rm(join(dir, "vocabulary.json"));
+      await change(dir);
+    };
+    for (const [change, command] of [
+      [elsewhere, resuming],
+      [(path: string) => bare(elsewhere(path)), sampling],
+    ] as const) {
+      expect(await complaint(change(other), command)).toMatch(
         `The text of this run has changed: ${other} gives other tokens`,
       );
-      expect(await complaint(elsewhere(join(folder, "gone.txt")), command)).toMatch(
-        "it does not exist; check the path (ENOENT)",
-      );
+      expect(await complaint(change(gone), command)).toMatch("it does not exist; check the path (ENOENT)");
     }
+    expect(await complaint(bare(elsewhere(gone)), sampling)).toMatch(
+      `RUN holds no vocabulary.json, and its text gives none: Cannot read ${gone}: `,
+    );
+  });
+
+  it("with a truncated, foreign or changed vocabulary, which resuming mends", async () => {
+    const file = "vocabulary.json";
+    expect(await complaint((dir) => truncate(join(dir, file), 100), sampling)).toMatch(
+      "RUN/vocabulary.json is damaged: its 100 characters are not JSON; delete it, and the text of the run gives the vocabulary again.",
+    );
+    expect(
+      await complaint((dir) => rewrite(dir, file, (text) => text.replace('"cat"', '"cow"')), sampling),
+    ).toMatch("RUN/vocabulary.json is damaged or was changed");
+    const copy = await copyOfRun();
+    await writeFile(join(copy, file), "{}");
+    expect(await fluxion(resuming(copy))).toMatchObject({ code: 0 });
+    expect(await readFile(join(copy, file))).toEqual(await readFile(join(run, file)));
   });
 
   it("a folder that is in use, or holds something else", async () => {

@@ -142,7 +142,39 @@ describe("a run that is stopped and resumed", options, () => {
     const { code, stdout } = await started.done;
     expect(code).toBe(130);
     expect(stdout).not.toContain("Stopped");
-    expect(await readdir(dir)).toEqual(["config.json"]);
+    expect(await readdir(dir)).toEqual(["config.json", "vocabulary.json"]);
+  });
+});
+
+describe("two processes in one run folder", options, () => {
+  it("the second is refused in a line, and goes on once the first was killed, with the right bytes", async () => {
+    const dir = await copyOfBegun("contested");
+    const first = await start(resume(dir), { env: { TERM: "xterm" } });
+    await first.saw(/FLM {2}\d+\/40/);
+    first.child.kill("SIGSTOP"); // so that it is still there when the second comes
+    const before = await readdir(dir);
+    expect(before).toContain("run.lock");
+    const second = await fluxion(resume(dir));
+    expect(second).toMatchObject({
+      code: 2,
+      stderr: `fluxion: ${dir} is in use by process ${first.child.pid}; wait for its end or stop it (if that is no run of fluxion, delete ${join(dir, "run.lock")}).\n`,
+    });
+    expect(await fluxion(job(dir))).toMatchObject({
+      code: 2,
+      stderr: expect.stringContaining("already holds a run"),
+    });
+    expect(await readdir(dir)).toEqual(before);
+    first.child.kill("SIGKILL");
+    expect((await first.done).signal).toBe("SIGKILL");
+
+    const third = await fluxion(resume(dir));
+    expect(third.code, third.stderr).toBe(0);
+    expect(third.stdout).toContain(
+      `The lock of ${dir} was left behind by process ${first.child.pid}, which is gone; taking it over.\n`,
+    );
+    expect(third.stderr).not.toContain("lock");
+    await expectSame(dir, ["flm.safetensors", "fmlm.safetensors", "metrics.jsonl", "samples.txt"]);
+    expect(await readdir(dir)).toEqual(await readdir(undisturbed));
   });
 });
 
@@ -165,7 +197,7 @@ describe("a loss that is not finite", options, () => {
         /\nfluxion: Training diverged: the FLM loss is NaN and the norm of its gradient NaN in step 2 of 40\. Nothing before it is worth keeping\. .*\n$/,
       ),
     });
-    expect(await readdir(wild)).toEqual(["config.json", "metrics.jsonl"]);
+    expect(await readdir(wild)).toEqual(["config.json", "metrics.jsonl", "vocabulary.json"]);
 
     const dir = await copyOfBegun("diverged");
     const state = await readFile(join(dir, "state.safetensors"));

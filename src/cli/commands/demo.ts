@@ -13,6 +13,7 @@ import { textFingerprint } from "../../runtime/files/corpus.ts";
 import { UserError } from "../../runtime/files/errors.ts";
 import { createRun, openRun, readMetrics, writeRunText } from "../../runtime/files/run-folder.ts";
 import type { MetricsLine, RunFolder } from "../../runtime/files/run-folder.ts";
+import { saveVocabulary } from "../../runtime/files/vocabulary-file.ts";
 import { checkConfig, PRESETS } from "../../runtime/training/config.ts";
 import type { TrainingConfig } from "../../runtime/training/config.ts";
 import { openSampler } from "../../runtime/training/sampler.ts";
@@ -79,6 +80,7 @@ export const demo: Command = {
     try {
       const text = await textOf(plan.config);
       const run = await plan.open(text);
+      await saveVocabulary(run, text.vocabulary, textFingerprint(text));
       return await demoRun({ run, text, device, signal: interruption.signal }, intervals);
     } finally {
       interruption.dispose();
@@ -226,6 +228,7 @@ function hooksFor({ run, text, device, signal }: Job): TrainingHooks {
     );
   };
   return {
+    note: print,
     prepare(phase) {
       print(
         phase === "flm"

@@ -7,7 +7,7 @@ import { stepKey } from "../../models/training/batches.ts";
 import { decode } from "../../models/data/index.ts";
 import type { Command } from "../arguments.ts";
 import { openModel } from "../evaluate.ts";
-import { textOf } from "../text.ts";
+import { vocabularyOf } from "../text.ts";
 
 export const sample: Command = {
   name: "sample",
@@ -34,12 +34,12 @@ export const sample: Command = {
     if (gamma !== undefined && name === "flm")
       throw new UserError("--gamma is a setting of fmlm's sampler; leave it out, or choose --model fmlm");
     const seed = args.whole("seed", { min: 0 }) ?? run.config.seed;
-    const text = await textOf(run.config);
+    const vocabulary = await vocabularyOf(run);
     const device = await openDevice(args.text("device") ?? "auto");
     const model = await openModel(
       run,
       name,
-      text.vocabulary.tokens.length,
+      vocabulary.tokens.length,
       device,
       Math.min(count, run.config.sampling.batch),
     );
@@ -51,7 +51,7 @@ export const sample: Command = {
     );
     const { length } = run.config.network;
     for (let i = 0; i < count; i++)
-      process.stdout.write(`${decode(text.vocabulary, tokens.subarray(i * length, (i + 1) * length))}\n`);
+      process.stdout.write(`${decode(vocabulary, tokens.subarray(i * length, (i + 1) * length))}\n`);
     await model.dispose();
     await device.dispose();
     return 0;

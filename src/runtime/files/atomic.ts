@@ -125,7 +125,8 @@ export async function removeLeftovers(folder: string): Promise<readonly string[]
   return removed;
 }
 
-function isAlive(pid: number): boolean {
+/** Whether a process of this id runs on this machine. */
+export function isAlive(pid: number): boolean {
   try {
     process.kill(pid, 0); // signal 0 only asks
     return true;

@@ -2,10 +2,12 @@
  * A run folder: what one training leaves on disk, and what sampling, reporting and resuming start from.
  *
  *   config.json          the settings, with the version of this layout
+ *   vocabulary.json      the tokens, so that samples can be read without the text; see vocabulary-file.ts
  *   metrics.jsonl        one JSON line per logged step, only ever appended
  *   flm.safetensors, fmlm.safetensors     weights to sample from
  *   state.safetensors    while a run is unfinished, what is needed to go on: parameters, optimizer state, EMA, step
  *   samples.txt, report.html
+ *   run.lock             while a process works on the run; see lock.ts
  *
  * Consumed by the training loop and the commands. The training configuration `T` is defined by them, and
  * checked by the function they pass. To add a file: a name in `checkpointNames` or `texts`.
@@ -24,6 +26,7 @@ import {
 } from "./atomic.ts";
 import { errorCode, fileError, UserError } from "./errors.ts";
 import { fieldsOf } from "./fields.ts";
+import { isLockName, lockFolder } from "./lock.ts";
 import { openSafetensors, readSafetensors, writeSafetensors } from "./safetensors.ts";
 import type { TensorToWrite } from "./safetensors.ts";
 
@@ -55,7 +58,7 @@ export interface RunFolder<T> extends RunConfig<T> {
 }
 
 const checkpointNames = ["flm", "fmlm", "state"] as const;
-const texts = ["samples.txt", "report.html"] as const;
+const texts = ["samples.txt", "report.html", "vocabulary.json"] as const;
 export type CheckpointName = (typeof checkpointNames)[number];
 export type RunText = (typeof texts)[number];
 
@@ -85,35 +88,47 @@ const checkpointPath = (dir: string, name: CheckpointName): string => join(dir, 
  * Makes `dir` a new run folder. An existing run is only replaced when `replace` says so, and then only the
  * files of a run are removed.
  *
- * @throws UserError when `dir` holds a run (without `replace`), holds anything else, or cannot be written.
+ * @throws UserError when `dir` holds a run (without `replace`), holds anything else, is in use or cannot be written.
  */
 export async function createRun<T>(
   dir: string,
   config: T,
   options: { readonly replace?: boolean; readonly now?: Date } = {},
 ): Promise<RunFolder<T>> {
+  // Looked at before and after: what is not ours gets no lock either, and another process may be making the same run.
+  await emptyOrRun(dir, options);
+  const lock = await lockFolder(dir);
+  try {
+    if (await emptyOrRun(dir, options)) {
+      const old = [...checkpointNames.map((name) => `${name}.safetensors`), "metrics.jsonl", ...texts];
+      await Promise.all(old.map((name) => rm(join(dir, name), { force: true }))).catch((error: unknown) => {
+        throw fileError(error, "replace the run in", dir);
+      });
+    }
+    const created = (options.now ?? new Date()).toISOString();
+    const content: RunConfig<T> = { format: "fluxion-run", version: runVersion, created, config };
+    await writeFileAtomic(configPath(dir), `${JSON.stringify(content, null, 2)}\n`);
+    await removeLeftovers(dir);
+    return { dir, ...content };
+  } finally {
+    lock.release();
+  }
+}
+
+/** Whether `dir`, which is made if need be, holds a run that may be replaced; else it is empty. @throws UserError otherwise */
+async function emptyOrRun(dir: string, { replace }: { readonly replace?: boolean }): Promise<boolean> {
   const names = await prepareFolder(dir);
   if (names.includes("config.json")) {
     await readEnvelope(dir); // somebody else's config.json is not a run
-    if (options.replace !== true) {
-      throw new UserError(`${dir} already holds a run; resume it, or choose another folder for the new one.`);
-    }
-    const old = [...checkpointNames.map((name) => `${name}.safetensors`), "metrics.jsonl", ...texts];
-    await Promise.all(old.map((name) => rm(join(dir, name), { force: true }))).catch((error: unknown) => {
-      throw fileError(error, "replace the run in", dir);
-    });
-  } else if (names.length > 0) {
-    const more = names.length > 1 ? ` and ${names.length - 1} more` : "";
-    throw new UserError(
-      `${dir} is not empty and not a run folder (it holds ${names[0]}${more}); ` +
-        "choose a new or an empty folder.",
-    );
+    if (replace === true) return true;
+    throw new UserError(`${dir} already holds a run; resume it, or choose another folder for the new one.`);
   }
-  const created = (options.now ?? new Date()).toISOString();
-  const content: RunConfig<T> = { format: "fluxion-run", version: runVersion, created, config };
-  await writeFileAtomic(configPath(dir), `${JSON.stringify(content, null, 2)}\n`);
-  await removeLeftovers(dir);
-  return { dir, ...content };
+  if (names.length === 0) return false;
+  const more = names.length > 1 ? ` and ${names.length - 1} more` : "";
+  throw new UserError(
+    `${dir} is not empty and not a run folder (it holds ${names[0]}${more}); ` +
+      "choose a new or an empty folder.",
+  );
 }
 
 /**
@@ -132,11 +147,11 @@ async function makeFolder(dir: string): Promise<void> {
   }
 }
 
-/** Creates `dir` where needed; gives what it holds, without the temporary files of an interrupted start. */
+/** Creates `dir` where needed; gives what it holds, without locks and the temporary files of an interrupted start. */
 async function prepareFolder(dir: string): Promise<readonly string[]> {
   try {
     await makeFolder(dir);
-    return (await readdir(dir)).filter((name) => !isTemporaryName(name));
+    return (await readdir(dir)).filter((name) => !isTemporaryName(name) && !isLockName(name));
   } catch (error) {
     if (errorCode(error) === "EEXIST") throw new UserError(`${dir} is a file; a run needs a folder.`);
     throw fileError(error, "create the run folder", dir);
@@ -361,7 +376,7 @@ async function metricsLines(run: RunFolder<unknown>): Promise<readonly PlacedLin
   });
 }
 
-/** Writes samples.txt or report.html atomically. @throws UserError when it cannot be written. */
+/** Writes samples.txt, report.html or vocabulary.json atomically. @throws UserError when it cannot be written. */
 export async function writeRunText(run: RunFolder<unknown>, name: RunText, text: string): Promise<void> {
   await writeFileAtomic(join(run.dir, name), text);
 }

@@ -11,6 +11,7 @@ import { compile, disposeTree } from "../compile.ts";
 import type { Compiled } from "../compile.ts";
 import type { Device, DeviceValue } from "../device.ts";
 import { UserError } from "../files/errors.ts";
+import { lockFolder } from "../files/lock.ts";
 import {
   appendMetrics,
   checkpointMeta,
@@ -32,6 +33,8 @@ import type { Validator } from "./validation.ts";
 
 /** What the loop tells while it runs. */
 export interface TrainingHooks {
+  /** A line that whoever waits should read. */
+  note?(line: string): void;
   /** A phase's programs are about to be compiled, which takes a moment. */
   prepare?(phase: PhaseName): void;
   /** A phase begins (or goes on) at `step` of `steps`. */
@@ -66,7 +69,8 @@ const VALIDATE_EVERY = 100;
 /**
  * Trains what is left to train of a run.
  * @returns whether it is finished; false when the hooks stopped it
- * @throws UserError when a loss or gradient is not finite: the last good state is saved, and the message names the step
+ * @throws UserError when another process works on the run, or a loss or gradient is not finite: then the last good state is saved,
+ * and the message names the step
  */
 export async function train(
   run: RunFolder<TrainingConfig>,
@@ -77,9 +81,14 @@ export async function train(
 ): Promise<boolean> {
   const vocab = text.vocabulary.tokens.length;
   const context = { run, text, device, hooks, intervals, clock: decodingError({ vocab }), vocab };
-  if (!(await hasCheckpoint(run, "flm")) && !(await trainPhase(context, await flmPhase(context))))
-    return false;
-  return (await hasCheckpoint(run, "fmlm")) || trainPhase(context, await fmlmPhase(context));
+  const lock = await lockFolder(run.dir, (line) => hooks.note?.(line));
+  try {
+    if (!(await hasCheckpoint(run, "flm")) && !(await trainPhase(context, await flmPhase(context))))
+      return false;
+    return (await hasCheckpoint(run, "fmlm")) || (await trainPhase(context, await fmlmPhase(context)));
+  } finally {
+    lock.release();
+  }
 }
 
 interface Context extends RunContext {
