@@ -63,7 +63,7 @@ export const mean: Reducer<"mean"> = reducer("mean", (x, axes) => {
   floatsOnly("mean", x);
   return meanOver(x, axes);
 });
-/** Maximum. With NaN among the entries the result depends on the target; test for NaN with `optim.allFinite` or x = x. */
+/** Maximum; NaN where an entry is. */
 export const max: Reducer<"max"> = reducer("max", prim.reduceMax);
 /** Minimum. */
 export const min: Reducer<"min"> = reducer("min", (x, axes) => {
