@@ -10,7 +10,7 @@ type Binding = 0 | 1 | 2 | 3;
 export interface Code {
   readonly text: string;
   readonly binds: Binding;
-  /** The number, where it is a literal. */
+  /** The number, where it is a literal, as its type holds it. */
   readonly value?: number;
 }
 

@@ -2,13 +2,14 @@
  * WGSL functions for what WGSL has no operator for, or has one that means something else or too little. A kernel's text has those
  * that it calls, each once.
  *
- * What WGSL leaves open, and devices do differ in: comparisons with NaN and arithmetic on NaN and infinities (a compiler may assume
- * that there are none, so `x != x` is false: bits are tested instead), subnormal numbers (may be taken for 0 anywhere), fused
- * multiply-add, and the accuracy of functions. The builtin sin and cos are off by up to 2e-4 on devices in use, exp by 64 units in
- * the last place, log of 0 is finite, tanh of 50 is NaN. So the functions here are built from +, *, /, fma and bits. Polynomials are
- * minimax fits, their coefficients rounded to f32 one after the other; the errors stated are theirs alone.
+ * WGSL leaves much of float arithmetic to the device, and devices in use do differ. A compiler may assume that there is neither NaN
+ * nor infinity: it takes `x != x` for false and x · 0 for 0, so bits are tested instead. Subnormal numbers may be taken for 0
+ * anywhere. It may add in another order, and makes n · (a + b) of n · a + n · b. The builtin sin and cos are off by up to 2e-4, exp by 64
+ * units in the last place; log of 0 is finite, tanh of 50 is NaN. So the functions here are built from + - * /, fma, which
+ * may round twice, and bits. Polynomials are minimax fits, their coefficients rounded to f32 one after the other; in
+ * parentheses is the error of the polynomial alone. What an optimizer makes of x - x or x / x where x is not finite is not mended.
  *
- * Consumed by the printer, and named by the tables of ops. To add a function: an entry here; its parameters' names do not matter.
+ * Consumed by the printer, and named by the tables of ops. To add a function: an entry here.
  */
 import { call } from "./code.ts";
 import type { Code } from "./code.ts";
@@ -22,6 +23,7 @@ const HELPERS = {
 
   from_bits: `fn from_bits(bits: u32) -> f32 { return bitcast<f32>(bits); }`,
   is_nan: `fn is_nan(x: f32) -> bool { return (bitcast<u32>(x) & 0x7fffffffu) > 0x7f800000u; }`,
+  is_finite: `fn is_finite(x: f32) -> bool { return (bitcast<u32>(x) & 0x7f800000u) != 0x7f800000u; }`,
   is_nonzero: `fn is_nonzero(x: f32) -> bool { return (bitcast<u32>(x) & 0x7fffffffu) != 0u; }`,
 
   // WGSL defines x / 0 = x, x % 0 = 0, and the least i32 / -1 = itself, unless operands are constant: parameters are not.
@@ -52,6 +54,8 @@ fn to_u32(x: f32) -> u32 {
   max_f32: `fn max_f32(x: f32, y: f32) -> f32 { return select(max(x, y), x + y, is_nan(x) || is_nan(y)); }`,
   min_f32: `fn min_f32(x: f32, y: f32) -> f32 { return select(min(x, y), x + y, is_nan(x) || is_nan(y)); }`,
   sign_f32: `fn sign_f32(x: f32) -> f32 { return select(sign(x), x, is_nan(x)); }`,
+  // Optimizers take x · 0 for 0 whatever x is.
+  zero_times: `fn zero_times(x: f32) -> f32 { return select(from_bits(0x7fc00000u), from_bits(bitcast<u32>(x) & 0x80000000u), is_finite(x)); }`,
   square: `fn square(x: f32) -> f32 { return x * x; }`,
 
   // x = n ln 2 + r, and a polynomial in r (3e-9). ln 2 in two parts, of which the first is 22713 / 2¹⁵; its product with n is made of
@@ -129,7 +133,6 @@ fn sine_at(r: f32, n: i32) -> f32 {
   let y = select(sine, cosine, (n & 1i) != 0i);
   return select(y, -y, (n & 2i) != 0i);
 }`,
-  is_finite: `fn is_finite(x: f32) -> bool { return (bitcast<u32>(x) & 0x7f800000u) != 0x7f800000u; }`,
   sin_f32: `
 fn sin_f32(x: f32) -> f32 {
   if (!is_finite(x)) { return from_bits(0x7fc00000u); }

@@ -8,6 +8,7 @@
 import type { Scalar } from "../kernel/ir.ts";
 import { atom } from "./code.ts";
 import type { Code } from "./code.ts";
+import { callHelper } from "./helpers.ts";
 
 const SMALLEST_NORMAL = 2 ** -126;
 const LARGEST = (2 - 2 ** -23) * 2 ** 127;
@@ -23,25 +24,38 @@ function shortest(value: number): string {
   return String(Number(value.toPrecision(9))); // nine digits tell all f32 numbers apart
 }
 
-function float(value: number): string {
-  const x = Math.fround(value);
+function float(x: number): string {
   const plain = Object.is(x, 0) || (Math.abs(x) >= SMALLEST_NORMAL && Math.abs(x) < LARGEST);
   if (!plain) return `from_bits(0x${bitsOf(x).toString(16)}u)`;
   const text = shortest(x);
   return `${/[.e]/.test(text) ? text : `${text}.0`}f`;
 }
 
-/** Integers of any size wrap, as the ops do. */
+/** The number as the type holds it: integers of any size wrap, as the ops do. */
+const HELD = {
+  f32: Math.fround,
+  i32: (value) => value | 0,
+  u32: (value) => value >>> 0,
+  bool: (value) => (value === 0 ? 0 : 1),
+} as const satisfies { [T in Scalar]: (value: number) => number };
+
 const TEXT = {
   f32: float,
   // A literal has no sign, and 2³¹ is no i32.
-  i32: (value) => ((value | 0) === -(2 ** 31) ? "i32(-2147483648)" : `${value | 0}i`),
-  u32: (value) => `${value >>> 0}u`,
+  i32: (value) => (value === -(2 ** 31) ? "i32(-2147483648)" : `${value}i`),
+  u32: (value) => `${value}u`,
   bool: (value) => (value === 0 ? "false" : "true"),
 } as const satisfies { [T in Scalar]: (value: number) => string };
 
 export function literalCode(type: Scalar, value: number): Code {
-  const text = TEXT[type](value);
+  const number = HELD[type](value);
+  const text = TEXT[type](number);
   // A negative one in parentheses: two minus signs in a row would be another operator.
-  return { ...atom(text.startsWith("-") ? `(${text})` : text), value };
+  return { ...atom(text.startsWith("-") ? `(${text})` : text), value: number };
+}
+
+/** The same number, but no constant expression. */
+export function runtimeCode(type: Scalar, value: number): Code {
+  const code = literalCode(type, value);
+  return { ...code, ...callHelper(`runtime_${type}`, code) };
 }

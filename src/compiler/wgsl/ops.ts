@@ -52,7 +52,25 @@ const shift =
       ? infix(x, text, literalCode("u32", y.value))
       : callHelper(general, x, y);
 
-export const UNARY = {
+/** x times 0 or −0. */
+const zeroTimes = (zero: number, x: Code): Code => {
+  const product = callHelper("zero_times", x);
+  return Object.is(zero, 0) ? product : prefix("-", product);
+};
+
+const multiplyFloats: Binary = (x, y) => {
+  if (x.value === 0) return zeroTimes(x.value, y);
+  return y.value === 0 ? zeroTimes(y.value, x) : infix(x, "*", y);
+};
+
+/** By a multiplication where an operand is 0 or infinite: optimizers leave x / 0 undefined, and take 0 / x and x / ∞ for 0. */
+const divideFloats: Binary = (x, y) => {
+  const isSpecial = y.value !== undefined && (y.value === 0 || Math.abs(y.value) === Infinity);
+  if (isSpecial) return multiplyFloats(x, literalCode("f32", 1 / y.value));
+  return x.value === 0 ? zeroTimes(x.value, infix(atom("1.0f"), "/", y)) : infix(x, "/", y);
+};
+
+const UNARY = {
   neg: { f32: sign("-"), i32: sign("-"), u32: (x) => infix(atom("0u"), "-", x) },
   abs: { f32: builtin("abs"), i32: builtin("abs"), u32: same },
   sign: { f32: helper("sign_f32"), i32: builtin("sign"), u32: (x) => call("min", x, atom("1u")) },
@@ -69,11 +87,11 @@ export const UNARY = {
   not: { ...integers(sign("~")), bool: sign("!") },
 } as const satisfies { [K in UnaryOp]: ByType<Unary> };
 
-export const ARITHMETIC = {
+const ARITHMETIC = {
   add: numbers(operator("+")),
   sub: numbers(operator("-")),
-  mul: numbers(operator("*")),
-  div: { f32: operator("/"), i32: division("/", "div_i32"), u32: division("/", "div_u32") },
+  mul: { ...integers(operator("*")), f32: multiplyFloats },
+  div: { f32: divideFloats, i32: division("/", "div_i32"), u32: division("/", "div_u32") },
   rem: { f32: helper("rem_f32"), i32: division("%", "rem_i32"), u32: division("%", "rem_u32") },
   pow: { f32: (x, y) => (y.value === 2 ? callHelper("square", x) : callHelper("pow_f32", x, y)) },
   max: { ...integers(builtin("max")), f32: helper("max_f32") },
@@ -85,7 +103,7 @@ export const ARITHMETIC = {
   shiftRight: { i32: shift(">>", "shift_right_i32"), u32: shift(">>", "shift_right_u32") },
 } as const satisfies { [K in ArithmeticOp]: ByType<Binary> };
 
-export const COMPARE = {
+const COMPARE = {
   equal: { ...numbers(operator("==")), bool: operator("==") },
   less: numbers(operator("<")),
   lessEqual: numbers(operator("<=")),

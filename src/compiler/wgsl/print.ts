@@ -10,7 +10,7 @@ import type { Access, Expr, Kernel, KernelBuffer, Statement } from "../kernel/ir
 import { atom, call, element, infix } from "./code.ts";
 import type { Code } from "./code.ts";
 import { callHelper, helpersOf } from "./helpers.ts";
-import { literalCode } from "./literal.ts";
+import { literalCode, runtimeCode } from "./literal.ts";
 import { binaryCode, castCode, isNanCode, selectCode, unaryCode } from "./ops.ts";
 import { storedType } from "./storage.ts";
 import type { WgslOptions } from "./storage.ts";
@@ -50,9 +50,11 @@ const indent = (lines: readonly string[]): string[] => lines.map((line) => `  ${
 const buffer = (position: number): string => `buffer_${position}`;
 const shared = (array: number): string => `shared_${array}`;
 
-/** Types whose names are used in the body. A kernel's own names end in digits mostly: then they are no keyword, nor names of ours. */
+/** Names that a body uses and that look like a kernel's own. */
 const TYPES: ReadonlySet<string> = new Set(["f32", "f16", "i32", "u32"]);
-const identifier = (name: string): string => (/\d$/.test(name) && !TYPES.has(name) ? name : `${name}_`);
+/** A kernel's names are letters with a number, mostly: keywords, builtins and names of ours are not. Others are made different. */
+const identifier = (name: string): string =>
+  /^[a-z]+\d+$/i.test(name) && !TYPES.has(name) ? name : `${name}_`;
 
 /** What has the same value in every iteration of a loop, whatever the loop does, and costs nothing. */
 const isFixed = ({ kind }: Expr): boolean => ["literal", "param", "lane", "workgroup"].includes(kind);
@@ -164,8 +166,8 @@ class Printer {
   #operands<T extends readonly Expr[]>(...operands: T): { [K in keyof T]: Code } {
     const codes = operands.map((x) => this.#expression(x));
     const [first] = operands;
-    if (first !== undefined && operands.every(({ kind }) => kind === "literal"))
-      codes[0] = callHelper(`runtime_${first.type}`, ...codes.slice(0, 1));
+    if (first?.kind === "literal" && operands.every(({ kind }) => kind === "literal"))
+      codes[0] = runtimeCode(first.type, first.value);
     return codes as { [K in keyof T]: Code }; // one for each operand
   }
 
