@@ -9,10 +9,11 @@ import { helpText, parseArguments } from "./arguments.ts";
 import type { Command } from "./arguments.ts";
 import { demo } from "./commands/demo.ts";
 import { devices } from "./commands/devices.ts";
+import { explain } from "./commands/explain.ts";
 import { inspect } from "./commands/inspect.ts";
 import { sample } from "./commands/sample.ts";
 
-const COMMANDS: readonly Command[] = [demo, sample, inspect, devices];
+const COMMANDS: readonly Command[] = [demo, sample, inspect, explain, devices];
 
 function overview(): string {
   const width = Math.max(...COMMANDS.map(({ name, positionals }) => [name, ...positionals].join(" ").length));

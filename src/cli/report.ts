@@ -1,15 +1,14 @@
 /**
- * The report of a run as one HTML page that needs nothing else: charts are inline SVG drawn here, style and script are
- * inline, and a content security policy that names their hashes keeps everything else from loading or running.
+ * The report of a run as one HTML page that needs nothing else: charts are inline SVG drawn here.
  *
  * Consumed by the demo command, which writes it into the run folder. To add a section, write a function from
  * `ReportData` to `Markup` in report/ and put it in `renderReport`.
  */
-import { createHash } from "node:crypto";
+import { pageOf } from "./page.ts";
 import type { ReportData } from "./report/data.ts";
 import { denoisingSection } from "./report/denoising.ts";
 import { explanation, headSection } from "./report/head.ts";
-import { html, trusted } from "./report/html.ts";
+import { html } from "./report/html.ts";
 import type { Markup } from "./report/html.ts";
 import { lossCharts } from "./report/loss-chart.ts";
 import { numberTable } from "./report/number-table.ts";
@@ -26,14 +25,6 @@ export type { ReportData } from "./report/data.ts";
  */
 export function renderReport(data: ReportData): string {
   const style = `${styleSheet}${tabRules(data)}\n`;
-  const policy = [
-    "default-src 'none'",
-    `style-src '${hash(style)}'`,
-    `script-src '${hash(pageScript)}'`,
-    "img-src data:",
-    "base-uri 'none'",
-    "form-action 'none'",
-  ].join("; ");
   const sections: readonly Section[] = [
     {
       id: "quality",
@@ -61,29 +52,12 @@ export function renderReport(data: ReportData): string {
       body: lossCharts(data),
     },
   ];
-  const page = html`<!doctype html>
-    <html lang="en">
-      <head>
-        <meta charset="utf-8" />
-        <meta http-equiv="Content-Security-Policy" content="${policy}" />
-        <meta name="viewport" content="width=device-width, initial-scale=1" />
-        <meta name="color-scheme" content="light dark" />
-        <link rel="icon" href="data:," />
-        <title>${data.title}</title>
-        ${trusted(`<style>${style}</style>`)}
-      </head>
-      <body>
-        <main>
-          ${headSection(data)} ${explanation()}
-          <nav aria-label="Sections">
-            ${sections.map(({ id, name }) => html`<a href="#${id}">${name}</a>`)}
-          </nav>
-          ${sections.map(section)}
-        </main>
-        ${trusted(`<script>${pageScript}</script>`)}
-      </body>
-    </html> `;
-  return page.text;
+  const body = html`<main>
+    ${headSection(data)} ${explanation()}
+    <nav aria-label="Sections">${sections.map(({ id, name }) => html`<a href="#${id}">${name}</a>`)}</nav>
+    ${sections.map(section)}
+  </main>`;
+  return pageOf({ title: data.title, style, script: pageScript, body });
 }
 
 interface Section {
@@ -98,9 +72,4 @@ function section({ id, name, intro, body }: Section): Markup {
     <h2 id="${id}-name">${name}</h2>
     ${intro !== null && html`<p class="intro">${intro}</p>`} ${body}
   </section> `;
-}
-
-/** The source expression by which a content security policy admits exactly this inline text. */
-function hash(text: string): string {
-  return `sha256-${createHash("sha256").update(text, "utf8").digest("base64")}`;
 }

@@ -52,8 +52,12 @@ function placeOf(line: string): string | undefined {
   return place?.[1] !== undefined && /:\d+:\d+$/.test(place[1]) ? place[1] : undefined;
 }
 
+/** Whether a place in the library is in the language itself. */
+const isLanguage = (place: string, library: string): boolean => place.startsWith(`${library}dsl/`);
+
 /**
- * `file:line:column` of the innermost frame outside this library, or undefined when the engine does not tell.
+ * `file:line:column` of the innermost frame outside this library, or undefined when the engine does not tell. Where there is none,
+ * since the library's own models are traced by its own commands, it is the innermost frame outside the language.
  *
  * The library's folder is read off the stack too: the innermost frame is `captureSite` in this module. So the two agree also
  * where the engine writes places of the sources instead of the running code (source maps), a bundle of library and user's code
@@ -66,7 +70,9 @@ export function formatSite(site: Error): string | undefined {
   const user = callers.find(
     (place) => !place.startsWith(library) && !place.startsWith("node:") && !place.includes("node_modules"),
   );
-  return user?.replace(/^file:\/\//, "");
+  // A program that no one else is the author of, traced by the command line, is blamed on the library's own line above the language.
+  const author = user ?? callers.find((place) => place.startsWith(library) && !isLanguage(place, library));
+  return author?.replace(/^file:\/\//, "");
 }
 
 export function recordSite(equation: object, site: Error): void {

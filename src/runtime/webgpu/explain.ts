@@ -45,9 +45,13 @@ export function explainWebGpu(program: Program, options: ExplainWebGpuOptions = 
   return { plan, explanation: explain(plan, target, { ...names, fusion, program, unfused }) };
 }
 
-/** The middle of the values; of an even number, the mean of the two in the middle. */
-function median(values: readonly number[]): number {
-  const sorted = values.toSorted((a, b) => a - b);
+/**
+ * The middle of what each run added to a total; of an even number of runs, the mean of the two in the middle.
+ * @param totals before the first run and after each
+ */
+export function medianOfRuns(totals: readonly number[]): number {
+  const runs = totals.slice(1).map((total, i) => total - (totals[i] as number)); // one before each
+  const sorted = runs.sort((a, b) => a - b);
   const [low = 0, high = 0] = [sorted[(sorted.length - 1) >> 1], sorted[sorted.length >> 1]];
   return (low + high) / 2;
 }
@@ -72,19 +76,13 @@ export async function timeExplained(
 ): Promise<Explanation> {
   const executable = await device.load(plan, { name });
   const values: DeviceValue[] = [];
-  const times = new Map<Dispatch, number[]>();
-  let before = new Map<Dispatch, number>();
+  const totals = new Map<Dispatch, number[]>();
   try {
     for (const input of inputs) values.push(device.upload(input));
     for (let run = 0; run <= runs; run++) {
       for (const output of await executable.run(values)) output.dispose();
-      const after = new Map(executable.timings().map((timing) => [timing.dispatch, timing.nanoseconds]));
-      for (const [dispatch, nanoseconds] of after) {
-        const list = times.get(dispatch) ?? [];
-        if (run > 0) list.push(nanoseconds - (before.get(dispatch) ?? 0));
-        times.set(dispatch, list);
-      }
-      before = after;
+      for (const { dispatch, nanoseconds } of executable.timings())
+        totals.set(dispatch, [...(totals.get(dispatch) ?? []), nanoseconds]);
     }
   } finally {
     for (const value of values) value.dispose();
@@ -92,6 +90,6 @@ export async function timeExplained(
   }
   return withTimes(
     explanation,
-    dispatchesOf(plan).map((dispatch) => median(times.get(dispatch) ?? [])),
+    dispatchesOf(plan).map((dispatch) => medianOfRuns(totals.get(dispatch) ?? [])),
   );
 }

@@ -72,6 +72,18 @@ describe("stacks", () => {
     expect(formatSite(others)).toBe("https://host/@me/app.js:8:9");
   });
 
+  it("of the library alone name its line above the language", () => {
+    const own = siteOf(
+      "Error",
+      `    at captureSite (${library}/dsl/trace/callsite.js:60:16)`,
+      `    at matmul (${library}/dsl/surface/linear-algebra.js:1:2)`,
+      `    at block (${library}/models/networks/dit.js:88:7)`,
+      `    at inspect (${library}/cli/steps.js:9:3)`,
+      "    at node:internal/modules/esm/loader:1:2",
+    );
+    expect(formatSite(own)).toBe(`${library}/models/networks/dit.js:88:7`);
+  });
+
   it("that say nothing give no line", () => {
     expect(formatSite(siteOf())).toBeUndefined();
     expect(formatSite(siteOf("Error", "    at captureSite (<anonymous>)"))).toBeUndefined();
