@@ -4,7 +4,7 @@
  */
 import { sizeOf, typeOf } from "../../dsl/program/program.ts";
 import type { VarId } from "../../dsl/program/program.ts";
-import { LANE, WORKGROUP, below, binary, index, modulo, over, plus, times } from "../kernel/builder.ts";
+import { LANE, WORKGROUP, below, binary, both, index, modulo, over, plus, times } from "../kernel/builder.ts";
 import type { Expr } from "../kernel/ir.ts";
 import type { TargetLimits } from "../kernel/plan.ts";
 import { digit, flat } from "./coordinates.ts";
@@ -63,6 +63,19 @@ export function writeCopy(scope: Scope, id: VarId, to: Location): LaidOut {
   return { ...writer.finish("copy", MAP_LANES), workgroups: workgroupsFor(size, MAP_LANES) };
 }
 
+/** A column that a lane is at. Where `inside` is given and false, it is one that another lane has, for its loads to be in bounds. */
+interface Column {
+  readonly column: Expr;
+  readonly at: Index;
+  readonly inside: Expr | undefined;
+}
+
+/** Members of a row group times columns per lane, up to which columns are written out: a bound on the code. */
+const MAX_HELD = 48;
+
+const conjunction = (a: Expr | undefined, b: Expr | undefined): Expr | undefined =>
+  a === undefined ? b : b === undefined ? a : both(a, b);
+
 /** Lanes that share a row: enough for some thousands of lanes at work, not more than there is work for. */
 const lanesPerRow = (rows: number, columns: number, limit: number): number =>
   Math.min(powerAbove(columns / 4), rows >= 1024 ? 64 : 256, powerBelow(limit));
@@ -91,6 +104,28 @@ export function writeRows(scope: Scope, group: Group, limits: TargetLimits): Lai
   };
   const stores = (member: Member): boolean => member.nodes.some((id) => group.stored.has(id));
 
+  // Few columns per lane are written out, each once for all passes: what a pass computes is still at hand in the next.
+  const each = Math.ceil(columns / team);
+  const held: readonly Column[] | undefined =
+    each * group.members.length > MAX_HELD
+      ? undefined
+      : Array.from({ length: each }, (_, i) => {
+          const wanted = builder.let(plus(lane, index(i * team)));
+          const whole = (i + 1) * team <= columns;
+          const column = whole ? wanted : builder.let(binary("min", wanted, lastOf(columns)));
+          return {
+            column,
+            at: [...atRow, ...digit(builder, column, columns)],
+            inside: whole ? undefined : builder.let(below(wanted, index(columns))),
+          };
+        });
+  const eachColumn = (write: (column: Column) => void): void => {
+    if (held !== undefined) return held.forEach(write);
+    builder.for(lane, index(columns), index(team), (column) =>
+      write({ column, at: [...atRow, ...digit(builder, column, columns)], inside: undefined }),
+    );
+  };
+
   for (let phase = 0; phase <= phases; phase++) {
     const ofRow = group.members.filter(
       (member) => member.level === "row" && member.phase === phase && !isReduction(member.equation.op),
@@ -110,16 +145,15 @@ export function writeRows(scope: Scope, group: Group, limits: TargetLimits): Lai
       (member) => member.level === "full" && member.phase === phase && stores(member),
     );
     if (reductions.length > 0 || full.length > 0) {
-      builder.for(lane, index(columns), index(team), (column) => {
-        const at: Index = [...atRow, ...digit(builder, column, columns)];
-        for (const { operand, sum } of reductions) sum.take(writer.value(operand, at), column);
+      eachColumn(({ column, at, inside }) => {
+        for (const { operand, sum } of reductions) sum.take(writer.value(operand, at), column, inside);
         const values = full.map((member) => ({
           member,
           ids: member.nodes.filter((id) => group.stored.has(id)),
         }));
         for (const { ids } of values) for (const id of ids) writer.value(id, at);
         if (full.length > 0)
-          guarded(writes(), () => {
+          guarded(conjunction(writes(), inside), () => {
             for (const { ids } of values)
               for (const id of ids)
                 writer.store(id, scope.location(id) as Location, at, writer.value(id, at));

@@ -19,8 +19,11 @@ const COSTS: Readonly<Partial<Record<OpKind, number>>> = {
   gather: 2, pad: 2, concat: 2,
 }; // prettier-ignore
 
+/** Whether an op only says where elements come from. */
+export const isView = (op: OpKind): boolean => VIEWS.has(op);
+
 /** Operations that one element takes, its operands aside. */
-const costOf = (op: OpKind): number => (VIEWS.has(op) ? 0 : (COSTS[op] ?? 1));
+const costOf = (op: OpKind): number => (isView(op) ? 0 : (COSTS[op] ?? 1));
 
 /** Above it a value that is used twice is computed once. Below, computing it again is cheaper than a pass over memory. */
 const SHARED_COST = 1;

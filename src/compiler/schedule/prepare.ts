@@ -1,5 +1,5 @@
 /**
- * Brings a program into the form that the scheduler takes apart: calls inlined, attention written out, branches turned into selections
+ * Brings a program into the form that the scheduler takes apart: calls inlined, attention written out (unless it has kernels of its own), branches turned into selections
  * where that is cheap, and every reduction over one run of neighbouring axes, none longer than a kernel does well.
  *
  * Consumed by `schedule.ts`. Each rule keeps the program's values (sums in another order, the same on every run).
@@ -13,6 +13,7 @@ import { inlineCalls } from "../passes/inline.ts";
 import { mapNested, rewrite } from "../passes/rewrite.ts";
 import type { Rewriter } from "../passes/rewrite.ts";
 import { simplify } from "../passes/simplify.ts";
+import type { AttentionOp } from "./routines/attention-choice.ts";
 
 /** Operands of one concat: what one kernel binds without trouble. */
 const MAX_OPERANDS = 4;
@@ -22,25 +23,31 @@ const MAX_SELECTED_FLOPS = 1e8;
 const MAX_REDUCED = 4096;
 const FEW_RESULTS = 4096;
 
-export function prepare(program: Program): Program {
-  return prepareNested(eliminateDead(simplify(expand(inlineCalls(program, { remat: true })))));
+export interface PrepareOptions {
+  /** Whether an attention op on operands of these types stays as it is. */
+  readonly keepsAttention: (op: AttentionOp, types: readonly TensorType[]) => boolean;
+}
+
+export function prepare(program: Program, options: PrepareOptions): Program {
+  return prepareNested(eliminateDead(simplify(expand(inlineCalls(program, { remat: true }), options))));
 }
 
 /** What changes which equations there are; simplification follows. */
-function expand(program: Program): Program {
+function expand(program: Program, options: PrepareOptions): Program {
   return rewrite(program, (equation, r) => {
     switch (equation.op) {
       case "attention":
       case "attentionTangent":
       case "attentionTranspose": {
         const types = equation.inputs.map((id) => r.typeOf(id));
+        if (options.keepsAttention(equation.op, types)) return undefined;
         return r.inline(attentionDecomposition(equation.op, types, equation.params), equation.inputs);
       }
       case "cond": {
         const { onTrue, onFalse } = equation.params;
-        if (!selects(onTrue) || !selects(onFalse)) return keepNested(equation, r);
+        if (!selects(onTrue) || !selects(onFalse)) return keepNested(equation, r, options);
         const [predicate, ...operands] = equation.inputs as readonly [VarId, ...VarId[]];
-        const [yes, no] = [onTrue, onFalse].map((branch) => r.inline(expand(branch), operands)) as [
+        const [yes, no] = [onTrue, onFalse].map((branch) => r.inline(expand(branch, options), operands)) as [
           readonly VarId[],
           readonly VarId[],
         ];
@@ -51,13 +58,17 @@ function expand(program: Program): Program {
         });
       }
       default:
-        return keepNested(equation, r);
+        return keepNested(equation, r, options);
     }
   });
 }
 
-function keepNested(equation: AnyEquation, r: Rewriter): readonly VarId[] | undefined {
-  const inner = mapNested(equation, expand);
+function keepNested(
+  equation: AnyEquation,
+  r: Rewriter,
+  options: PrepareOptions,
+): readonly VarId[] | undefined {
+  const inner = mapNested(equation, (nested) => expand(nested, options));
   return inner === equation ? undefined : r.keep(inner);
 }
 

@@ -76,9 +76,12 @@ export class Accumulator {
     this.#words = this.#reducer.start(dtype).map((word) => builder.variable(word, "a"));
   }
 
-  /** Takes one element in. */
-  take(value: Expr, position: Expr): void {
-    this.#set(this.#reducer.combine(this.#builder, this.#words, this.#reducer.lift(value, position)));
+  /** Takes one element in; where `inside` is given, only if it holds. */
+  take(value: Expr, position: Expr, inside?: Expr): void {
+    const next = this.#reducer.combine(this.#builder, this.#words, this.#reducer.lift(value, position));
+    this.#set(
+      inside === undefined ? next : next.map((word, i) => select(inside, word, this.#words[i] as Variable)),
+    );
   }
 
   #set(words: Words): void {

@@ -18,20 +18,26 @@ import type { Group } from "./groups.ts";
 import type { Location, Scope } from "./kernel-writer.ts";
 import { writeColumns, writeCopy, writeMap, writeRows } from "./map-kernel.ts";
 import type { LaidOut } from "./map-kernel.ts";
+import { computedBy, namesOf } from "./inlined.ts";
 import { findNodes } from "./nodes.ts";
 import { prepare } from "./prepare.ts";
+import type { PrepareOptions } from "./prepare.ts";
+import { usesFlash } from "./routines/attention-choice.ts";
 import { ROUTINES, isRoutine } from "./routines/index.ts";
 import type { RoutineBuffer, RoutineRule } from "./routines/routine.ts";
 
 export interface ScheduleOptions {
   readonly limits?: TargetLimits;
-  /** false: a kernel for every equation. The oracle that fusion is tested against. Default true. */
+  /** false: a kernel for every equation, and attention written out. The oracle that fusion is tested against. Default true. */
   readonly fusion?: boolean;
 }
 
 /** @throws Error when an op has no kernel within the limits, naming it. */
 export function schedule(program: Program, options: ScheduleOptions = {}): Plan {
-  return new Scheduler(options.limits ?? MINIMUM_LIMITS, options.fusion ?? true).plan(prepare(program));
+  const { limits = MINIMUM_LIMITS, fusion = true } = options;
+  const keepsAttention: PrepareOptions["keepsAttention"] = (op, types) =>
+    fusion && usesFlash(op, types, limits);
+  return new Scheduler(limits, fusion).plan(prepare(program, { keepsAttention }));
 }
 
 /** Where the outputs of a nested program must end up; undefined: anywhere. */
@@ -169,17 +175,22 @@ class Scheduler {
     if (group.space.rows * group.space.columns === 0) return [];
     const emptyResult = last.outputs.every((id) => sizeOf(typeOf(scope.program, id).shape) === 0);
     if (emptyResult) return [];
-    const flops = costOf({ ...scope.program, equations }).flops;
-    const ops = equations.map(({ op }) => op);
     const write = {
       map: () => [writeMap(scope, group)],
       row: () => [writeRows(scope, group, this.#limits)],
       column: () => [writeColumns(scope, group, this.#limits)],
       dot: () => writeDots(scope, group, (type) => this.#temporary(type).buffer),
     }[group.kind];
-    return write().map((laidOut, i, all) =>
-      this.#dispatch(laidOut, ops, i === all.length - 1 ? flops : 0, last),
-    );
+    const laidOut = write();
+    // Where the sum of a dot is taken in slices, what follows it is in the kernel that adds them up.
+    const parts = laidOut.length === 1 ? [equations] : [equations.slice(0, 1), equations.slice(1)];
+    return laidOut.map((kernel, i) => {
+      const members = parts[i] ?? [];
+      const computed = computedBy(scope, members, equations);
+      const { flops } = costOf({ ...scope.program, equations: computed });
+      const ops = i === 0 ? namesOf(computed, members) : ["sum of slices", ...namesOf(computed, members)];
+      return this.#dispatch(kernel, ops, flops, last);
+    });
   }
 
   /** A routine or a loop: from whole buffers to whole buffers. */
@@ -210,12 +221,32 @@ class Scheduler {
     return plain;
   }
 
+  /** Operands in a buffer each, copied where they share one: a kernel binds a buffer once. */
+  #distinct(
+    scope: Scope,
+    ids: readonly VarId[],
+    operands: readonly Location[],
+    steps: Step[],
+  ): readonly Location[] {
+    return operands.map((operand, i) => {
+      if (operands.findIndex(({ buffer }) => buffer === operand.buffer) === i) return operand;
+      const copy = this.#temporary(typeOf(scope.program, ids[i] as VarId));
+      steps.push({ kind: "copy", from: operand.buffer, to: copy.buffer });
+      return copy;
+    });
+  }
+
   #routine(scope: Scope, equation: AnyEquation, results: readonly Location[]): readonly Step[] {
     const { program } = scope;
     const types = (ids: readonly VarId[]): readonly TensorType[] => ids.map((id) => typeOf(program, id));
     if (types(equation.outputs).every(({ shape }) => sizeOf(shape) === 0)) return [];
     const steps: Step[] = [];
-    const operands = equation.inputs.map((id) => this.#plain(scope, id, steps));
+    const operands = this.#distinct(
+      scope,
+      equation.inputs,
+      equation.inputs.map((id) => this.#plain(scope, id, steps)),
+      steps,
+    );
     const rule = ROUTINES[equation.op as keyof typeof ROUTINES] as RoutineRule<AnyEquation["op"]>; // keyed by op
     const routine = rule(types(equation.inputs), equation.params, types(equation.outputs), this.#limits);
     const temporaries = routine.temporaries.map((type) => this.#temporary(type));

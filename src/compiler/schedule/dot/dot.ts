@@ -30,26 +30,32 @@ const DIRECT_LANES = 64;
 /** Lanes of the kernel that adds up slices. */
 export const DOT_SUM_LANES = 64;
 /** Products below which no lane is busy for long, however they are divided. */
-const FEW_PRODUCTS = 2 ** 16;
+const FEW_PRODUCTS = 2 ** 18;
 /** So many workgroups keep a GPU busy. */
 const ENOUGH_WORKGROUPS = 128;
 /** Slices of k are not shorter than this, so that summing them stays cheap. */
 const SHORTEST_SLICE = 256;
 
-/** The rung for a dot of these extents. */
+/** A slice is a multiple of it: of the depth of every tile. */
+const CHUNK = 16;
+
+/** The way to compute a dot of these extents. */
 export function chooseDot(shape: DotShape, layout: DotLayout): DotConfig {
   const rung = chooseRung(shape, layout);
-  const parts = partsOf(shape, rung);
-  const lanes = lanesOf(rung);
-  const wanted = Math.min(Math.floor(ENOUGH_WORKGROUPS / parts), Math.floor(shape.inner / SHORTEST_SLICE));
-  if (rung.kind === "direct" || wanted < 2) return { rung, lanes, workgroups: parts, split: undefined };
+  const wanted = rung.kind === "direct" ? 1 : Math.floor(ENOUGH_WORKGROUPS / partsOf(shape, rung));
+  return launchDot(shape, rung, Math.min(wanted, mostSlices(shape)));
+}
+
+/** A dot on this rung, cut along k into about so many slices. */
+export function launchDot(shape: DotShape, rung: DotRung, wanted: number): DotConfig {
+  const [lanes, parts] = [lanesOf(rung), partsOf(shape, rung)];
+  if (wanted < 2) return { rung, lanes, workgroups: parts, split: undefined };
   const chunk = Math.ceil(shape.inner / wanted / CHUNK) * CHUNK;
   const slices = Math.ceil(shape.inner / chunk);
   return { rung, lanes, workgroups: parts * slices, split: { slices, chunk } };
 }
 
-/** A slice is a multiple of it: of the depth of every tile, and of the lanes along k of every gemv. */
-const CHUNK = 32;
+const mostSlices = ({ inner }: DotShape): number => Math.max(1, Math.floor(inner / SHORTEST_SLICE));
 
 function chooseRung(shape: DotShape, layout: DotLayout): DotRung {
   const { batch, rows, columns, inner } = shape;
@@ -60,16 +66,22 @@ function chooseRung(shape: DotShape, layout: DotLayout): DotRung {
     const of = rows <= columns ? "rows" : "columns";
     const along = of === "rows" ? layout.right : layout.left;
     const few = 2 ** Math.ceil(Math.log2(short));
+    // Lanes that share a sum are the more, the fewer sums each has.
+    const shared = few <= 2 ? 4 : 1;
+    const wide = Math.max(rows, columns);
+    if (wide <= 2) return { kind: "gemv", few, of, kLanes: 256 / few, wideLanes: 1, fast: "k" };
     return along === "k"
-      ? { kind: "gemv", few, of, kLanes: 32, wideLanes: 8, fast: "k" }
-      : { kind: "gemv", few, of, kLanes: 16, wideLanes: 16, fast: "wide" };
+      ? { kind: "gemv", few, of, kLanes: 16 * shared, wideLanes: 4, fast: "k" }
+      : { kind: "gemv", few, of, kLanes: 8 * shared, wideLanes: 8, fast: "wide" };
   }
-  const large: DotRung = { kind: "tile", tile: 64, depth: 16, each: 8 };
-  const small: DotRung = { kind: "tile", tile: 32, depth: 16, each: 4 };
-  // Large tiles do half the loads, when there are enough of them and most of each is used.
-  const used = (batch * rows * columns) / (partsOf(shape, large) * large.tile ** 2);
-  return partsOf(shape, large) >= ENOUGH_WORKGROUPS / 2 && used > 0.6 ? large : small;
+  // Large tiles do half the loads, if there are enough of them and most of each is used.
+  const parts = partsOf(shape, LARGE);
+  const used = (batch * rows * columns) / (parts * LARGE.tile ** 2);
+  return parts * mostSlices(shape) >= ENOUGH_WORKGROUPS / 2 && used > 0.6 ? LARGE : SMALL;
 }
+
+const LARGE = { kind: "tile", tile: 64, depth: 16, each: 8, unroll: 2 } as const satisfies DotRung;
+const SMALL = { kind: "tile", tile: 32, depth: 16, each: 4, unroll: 4 } as const satisfies DotRung;
 
 function lanesOf(rung: DotRung): number {
   switch (rung.kind) {

@@ -3,10 +3,9 @@
  * go to neighbouring lanes. Each lane sums every kLanes-th product of `few` elements; workgroup memory adds up the lanes, in order.
  * Consumed by dot.ts.
  */
-import { LANE, binary, index, literal, modulo, over, plus, times } from "../../kernel/builder.ts";
+import { LANE, below, binary, index, literal, modulo, over, plus, times } from "../../kernel/builder.ts";
 import type { KernelBuilder } from "../../kernel/builder.ts";
 import type { Expr } from "../../kernel/ir.ts";
-import { below } from "../../kernel/builder.ts";
 import { eachPart, inside, when, within } from "./problem.ts";
 import type { DotJob, DotRung } from "./problem.ts";
 
@@ -34,9 +33,9 @@ export function writeGemv(
     const inFast = index(fast === "k" ? kLanes : wideLanes);
     const [fastLane, slowLane] = [builder.let(modulo(LANE, inFast)), builder.let(over(LANE, inFast))];
     const [kLane, wideLane] = fast === "k" ? [fastLane, slowLane] : [slowLane, fastLane];
-    const at = builder.let(within(plus(wideStart, wideLane), wide, wideLanes));
+    const at = builder.let(within(plus(wideStart, wideLane), wide, wide, wideLanes));
     const members = Array.from({ length: few }, (_, i) => ({
-      i: builder.let(within(plus(shortStart, index(i)), short, few)),
+      i: builder.let(within(plus(shortStart, index(i)), short, short, few)),
       sum: builder.variable(literal("f32", 0), "sum"),
     }));
     builder.for(plus(from, kLane), to, index(kLanes), (k) => {
@@ -66,7 +65,7 @@ export function writeGemv(
       });
       const i = builder.let(plus(shortStart, over(LANE, index(wideLanes))));
       const j = builder.let(plus(wideStart, modulo(LANE, index(wideLanes))));
-      when(builder, [inside(i, short, few), inside(j, wide, wideLanes)], () =>
+      when(builder, [inside(i, short, short, few), inside(j, wide, wide, wideLanes)], () =>
         of === "rows" ? store(slice, batch, i, j, total) : store(slice, batch, j, i, total),
       );
     });

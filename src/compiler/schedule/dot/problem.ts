@@ -40,26 +40,32 @@ export interface DotOperands {
   right(batch: Expr, k: Expr, column: Expr): Expr;
 }
 
-/** Called once, in a scope of its own, with indices in bounds that are bound to names. */
+/** Called in a scope of its own, more than once for large tiles, with indices in bounds that are bound to names. */
 export type DotStore = (batch: Expr, row: Expr, column: Expr, value: Expr) => void;
 
-/**
- * How a dot is computed. `direct`: a lane per element, no workgroup memory. `gemv`: for few rows or columns (`few` accumulators per
- * lane), lanes × lanes over the other axis and k, summed in workgroup memory. `tile`: square tiles staged in workgroup memory,
- * `each` × `each` accumulators per lane.
- */
+/** How a dot is computed. */
 export type DotRung =
+  /** A lane for each element, no workgroup memory. */
   | { readonly kind: "direct" }
+  /** For few rows or columns: `few` sums per lane. Lanes lie along k and along the axis that is not short; `fast` says along which
+   * they are neighbours. */
   | {
       readonly kind: "gemv";
       readonly few: number;
       readonly of: "rows" | "columns";
-      /** Lanes along k, and along the axis that is not short; `fast` says along which lanes are neighbours. */
       readonly kLanes: number;
       readonly wideLanes: number;
       readonly fast: "k" | "wide";
     }
-  | { readonly kind: "tile"; readonly tile: number; readonly depth: number; readonly each: number };
+  /** Square tiles, `depth` values of k at a time staged in workgroup memory; `each` × `each` sums per lane. */
+  | {
+      readonly kind: "tile";
+      readonly tile: number;
+      readonly depth: number;
+      readonly each: number;
+      /** Values of k that the innermost loop's text has. Its length is no constant, or compilers would write out all of it. */
+      readonly unroll: number;
+    };
 
 /** What a rung is given. With `slices`, k is cut into that many ranges, whose sums go to different places. */
 export interface DotJob {
@@ -111,16 +117,15 @@ export function eachPart(
 }
 
 /** Whether an extent is known to be a multiple of `tile`: then nothing is beyond the edge. */
-export const fits = (extent: Expr, tile: number): boolean =>
-  extent.kind === "literal" && extent.value % tile === 0;
+const fits = (extent: Expr, tile: number): boolean => extent.kind === "literal" && extent.value % tile === 0;
 
-/** An index of a tile moved onto the last element where it is beyond the edge. */
-export const within = (x: Expr, extent: Expr, tile: number): Expr =>
-  fits(extent, tile) ? x : binary("min", x, minus(extent, index(1)));
+/** An index in a tile, moved onto the last below `end` where it is beyond. Of `extent`, `end` is the end or a multiple of `tile`. */
+export const within = (x: Expr, end: Expr, extent: Expr, tile: number): Expr =>
+  fits(extent, tile) ? x : binary("min", x, minus(end, index(1)));
 
-/** Whether an index of a tile is before the edge; undefined when it always is. */
-export const inside = (x: Expr, extent: Expr, tile: number): Expr | undefined =>
-  fits(extent, tile) ? undefined : below(x, extent);
+/** Whether an index in a tile is below `end`; undefined when it always is. */
+export const inside = (x: Expr, end: Expr, extent: Expr, tile: number): Expr | undefined =>
+  fits(extent, tile) ? undefined : below(x, end);
 
 /** Emits what `write` does where all conditions hold. */
 export function when(

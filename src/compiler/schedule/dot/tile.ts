@@ -2,11 +2,10 @@
  * The upper rungs: a workgroup computes a square tile of the result, `depth` values of k at a time. Its lanes bring both operands to
  * workgroup memory, then each sums `each` × `each` elements in registers, so that a word of workgroup memory serves `each` products.
  * The sums go back through workgroup memory to be stored: neighbouring lanes then store neighbouring elements, and the text of the
- * store is there once. Consumed by dot.ts.
+ * store, which may be long, is there once or twice. Consumed by dot.ts.
  */
 import {
   LANE,
-  below,
   binary,
   index,
   literal,
@@ -19,7 +18,7 @@ import {
 } from "../../kernel/builder.ts";
 import type { KernelBuilder } from "../../kernel/builder.ts";
 import type { Expr } from "../../kernel/ir.ts";
-import { eachPart, fits, inside, when, within } from "./problem.ts";
+import { eachPart, inside, when, within } from "./problem.ts";
 import type { DotJob, DotPart, DotRung } from "./problem.ts";
 
 type Tile = DotRung & { readonly kind: "tile" };
@@ -30,7 +29,7 @@ export const tileLanes = ({ tile, each }: Tile): number => (tile / each) ** 2;
 const upTo = (n: number): readonly number[] => Array.from({ length: n }, (_, i) => i);
 
 export function writeTile(builder: KernelBuilder, job: DotJob, rung: Tile): void {
-  const { tile, depth, each } = rung;
+  const { tile, depth, each, unroll } = rung;
   const { extents, layout, operands } = job;
   // A row of `tile` words and one more, so that lanes that store a column do not meet in one memory bank.
   const stride = tile + 1;
@@ -45,34 +44,36 @@ export function writeTile(builder: KernelBuilder, job: DotJob, rung: Tile): void
     const y = builder.let(over(LANE, index(across)));
     const sums = upTo(each).map(() => upTo(each).map(() => builder.variable(literal("f32", 0), "sum")));
     const right = depth * stride;
-    const whole = fits(extents.inner, depth);
     const [leftHalf, rightHalf] = [
       { array, start: 0 },
       { array, start: right },
     ];
-    const stageLeft = stager(builder, rung, leftHalf, layout.left === "row", part, whole, (i, k) =>
-      operands.left(batch, builder.let(within(plus(rowStart, i), extents.rows, tile)), k),
+    const { rows, columns, inner } = extents;
+    const stageLeft = stager(builder, rung, inner, leftHalf, layout.left === "row", part, (i, k) =>
+      operands.left(batch, builder.let(within(plus(rowStart, i), rows, rows, tile)), k),
     );
-    const stageRight = stager(builder, rung, rightHalf, layout.right === "column", part, whole, (i, k) =>
-      operands.right(batch, k, builder.let(within(plus(columnStart, i), extents.columns, tile))),
+    const stageRight = stager(builder, rung, inner, rightHalf, layout.right === "column", part, (i, k) =>
+      operands.right(batch, k, builder.let(within(plus(columnStart, i), columns, columns, tile))),
     );
     builder.for(from, to, index(depth), (kStart) => {
       stageLeft(kStart);
       stageRight(kStart);
       builder.barrier();
-      builder.for(index(0), index(depth), index(1), (k) => {
-        const line = builder.let(times(k, index(stride)));
-        const word = (first: Expr, offset: number): Expr =>
-          builder.let({ kind: "shared", type: "f32", array, at: plus(first, index(offset)) });
-        const [leftAt, rightAt] = [builder.let(plus(line, y)), builder.let(plus(line, x))];
-        const lefts = upTo(each).map((i) => word(leftAt, i * across));
-        const rights = upTo(each).map((j) => word(rightAt, right + j * across));
-        sums.forEach((row, i) =>
-          row.forEach((sum, j) =>
-            builder.assign(sum, binary("add", sum, binary("mul", lefts[i] as Expr, rights[j] as Expr))),
-          ),
-        );
-      });
+      builder.for(index(0), binary("min", index(depth), minus(to, kStart)), index(unroll), (k) =>
+        upTo(unroll).forEach((more) => {
+          const line = builder.let(times(plus(k, index(more)), index(stride)));
+          const word = (first: Expr, offset: number): Expr =>
+            builder.let({ kind: "shared", type: "f32", array, at: plus(first, index(offset)) });
+          const [leftAt, rightAt] = [builder.let(plus(line, y)), builder.let(plus(line, x))];
+          const lefts = upTo(each).map((i) => word(leftAt, i * across));
+          const rights = upTo(each).map((j) => word(rightAt, right + j * across));
+          sums.forEach((row, i) =>
+            row.forEach((sum, j) =>
+              builder.assign(sum, binary("add", sum, binary("mul", lefts[i] as Expr, rights[j] as Expr))),
+            ),
+          );
+        }),
+      );
       builder.barrier();
     });
     storeTile(builder, job, rung, part, array, { rowStart, columnStart, x, y }, sums);
@@ -80,16 +81,16 @@ export function writeTile(builder: KernelBuilder, job: DotJob, rung: Tile): void
 }
 
 /**
- * Brings one operand's part of a tile to workgroup memory, k-major; what is beyond the end of k is zero there. `i` runs along the
- * tile. Neighbouring lanes take neighbouring i, or else neighbouring k.
+ * Brings one operand's part of a tile to workgroup memory, k-major; `i` runs along the tile. Neighbouring lanes take neighbouring i, or
+ * else neighbouring k. What is beyond the end of k is zero there: the last round of the innermost loop may sum it.
  */
 function stager(
   builder: KernelBuilder,
   rung: Tile,
+  inner: Expr,
   { array, start }: { readonly array: number; readonly start: number },
   alongTile: boolean,
   { to }: DotPart,
-  whole: boolean,
   load: (i: Expr, k: Expr) => Expr,
 ): (kStart: Expr) => void {
   const { tile, depth } = rung;
@@ -103,15 +104,11 @@ function stager(
       const far = builder.let(plus(slow, times(step, index(lanes / neighbours))));
       const [i, deep] = alongTile ? [fast, far] : [far, fast];
       const k = builder.let(plus(kStart, deep));
-      const value = whole
-        ? load(i, k)
-        : select(
-            below(k, to),
-            load(i, builder.let(binary("min", k, minus(to, index(1))))),
-            literal("f32", 0),
-          );
+      const value = load(i, builder.let(within(k, to, inner, depth)));
+      const before = inside(k, to, inner, depth);
+      const kept = before === undefined ? value : select(before, value, literal("f32", 0));
       const at = plus(plus(times(deep, index(stride)), i), index(start));
-      builder.emit({ kind: "storeShared", array, at, value });
+      builder.emit({ kind: "storeShared", array, at, value: kept });
     });
   };
 }
@@ -127,40 +124,28 @@ function storeTile(
   sums: readonly (readonly Expr[])[],
 ): void {
   const { tile, depth, each } = rung;
+  const { rows, columns } = extents;
   const across = tile / each;
   const parts = Math.ceil(tile ** 2 / (2 * depth * (tile + 1)));
-  /** Rows of accumulators of a lane, and rows of the tile, in one part. */
-  const [own, rows] = [each / parts, tile / parts];
+  /** Rows of sums of a lane, and rows of the tile, in one part. */
+  const [own, high] = [each / parts, tile / parts];
   const place = builder.let(plus(times(y, index(tile)), x));
-  const write = (part: number): void =>
-    sums.slice(part * own, (part + 1) * own).forEach((row, i) =>
-      row.forEach((value, j) => {
+  for (const part of upTo(parts)) {
+    sums.slice(part * own, (part + 1) * own).forEach((line, i) =>
+      line.forEach((value, j) => {
         const at = plus(place, index(i * across * tile + j * across));
         builder.emit({ kind: "storeShared", array, at, value });
       }),
     );
-  /** Registers have no index: a chain of branches picks those of the part. */
-  const pick = (part: Expr, from: number): void => {
-    if (from === parts - 1) return write(from);
-    builder.if(
-      binary("equal", part, index(from)),
-      () => write(from),
-      () => pick(part, from + 1),
-    );
-  };
-  builder.for(index(0), index(parts), index(1), (part) => {
-    pick(part, 0);
     builder.barrier();
-    const lanes = tileLanes(rung);
-    builder.for(index(0), index((rows * tile) / lanes), index(1), (step) => {
-      const word = builder.let(plus(times(step, index(lanes)), LANE));
-      const inTile = plus(times(part, index(rows)), over(word, index(tile)));
-      const row = builder.let(plus(rowStart, inTile));
+    // The number of rounds is no constant here either: the text of the store may be long.
+    builder.for(LANE, index(high * tile), index(tileLanes(rung)), (word) => {
+      const row = builder.let(plus(rowStart, plus(over(word, index(tile)), index(part * high))));
       const column = builder.let(plus(columnStart, modulo(word, index(tile))));
-      when(builder, [inside(row, extents.rows, tile), inside(column, extents.columns, tile)], () =>
+      when(builder, [inside(row, rows, rows, tile), inside(column, columns, columns, tile)], () =>
         store(slice, batch, row, column, builder.let({ kind: "shared", type: "f32", array, at: word })),
       );
     });
-    builder.barrier();
-  });
+    if (part < parts - 1) builder.barrier();
+  }
 }
