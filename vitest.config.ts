@@ -1,8 +1,40 @@
 import { fileURLToPath } from "node:url";
+import { playwright } from "@vitest/browser-playwright";
 import { defineConfig } from "vitest/config";
+import type { TestProjectConfiguration } from "vitest/config";
+import { LAUNCH, missing } from "./test/browser/chromium.ts";
 
 /** Examples and documents import the package by its name, as users do; here the name stands for the sources. */
 const source = (file: string): string => fileURLToPath(new URL(`src/${file}`, import.meta.url));
+
+const node: TestProjectConfiguration = {
+  extends: true,
+  test: { name: "node", include: ["test/**/*.test.ts"], exclude: ["test/browser/**"] },
+};
+
+const browser: TestProjectConfiguration = {
+  extends: true,
+  // Found while they run, these would make vitest start over.
+  optimizeDeps: { include: ["@bufbuild/protobuf/wire", "fast-check"] },
+  test: {
+    name: "browser",
+    include: ["test/browser/**/*.test.ts"],
+    globalSetup: ["test/browser/chromium.ts"],
+    // A software adapter is slow, so after the tests in Node, and one page at a time.
+    testTimeout: 60_000,
+    fileParallelism: false,
+    sequence: { groupOrder: 1 },
+    browser: {
+      enabled: true,
+      headless: true,
+      screenshotFailures: false,
+      provider: playwright({ launchOptions: LAUNCH }),
+      instances: [{ browser: "chromium" }],
+    },
+  },
+};
+
+if (missing !== undefined) console.log(`The tests in a browser are left out: ${missing}.`);
 
 export default defineConfig({
   resolve: {
@@ -11,5 +43,5 @@ export default defineConfig({
       { find: /^fluxion\/node$/, replacement: source("node.ts") },
     ],
   },
-  test: { include: ["test/**/*.test.ts"] },
+  test: { projects: missing === undefined ? [node, browser] : [node] },
 });

@@ -34,7 +34,7 @@ export type { InlineOptions } from "./compiler/passes/inline.ts";
 export { optimize, PASSES } from "./compiler/passes/pipeline.ts";
 export type { OptimizeOptions, Pass, PassName } from "./compiler/passes/pipeline.ts";
 
-// Running programs: on the interpreter anywhere, on other devices where their entry is imported.
+// Running programs: on the interpreter anywhere, on a GPU in browsers, on other devices where their entry is imported.
 export { compile, disposeTree, readTree, uploadTree } from "./runtime/compile.ts";
 export type {
   Compiled,
@@ -45,7 +45,12 @@ export type {
   OnDeviceTree,
 } from "./runtime/compile.ts";
 export type { CompileOptions, Device, DeviceValue, Executable } from "./runtime/device.ts";
+export { UserError } from "./runtime/files/errors.ts";
 export { openInterpreter } from "./runtime/interpreter-device.ts";
+export { DeviceLostError, OutOfMemoryError } from "./runtime/webgpu/errors.ts";
+export { openWebGpu } from "./runtime/webgpu/open.ts";
+export type { WebGpu } from "./runtime/webgpu/open.ts";
+export type { MemoryStats } from "./runtime/webgpu/stats.ts";
 
 // The science.
 export * as models from "./models/index.ts";

@@ -15,6 +15,8 @@ export type { CompileOptions, Device, DeviceValue, Executable } from "./runtime/
 export { listDevices, openDevice } from "./runtime/devices.ts";
 export type { DeviceListing } from "./runtime/devices.ts";
 export { openInterpreter } from "./runtime/interpreter-device.ts";
+export { ReopenableDevice } from "./runtime/reopenable.ts";
+export { DeviceLostError, OutOfMemoryError } from "./runtime/webgpu/errors.ts";
 
 // Checkpoint files.
 export { checkTensors, FormatError, toFloat32 } from "./runtime/safetensors/tensor.ts";

@@ -78,9 +78,13 @@ describe("the TypeScript of the documents", () => {
     expect(programs.map(({ path }) => path)).toContain("README.md");
   });
 
-  it("begins with the quickstart example", async () => {
-    const [first] = pages()[0]?.blocks.filter(({ language }) => language === "ts") ?? [];
-    expect(`${first?.code}\n`).toBe(await readFile(join(ROOT, "examples/quickstart.ts"), "utf8"));
+  it.each([
+    ["README.md", "examples/quickstart.ts"],
+    ["docs/browser.md", "examples/browser.ts"],
+  ])("of %s begins with %s", async (path, example) => {
+    const page = programs.find((page) => page.path === path);
+    const [first] = page?.blocks.filter(({ language }) => language === "ts") ?? [];
+    expect(`${first?.code}\n`).toBe(await readFile(join(ROOT, example), "utf8"));
   });
 
   it("type-checks", { timeout: 60_000 }, async () => {

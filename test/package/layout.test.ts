@@ -51,7 +51,15 @@ describe("the source tree", () => {
     const { packages } = JSON.parse(readFileSync(join(ROOT, "package-lock.json"), "utf8")) as {
       readonly packages: Readonly<Record<string, Record<string, unknown>>>;
     };
-    for (const field of ["name", "version", "dependencies", "devDependencies", "engines", "bin"])
+    for (const field of [
+      "name",
+      "version",
+      "dependencies",
+      "devDependencies",
+      "optionalDependencies",
+      "engines",
+      "bin",
+    ])
       expect(packages[""]?.[field], field).toEqual(manifest[field]);
   });
 });

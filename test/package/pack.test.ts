@@ -40,10 +40,11 @@ beforeAll(async () => {
   await succeed(consumer, "tar", ["-xzf", tarball, "-C", join(modules, "fluxion"), "--strip-components=1"]);
   const installed = JSON.parse(await readFile(join(modules, "fluxion/package.json"), "utf8")) as {
     readonly dependencies: Readonly<Record<string, string>>;
+    readonly optionalDependencies: Readonly<Record<string, string>>;
     readonly bin: Readonly<Record<string, string>>;
   };
   // What npm does with dependencies and commands.
-  for (const name of Object.keys(installed.dependencies))
+  for (const name of Object.keys({ ...installed.dependencies, ...installed.optionalDependencies }))
     await link(join(ROOT, "node_modules", name), join(modules, name));
   for (const [name, path] of Object.entries(installed.bin)) {
     await chmod(join(modules, "fluxion", path), 0o755);

@@ -28,6 +28,8 @@ export interface Var {
 
 export interface GenSettings {
   readonly bounded: boolean;
+  /** Operands are completed without arithmetic on floats. */
+  readonly movesFloats: boolean;
   readonly extents: readonly number[];
   readonly dtypes: readonly DType[];
 }
@@ -204,7 +206,9 @@ export class Gen {
       return type.dtype === "bool" ? this.bool(type.shape) : this.constant(type);
     const scalar = this.first(this.choose(sources));
     const spread = this.make("broadcast", [scalar], { shape: type.shape, dims: [] }, scalar.lo, scalar.hi);
-    return isFloat(type.dtype) ? this.times(spread, this.constant(type)) : spread;
+    return isFloat(type.dtype) && !this.settings.movesFloats
+      ? this.times(spread, this.constant(type))
+      : spread;
   }
 
   /** The first element, as a scalar. */

@@ -42,6 +42,11 @@ export interface RandomProgramOptions {
    */
   readonly bounded?: boolean;
   /**
+   * Helpers move floats and compute nothing with them, so that with `ops` that do the same, floats keep their bits on every target.
+   * Unless bounded. Default false.
+   */
+  readonly movesFloats?: boolean;
+  /**
    * Differentiable everywhere near inputs in [-2, 2], with derivatives that equal finite differences: implies `bounded` and
    * `floatOnly`, leaves out stopGradient (its derivative is zero by decree) and while (forward mode only).
    */
@@ -63,6 +68,7 @@ export function arbitraryProgram(options: RandomProgramOptions = {}): fc.Arbitra
   const ops = options.ops ?? all.filter((op) => !differentiable || (op !== "while" && op !== "stopGradient"));
   const settings: GenSettings = {
     bounded,
+    movesFloats: options.movesFloats ?? false,
     extents: options.extents ?? (bounded ? [1, 2, 3, 4, 2, 5] : [1, 2, 3, 4, 2, 5, 1, 0]),
     dtypes: floatOnly ? DTYPES.filter((dtype) => dtype !== "f16") : DTYPES,
   };

@@ -1,7 +1,7 @@
 /**
  * The WebGPU device: programs are scheduled into kernels, printed as WGSL, and recorded once to be run many times. Safe in a browser.
  *
- * Consumed by `devices.ts`, and by browser programs through {@link openWebGpu}.
+ * Consumed by `devices.ts`, and by browser programs through `open.ts`.
  */
 import type { HostTensor } from "../../compiler/host-tensor.ts";
 import type { Plan, TargetLimits } from "../../compiler/kernel/plan.ts";
@@ -14,32 +14,20 @@ import type { CompileOptions, Device, DeviceValue } from "../device.ts";
 import { UserError } from "../files/errors.ts";
 import { boundBytes, createContext } from "./context.ts";
 import type { Context } from "./context.ts";
+import { OutOfMemoryError } from "./errors.ts";
 import { WebGpuExecutable } from "./executable.ts";
 import type { ExecutableOwner } from "./executable.ts";
-import { OutOfMemoryError } from "./failures.ts";
 import { openGpu } from "./gpu.ts";
 import type { AdapterSource, Gpu, OpenGpuOptions } from "./gpu.ts";
 import { checkSize, loadPlan } from "./load.ts";
 import { failWith } from "./memory.ts";
+import type { MemoryStats } from "./stats.ts";
 import { WebGpuValue } from "./values.ts";
 import { toWords } from "./words.ts";
 
 export interface WebGpuOptions {
   /** Times every dispatch (`WebGpuExecutable.timings`). Runs are slower then. */
   readonly profile?: boolean;
-}
-
-/** GPU memory that the device holds, in bytes. */
-export interface MemoryStats {
-  /** Of tensors that someone holds. */
-  readonly values: number;
-  /** Of executables: temporaries, constants and parameters. */
-  readonly plans: number;
-  /** Of buffers that are kept to be used again, and of those for reading. */
-  readonly pooled: number;
-  /** All together, and the most that it ever was. */
-  readonly total: number;
-  readonly peak: number;
 }
 
 export class WebGpuDevice implements Device, ExecutableOwner {
@@ -156,7 +144,9 @@ export class WebGpuDevice implements Device, ExecutableOwner {
   }
 
   #checkOpen(): void {
-    if (this.#closed) throw new Error(closedMessage(this.name));
+    if (!this.#closed) return;
+    this.context.failures.checkLost();
+    throw new Error(closedMessage(this.name));
   }
 }
 

@@ -14,7 +14,7 @@ import type { TensorType } from "../../dsl/program/program.ts";
 import { checkDonation, checkInputs, EXECUTABLE_ENDED } from "../device.ts";
 import type { CompileOptions, DeviceValue, Executable } from "../device.ts";
 import { boundBytes, dataBytes } from "./context.ts";
-import { DeviceLostError } from "./failures.ts";
+import { DeviceLostError } from "./errors.ts";
 import { messageOf } from "./gpu.ts";
 import type { Loaded } from "./load.ts";
 import { failWith } from "./memory.ts";
@@ -122,7 +122,10 @@ export class WebGpuExecutable implements Executable {
   }
 
   #checkOpen(): void {
-    if (!this.#open) throw new Error(EXECUTABLE_ENDED);
+    if (this.#open) return;
+    // It may have ended with a device that was lost, and then that is what happened.
+    this.#owner.context.failures.checkLost();
+    throw new Error(EXECUTABLE_ENDED);
   }
 
   /** The inputs as values of this device. @throws Error naming the first that cannot be used */

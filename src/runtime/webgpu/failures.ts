@@ -5,30 +5,8 @@
  * Consumed by everything here that calls WebGPU.
  */
 import { closedMessage } from "../device.ts";
+import { DeviceLostError, OutOfMemoryError } from "./errors.ts";
 import { messageOf } from "./gpu.ts";
-
-/** The device is gone, with all that it held: the driver was reset or updated, or something destroyed it. */
-export class DeviceLostError extends Error {
-  /** "destroyed" when a call destroyed it. */
-  readonly reason: GPUDeviceLostReason;
-
-  constructor(reason: GPUDeviceLostReason, message: string) {
-    const why = message.trim().replace(/\.$/, "");
-    super(
-      `The webgpu device was lost (${why === "" ? reason : why}): its values are gone. Open the device again and upload them from the host.`,
-    );
-    this.name = "DeviceLostError";
-    this.reason = reason;
-  }
-}
-
-/** The GPU had no memory for what some calls needed. Freeing some and doing it again may help. */
-export class OutOfMemoryError extends Error {
-  constructor(calls: string, message: string) {
-    super(`webgpu: ${calls}: the GPU is out of memory${message === "" ? "." : `: ${message}`}`);
-    this.name = "OutOfMemoryError";
-  }
-}
 
 /** GPU calls between `open` and `close`, which must not have a wait between them. */
 export interface Scope {
@@ -67,11 +45,12 @@ export class Failures {
 
   async #mourn(): Promise<void> {
     const { reason, message } = await this.#device.lost;
+    if (this.#closed) return;
     this.#lost = new DeviceLostError(reason, message);
     this.#end(this.#lost);
   }
 
-  /** From here on a lost device is no failure, but what was asked for. */
+  /** From here on a lost device is no failure, but what was asked for. One that was lost before stays lost. */
   close(): void {
     this.#closed = true;
     this.#end(new Error(CLOSED));
@@ -82,10 +61,15 @@ export class Failures {
     this.#waiting.clear();
   }
 
-  /** @throws DeviceLostError when the device is lost */
-  checkAlive(): void {
-    if (this.#closed) throw new Error(CLOSED);
+  /** @throws DeviceLostError when the device is lost, also when it was closed since */
+  checkLost(): void {
     if (this.#lost !== undefined) throw this.#lost;
+  }
+
+  /** @throws DeviceLostError when the device is lost; Error when it is closed */
+  checkAlive(): void {
+    this.checkLost();
+    if (this.#closed) throw new Error(CLOSED);
   }
 
   /** @throws DeviceLostError when the device is lost, or the first error that is not thrown yet */
@@ -99,15 +83,15 @@ export class Failures {
   /** What `work` gives, unless the device is lost or closed before. */
   async until<T>(work: Promise<T>): Promise<T> {
     const { promise, reject } = deferred<never>();
-    if (this.#closed) reject(new Error(CLOSED));
-    else if (this.#lost !== undefined) reject(this.#lost);
+    if (this.#lost !== undefined) reject(this.#lost);
+    else if (this.#closed) reject(new Error(CLOSED));
     else this.#waiting.add(reject);
     try {
       return await Promise.race([work, promise]);
     } catch (error) {
       // A wait that a lost device breaks off may be told so before `lost` is.
       await new Promise((resolve) => setTimeout(resolve));
-      throw this.#lost !== undefined && !this.#closed ? this.#lost : error;
+      throw this.#lost ?? error;
     } finally {
       this.#waiting.delete(reject);
     }

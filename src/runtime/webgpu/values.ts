@@ -35,7 +35,10 @@ export class WebGpuValue implements DeviceValue {
 
   /** @throws Error when the value has ended, or what made it failed */
   get storage(): Storage {
-    if (this.owner.closed) throw new Error(HOLDER_CLOSED);
+    if (this.owner.closed) {
+      this.owner.context.failures.checkLost();
+      throw new Error(HOLDER_CLOSED);
+    }
     if (this.#storage === undefined) throw new Error(endedMessage(this.type, this.#ended));
     this.#storage.check();
     return this.#storage;

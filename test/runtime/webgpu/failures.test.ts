@@ -4,7 +4,7 @@ import { hostTensor, toNumbers } from "../../../src/compiler/host-tensor.ts";
 import type { HostTensor } from "../../../src/compiler/host-tensor.ts";
 import type { Plan } from "../../../src/compiler/kernel/plan.ts";
 import { WebGpuDevice } from "../../../src/runtime/webgpu/device.ts";
-import { DeviceLostError } from "../../../src/runtime/webgpu/failures.ts";
+import { DeviceLostError } from "../../../src/runtime/webgpu/errors.ts";
 import { openNodeGpu } from "../../../src/runtime/webgpu/node.ts";
 import { f32s, INCREMENT, PlanBuilder, SMALL } from "./plans.ts";
 

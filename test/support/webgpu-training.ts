@@ -1,0 +1,129 @@
+/**
+ * FLM and FMLM training on a device and on the interpreter, from one seed: the same losses in each step, and the same weights at the
+ * end.
+ *
+ * Consumed by the tests of the WebGPU device in Node and in a browser, so nothing of Node is imported here.
+ */
+import { expect, it } from "vitest";
+import { toNumbers } from "../../src/compiler/host-tensor.ts";
+import type { Fn } from "../../src/dsl/fn.ts";
+import { outputSpec } from "../../src/dsl/index.ts";
+import { initFlm, initFmlm, flmStep, fmlmStep } from "../../src/models/training/programs.ts";
+import type { ModelOptions } from "../../src/models/training/programs.ts";
+import { compile, readTree } from "../../src/runtime/compile.ts";
+import type { Device } from "../../src/runtime/device.ts";
+import { openInterpreter } from "../../src/runtime/interpreter-device.ts";
+
+const BATCH = 4;
+const LENGTH = 6;
+const VOCAB = 23;
+
+const OPTIONS: ModelOptions = {
+  network: { vocab: VOCAB, length: LENGTH, width: 16, depth: 2, heads: 2, conditioning: 8 },
+  batch: BATCH,
+  space: "vocabulary",
+  beta1: 0.9,
+  beta2: 0.99,
+  weightDecay: 0.01,
+  clip: 1,
+  emaDecay: 0.99,
+};
+
+/** Times between 0 and 1, in order, that differ from row to row and step to step. */
+const times = (step: number, low: number, high: number): Float32Array =>
+  Float32Array.from({ length: BATCH }, (_, i) => low + ((high - low) * ((step * 7 + i * 3) % 10)) / 10);
+const tokens = (step: number): Int32Array =>
+  Int32Array.from({ length: BATCH * LENGTH }, (_, i) => (i * 5 + step * 11) % VOCAB);
+
+interface Trained {
+  readonly losses: readonly number[];
+  readonly weights: readonly number[];
+}
+
+async function train(
+  device: Device,
+  step: Fn<never, unknown>,
+  start: unknown,
+  steps: number,
+  inputs: (step: number) => Record<string, unknown>,
+): Promise<Trained> {
+  const compiled = await compile(step, { device, donate: ["state"], name: "the training step" });
+  const losses: number[] = [];
+  let state = start;
+  for (let i = 0; i < steps; i++) {
+    const out = (await compiled.run({ state, ...inputs(i) } as never)) as never as {
+      state: unknown;
+      loss: never;
+      gradientNorm: never;
+    };
+    const [loss] = await readTree(out.loss);
+    losses.push(loss === undefined ? NaN : (toNumbers(loss)[0] as number));
+    state = out.state;
+  }
+  const weights = (await readTree((state as { params: unknown }).params)).flatMap(toNumbers);
+  return { losses, weights };
+}
+
+function compare(actual: Trained, expected: Trained): void {
+  actual.losses.forEach((loss, i) => {
+    const right = expected.losses[i] as number;
+    expect(Math.abs(loss - right) / Math.abs(right), `loss of step ${i}: ${loss} and ${right}`).toBeLessThan(
+      1e-4,
+    );
+  });
+  const worst = Math.max(...actual.weights.map((w, i) => Math.abs(w - (expected.weights[i] as number))));
+  expect(worst).toBeLessThan(1e-3);
+}
+
+/** Declares the tests. @param steps steps of each training */
+export function testTraining(target: Device, steps: number): void {
+  const onBoth = async (run: (device: Device) => Promise<Trained>): Promise<void> =>
+    compare(await run(target), await run(openInterpreter()));
+
+  it("trains FLM as the interpreter does", async () => {
+    const init = initFlm(OPTIONS) as unknown as Fn<never, unknown>;
+    const step = flmStep(OPTIONS, outputSpec(init) as never) as unknown as Fn<never, unknown>;
+    await onBoth(async (device) => {
+      const start = await (await compile(init, { device })).run({ key: [0, 3] } as never);
+      return train(device, step, start, steps, (i) => ({
+        tokens: tokens(i),
+        tau: times(i, 0.1, 0.9),
+        t: times(i, 0.2, 0.95),
+        key: [i, 42],
+        learningRate: 3e-3,
+      }));
+    });
+  }, 300_000);
+
+  it("distils FMLM as the interpreter does", async () => {
+    const teacherInit = initFlm(OPTIONS) as unknown as Fn<never, unknown>;
+    const init = initFmlm(OPTIONS) as unknown as Fn<never, unknown>;
+    const teacherSpec = (outputSpec(teacherInit) as { params: never }).params;
+    const step = fmlmStep(
+      { ...OPTIONS, diagonal: 2 },
+      outputSpec(init) as never,
+      teacherSpec,
+    ) as unknown as Fn<never, unknown>;
+    await onBoth(async (device) => {
+      const { params: teacher } = (await (
+        await compile(teacherInit, { device })
+      ).run({ key: [0, 3] } as never)) as never as {
+        params: never;
+      };
+      const start = await (await compile(init, { device })).run({ key: [0, 5], teacher } as never);
+      return train(device, step, start, steps, (i) => ({
+        teacher,
+        tokens: tokens(i),
+        tauS: times(i, 0, 0.3),
+        tauU: times(i, 0.3, 0.6),
+        tauT: times(i, 0.6, 0.9),
+        s: times(i, 0.1, 0.4),
+        u: times(i, 0.4, 0.7),
+        t: times(i, 0.7, 0.95),
+        gamma: Float32Array.from({ length: BATCH }, () => 0.5),
+        key: [i, 42],
+        learningRate: 3e-3,
+      }));
+    });
+  }, 300_000);
+}
