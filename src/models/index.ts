@@ -25,9 +25,11 @@ export { ditConfigOf, ditFromTensors, ditToTensors } from "./networks/checkpoint
 export type { DitTree, TreeOf } from "./networks/checkpoint.ts";
 export { dit } from "./networks/dit.ts";
 export type { Dit, DitBlock, DitConfig, DitParams, DitStages, TimeEmbedding } from "./networks/dit.ts";
-export type { Conditioning, Network } from "./networks/network.ts";
+export { streamed } from "./networks/network.ts";
+export type { Conditioning, LinearHead, Network } from "./networks/network.ts";
 
-export { cappedLogits, denoiser, logDenoiser } from "./language/denoiser.ts";
+export { cappedLogits, denoiser, logDenoiser, predict } from "./language/denoiser.ts";
+export type { Prediction, Target } from "./language/prediction.ts";
 export { flmLoss, flmTokenLoss } from "./language/flm.ts";
 export type { FlmBatch } from "./language/flm.ts";
 export { fmlmLoss, fmlmTerms } from "./language/fmlm.ts";

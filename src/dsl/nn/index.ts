@@ -22,3 +22,10 @@ export { initAttention, mergeHeads, selfAttention, splitHeads, splitQkv } from "
 export type { AttentionParams, SelfAttentionOptions } from "./attention.ts";
 export { sinusoids } from "./sinusoids.ts";
 export type { SinusoidOptions } from "./sinusoids.ts";
+export { linearSoftmax, linearSoftmaxExpectation } from "./linear-softmax.ts";
+export type { LinearSoftmax, LinearSoftmaxOptions } from "./linear-softmax.ts";
+export { linearSoftmaxDraw } from "./linear-softmax-draw.ts";
+export { linearCrossEntropy } from "./linear-cross-entropy.ts";
+export type { SoftmaxTarget } from "./linear-cross-entropy.ts";
+export { vocabularyChunk } from "./vocabulary-chunks.ts";
+export type { LogitOptions } from "./vocabulary-chunks.ts";

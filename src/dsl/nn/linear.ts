@@ -5,6 +5,7 @@
 import { split } from "../random/key.ts";
 import type { Key } from "../random/bits.ts";
 import { fail, stretch, traced, typed } from "../surface/operand.ts";
+import type { TracedTensor } from "../trace/builder.ts";
 import * as prim from "../trace/prim.ts";
 import type {
   BinaryDType,
@@ -30,18 +31,22 @@ export interface LinearParams<W extends Tensor = Tensor, B extends Tensor = Tens
   readonly bias?: B;
 }
 
-/** [..., in] through a weight [out, in] gives [..., out]. */
-export type Linear<X extends Shape, W extends Shape> = number extends X["length"]
+/** [..., in] through a weight [out, in] gives [..., out]. `Op` is named where they do not fit. */
+export type Linear<
+  X extends Shape,
+  W extends Shape,
+  Op extends string = "linear",
+> = number extends X["length"]
   ? Shape
   : X extends readonly [...infer Rows extends Shape, infer In extends Dim]
     ? number extends W["length"]
       ? [...Rows, Dim]
       : W extends readonly [infer Out extends Dim, infer WeightIn extends Dim]
         ? [SameDim<In, WeightIn>] extends [never]
-          ? ShapeError<`linear: the input has ${ShowDim<In>} features, the weight takes ${ShowDim<WeightIn>}`>
+          ? ShapeError<`${Op}: the input has ${ShowDim<In>} features, the weight takes ${ShowDim<WeightIn>}`>
           : [...Rows, Out]
-        : ShapeError<"linear: the weight must be a matrix [out, in]">
-    : ShapeError<"linear: the input needs an axis of features">;
+        : ShapeError<`${Op}: the weight must be a matrix [out, in]`>
+    : ShapeError<`${Op}: the input needs an axis of features`>;
 
 /**
  * y = x·Wᵀ + b: x [..., in] -> [..., out].
@@ -51,25 +56,38 @@ export function linear<X extends Tensor, W extends Tensor>(
   params: LinearParams<W>,
   x: Valid<X, Linear<ShapeOf<X>, ShapeOf<W>> | BinaryDType<"linear", DTypeOf<X>, DTypeOf<W>>>,
 ): Result<Linear<ShapeOf<X>, ShapeOf<W>>, BinaryDType<"linear", DTypeOf<X>, DTypeOf<W>>> {
-  const [input, weight] = [traced("linear", x), traced("linear", params.weight)];
-  const [features, expected] = [input.shape.at(-1), weight.shape[1]];
-  if (weight.shape.length !== 2)
-    fail(`linear: the weight must be a matrix [out, in], got [${weight.shape.join(",")}]`);
-  if (features !== expected)
-    fail(
-      `linear: the input has ${features ?? "no"} features, the weight takes ${expected} ([${input.shape.join(",")}] through [${weight.shape.join(",")}])`,
-    );
+  const { input, weight, bias } = operands("linear", params, x as Tensor);
   const y = prim.dot(input, weight, {
     lhsBatch: [],
     rhsBatch: [],
     lhsContract: [input.shape.length - 1],
     rhsContract: [1],
   });
-  if (params.bias === undefined) return typed(y);
-  const bias = traced("linear", params.bias);
+  return typed(bias === undefined ? y : prim.add(y, stretch(bias, y.shape)));
+}
+
+/**
+ * The input and parameters of a linear layer, for ops that are made of one.
+ * @throws OpError when sizes or dtypes do not fit
+ */
+export function operands(
+  op: string,
+  params: LinearParams,
+  x: Tensor,
+): { readonly input: TracedTensor; readonly weight: TracedTensor; readonly bias?: TracedTensor } {
+  const [input, weight] = [traced(op, x), traced(op, params.weight)];
+  const [features, expected] = [input.shape.at(-1), weight.shape[1]];
+  if (weight.shape.length !== 2)
+    fail(`${op}: the weight must be a matrix [out, in], got [${weight.shape.join(",")}]`);
+  if (features !== expected)
+    fail(
+      `${op}: the input has ${features ?? "no"} features, the weight takes ${expected} ([${input.shape.join(",")}] through [${weight.shape.join(",")}])`,
+    );
+  if (params.bias === undefined) return { input, weight };
+  const bias = traced(op, params.bias);
   if (bias.shape.length !== 1 || bias.shape[0] !== weight.shape[0])
-    fail(`linear: the bias must be [${weight.shape[0]}], got [${bias.shape.join(",")}]`);
-  return typed(prim.add(y, stretch(bias, y.shape)));
+    fail(`${op}: the bias must be [${weight.shape[0]}], got [${bias.shape.join(",")}]`);
+  return { input, weight, bias };
 }
 
 export interface LinearOptions<In extends Dim, Out extends Dim, Bias extends boolean> {

@@ -1,11 +1,14 @@
 /**
  * Denoisers: a network's logits, capped and normalized to the distribution of the clean token at every position.
- * Consumed by flm.ts, fmlm.ts and the samplers.
+ * Consumed by flm.ts, fmlm.ts and the samplers, which ask a prediction for what they need of it.
  */
 import { logSoftmax, softcap, softmax } from "../../dsl/index.ts";
 import type { Tensor } from "../../dsl/index.ts";
 import type { StateSpace } from "../flow/state-space.ts";
 import type { Conditioning, Network } from "../networks/network.ts";
+import type { Prediction } from "./prediction.ts";
+import { streamedPrediction } from "./streamed-prediction.ts";
+import { writtenPrediction } from "./written-prediction.ts";
 
 /** The cap on output logits, 30·tanh(logit/30), of FLM and FMLM (public code since April 2026). */
 export const OUTPUT_SOFTCAP = 30;
@@ -42,3 +45,27 @@ export const logDenoiser = <P>(
   state: Tensor,
   conditioning: Conditioning,
 ): Tensor => logSoftmax(cappedLogits(network, params, space, state, conditioning));
+
+/** The distribution of the clean token as something to ask, streamed over the vocabulary if the network is. */
+export function predict<P>(
+  network: Network<P>,
+  params: P,
+  space: StateSpace,
+  state: Tensor,
+  conditioning: Conditioning,
+): Prediction {
+  const { head, vocabularyChunk: chunk } = network;
+  if (head === undefined || chunk === undefined)
+    return writtenPrediction(cappedLogits(network, params, space, state, conditioning), (probabilities) =>
+      space.expected(probabilities, network.embedding(params)),
+    );
+  const embedding = network.embedding(params);
+  return streamedPrediction({
+    features: head.features(params, space.embed(state, embedding), conditioning),
+    layer: head.layer(params),
+    softcap: OUTPUT_SOFTCAP,
+    chunk,
+    // A token's state is its row of E; on the vocabulary the distribution is the state.
+    ...(space.kind === "projected" ? { states: embedding } : {}),
+  });
+}

@@ -4,13 +4,13 @@
  *
  * Consumed by training, by fmlm.ts as the teacher, and by the samplers.
  */
-import { div, expandDims, logSumExp, mean, mul, squeeze, sub, sum, takeAlong } from "../../dsl/index.ts";
+import { div, mean, mul, sum } from "../../dsl/index.ts";
 import type { Tensor } from "../../dsl/index.ts";
 import { interpolate } from "../flow/fields.ts";
 import type { StateSpace } from "../flow/state-space.ts";
 import { vocabularySpace } from "../flow/state-space.ts";
 import type { Network } from "../networks/network.ts";
-import { cappedLogits } from "./denoiser.ts";
+import { predict } from "./denoiser.ts";
 
 /** A batch of FLM: tokens [batch, length] i32, source noise [batch, length, dim], clock times and times [batch]. */
 export interface FlmBatch {
@@ -33,14 +33,8 @@ export function flmTokenLoss<P>(
   const clean = space.clean(batch.tokens, network.embedding(params));
   const state = interpolate(batch.noise, clean, batch.t);
   const { tau, dropoutKey } = batch;
-  const logits = cappedLogits(
-    network,
-    params,
-    space,
-    state,
-    dropoutKey === undefined ? { tau } : { tau, dropoutKey },
-  );
-  return sub(logSumExp(logits, 2), squeeze(takeAlong(logits, expandDims(batch.tokens, 2)), 2));
+  const conditioning = dropoutKey === undefined ? { tau } : { tau, dropoutKey };
+  return predict(network, params, space, state, conditioning).tokenLoss(batch.tokens);
 }
 
 /** The FLM loss: mean token cross-entropy over the batch, without time weighting. */

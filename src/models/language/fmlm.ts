@@ -10,23 +10,22 @@ import {
   concat,
   div,
   expandDims,
-  logSumExp,
   mean,
   mul,
-  oneHot,
   slice,
-  softmax,
   square,
   stopGradient,
   sub,
   sum,
 } from "../../dsl/index.ts";
 import type { Tensor } from "../../dsl/index.ts";
-import { flowMap, interpolate, semigroup } from "../flow/fields.ts";
+import { flowMap, interpolate } from "../flow/fields.ts";
 import type { StateSpace } from "../flow/state-space.ts";
 import { vocabularySpace } from "../flow/state-space.ts";
 import type { Conditioning, Network } from "../networks/network.ts";
-import { cappedLogits, denoiser } from "./denoiser.ts";
+import { predict } from "./denoiser.ts";
+import { semigroupTarget, tokenTarget, writtenTarget } from "./prediction.ts";
+import type { Prediction, Target } from "./prediction.ts";
 
 /** Rows of a batch: tokens [batch, length], noise [batch, length, vocab]; the first `diagonal` rows have s = t. */
 export interface FmlmBatch {
@@ -50,7 +49,7 @@ export interface FmlmOptions<P> {
   readonly diagonal: number;
   /** The frozen FLM; without it diagonal rows learn from the clean tokens (self-distillation). */
   readonly teacher?: { readonly network: Network<P>; readonly params: P };
-  /** Squared error summed over the vocabulary instead of cross-entropy. */
+  /** Squared error summed over the vocabulary instead of cross-entropy; written down even where the vocabulary is streamed. */
   readonly squaredError?: boolean;
   /** Scales off-diagonal rows by ((t − s)/(1 − s))². */
   readonly rescale?: boolean;
@@ -84,8 +83,70 @@ export interface Jump {
   readonly second: Tensor;
 }
 
+/** The parts before anything of the size of the vocabulary is written down. */
+interface Parts {
+  readonly state: Tensor;
+  readonly student: Prediction;
+  /** Of the diagonal rows, then of the others, where there are any. */
+  readonly targets: readonly Target[];
+  readonly jump?: HalfJumps;
+  readonly tokenLoss: Tensor;
+}
+
+interface HalfJumps {
+  readonly first: Prediction;
+  readonly middle: Tensor;
+  readonly second: Prediction;
+}
+
+/** The target's calls of the student use its present weights, without gradient. */
+function partsOf<P extends object>(
+  student: Network<P>,
+  params: P,
+  batch: FmlmBatch,
+  options: FmlmOptions<P>,
+  space: StateSpace,
+): Parts {
+  const { diagonal } = options;
+  const count = batch.tokens.shape[0] ?? 0;
+  const embedding = student.embedding(params);
+  const state = interpolate(batch.noise, space.clean(batch.tokens, embedding), batch.s);
+  const prediction = predict(student, params, space, state, condition(batch, batch.tauS, batch.tauT, 0));
+
+  const fixed = stopGradient(state);
+  const still =
+    diagonal > 0 ? [diagonalTarget(student, rows(fixed, 0, diagonal), batch, options, space)] : [];
+  const jump =
+    diagonal < count ? halfJumps(student, params, rows(fixed, diagonal), batch, options, space) : undefined;
+  const jumped =
+    jump === undefined
+      ? []
+      : [semigroupTarget(jump.first.asTarget(), jump.second.asTarget(), rows(batch.gamma, diagonal))];
+  const targets = [...still, ...jumped];
+
+  const perToken: Tensor =
+    options.squaredError === true
+      ? squaredError(written(targets, student.vocab), prediction)
+      : prediction.crossEntropy(targets);
+  const tokenLoss =
+    options.rescale === true && diagonal < count ? rescaled(perToken, batch, options) : perToken;
+  return { state, student: prediction, targets, ...(jump === undefined ? {} : { jump }), tokenLoss };
+}
+
+/** The targets of a batch [batch, length, vocab], without gradient. */
+const written = (targets: readonly Target[], vocab: number): Tensor =>
+  stopGradient(
+    concat(
+      targets.map((target) => writtenTarget(target, vocab)),
+      0,
+    ),
+  );
+
+const squaredError = (target: Tensor, student: Prediction): Tensor =>
+  sum(square(sub(student.probabilities(), target)), 2);
+
 /**
- * The PSD loss with all its parts. The target's calls of the student use its present weights, without gradient.
+ * The PSD loss with all its parts, written down.
  * @param space where states live; a projected state is one state for student and teacher only if they share the table E
  */
 export function fmlmTerms<P extends object>(
@@ -95,28 +156,23 @@ export function fmlmTerms<P extends object>(
   options: FmlmOptions<P>,
   space: StateSpace = vocabularySpace,
 ): FmlmTerms {
-  const { diagonal } = options;
-  const count = batch.tokens.shape[0] ?? 0;
-  const embedding = student.embedding(params);
-  const state = interpolate(batch.noise, space.clean(batch.tokens, embedding), batch.s);
-  const logits = cappedLogits(student, params, space, state, condition(batch, batch.tauS, batch.tauT, 0));
-
-  const fixed = stopGradient(state);
-  const still =
-    diagonal > 0 ? [diagonalTarget(student, rows(fixed, 0, diagonal), batch, options, space)] : [];
-  const jump =
-    diagonal < count ? halfJumps(student, params, rows(fixed, diagonal), batch, options, space) : undefined;
-  const jumped = jump === undefined ? [] : [semigroup(jump.first, jump.second, rows(batch.gamma, diagonal))];
-  const target = stopGradient(concat([...still, ...jumped], 0));
-
-  // The target sums to 1, so −Σ target·log δ is log Σ e^logit − Σ target·logit: fewer passes over the vocabulary.
-  const perToken: Tensor =
-    options.squaredError === true
-      ? sum(square(sub(softmax(logits), target)), 2)
-      : sub(logSumExp(logits, 2), sum(mul(target, logits), 2));
-  const tokenLoss =
-    options.rescale === true && diagonal < count ? rescaled(perToken, batch, options) : perToken;
-  return { state, logits, target, ...(jump === undefined ? {} : { jump }), tokenLoss };
+  const parts = partsOf(student, params, batch, options, space);
+  const { state, targets, jump, tokenLoss } = parts;
+  return {
+    state,
+    logits: parts.student.logits(),
+    target: written(targets, student.vocab),
+    ...(jump === undefined
+      ? {}
+      : {
+          jump: {
+            first: jump.first.probabilities(),
+            middle: jump.middle,
+            second: jump.second.probabilities(),
+          },
+        }),
+    tokenLoss,
+  };
 }
 
 /** What the student is told in one of its three calls. */
@@ -132,9 +188,10 @@ function diagonalTarget<P>(
   batch: FmlmBatch,
   { diagonal, teacher }: FmlmOptions<P>,
   space: StateSpace,
-): Tensor {
-  if (teacher === undefined) return oneHot(rows(batch.tokens, 0, diagonal), student.vocab);
-  return denoiser(teacher.network, teacher.params, space, state, { tau: rows(batch.tauS, 0, diagonal) });
+): Target {
+  if (teacher === undefined) return tokenTarget(student, rows(batch.tokens, 0, diagonal));
+  const times = { tau: rows(batch.tauS, 0, diagonal) };
+  return predict(teacher.network, teacher.params, space, state, times).asTarget();
 }
 
 /** The student's own two half jumps of the off-diagonal rows, whose states are given. */
@@ -145,18 +202,12 @@ function halfJumps<P>(
   batch: FmlmBatch,
   { diagonal, floor }: FmlmOptions<P>,
   space: StateSpace,
-): Jump {
+): HalfJumps {
   const { s, u, tauS, tauU, tauT } = batch;
   const [source, middleTime, target] = [rows(tauS, diagonal), rows(tauU, diagonal), rows(tauT, diagonal)];
-  const first = denoiser(student, params, space, state, condition(batch, source, middleTime, 1));
-  const middle = flowMap(
-    state,
-    space.expected(first, student.embedding(params)),
-    rows(s, diagonal),
-    rows(u, diagonal),
-    floor,
-  );
-  const second = denoiser(student, params, space, middle, condition(batch, middleTime, target, 2));
+  const first = predict(student, params, space, state, condition(batch, source, middleTime, 1));
+  const middle = flowMap(state, first.expected(), rows(s, diagonal), rows(u, diagonal), floor);
+  const second = predict(student, params, space, middle, condition(batch, middleTime, target, 2));
   return { first, middle, second };
 }
 
@@ -168,7 +219,7 @@ function rescaled<P>(tokenLoss: Tensor, batch: FmlmBatch, { diagonal, floor = 0 
   return concat([...(diagonal > 0 ? [rows(tokenLoss, 0, diagonal)] : []), scaled], 0);
 }
 
-/** The PSD loss: the mean over all tokens of all rows. */
+/** The PSD loss: the mean over all tokens of all rows. Of a streamed network it holds nothing of [batch, length, vocab]. */
 export function fmlmLoss<P extends object>(
   student: Network<P>,
   params: P,
@@ -176,5 +227,5 @@ export function fmlmLoss<P extends object>(
   options: FmlmOptions<P>,
   space: StateSpace = vocabularySpace,
 ): Tensor<[]> {
-  return mean(fmlmTerms(student, params, batch, options, space).tokenLoss);
+  return mean(partsOf(student, params, batch, options, space).tokenLoss);
 }

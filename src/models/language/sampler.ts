@@ -8,26 +8,13 @@
  * The last step's state is the denoiser itself and its tokens are the argmax. Consumed by training (samples while it runs) and the
  * command line. To add a sampler, write its schedule.
  */
-import {
-  add,
-  argmax,
-  cast,
-  cumsum,
-  div,
-  expandDims,
-  lessEqual,
-  max,
-  minimum,
-  mul,
-  softmax,
-  sum,
-} from "../../dsl/index.ts";
+import { add, mul } from "../../dsl/index.ts";
 import type { Tensor } from "../../dsl/index.ts";
 import { eulerWeight, gammaSamplerCoefficients } from "../flow/algebra.ts";
 import type { Clock } from "../flow/clock.ts";
 import type { StateSpace } from "../flow/state-space.ts";
 import type { Network } from "../networks/network.ts";
-import { cappedLogits, denoiser } from "./denoiser.ts";
+import { predict } from "./denoiser.ts";
 
 /** One step's numbers. `target` is absent for a one-time denoiser. */
 export interface SamplerStep {
@@ -112,13 +99,12 @@ export function samplerStep<P>(
 ): SamplerOutputs {
   const { state, tau, target } = inputs;
   const condition = target === undefined ? { tau } : { tau, target };
-  const probabilities = denoiser(network, params, space, state, condition);
-  const denoised = space.expected(probabilities, network.embedding(params));
+  const prediction = predict(network, params, space, state, condition);
+  const denoised = prediction.expected();
   const moved = add(mul(state, inputs.stateWeight), mul(denoised, inputs.denoiserWeight));
   return {
     state: inputs.noise === undefined ? moved : add(moved, inputs.noise),
-    tokens: argmax(probabilities, 2),
-    confidence: max(probabilities, 2),
+    ...prediction.mode(),
   };
 }
 
@@ -141,15 +127,6 @@ export function decodeStep<P>(
   space: StateSpace,
 ): Tensor {
   const { state, tau, target } = inputs;
-  const logits = cappedLogits(
-    network,
-    params,
-    space,
-    state,
-    target === undefined ? { tau } : { tau, target },
-  );
-  const distribution = cumsum(softmax(div(logits, inputs.temperature)), 2);
-  const below = sum(cast(lessEqual(distribution, expandDims(inputs.uniforms, 2)), "f32"), 2);
-  // Rounding may leave the last value of the distribution function below the largest uniform number.
-  return cast(minimum(below, network.vocab - 1), "i32");
+  const condition = target === undefined ? { tau } : { tau, target };
+  return predict(network, params, space, state, condition).draw(inputs.temperature, inputs.uniforms);
 }

@@ -6,7 +6,7 @@
  */
 import { add, mul, nn, OpError, random, silu } from "../../dsl/index.ts";
 import type { Tensor } from "../../dsl/index.ts";
-import type { Conditioning, Network } from "./network.ts";
+import type { Conditioning, LinearHead, Network } from "./network.ts";
 
 export interface DitConfig {
   readonly vocab: number;
@@ -66,6 +66,8 @@ export interface DitStages {
   readonly targetTime?: Tensor;
   /** What every block returns, [batch, length, width]. */
   readonly blocks: readonly Tensor[];
+  /** What the last layer takes, [batch, length, width]. */
+  readonly features: Tensor;
   /** Raw logits [batch, length, vocab]. */
   readonly logits: Tensor;
 }
@@ -73,6 +75,7 @@ export interface DitStages {
 /** A diffusion transformer as a network, with a view of its stages. */
 export interface Dit extends Network<DitParams> {
   readonly config: DitConfig;
+  readonly head: LinearHead<DitParams>;
   /** As `logits`, with everything on the way to them. */
   stages(params: DitParams, hidden: Tensor, conditioning: Conditioning): DitStages;
 }
@@ -158,7 +161,11 @@ export function dit(config: DitConfig): Dit {
     return add(middle, mul(gate2, nn.dropout(keys?.[1], changed, dropout) as Tensor));
   }
 
-  function stages(params: DitParams, hidden: Tensor, { tau, target, dropoutKey }: Conditioning): DitStages {
+  function body(
+    params: DitParams,
+    hidden: Tensor,
+    { tau, target, dropoutKey }: Conditioning,
+  ): Omit<DitStages, "logits"> {
     if (target !== undefined && params.targetTime === undefined) {
       throw new OpError(
         "dit: a target time was given to a network of one time; make it with targetTime: true",
@@ -188,8 +195,12 @@ export function dit(config: DitConfig): Dit {
       blocks.push(x);
     });
     const [shift, scale] = nn.modulations(params.head.modulation, condition, 2);
-    const logits = nn.linear(params.head.linear, nn.modulatedNorm(params.head.norm, x, shift, scale));
-    return { time, ...later, blocks, logits };
+    return { time, ...later, blocks, features: nn.modulatedNorm(params.head.norm, x, shift, scale) };
+  }
+
+  function stages(params: DitParams, hidden: Tensor, conditioning: Conditioning): DitStages {
+    const parts = body(params, hidden, conditioning);
+    return { ...parts, logits: nn.linear(params.head.linear, parts.features) };
   }
 
   return {
@@ -199,6 +210,10 @@ export function dit(config: DitConfig): Dit {
     init,
     embedding: (params) => params.embedding,
     logits: (params, hidden, conditioning) => stages(params, hidden, conditioning).logits,
+    head: {
+      features: (params, hidden, conditioning) => body(params, hidden, conditioning).features,
+      layer: (params) => params.head.linear,
+    },
     stages,
   };
 }

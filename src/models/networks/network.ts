@@ -2,7 +2,7 @@
  * What flow models need of a network: a linear map of the state into its width, and logits from there.
  * Consumed by the models in src/models/language; implemented by dit.ts. A new network implements this interface.
  */
-import type { Tensor } from "../../dsl/index.ts";
+import type { nn, Tensor } from "../../dsl/index.ts";
 
 /** Per-call inputs of a network besides the embedded state. */
 export interface Conditioning {
@@ -12,6 +12,14 @@ export interface Conditioning {
   readonly target?: Tensor;
   /** Key of the dropout masks; absent when not training. */
   readonly dropoutKey?: Tensor<[2], "u32">;
+}
+
+/** A last layer that is linear, and what goes into it: all that functions of the logits need to compute them part by part. */
+export interface LinearHead<P> {
+  /** Features [batch, length, width of the head] from the embedded state [batch, length, width]. */
+  features(params: P, hidden: Tensor, conditioning: Conditioning): Tensor;
+  /** Weight [vocab, width of the head], bias [vocab]. */
+  layer(params: P): nn.LinearParams;
 }
 
 /** A network over parameters of type P. */
@@ -24,4 +32,20 @@ export interface Network<P> {
   embedding(params: P): Tensor;
   /** Raw logits [batch, length, vocab] from the embedded state [batch, length, width]. */
   logits(params: P, hidden: Tensor, conditioning: Conditioning): Tensor;
+  /** Where the raw logits are features·Wᵀ + b: the two parts. */
+  readonly head?: LinearHead<P>;
+  /**
+   * Entries of the vocabulary whose logits exist at a time: losses and samplers then stream the vocabulary and never hold
+   * [batch, length, vocab]. All of them by default.
+   */
+  readonly vocabularyChunk?: number;
+}
+
+/** The network with its vocabulary streamed, `chunk` entries at a time. @throws RangeError when its last layer is not linear */
+export function streamed<P>(network: Network<P>, chunk: number): Network<P> {
+  if (network.head === undefined)
+    throw new RangeError(
+      "a network streams its vocabulary only if its last layer is linear, and this one has no head",
+    );
+  return { ...network, vocabularyChunk: chunk };
 }

@@ -11,6 +11,7 @@ import {
   fn,
   i32,
   mul,
+  nn,
   optim,
   outputSpec,
   random,
@@ -25,6 +26,8 @@ import { fmlmLoss } from "../language/fmlm.ts";
 import { decodeStep, samplerStep } from "../language/sampler.ts";
 import type { DitConfig, DitParams } from "../networks/dit.ts";
 import { dit } from "../networks/dit.ts";
+import type { Network } from "../networks/network.ts";
+import { streamed } from "../networks/network.ts";
 
 /** Hyper-parameters of a step. */
 export interface StepOptions {
@@ -81,9 +84,29 @@ function update(
   return { state: { params, ema, optimizer }, gradientNorm: norm };
 }
 
+/**
+ * The largest vocabulary that is written down by default. At 8192 the logits of 4096 tokens are 128 MiB, the largest buffer that
+ * every WebGPU device binds; a step holds several of them. Smaller vocabularies keep the plain program, which has fewer kernels.
+ */
+const LARGEST_WRITTEN = 8192;
+
 /** What a program of a given model needs to know. */
 export interface ModelOptions extends StepOptions {
   readonly network: DitConfig;
+  /**
+   * Entries of the vocabulary whose logits exist at a time, so that no program holds [batch, length, vocab]; 0 for all of them. By
+   * default streamed, in chunks of the usual size, where the vocabulary is larger than 8192 and states are projected: on the
+   * vocabulary states have its size themselves.
+   */
+  readonly streamedVocabulary?: number;
+}
+
+/** The network of a model, its vocabulary streamed or not. */
+function networkOf(config: DitConfig, { space, streamedVocabulary }: ModelOptions): Network<DitParams> {
+  const usual =
+    space === "projected" && config.vocab > LARGEST_WRITTEN ? nn.vocabularyChunk(config.vocab) : 0;
+  const chunk = streamedVocabulary ?? usual;
+  return chunk === 0 ? dit(config) : streamed(dit(config), chunk);
 }
 
 const student = (config: DitConfig): DitConfig => ({ ...config, targetTime: true });
@@ -110,7 +133,7 @@ export function initFmlm(options: ModelOptions) {
 
 /** (state, tokens, tau, t, key, learningRate) -> (state, loss, gradientNorm): one FLM step. */
 export function flmStep(options: ModelOptions, state: SpecOf<TrainingState>) {
-  const network = dit(options.network);
+  const network = networkOf(options.network, options);
   const { batch } = options;
   const space = spaceOf(options.space);
   const spec = {
@@ -140,7 +163,7 @@ export function flmStep(options: ModelOptions, state: SpecOf<TrainingState>) {
 
 /** (params, tokens, tau, t, key) -> loss: the FLM loss without dropout or update. */
 export function flmValidation(options: ModelOptions, params: SpecOf<DitParams>) {
-  const network = dit(options.network);
+  const network = networkOf(options.network, options);
   const space = spaceOf(options.space);
   const { batch } = options;
   return fn(
@@ -166,7 +189,8 @@ export interface DistillOptions extends ModelOptions {
  * In the projected space student and teacher must see one state, so the student keeps the teacher's input table.
  */
 export function fmlmStep(options: DistillOptions, state: SpecOf<TrainingState>, teacher: SpecOf<DitParams>) {
-  const [network, teacherNetwork] = [dit(student(options.network)), dit(options.network)];
+  const network = networkOf(student(options.network), options);
+  const teacherNetwork = networkOf(options.network, options);
   const { batch, diagonal } = options;
   const space = spaceOf(options.space);
   const column = f32(batch);
@@ -212,7 +236,7 @@ export function samplerNoise(options: ModelOptions, params: SpecOf<DitParams>) {
 
 /** (params, state, times, weights, noise) -> (state, tokens, confidence): one sampler step of either model. */
 export function samplerProgram(options: ModelOptions, params: SpecOf<DitParams>, state: SpecOf<Tensor>) {
-  const network = dit(options.network);
+  const network = networkOf(options.network, options);
   const space = spaceOf(options.space);
   const { batch } = options;
   const spec = {
@@ -245,7 +269,7 @@ export function samplerProgram(options: ModelOptions, params: SpecOf<DitParams>,
 
 /** (params, state, times, temperature, uniforms) -> tokens: a last step of either model that draws its tokens. */
 export function decodeProgram(options: ModelOptions, params: SpecOf<DitParams>, state: SpecOf<Tensor>) {
-  const network = dit(options.network);
+  const network = networkOf(options.network, options);
   const { batch } = options;
   const spec = {
     params,
