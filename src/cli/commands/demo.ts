@@ -13,6 +13,7 @@ import { textFingerprint } from "../../runtime/files/corpus.ts";
 import { UserError } from "../../runtime/files/errors.ts";
 import { createRun, openRun, readMetrics, writeRunText } from "../../runtime/files/run-folder.ts";
 import type { MetricsLine, RunFolder } from "../../runtime/files/run-folder.ts";
+import { ReopenableDevice, surviving } from "../../runtime/reopenable.ts";
 import { saveVocabulary } from "../../runtime/files/vocabulary-file.ts";
 import { checkConfig, PRESETS } from "../../runtime/training/config.ts";
 import type { TrainingConfig } from "../../runtime/training/config.ts";
@@ -73,7 +74,8 @@ export const demo: Command = {
     };
     const plan = await planOf(args);
     // Device and text are opened before a folder is made: what cannot work leaves nothing behind.
-    const device = await openDevice(args.text("device") ?? "auto");
+    const name = args.text("device") ?? "auto";
+    const devices = await ReopenableDevice.open(() => openDevice(name));
     const interruption = listenForInterrupt(() =>
       process.stderr.write("\nStopping after this step and saving; Ctrl-C again quits at once.\n"),
     );
@@ -81,10 +83,10 @@ export const demo: Command = {
       const text = await textOf(plan.config);
       const run = await plan.open(text);
       await saveVocabulary(run, text.vocabulary, textFingerprint(text));
-      return await demoRun({ run, text, device, signal: interruption.signal }, intervals);
+      return await demoRun({ run, text, devices, signal: interruption.signal }, intervals);
     } finally {
       interruption.dispose();
-      await device.dispose();
+      await devices.dispose();
     }
   },
 };
@@ -165,7 +167,7 @@ function configFrom(args: Parsed): TrainingConfig {
 interface Job {
   readonly run: RunFolder<TrainingConfig>;
   readonly text: PreparedText;
-  readonly device: Device;
+  readonly devices: ReopenableDevice;
   /** Aborted by Ctrl-C. */
   readonly signal: AbortSignal;
 }
@@ -173,10 +175,11 @@ interface Job {
 const print = (line: string): void => void process.stdout.write(`${line}\n`);
 
 async function demoRun(job: Job, intervals: TrainingIntervals): Promise<number> {
-  const { run, text, device } = job;
+  const { run, text, devices } = job;
+  const { device } = devices;
   print(`Run folder ${run.dir}. Device ${device.name}: ${device.describe()}.`);
   print(textLine(run.config, text));
-  const finished = await train(run, text, device, hooksFor(job), intervals);
+  const finished = await train(run, text, devices, hooksFor(job), intervals);
   if (finished) print("Sampling both models.");
   const evaluation = finished ? await showEvaluation(job) : undefined;
   if (evaluation === undefined) {
@@ -213,13 +216,13 @@ Entropy: how varied the tokens of one sample are, in nats; below that of held-ou
 `;
 
 /** Progress bars, and every half minute a few lines to read. */
-function hooksFor({ run, text, device, signal }: Job): TrainingHooks {
+function hooksFor({ run, text, signal }: Job): TrainingHooks {
   const { config } = run;
   const vocab = text.vocabulary.tokens.length;
   const clock = decodingError({ vocab });
   let progress: Progress | undefined;
   let sampler: Sampler | undefined;
-  const openPhase = (phase: PhaseName): Promise<Sampler> => {
+  const openPhase = (phase: PhaseName, device: Device): Promise<Sampler> => {
     const network = phase === "flm" ? flmNetwork(config, vocab) : fmlmNetwork(config, vocab);
     return openSampler(
       device,
@@ -248,8 +251,8 @@ function hooksFor({ run, text, device, signal }: Job): TrainingHooks {
     step(_phase, step, { loss }) {
       progress?.update(step + 1, { loss });
     },
-    async sample(phase, params) {
-      sampler ??= await openPhase(phase);
+    async sample(phase, params, device) {
+      sampler ??= await openPhase(phase, device);
       const schedule = phase === "flm" ? eulerSchedule(clock, 16) : gammaSchedule(clock, 1, 0);
       const { tokens } = await sampler.sample(
         params,
@@ -272,7 +275,19 @@ function hooksFor({ run, text, device, signal }: Job): TrainingHooks {
 }
 
 /** @returns undefined when it was stopped */
-async function showEvaluation({ run, text, device, signal }: Job): Promise<Evaluation | undefined> {
+async function showEvaluation(job: Job): Promise<Evaluation | undefined> {
+  return surviving(job.devices, {
+    work(device, loss) {
+      if (loss !== undefined)
+        print(`The device was lost (${loss.reason}); sampling from the beginning on ${loss.device}.`);
+      return evaluateOn(device, job);
+    },
+    achieved: () => 0,
+    remedy: `The models are saved: go on with --resume ${job.run.dir}, perhaps on another device.`,
+  });
+}
+
+async function evaluateOn(device: Device, { run, text, signal }: Job): Promise<Evaluation | undefined> {
   const total = evaluationCalls(run.config);
   const progress = createProgress({ label: "Sampling", total, unit: { name: "network calls", perStep: 1 } });
   try {

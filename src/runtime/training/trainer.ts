@@ -1,6 +1,7 @@
 /**
  * The training loop: FLM first, then FMLM distilled from its moving average. Step k draws its batch from (seed, phase, k), the
- * state is saved atomically, so a run that is stopped and resumed at any moment goes on bit for bit.
+ * state is saved atomically, so a run that is stopped and resumed at any moment goes on bit for bit. A lost device is such a stop: a
+ * new one resumes from the last saved state. That costs at most one interval between saved states, and no copies of the state besides.
  *
  * Consumed by the command line, which shows progress through the hooks. Effects: the device and the run folder.
  */
@@ -22,6 +23,8 @@ import {
   saveCheckpoint,
 } from "../files/run-folder.ts";
 import type { MetricsLine, RunFolder } from "../files/run-folder.ts";
+import { surviving } from "../reopenable.ts";
+import type { Loss, ReopenableDevice } from "../reopenable.ts";
 import { learningRateAt } from "./config.ts";
 import type { TrainingConfig } from "./config.ts";
 import { divergence, poisoned } from "./divergence.ts";
@@ -35,18 +38,18 @@ import type { Validator } from "./validation.ts";
 export interface TrainingHooks {
   /** A line that whoever waits should read. */
   note?(line: string): void;
-  /** A phase's programs are about to be compiled, which takes a moment. */
+  /** A phase's programs are about to be compiled, which takes a moment. After a lost device, `note` says that the phase goes on. */
   prepare?(phase: PhaseName): void;
-  /** A phase begins (or goes on) at `step` of `steps`. */
+  /** A phase begins (or goes on, also after a lost device) at `step` of `steps`. */
   begin(phase: PhaseName, step: number, steps: number, tokensPerStep: number): void;
   step(
     phase: PhaseName,
     step: number,
     report: { readonly loss: number; readonly gradientNorm: number },
   ): void;
-  /** Called about every half minute with the present averaged weights. */
-  sample?(phase: PhaseName, params: unknown): Promise<void>;
-  /** The phase is finished, stopped or failed. */
+  /** Called about every half minute with the present averaged weights, and the device that they are on: after `begin` it may be another one. */
+  sample?(phase: PhaseName, params: unknown, device: Device): Promise<void>;
+  /** The phase is finished, stopped or failed, or its device was lost. */
   end(phase: PhaseName): void;
   /** Whether to stop after this step, saving the state. */
   readonly stopped: () => boolean;
@@ -68,24 +71,28 @@ const VALIDATE_EVERY = 100;
 
 /**
  * Trains what is left to train of a run.
+ * @param device one that can be reopened is, whenever it is lost; the training then goes on from the last saved state
  * @returns whether it is finished; false when the hooks stopped it
- * @throws UserError when another process works on the run, or a loss or gradient is not finite: then the last good state is saved,
- * and the message names the step
+ * @throws UserError when another process works on the run; when a loss or gradient is not finite: then the last good state is saved,
+ * and the message names the step; when the device was lost several times with no state saved between them
  */
 export async function train(
   run: RunFolder<TrainingConfig>,
   text: PreparedText,
-  device: Device,
+  device: Device | ReopenableDevice,
   hooks: TrainingHooks,
   intervals: TrainingIntervals = DEFAULT_INTERVALS,
 ): Promise<boolean> {
   const vocab = text.vocabulary.tokens.length;
-  const context = { run, text, device, hooks, intervals, clock: decodingError({ vocab }), vocab };
+  const shared = { run, text, hooks, intervals, clock: decodingError({ vocab }), vocab };
+  let saved = 0;
   const lock = await lockFolder(run.dir, (line) => hooks.note?.(line));
   try {
-    if (!(await hasCheckpoint(run, "flm")) && !(await trainPhase(context, await flmPhase(context))))
-      return false;
-    return (await hasCheckpoint(run, "fmlm")) || (await trainPhase(context, await fmlmPhase(context)));
+    return await surviving(device, {
+      work: (open, loss) => trainOn({ ...shared, device: open, saved: () => saved++ }, loss),
+      achieved: () => saved,
+      remedy: `What was saved is kept: go on with --resume ${run.dir}, perhaps on another device or saving more often.`,
+    });
   } finally {
     lock.release();
   }
@@ -94,6 +101,21 @@ export async function train(
 interface Context extends RunContext {
   readonly hooks: TrainingHooks;
   readonly intervals: TrainingIntervals;
+  /** To be called whenever something was saved that the run did not have. */
+  readonly saved: () => void;
+}
+
+/** Trains on one device. @returns whether it is finished */
+async function trainOn(context: Context, loss: Loss | undefined): Promise<boolean> {
+  const { run, hooks } = context;
+  if (loss !== undefined && hooks.stopped()) {
+    hooks.note?.(`The device was lost (${loss.reason}) before the last steps were saved.`);
+    return false;
+  }
+  const flm = await hasCheckpoint(run, "flm");
+  if (!flm && !(await trainPhase(context, await flmPhase(context), loss))) return false;
+  if (await hasCheckpoint(run, "fmlm")) return true;
+  return trainPhase(context, await fmlmPhase(context), flm ? loss : undefined);
 }
 
 /** A state and the number of steps of its phase that are done. */
@@ -138,14 +160,19 @@ async function savedProgress(
   return { state: uploadTensors(device, spec, tensors) as DeviceState, done };
 }
 
-/** Trains a phase, or what is left of it. @returns whether it is finished */
-async function trainPhase(context: Context, phase: Phase): Promise<boolean> {
+/**
+ * Trains a phase, or what is left of it.
+ * @param loss when the phase goes on after it
+ * @returns whether it is finished
+ */
+async function trainPhase(context: Context, phase: Phase, loss?: Loss): Promise<boolean> {
   const { run, device, hooks } = context;
   const { name, offset } = phase;
   const { steps, batch } = phase.config;
   const spec = stateSpec(phase.options, name);
-  hooks.prepare?.(name);
+  if (loss === undefined) hooks.prepare?.(name);
   const begin = await startOf(context, phase, spec);
+  if (loss !== undefined) hooks.note?.(recoveryLine(loss, name, begin.done));
   await rewindMetrics(run, offset + begin.done - 1);
   const program = await compile(phase.program as Fn<Record<string, never>, Record<string, never>>, {
     device,
@@ -156,7 +183,7 @@ async function trainPhase(context: Context, phase: Phase): Promise<boolean> {
   try {
     const state = await runSteps(context, phase, program, validation, begin);
     if (state === undefined) return false;
-    await finishPhase(run, phase, state);
+    await finishPhase(context, phase, state);
     disposeTree(state);
     return true;
   } finally {
@@ -167,9 +194,17 @@ async function trainPhase(context: Context, phase: Phase): Promise<boolean> {
   }
 }
 
+function recoveryLine({ reason, device }: Loss, name: PhaseName, done: number): string {
+  const where =
+    done === 0
+      ? `starting ${name.toUpperCase()} over`
+      : `going on from step ${done} of ${name.toUpperCase()}`;
+  return `The device was lost (${reason}); ${where} on ${device}.`;
+}
+
 /** @returns the state after the last step; undefined when the hooks stopped it */
 async function runSteps(
-  { run, hooks, intervals }: Context,
+  { run, device, hooks, intervals, saved }: Context,
   phase: Phase,
   program: Compiled<Record<string, never>, Record<string, never>>,
   validation: Validator | undefined,
@@ -192,6 +227,7 @@ async function runSteps(
       step: offset + good.done - 1,
       phase: name,
     });
+    saved();
     lastSave = Date.now();
   };
 
@@ -234,7 +270,7 @@ async function runSteps(
       lines.push({ step: offset + step, phase: name, validation: await validation.loss(state.ema) });
     }
     if (hooks.sample !== undefined && Date.now() - lastSample >= intervals.sample * 1000) {
-      await hooks.sample(name, state.ema);
+      await hooks.sample(name, state.ema, device);
       lastSample = Date.now();
     }
   }
@@ -244,7 +280,7 @@ async function runSteps(
 }
 
 /** Writes a finished phase's weights; only then its state is no longer needed. @throws UserError when a weight is not finite */
-async function finishPhase(run: RunFolder<TrainingConfig>, phase: Phase, state: DeviceState): Promise<void> {
+async function finishPhase({ run, saved }: Context, phase: Phase, state: DeviceState): Promise<void> {
   const { name, config, options, offset } = phase;
   const network = name === "flm" ? options.network : { ...options.network, targetTime: true };
   const weights = await treeTensors(state.ema, officialNaming(network));
@@ -258,6 +294,7 @@ async function finishPhase(run: RunFolder<TrainingConfig>, phase: Phase, state: 
     );
   }
   await saveCheckpoint(run, name, namedTensors(weights), { step: offset + config.steps - 1, phase: name });
+  saved();
   await removeCheckpoint(run, "state");
 }
 

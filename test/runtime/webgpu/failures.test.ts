@@ -188,6 +188,19 @@ describe("a lost device", () => {
     expect(value.disposed).toBe(false);
     await device.dispose();
   });
+
+  it("is still the reason given for what outlived it once it was disposed of", async () => {
+    const device = await open();
+    const executable = await device.load(increment());
+    const [value, other] = [device.upload(f32s(1, 2)), device.upload(f32s(1, 2))];
+    device.context.gpu.device.destroy();
+    await expect(value.read()).rejects.toBeInstanceOf(DeviceLostError);
+    await device.dispose();
+    await expect(executable.run([value])).rejects.toBeInstanceOf(DeviceLostError);
+    await expect(other.read()).rejects.toBeInstanceOf(DeviceLostError);
+    await expect(device.load(increment())).rejects.toBeInstanceOf(DeviceLostError);
+    expect(() => device.upload(f32s(1))).toThrow(DeviceLostError);
+  });
 });
 
 describe("runs that nobody reads", () => {
