@@ -4,6 +4,7 @@
  * exit code. To add a command: a file in `commands/` and a line here.
  */
 import { UserError } from "../runtime/files/errors.ts";
+import { DeviceLostError, OutOfMemoryError } from "../runtime/webgpu/errors.ts";
 import { OpError } from "../dsl/index.ts";
 import { helpText, parseArguments } from "./arguments.ts";
 import type { Command } from "./arguments.ts";
@@ -12,8 +13,9 @@ import { devices } from "./commands/devices.ts";
 import { explain } from "./commands/explain.ts";
 import { inspect } from "./commands/inspect.ts";
 import { sample } from "./commands/sample.ts";
+import { tune } from "./commands/tune.ts";
 
-const COMMANDS: readonly Command[] = [demo, sample, inspect, explain, devices];
+const COMMANDS: readonly Command[] = [demo, sample, inspect, explain, tune, devices];
 
 function overview(): string {
   const width = Math.max(...COMMANDS.map(({ name, positionals }) => [name, ...positionals].join(" ").length));
@@ -54,6 +56,14 @@ function report(error: unknown): number {
   if (error instanceof UserError || error instanceof OpError) {
     process.stderr.write(`fluxion: ${error.message}\n`);
     return error instanceof UserError ? error.exitCode : 2;
+  }
+  if (error instanceof DeviceLostError || error instanceof OutOfMemoryError) {
+    const line =
+      error instanceof OutOfMemoryError
+        ? error.message
+        : `the device was lost (${error.detail}); run the command again.`;
+    process.stderr.write(`fluxion: ${line}\n`);
+    return 1;
   }
   process.stderr.write(
     `fluxion: unexpected error, please report it\n${error instanceof Error ? (error.stack ?? error.message) : String(error)}\n`,

@@ -15,11 +15,12 @@ const DEVICES: Readonly<Record<string, Entry>> = {
   interpreter: { open: async () => (await import("./interpreter-device.ts")).openInterpreter() },
   webgpu: {
     open: async () => {
-      const [{ openWebGpu }, { dawnSource }] = await Promise.all([
+      const [{ openWebGpu }, { dawnSource }, { loadTuned }] = await Promise.all([
         import("./webgpu/device.ts"),
         import("./webgpu/node.ts"),
+        import("./webgpu/tune-file.ts"),
       ]);
-      return openWebGpu({}, dawnSource);
+      return openWebGpu({ tuned: await loadTuned() }, dawnSource);
     },
   },
 };

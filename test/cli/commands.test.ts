@@ -62,7 +62,7 @@ describe("inspect", options, () => {
 
 describe("mistyped commands: one line, exit code 2", options, () => {
   it.each<[string, readonly string[]]>([
-    ['there is no command "dmeo"; the commands are demo, sample, inspect, explain, devices', ["dmeo"]],
+    ['there is no command "dmeo"; the commands are demo, sample, inspect, explain, tune, devices', ["dmeo"]],
     ["fluxion demo has no option --step; see fluxion demo --help", ["demo", "--step", "3"]],
     [
       "--steps needs a value (--steps=VALUE if it begins with a dash); see fluxion demo --help",

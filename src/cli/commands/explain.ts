@@ -13,6 +13,7 @@ import { openWebGpu } from "../../runtime/webgpu/device.ts";
 import type { WebGpuDevice } from "../../runtime/webgpu/device.ts";
 import { timeExplained } from "../../runtime/webgpu/explain.ts";
 import { dawnSource } from "../../runtime/webgpu/node.ts";
+import { loadTuned } from "../../runtime/webgpu/tune-file.ts";
 import type { Command, Parsed } from "../arguments.ts";
 import { renderPage } from "../explain/page.ts";
 import { planned } from "../explain/planned.ts";
@@ -63,7 +64,14 @@ export const explain: Command = {
       const limits = device?.limits ?? MINIMUM_LIMITS;
       const { name, program, inputNames = [], outputNames = [] } = subject;
       const f16 = device?.context.f16 ?? false;
-      const plan = planned(name, program, { limits, fusion, f16, inputNames, outputNames });
+      const plan = planned(name, program, {
+        limits,
+        fusion,
+        f16,
+        inputNames,
+        outputNames,
+        dots: device?.dots,
+      });
       const explanation =
         device === undefined || !time
           ? plan.explanation
@@ -136,8 +144,8 @@ async function readProgram(file: string): Promise<Program> {
 const inputsOf = ({ program, inputNames = [], below }: Subject) =>
   randomInputs(inputTypes(program), (position) => below[inputNames[position] ?? ""]);
 
-const openDevice = (limits: "minimum" | "adapter", profile: boolean): Promise<WebGpuDevice> =>
-  openWebGpu({ limits, profile }, dawnSource);
+const openDevice = async (limits: "minimum" | "adapter", profile: boolean): Promise<WebGpuDevice> =>
+  openWebGpu({ limits, profile, tuned: await loadTuned() }, dawnSource);
 
 async function print(
   explained: Explained,

@@ -11,6 +11,7 @@ import type { BufferId } from "../kernel/plan.ts";
 import { digit, split } from "./coordinates.ts";
 import type { Index } from "./coordinates.ts";
 import { DOT_SUM_LANES, chooseDot, slicesType, writeDot, writeDotSlices, writeDotSum } from "./dot/dot.ts";
+import type { DotConfig } from "./dot/dot.ts";
 import type { DotLayout, DotOperands, DotShape, DotStore } from "./dot/problem.ts";
 import { workgroupsFor } from "./elements.ts";
 import type { Group, Member } from "./groups.ts";
@@ -70,11 +71,15 @@ function operandsOf(writer: KernelWriter, [left, right]: readonly [Side, Side]):
   };
 }
 
+/** How a dot is to be computed; undefined: as the heuristic says. */
+export type DotChoice = (shape: DotShape, layout: DotLayout) => DotConfig | undefined;
+
 /** @param temporary makes a buffer that lasts from one kernel of the dot to the next */
 export function writeDots(
   scope: Scope,
   group: Group,
   temporary: (type: TensorType) => BufferId,
+  choice?: DotChoice,
 ): readonly LaidOut[] {
   const { equation } = group.members[0] as Member; // groups have members
   if (equation.op !== "dot") throw new Error(`a dot group starts with ${equation.op}`);
@@ -107,7 +112,7 @@ export function writeDots(
       for (const id of own)
         if (group.stored.has(id)) writer.store(id, scope.location(id) as Location, at, writer.value(id, at)); // stored: it has one
     };
-  const config = chooseDot(shape, layout);
+  const config = choice?.(shape, layout) ?? chooseDot(shape, layout);
   const ops = group.members.map((member) => member.equation.op);
   const { lanes, workgroups } = config;
   if (config.split === undefined) {

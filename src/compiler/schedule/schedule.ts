@@ -13,6 +13,7 @@ import { decodeScalar } from "../../dsl/program/program.ts";
 import { MINIMUM_LIMITS } from "../kernel/plan.ts";
 import type { BufferId, Dispatch, Plan, PlanBuffer, Role, Step, TargetLimits } from "../kernel/plan.ts";
 import { writeDots } from "./dot-kernel.ts";
+import type { DotChoice } from "./dot-kernel.ts";
 import { formGroups } from "./groups.ts";
 import type { Group } from "./groups.ts";
 import type { Location, Scope } from "./kernel-writer.ts";
@@ -30,14 +31,16 @@ export interface ScheduleOptions {
   readonly limits?: TargetLimits;
   /** false: a kernel for every equation, and attention written out. The oracle that fusion is tested against. Default true. */
   readonly fusion?: boolean;
+  /** How dots are computed, such as a tuner found; where it is undefined or says so, the heuristic decides. */
+  readonly dots?: DotChoice | undefined;
 }
 
 /** @throws Error when an op has no kernel within the limits, naming it. */
 export function schedule(program: Program, options: ScheduleOptions = {}): Plan {
-  const { limits = MINIMUM_LIMITS, fusion = true } = options;
+  const { limits = MINIMUM_LIMITS, fusion = true, dots } = options;
   const keepsAttention: PrepareOptions["keepsAttention"] = (op, types) =>
     fusion && usesFlash(op, types, limits);
-  return new Scheduler(limits, fusion).plan(prepare(program, { keepsAttention }));
+  return new Scheduler(limits, fusion, dots).plan(prepare(program, { keepsAttention }));
 }
 
 /** Where the outputs of a nested program must end up; undefined: anywhere. */
@@ -46,11 +49,13 @@ type Target = Location | undefined;
 class Scheduler {
   readonly #limits: TargetLimits;
   readonly #fusion: boolean;
+  readonly #dots: DotChoice | undefined;
   readonly #buffers: PlanBuffer[] = [];
 
-  constructor(limits: TargetLimits, fusion: boolean) {
+  constructor(limits: TargetLimits, fusion: boolean, dots: DotChoice | undefined) {
     this.#limits = limits;
     this.#fusion = fusion;
+    this.#dots = dots;
   }
 
   #buffer(type: TensorType, role: Role): BufferId {
@@ -179,7 +184,7 @@ class Scheduler {
       map: () => [writeMap(scope, group)],
       row: () => [writeRows(scope, group, this.#limits)],
       column: () => [writeColumns(scope, group, this.#limits)],
-      dot: () => writeDots(scope, group, (type) => this.#temporary(type).buffer),
+      dot: () => writeDots(scope, group, (type) => this.#temporary(type).buffer, this.#dots),
     }[group.kind];
     const laidOut = write();
     // Where the sum of a dot is taken in slices, what follows it is in the kernel that adds them up.

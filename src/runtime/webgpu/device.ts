@@ -5,6 +5,7 @@
  */
 import type { HostTensor } from "../../compiler/host-tensor.ts";
 import type { Plan, TargetLimits } from "../../compiler/kernel/plan.ts";
+import type { DotChoice } from "../../compiler/schedule/dot-kernel.ts";
 import { schedule } from "../../compiler/schedule/schedule.ts";
 import { printWgsl } from "../../compiler/wgsl/print.ts";
 import { formatType } from "../../dsl/program/program.ts";
@@ -22,12 +23,16 @@ import type { AdapterSource, Gpu, OpenGpuOptions } from "./gpu.ts";
 import { checkSize, loadPlan } from "./load.ts";
 import { failWith } from "./memory.ts";
 import type { MemoryStats } from "./stats.ts";
+import { adapterKey, EMPTY_TABLE, tunedDots } from "./tune-table.ts";
+import type { TuneTable } from "./tune-table.ts";
 import { WebGpuValue } from "./values.ts";
 import { toWords } from "./words.ts";
 
 export interface WebGpuOptions {
   /** Times every dispatch (`WebGpuExecutable.timings`). Runs are slower then. */
   readonly profile?: boolean;
+  /** How dots are best computed, as a tuner found: what it has for this adapter is used. */
+  readonly tuned?: TuneTable;
 }
 
 export class WebGpuDevice implements Device, ExecutableOwner {
@@ -36,13 +41,15 @@ export class WebGpuDevice implements Device, ExecutableOwner {
   readonly limits: TargetLimits;
   readonly context: Context;
   readonly #executables = new Set<WebGpuExecutable>();
+  #tuned: TuneTable;
   #closed = false;
 
   /**
    * Takes the GPU over, and destroys it at its end.
    * @throws UserError when it is to time dispatches and the GPU cannot
    */
-  constructor(gpu: Gpu, { profile = false }: WebGpuOptions = {}) {
+  constructor(gpu: Gpu, { profile = false, tuned = EMPTY_TABLE }: WebGpuOptions = {}) {
+    this.#tuned = tuned;
     if (profile && !gpu.features.has("timestamp-query"))
       throw new UserError(`Kernels cannot be timed: ${gpu.adapter.name} has no timestamps.`);
     const f16 = gpu.features.has("shader-f16");
@@ -56,6 +63,16 @@ export class WebGpuDevice implements Device, ExecutableOwner {
 
   get closed(): boolean {
     return this.#closed;
+  }
+
+  /** How programs that are compiled from now on compute their dots. */
+  get dots(): DotChoice {
+    return tunedDots(this.#tuned, adapterKey(this.context.gpu.adapter), this.limits);
+  }
+
+  /** Replaces the table of tuned dots. What is compiled already stays as it is. */
+  useTuned(table: TuneTable): void {
+    this.#tuned = table;
   }
 
   describe(): string {
@@ -98,7 +115,7 @@ export class WebGpuDevice implements Device, ExecutableOwner {
   async compile(program: Program, options: CompileOptions = {}): Promise<WebGpuExecutable> {
     this.#checkOpen();
     checkDonation(options.donate ?? [], program.inputs.length);
-    return this.load(schedule(program, { limits: this.limits }), options);
+    return this.load(schedule(program, { limits: this.limits, dots: this.dots }), options);
   }
 
   /** Makes a plan ready to run. @throws PlanError when it breaks the rules; Error when the GPU refuses it */
@@ -156,8 +173,8 @@ export class WebGpuDevice implements Device, ExecutableOwner {
  * @throws UserError when there is no adapter, none of that name, or it cannot do what is asked
  */
 export async function openWebGpu(
-  { profile = false, ...options }: OpenGpuOptions & WebGpuOptions = {},
+  { profile = false, tuned = EMPTY_TABLE, ...options }: OpenGpuOptions & WebGpuOptions = {},
   source?: AdapterSource,
 ): Promise<WebGpuDevice> {
-  return new WebGpuDevice(await openGpu(options, source), { profile });
+  return new WebGpuDevice(await openGpu(options, source), { profile, tuned });
 }

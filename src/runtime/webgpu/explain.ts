@@ -8,6 +8,7 @@ import type { Explanation } from "../../compiler/explain/explanation.ts";
 import type { HostTensor } from "../../compiler/host-tensor.ts";
 import { MINIMUM_LIMITS } from "../../compiler/kernel/plan.ts";
 import type { Dispatch, Plan, TargetLimits } from "../../compiler/kernel/plan.ts";
+import type { DotChoice } from "../../compiler/schedule/dot-kernel.ts";
 import { schedule } from "../../compiler/schedule/schedule.ts";
 import { printWgsl } from "../../compiler/wgsl/print.ts";
 import type { Program, TensorType } from "../../dsl/program/program.ts";
@@ -22,6 +23,8 @@ export interface ExplainWebGpuOptions {
   readonly f16?: boolean;
   /** false: a kernel for every equation. */
   readonly fusion?: boolean;
+  /** How dots are computed. Default: as the heuristic says. */
+  readonly dots?: DotChoice | undefined;
   readonly inputNames?: readonly string[];
   readonly outputNames?: readonly string[];
 }
@@ -34,14 +37,14 @@ export interface ExplainedPlan {
 
 /** Explains what the device would run for a program. @throws Error when an op has no kernel within the limits, naming it */
 export function explainWebGpu(program: Program, options: ExplainWebGpuOptions = {}): ExplainedPlan {
-  const { limits = MINIMUM_LIMITS, f16 = false, fusion = true, ...names } = options;
-  const plan = schedule(program, { limits, fusion });
+  const { limits = MINIMUM_LIMITS, f16 = false, fusion = true, dots, ...names } = options;
+  const plan = schedule(program, { limits, fusion, dots });
   const target = {
     print: (kernel: Dispatch["kernel"]) => printWgsl(kernel, { f16 }),
     dataBytes: (type: TensorType) => dataBytes({ f16 }, type),
     heldBytes: (type: TensorType) => boundBytes({ f16 }, type),
   };
-  const unfused = fusion ? schedule(program, { limits, fusion: false }) : plan;
+  const unfused = fusion ? schedule(program, { limits, fusion: false, dots }) : plan;
   return { plan, explanation: explain(plan, target, { ...names, fusion, program, unfused }) };
 }
 

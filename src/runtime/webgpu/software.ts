@@ -9,11 +9,11 @@ import { createHash } from "node:crypto";
 import { existsSync } from "node:fs";
 import { mkdir, readFile } from "node:fs/promises";
 import { createRequire } from "node:module";
-import { homedir } from "node:os";
 import { dirname, join } from "node:path";
 import { promisify } from "node:util";
 import { brotliDecompress } from "node:zlib";
 import { removeLeftovers, writeFileAtomic } from "../files/atomic.ts";
+import { cacheFolder } from "../files/cache.ts";
 import { fileError } from "../files/errors.ts";
 import { messageOf } from "./gpu.ts";
 import { readTar } from "./tar.ts";
@@ -55,13 +55,6 @@ function findArchive(): string | undefined {
     return undefined;
   }
 }
-
-const cacheFolder = (): string => {
-  const { XDG_CACHE_HOME } = process.env;
-  // An empty or relative one is to be ignored, says the convention.
-  const base = XDG_CACHE_HOME?.startsWith("/") ? XDG_CACHE_HOME : join(homedir(), ".cache");
-  return join(base, "fluxion");
-};
 
 /**
  * Unpacks the archive, unless it was before, and returns the folder. Each file appears whole under its name, and the same from

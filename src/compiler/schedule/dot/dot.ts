@@ -4,8 +4,9 @@
  * A dot whose sums are long and whose result is small is cut along k: one kernel leaves a partial sum for each slice, a second adds
  * them up in order and stores. That way the GPU is full, and the result does not depend on who finishes first.
  *
- * Consumed by the scheduler. To add a rung: a member of `DotRung`, its writer, a case below and in `chooseDot`. Workgroup memory
- * stays below 16 KiB and lanes below 256, which every adapter has.
+ * Consumed by the scheduler, and by `candidates.ts`, from which a tuner chooses otherwise. To add a rung: a member of `DotRung`, its
+ * writer, a case below and in `chooseDot`. What `chooseDot` chooses stays below 16 KiB of workgroup memory and within 256 lanes, which
+ * every adapter has.
  */
 import type { TensorType } from "../../../dsl/program/program.ts";
 import { binary, index, literal, minus, modulo, over, plus, times } from "../../kernel/builder.ts";
@@ -32,7 +33,7 @@ export const DOT_SUM_LANES = 64;
 /** Products below which no lane is busy for long, however they are divided. */
 const FEW_PRODUCTS = 2 ** 18;
 /** So many workgroups keep a GPU busy. */
-const ENOUGH_WORKGROUPS = 128;
+export const ENOUGH_WORKGROUPS = 128;
 /** Slices of k are not shorter than this, so that summing them stays cheap. */
 const SHORTEST_SLICE = 256;
 
@@ -55,7 +56,8 @@ export function launchDot(shape: DotShape, rung: DotRung, wanted: number): DotCo
   return { rung, lanes, workgroups: parts * slices, split: { slices, chunk } };
 }
 
-const mostSlices = ({ inner }: DotShape): number => Math.max(1, Math.floor(inner / SHORTEST_SLICE));
+/** Slices of k that are not too short. */
+export const mostSlices = ({ inner }: DotShape): number => Math.max(1, Math.floor(inner / SHORTEST_SLICE));
 
 function chooseRung(shape: DotShape, layout: DotLayout): DotRung {
   const { batch, rows, columns, inner } = shape;
@@ -80,10 +82,10 @@ function chooseRung(shape: DotShape, layout: DotLayout): DotRung {
   return parts * mostSlices(shape) >= ENOUGH_WORKGROUPS / 2 && used > 0.6 ? LARGE : SMALL;
 }
 
-const LARGE = { kind: "tile", tile: 64, depth: 16, each: 8, unroll: 2 } as const satisfies DotRung;
-const SMALL = { kind: "tile", tile: 32, depth: 16, each: 4, unroll: 4 } as const satisfies DotRung;
+export const LARGE = { kind: "tile", tile: 64, depth: 16, each: 8, unroll: 2 } as const satisfies DotRung;
+export const SMALL = { kind: "tile", tile: 32, depth: 16, each: 4, unroll: 4 } as const satisfies DotRung;
 
-function lanesOf(rung: DotRung): number {
+export function lanesOf(rung: DotRung): number {
   switch (rung.kind) {
     case "direct":
       return DIRECT_LANES;
@@ -95,7 +97,7 @@ function lanesOf(rung: DotRung): number {
 }
 
 /** Workgroups of a dot that is not cut along k. */
-function partsOf({ batch, rows, columns }: DotShape, rung: DotRung): number {
+export function partsOf({ batch, rows, columns }: DotShape, rung: DotRung): number {
   switch (rung.kind) {
     case "direct":
       return workgroupsFor(batch * rows * columns, DIRECT_LANES);

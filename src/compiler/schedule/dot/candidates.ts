@@ -1,0 +1,132 @@
+/**
+ * Ways to compute a dot that are worth timing: the heuristic's, then other rungs and other numbers of slices, all within the limits of
+ * a target. Every one of them is right for every dot; they differ in speed.
+ *
+ * Consumed by the tuner, which times them, and where its results are used: a result names a rung by `rungName`, and only what this file
+ * would offer for a dot is accepted for it. To add a candidate: a rung in `rungsFor`.
+ */
+import type { TargetLimits } from "../../kernel/plan.ts";
+import {
+  chooseDot,
+  ENOUGH_WORKGROUPS,
+  lanesOf,
+  LARGE,
+  launchDot,
+  mostSlices,
+  partsOf,
+  SMALL,
+} from "./dot.ts";
+import type { DotConfig } from "./dot.ts";
+import type { DotLayout, DotRung, DotShape } from "./problem.ts";
+
+/** Timing more than so many takes longer than it gains. */
+export const MOST_CANDIDATES = 6;
+
+/** Longest sums, and most products, for which a lane for each element is worth trying. */
+const DIRECT = { inner: 2048, products: 2 ** 26 };
+/** Most rows or columns of which all are worth having in each lane; each lane holds 8 at most. */
+const FEW = 16;
+/** Elements that slices may leave between their two kernels: 64 MiB. */
+const MOST_PARTIAL = 2 ** 24;
+
+/** More lanes on a tile: less work for each. */
+const WIDE = { kind: "tile", tile: 64, depth: 16, each: 4, unroll: 4 } as const satisfies DotRung;
+/** More than the minimum of workgroup memory, and half the loads of `LARGE`. */
+const HUGE = { kind: "tile", tile: 128, depth: 16, each: 8, unroll: 2 } as const satisfies DotRung;
+
+/** A rung in words: its identity in a table of results. */
+export function rungName(rung: DotRung): string {
+  switch (rung.kind) {
+    case "direct":
+      return "direct";
+    case "gemv":
+      return `gemv of ${rung.few} ${rung.of}, ${rung.kLanes} x ${rung.wideLanes} lanes, ${rung.fast} fast`;
+    case "tile":
+      return `tiles of ${rung.tile} by ${rung.tile / rung.each} x ${rung.tile / rung.each} lanes`;
+  }
+}
+
+/** A configuration in words, for people. */
+export const configName = ({ rung, split }: DotConfig): string =>
+  split === undefined ? rungName(rung) : `${rungName(rung)}, ${split.slices} slices`;
+
+/** Bytes of a workgroup's shared arrays. */
+function sharedBytes(rung: DotRung): number {
+  switch (rung.kind) {
+    case "direct":
+      return 0;
+    case "gemv":
+      return 4 * rung.few * rung.kLanes * rung.wideLanes;
+    case "tile":
+      return 4 * 2 * rung.depth * (rung.tile + 1);
+  }
+}
+
+/** The rungs that are worth trying, the heuristic's first. */
+function rungsFor(shape: DotShape, layout: DotLayout, limits: TargetLimits): readonly DotRung[] {
+  const { batch, rows, columns, inner } = shape;
+  const rungs: DotRung[] = [chooseDot(shape, layout).rung];
+  const short = Math.min(rows, columns);
+  if (short > 4) rungs.push(SMALL);
+  if (short > 16) rungs.push(LARGE, WIDE);
+  if (short > 64) rungs.push(HUGE);
+  if (short <= FEW && inner > 8) {
+    const few = Math.min(8, 2 ** Math.ceil(Math.log2(short)));
+    const of = rows <= columns ? "rows" : "columns";
+    const common = { kind: "gemv", few, of } as const;
+    rungs.push(
+      { ...common, kLanes: few <= 2 ? 64 : 16, wideLanes: 4, fast: "k" },
+      { ...common, kLanes: few <= 2 ? 32 : 8, wideLanes: 8, fast: "wide" },
+    );
+  }
+  if (inner <= DIRECT.inner && batch * rows * columns * inner <= DIRECT.products)
+    rungs.push({ kind: "direct" });
+  const named = new Map(rungs.map((rung) => [rungName(rung), rung]));
+  return [...named.values()].filter(
+    (rung) => lanesOf(rung) <= limits.lanes && sharedBytes(rung) <= limits.sharedBytes,
+  );
+}
+
+/** Slices that a dot on this rung may be cut into. */
+function slicesAllowed(shape: DotShape, rung: DotRung): number {
+  if (rung.kind === "direct") return 1;
+  const room = Math.floor(MOST_PARTIAL / (shape.batch * shape.rows * shape.columns));
+  return Math.max(1, Math.min(mostSlices(shape), room));
+}
+
+/** At most `MOST_CANDIDATES` different ways to compute a dot within the limits; the first is the heuristic's. */
+export function dotCandidates(
+  shape: DotShape,
+  layout: DotLayout,
+  limits: TargetLimits,
+): readonly DotConfig[] {
+  const rungs = rungsFor(shape, layout, limits);
+  /** In as many slices as fill a GPU so many times. */
+  const filling = (rung: DotRung, times: number): DotConfig => {
+    const wanted = Math.round((times * ENOUGH_WORKGROUPS) / partsOf(shape, rung));
+    return launchDot(shape, rung, Math.min(wanted, slicesAllowed(shape, rung)));
+  };
+  const candidates = [
+    chooseDot(shape, layout),
+    ...rungs.map((rung) => filling(rung, 1)),
+    ...rungs.map((rung) => filling(rung, 4)),
+    ...rungs.map((rung) => launchDot(shape, rung, 1)),
+  ];
+  const different = new Map<string, DotConfig>();
+  for (const config of candidates)
+    if (!different.has(configName(config))) different.set(configName(config), config);
+  return [...different.values()].slice(0, MOST_CANDIDATES);
+}
+
+/** The dot on the rung of that name in about so many slices; undefined when there is no such candidate for it. */
+export function namedDot(
+  shape: DotShape,
+  layout: DotLayout,
+  limits: TargetLimits,
+  named: { readonly rung: string; readonly slices: number },
+): DotConfig | undefined {
+  const rung = rungsFor(shape, layout, limits).find((known) => rungName(known) === named.rung);
+  return rung === undefined
+    ? undefined
+    : launchDot(shape, rung, Math.min(named.slices, slicesAllowed(shape, rung)));
+}

@@ -1,0 +1,147 @@
+/** The ways to compute a dot that a tuner may choose from: few, within limits, and right; and the scheduler uses what is chosen. */
+import { describe, expect, it, vi } from "vitest";
+import { toExact } from "../../../src/compiler/host-tensor.ts";
+import { interpret } from "../../../src/compiler/interpret/interpret.ts";
+import { MINIMUM_LIMITS } from "../../../src/compiler/kernel/plan.ts";
+import type { Dispatch, Plan, TargetLimits } from "../../../src/compiler/kernel/plan.ts";
+import {
+  configName,
+  dotCandidates,
+  MOST_CANDIDATES,
+  namedDot,
+  rungName,
+} from "../../../src/compiler/schedule/dot/candidates.ts";
+import { chooseDot, launchDot } from "../../../src/compiler/schedule/dot/dot.ts";
+import type { DotConfig } from "../../../src/compiler/schedule/dot/dot.ts";
+import type { DotLayout, DotShape } from "../../../src/compiler/schedule/dot/problem.ts";
+import { schedule } from "../../../src/compiler/schedule/schedule.ts";
+import { dotProgram, exactOperand } from "../../../src/runtime/webgpu/dot-alone.ts";
+import { typeOf } from "../../../src/dsl/program/program.ts";
+import { difference } from "../../support/programs.ts";
+import { PLAN_RUNNERS } from "../../support/stage-plan.ts";
+import type { RunPlan } from "../../support/stage-plan.ts";
+
+// Software adapters take seconds to compile a kernel.
+vi.setConfig({ testTimeout: 120_000 });
+
+const LARGER: TargetLimits = { buffers: 10, lanes: 1024, sharedBytes: 49152 };
+const LAYOUTS: readonly DotLayout[] = [
+  { left: "k", right: "column" },
+  { left: "k", right: "k" },
+  { left: "row", right: "column" },
+  { left: "row", right: "k" },
+  { left: undefined, right: undefined },
+];
+const SIZES: readonly DotShape[] = [0, 1, 2, 5, 9, 17, 65, 129, 700, 5000].flatMap((inner) =>
+  [1, 2, 8, 9, 33, 65, 4096].flatMap((rows) =>
+    [1, 3, 9, 100, 1025].map((columns) => ({ batch: 1 + (rows % 3), rows, columns, inner })),
+  ),
+);
+
+const dispatchesOf = (plan: Plan): readonly Dispatch[] =>
+  plan.steps.filter((step): step is Dispatch => step.kind === "dispatch");
+
+async function check(run: RunPlan, shape: DotShape, layout: DotLayout, config: DotConfig): Promise<void> {
+  const program = dotProgram(shape, layout);
+  const inputs = program.inputs.map((id) => exactOperand(typeOf(program, id), id, shape.inner));
+  const plan = schedule(program, { limits: LARGER, dots: () => config });
+  const problem = difference(await run(plan, inputs), interpret(program, inputs).map(toExact));
+  expect(problem === undefined ? undefined : `${problem}: ${configName(config)}`).toBeUndefined();
+}
+
+describe("candidates", () => {
+  it("are few, different, and the heuristic's first", () => {
+    for (const shape of SIZES)
+      for (const layout of LAYOUTS) {
+        const candidates = dotCandidates(shape, layout, LARGER);
+        expect(candidates.length).toBeLessThanOrEqual(MOST_CANDIDATES);
+        expect(new Set(candidates.map(configName)).size).toBe(candidates.length);
+        expect(candidates[0]).toEqual(chooseDot(shape, layout));
+      }
+    const layout: DotLayout = { left: "k", right: "column" };
+    expect(dotCandidates({ batch: 1, rows: 96, columns: 96, inner: 768 }, layout, LARGER).length).toBe(6);
+  });
+
+  it.each([
+    ["of any adapter", MINIMUM_LIMITS],
+    ["of a larger one", LARGER],
+  ])("keep the limits %s", (_name, limits) => {
+    const layout: DotLayout = { left: "k", right: "k" };
+    for (const rows of [1, 7, 16, 33, 70, 200])
+      for (const columns of [3, 40, 130]) {
+        const shape = { batch: 2, rows, columns, inner: 600 };
+        for (const config of dotCandidates(shape, layout, limits)) {
+          const plan = schedule(dotProgram(shape, layout), { limits, dots: () => config });
+          for (const { kernel } of dispatchesOf(plan)) {
+            const bytes = kernel.shared.reduce((sum, { length }) => sum + 4 * length, 0);
+            expect(bytes, configName(config)).toBeLessThanOrEqual(limits.sharedBytes);
+            expect(kernel.lanes, configName(config)).toBeLessThanOrEqual(limits.lanes);
+          }
+        }
+      }
+  });
+
+  it("are found again by their names, for other dots too, and nothing else is", () => {
+    const layout: DotLayout = { left: "k", right: "column" };
+    const shape = { batch: 1, rows: 96, columns: 96, inner: 768 };
+    for (const config of dotCandidates(shape, layout, LARGER)) {
+      const named = { rung: rungName(config.rung), slices: config.split?.slices ?? 1 };
+      expect(namedDot(shape, layout, LARGER, named)).toEqual(config);
+      expect(namedDot({ ...shape, rows: 100 }, layout, LARGER, named)?.rung).toEqual(config.rung);
+    }
+    const huge = dotCandidates(shape, layout, LARGER).map(({ rung }) => rungName(rung));
+    expect(huge).toContain("tiles of 128 by 16 x 16 lanes");
+    const of = (rung: string, slices: number) => namedDot(shape, layout, MINIMUM_LIMITS, { rung, slices });
+    expect(of("tiles of 128 by 16 x 16 lanes", 1)).toBeUndefined();
+    expect(of("tiles of 7", 1)).toBeUndefined();
+    // More slices than a sum has is as many as it may have.
+    expect(of("tiles of 32 by 8 x 8 lanes", 1e15)?.split?.slices).toBe(3);
+  });
+
+  const [[, host], [, gpu]] = PLAN_RUNNERS as readonly [(typeof PLAN_RUNNERS)[0], (typeof PLAN_RUNNERS)[0]];
+  it.each([
+    { batch: 1, rows: 1, columns: 70, inner: 600 },
+    { batch: 2, rows: 33, columns: 17, inner: 530 },
+    { batch: 1, rows: 65, columns: 129, inner: 33 },
+    { batch: 1, rows: 9, columns: 3, inner: 0 },
+    { batch: 1, rows: 129, columns: 66, inner: 290 },
+  ])("compute $rows x $columns, summed over $inner", async (shape) => {
+    // On the host a tile takes long: large dots are stored in two ways only.
+    for (const layout of shape.rows > 16 ? LAYOUTS.slice(1, 3) : LAYOUTS.slice(0, 4))
+      for (const config of dotCandidates(shape, layout, LARGER)) await check(host, shape, layout, config);
+  });
+
+  it("compute it on a GPU", async () => {
+    const shape = { batch: 2, rows: 33, columns: 65, inner: 530 };
+    const layout: DotLayout = { left: "k", right: "k" };
+    const candidates = dotCandidates(shape, layout, MINIMUM_LIMITS);
+    for (const config of candidates) await check(gpu, shape, layout, config);
+  });
+});
+
+describe("the scheduler", () => {
+  const shape = { batch: 1, rows: 40, columns: 50, inner: 600 };
+  const layout: DotLayout = { left: "row", right: "column" };
+
+  it("asks for each dot and uses the answer", () => {
+    const asked: unknown[] = [];
+    const config = launchDot(shape, { kind: "tile", tile: 64, depth: 16, each: 8, unroll: 2 }, 2);
+    const plan = schedule(dotProgram(shape, layout), {
+      dots: (...dot) => {
+        asked.push(dot);
+        return config;
+      },
+    });
+    expect(asked).toEqual([[shape, layout]]);
+    const [first, second, ...others] = dispatchesOf(plan);
+    expect([first?.kernel.name, first?.kernel.lanes, first?.workgroups]).toEqual(["dot_slices", 64, 2]);
+    expect(second?.kernel.name).toMatch(/^dot_sum/);
+    expect(others).toEqual([]);
+  });
+
+  it("goes by the heuristic where there is no answer", () => {
+    const program = dotProgram(shape, layout);
+    const text = (plan: Plan): string => JSON.stringify(plan);
+    expect(text(schedule(program, { dots: () => undefined }))).toBe(text(schedule(program)));
+  });
+});
