@@ -113,7 +113,9 @@ export function difference(
     for (let i = 0; i < want.data.length; i++) {
       const [x, y] = [have.data[i] as number, want.data[i] as number];
       const close =
-        Object.is(x, y) || (tolerance > 0 && (x === y || Math.abs(x - y) <= tolerance * (1 + Math.abs(y))));
+        Object.is(x, y) ||
+        (tolerance > 0 &&
+          (x === y || (Number.isFinite(y) && Math.abs(x - y) <= tolerance * (1 + Math.abs(y)))));
       if (!close) return `element ${i} of tensor ${n} is ${encodeScalar(x)} instead of ${encodeScalar(y)}`;
     }
   }

@@ -115,22 +115,32 @@ export function formGroups(
   }
 
   /** Whether `from` waits for `target`, directly or not. */
-  const waits = (from: OpenGroup, target: OpenGroup, seen: Set<OpenGroup>): boolean => {
-    if (from === target) return true;
-    if (seen.has(from)) return false;
-    seen.add(from);
-    for (const before of from.before) if (waits(before, target, seen)) return true;
+  const waits = (from: OpenGroup, target: OpenGroup): boolean => {
+    const seen = new Set([from]);
+    // A set that grows while it is walked is walked to its end.
+    for (const group of seen) {
+      if (group === target) return true;
+      for (const before of group.before) seen.add(before);
+    }
     return false;
   };
 
   /** What the group's kernel would bind: all that it reads from outside, all of its nodes that are used outside. */
-  const bindings = (members: readonly Member[], reads: ReadonlySet<VarId>): number => {
+  const bindings = (kind: GroupKind, members: readonly Member[], reads: ReadonlySet<VarId>): number => {
     const own = new Set(members.flatMap((member) => member.nodes));
     const inside = new Map<VarId, number>();
     for (const { equation } of members)
       for (const { id } of dependencies.get(equation) ?? []) inside.set(id, (inside.get(id) ?? 0) + 1);
     const stored = [...own].filter((id) => returned.has(id) || inside.get(id) !== uses.get(id));
-    return [...reads].filter((id) => !own.has(id)).length + stored.length;
+    // A listed constant that is a node is copied from its list.
+    const lists = members.filter(({ equation }) => listed(equation.outputs[0] as VarId)).length;
+    const all = [...reads].filter((id) => !own.has(id)).length + stored.length + lists;
+    if (kind !== "dot") return all;
+    // A dot that is cut into slices has a second kernel, which reads their sums.
+    const later = new Set(
+      members.slice(1).flatMap(({ equation }) => (dependencies.get(equation) ?? []).map(({ id }) => id)),
+    );
+    return Math.max(all, 1 + [...later].filter((id) => !own.has(id)).length + stored.length);
   };
 
   /** The group's space and kind with the equation in it, and its level there; undefined where it does not fit. */
@@ -196,10 +206,10 @@ export function formGroups(
       phase,
     };
     const reads = new Set([...group.reads, ...found.map(({ id }) => id)]);
-    if (bindings([...group.members, member], reads) > limits.buffers) return false;
+    if (bindings(place.kind, [...group.members, member], reads) > limits.buffers) return false;
     for (const { id } of found) {
       const source = home.get(id);
-      if (source !== undefined && source !== group && waits(source, group, new Set())) return false;
+      if (source !== undefined && source !== group && waits(source, group)) return false;
     }
     group.kind = place.kind;
     group.space = place.space;

@@ -48,7 +48,17 @@ export interface NodeOptions {
   readonly maxLeaves: number;
 }
 
-export function findNodes(program: Program, { fusion, maxLeaves }: NodeOptions): Nodes {
+export function findNodes(program: Program, options: NodeOptions): Nodes {
+  // What turns out to be a node late was already inlined where it was used before: so it is said from the start next time.
+  const forced = new Set<VarId>();
+  for (;;) {
+    const before = forced.size;
+    const nodes = markNodes(program, options, forced);
+    if (forced.size === before) return nodes;
+  }
+}
+
+function markNodes(program: Program, { fusion, maxLeaves }: NodeOptions, forced: Set<VarId>): Nodes {
   const definitions: (AnyEquation | undefined)[] = [];
   const users: AnyEquation[][] = program.types.map(() => []);
   for (const equation of program.equations) {
@@ -68,7 +78,7 @@ export function findNodes(program: Program, { fusion, maxLeaves }: NodeOptions):
     leaves.set(id, new Set([id]));
   };
   const mustBe = (id: VarId, cost: number): boolean => {
-    if (returned.has(id) || !fusion) return true;
+    if (returned.has(id) || !fusion || forced.has(id)) return true;
     const uses = users[id] as readonly AnyEquation[]; // one list for each variable
     if (uses.length > 1 && cost > SHARED_COST) return true;
     if (cost > MAX_COST) return true;
@@ -89,10 +99,11 @@ export function findNodes(program: Program, { fusion, maxLeaves }: NodeOptions):
     }
     const united = (): Set<VarId> => new Set(equation.inputs.flatMap((id) => [...leavesOf(id)]));
     let found = united();
-    while (found.size > maxLeaves) {
+    while (found.size > maxLeaves - (equation.outputs.length - 1)) {
       const largest = equation.inputs.reduce((a, b) => (leavesOf(b).size > leavesOf(a).size ? b : a));
       if (leavesOf(largest).size <= 1) break; // an op of that many operands: `prepare` keeps them few
       makeNode(largest);
+      forced.add(largest);
       found = united();
     }
     const listed = equation.op === "constant" && typeof equation.params.values === "object";

@@ -138,7 +138,9 @@ function reduceRuns(
     else runs.push({ first: axis, last: axis });
     previous = place;
   });
-  let current = operand;
+  // Between the steps, sums of f16 are kept in f32, in which they are taken.
+  const widens = op === "reduceSum" && dtype === "f16";
+  let current = widens ? r.one("cast", [operand], { dtype: "f32" }, from) : operand;
   for (const { first, last } of runs.toReversed()) {
     const now = r.typeOf(current).shape;
     const [outer, reduced, inner] = [
@@ -151,7 +153,8 @@ function reduceRuns(
     current = r.one("reshape", [result], { shape: [...now.slice(0, first), ...now.slice(last + 1)] }, from);
     // Axes before the run keep their places for the runs to come.
   }
-  return r.one("reshape", [current], { shape: kept }, from);
+  const result = r.one("reshape", [current], { shape: kept }, from);
+  return widens ? r.one("cast", [result], { dtype }, from) : result;
 }
 
 /** Reduces the middle axis of three, in two steps when it is long and the results are few. */
@@ -189,7 +192,7 @@ function scatterOne(
 ): readonly VarId[] | undefined {
   const [operand, indices, updates] = equation.inputs as readonly [VarId, VarId, VarId];
   const { axis, batchDims } = equation.params;
-  const { shape, dtype } = r.typeOf(operand);
+  const { shape } = r.typeOf(operand);
   const picks = r.typeOf(indices).shape;
   if (sizeOf(picks.slice(batchDims)) !== 1 || sizeOf(shape) === 0) return undefined;
   const batch = shape.slice(0, batchDims).map((_, i) => i);
@@ -216,8 +219,8 @@ function scatterOne(
     equation,
   );
   const spread = r.one("broadcast", [single], { shape, dims: shape.map((_, i) => i) }, equation);
-  const added = r.one("select", [here, spread, r.fill({ shape, dtype }, 0, equation)], {}, equation);
-  return [r.one("add", [operand, added], {}, equation)];
+  const added = r.one("add", [operand, spread], {}, equation);
+  return [r.one("select", [here, added, operand], {}, equation)];
 }
 
 /** A length near the square root that divides the extent, if there is one nearby; else the root itself. */

@@ -1,14 +1,19 @@
 /** The scheduler: plans compute what the interpreter does, fused and not, within the limits of the least adapter. */
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { toExact, toStorage } from "../../../src/compiler/host-tensor.ts";
+import { exactTensor, toExact, toStorage } from "../../../src/compiler/host-tensor.ts";
 import { interpret } from "../../../src/compiler/interpret/interpret.ts";
 import { MINIMUM_LIMITS } from "../../../src/compiler/kernel/plan.ts";
 import type { Step } from "../../../src/compiler/kernel/plan.ts";
 import { schedule } from "../../../src/compiler/schedule/schedule.ts";
 import type { ScheduleOptions } from "../../../src/compiler/schedule/schedule.ts";
 import type { HostTensor } from "../../../src/compiler/host-tensor.ts";
-import type { OpKind, Program } from "../../../src/dsl/program/program.ts";
+import { sizeOf, typeOf } from "../../../src/dsl/program/program.ts";
+import type { OpKind, Program, TensorType } from "../../../src/dsl/program/program.ts";
+import { emit, traceFlat } from "../../../src/dsl/trace/builder.ts";
+import type { TracedTensor } from "../../../src/dsl/trace/builder.ts";
+import * as prim from "../../../src/dsl/trace/prim.ts";
+import type { DType } from "../../../src/dsl/types/dtype.ts";
 import { OPS as OP_TABLE } from "../../../src/dsl/ops/index.ts";
 import { difference } from "../../support/programs.ts";
 import type { RandomProgramOptions } from "../../support/random-program.ts";
@@ -67,3 +72,135 @@ describe.each([
     fc.assert(property, { numRuns: RUNS });
   });
 });
+
+type T = TracedTensor;
+
+/** A program that the random ones do not come to, on inputs of its types. */
+function directed(
+  body: (...inputs: readonly TracedTensor[]) => readonly TracedTensor[],
+  types: readonly TensorType[],
+): Program {
+  return traceFlat(types, (inputs) => body(...inputs)).program;
+}
+const vectors = (count: number, shape: readonly number[], dtype: DType = "f32"): TensorType[] =>
+  Array.from({ length: count }, () => ({ shape, dtype }));
+const counting = (types: readonly TensorType[]): HostTensor[] =>
+  types.map(({ shape, dtype }, n) =>
+    exactTensor(
+      dtype,
+      shape,
+      Array.from({ length: sizeOf(shape) }, (_, i) => ((i * 7 + n * 3) % 11) - 4),
+    ),
+  );
+const sumOf = (terms: readonly TracedTensor[]): TracedTensor => terms.reduce((a, b) => prim.add(a, b));
+
+describe("kernels within eight buffers", () => {
+  const check = (program: Program): void => {
+    const types = program.inputs.map((id) => typeOf(program, id));
+    expect(problem(program, counting(types), {}, 1e-4)).toBeUndefined();
+  };
+  it("with two results of one threefry", () => {
+    check(
+      directed(
+        (a, b, c, d, e, f, g) => {
+          const [x, y, z] = [prim.add(a as T, b as T), prim.add(c as T, d as T), prim.add(e as T, f as T)];
+          return emit("threefry", [x, y, z, g as T], {});
+        },
+        vectors(7, [4], "u32"),
+      ),
+    );
+  });
+  it("with a value that turns out late to be computed on its own", () => {
+    check(
+      directed(
+        (...inputs) => {
+          const [a, b, c, d, e, f, g, h, i, j, k, l, m] = inputs as readonly T[] as never as T[];
+          const t = prim.mul(a as T, b as T);
+          const v = sumOf([t, prim.sub(a as T, b as T), c as T, d as T, e as T, f as T, g as T]);
+          const more = [t, prim.mul(h as T, i as T), prim.mul(j as T, k as T), prim.mul(l as T, m as T)];
+          return [v, prim.concat(more, 0)];
+        },
+        vectors(13, [4]),
+      ),
+    );
+  });
+  it("with a list among them that is returned", () => {
+    check(
+      directed(
+        (...inputs) => {
+          const list = emit("constant", [], { shape: [4], dtype: "f32", values: [1, 2, 3, 5] })[0] as T;
+          return [list, sumOf([list, ...inputs])];
+        },
+        vectors(6, [4]),
+      ),
+    );
+  });
+  it("with a dot in slices", () => {
+    const types = [...vectors(1, [16, 1024]), ...vectors(1, [1024, 16]), ...vectors(4, [16, 16])];
+    check(
+      directed((a, b, c, d, e, f) => {
+        const y = prim.dot(a as T, b as T, {
+          lhsBatch: [],
+          rhsBatch: [],
+          lhsContract: [1],
+          rhsContract: [0],
+        });
+        const [left, right] = [corner(a as T), corner(b as T)];
+        return [
+          sumOf([y, left, c as T, d as T]),
+          [y, right, e as T, f as T].reduce((p, q) => prim.mul(p, q)),
+        ];
+      }, types),
+    );
+  });
+});
+
+/** The first 16 × 16 elements. */
+const corner = (x: TracedTensor): TracedTensor =>
+  prim.slice(x, { start: [0, 0], stop: [16, 16], step: [1, 1] });
+
+describe("values that the steps between keep", () => {
+  it("sums f16 beyond its range, in several steps", () => {
+    const signs = Array.from({ length: 384 }, (_, i) => (i < 192 ? 2000 : -2000));
+    const several = directed((x) => [prim.reduceSum(x as T, [0, 2])], vectors(1, [2, 3, 64], "f16"));
+    expect(problem(several, [exactTensor("f16", [2, 3, 64], signs)], {}, 1e-3)).toBeUndefined();
+    const halves = Array.from({ length: 5000 }, (_, i) => (i < 2500 ? 2000 : -2000));
+    const long = directed((x) => [prim.reduceSum(x as T, [0])], vectors(1, [5000], "f16"));
+    expect(problem(long, [exactTensor("f16", [5000], halves)], {}, 1e-3)).toBeUndefined();
+  });
+  it("scatters without touching the sign of other zeros", () => {
+    const types: TensorType[] = [
+      { shape: [4], dtype: "f32" },
+      { shape: [1], dtype: "i32" },
+      { shape: [1], dtype: "f32" },
+    ];
+    const program = directed((x, i, u) => [prim.scatterAdd(x as T, i as T, u as T, 0)], types);
+    const inputs = [
+      exactTensor("f32", [4], [-0, -0, -0, 1]),
+      exactTensor("i32", [1], [1]),
+      exactTensor("f32", [1], [2]),
+    ];
+    expect(problem(program, inputs, {}, 0)).toBeUndefined();
+  });
+});
+
+it("schedules a chain of ten thousand kernels", () => {
+  const types: TensorType[] = [
+    { shape: [1, 2], dtype: "f32" },
+    { shape: [2, 2], dtype: "f32" },
+  ];
+  const program = directed((x, m) => {
+    let state = x as T;
+    for (let i = 0; i < 10_000; i++) {
+      const moved = prim.dot(state, m as T, {
+        lhsBatch: [],
+        rhsBatch: [],
+        lhsContract: [1],
+        rhsContract: [0],
+      });
+      state = prim.tanh(prim.add(state, moved));
+    }
+    return [state];
+  }, types);
+  expect(schedule(program).steps.length).toBeGreaterThan(9_000);
+}, 120_000);
