@@ -197,6 +197,10 @@ export class WebGpuExecutable implements Executable {
           this.#record(recorder, instruction.index, blocks, iterations);
           break;
         case "copy":
+          if (recorder.due) {
+            await submit();
+            await throttle.pass();
+          }
           this.#copy(recorder, instruction.from, instruction.to, blocks);
           break;
         case "enter":

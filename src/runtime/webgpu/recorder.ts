@@ -94,6 +94,8 @@ export class Recorder {
   copy(from: GPUBuffer, to: GPUBuffer, bytes: number): void {
     this.#endPass();
     this.#begin().copyBufferToBuffer(from, 0, to, 0, bytes);
+    this.#work.dispatches++;
+    this.#work.bytes += 2 * bytes;
   }
 
   /** Submits what was recorded, if anything was. */
