@@ -30,7 +30,8 @@ export function expectTwoPhrases(printed: string): void {
   expect(apart).toBeLessThan(56);
   for (const sampler of ["FLM, 64 steps", "FMLM, one step"]) {
     const [newYork = NaN, sanDiego = NaN, mixtures = NaN] = shares(sampler);
-    expect(mixtures).toBeLessThan(6);
+    // 0.1 and 0.8 % here; other roundings of the same training, as by another seed, gave up to 1.1 %.
+    expect(mixtures).toBeLessThan(2);
     expect(Math.min(newYork, sanDiego)).toBeGreaterThan(42);
   }
 }
