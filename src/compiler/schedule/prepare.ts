@@ -1,6 +1,7 @@
 /**
- * Brings a program into the form that the scheduler takes apart: calls inlined, attention written out (unless it has kernels of its own), branches turned into selections
- * where that is cheap, and every reduction over one run of neighbouring axes, none longer than a kernel does well.
+ * Brings a program into the form that the scheduler takes apart: calls inlined, attention written out where it has no kernels of its
+ * own, branches turned into selections where that is cheap, and every reduction over one run of neighbouring axes, none longer than a
+ * kernel does well.
  *
  * Consumed by `schedule.ts`. Each rule keeps the program's values (sums in another order, the same on every run).
  */
@@ -13,7 +14,6 @@ import { inlineCalls } from "../passes/inline.ts";
 import { mapNested, rewrite } from "../passes/rewrite.ts";
 import type { Rewriter } from "../passes/rewrite.ts";
 import { simplify } from "../passes/simplify.ts";
-import type { AttentionOp } from "./routines/attention-choice.ts";
 
 /** Operands of one concat: what one kernel binds without trouble. */
 const MAX_OPERANDS = 4;
@@ -24,8 +24,8 @@ const MAX_REDUCED = 4096;
 const FEW_RESULTS = 4096;
 
 export interface PrepareOptions {
-  /** Whether an attention op on operands of these types stays as it is. */
-  readonly keepsAttention: (op: AttentionOp, types: readonly TensorType[]) => boolean;
+  /** Whether attention, its tangent or its transpose on operands of these types stays as it is, or is written out. */
+  readonly keepsAttention: (types: readonly TensorType[]) => boolean;
 }
 
 export function prepare(program: Program, options: PrepareOptions): Program {
@@ -40,7 +40,7 @@ function expand(program: Program, options: PrepareOptions): Program {
       case "attentionTangent":
       case "attentionTranspose": {
         const types = equation.inputs.map((id) => r.typeOf(id));
-        if (options.keepsAttention(equation.op, types)) return undefined;
+        if (options.keepsAttention(types)) return undefined;
         return r.inline(attentionDecomposition(equation.op, types, equation.params), equation.inputs);
       }
       case "cond": {

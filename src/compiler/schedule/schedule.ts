@@ -22,7 +22,6 @@ import type { LaidOut } from "./map-kernel.ts";
 import { computedBy, namesOf } from "./inlined.ts";
 import { findNodes } from "./nodes.ts";
 import { prepare } from "./prepare.ts";
-import type { PrepareOptions } from "./prepare.ts";
 import { usesFlash } from "./routines/attention-choice.ts";
 import { ROUTINES, isRoutine } from "./routines/index.ts";
 import type { RoutineBuffer, RoutineRule } from "./routines/routine.ts";
@@ -38,8 +37,7 @@ export interface ScheduleOptions {
 /** @throws Error when an op has no kernel within the limits, naming it. */
 export function schedule(program: Program, options: ScheduleOptions = {}): Plan {
   const { limits = MINIMUM_LIMITS, fusion = true, dots } = options;
-  const keepsAttention: PrepareOptions["keepsAttention"] = (op, types) =>
-    fusion && usesFlash(op, types, limits);
+  const keepsAttention = (types: readonly TensorType[]): boolean => fusion && usesFlash(types, limits);
   return new Scheduler(limits, fusion, dots).plan(prepare(program, { keepsAttention }));
 }
 

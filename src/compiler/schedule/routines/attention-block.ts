@@ -9,11 +9,9 @@ import { AttentionKernel, LOWEST, add, div, exp, f32, larger, mul, sub } from ".
 import type { AttentionShape } from "./attention-problem.ts";
 import { lanesOf } from "./attention-tile.ts";
 import type { FlashDemand, FlashTile } from "./attention-tile.ts";
-import { FlashWriter, overGrid } from "./attention-writer.ts";
-import type { Grid } from "./attention-writer.ts";
-
-/** The most queries, and keys, that a block has room for. */
-export const MOST_IN_BLOCK = 32;
+import { FlashWriter } from "./attention-writer.ts";
+import { overGrid } from "./attention-grid.ts";
+import type { Grid } from "./attention-grid.ts";
 
 export const blockDemand = ({ queries, keys, depth, width }: AttentionShape): FlashDemand => ({
   held: queries,
@@ -65,10 +63,9 @@ export function blockKernel(shape: AttentionShape, params: AttentionParams, tile
       builder.let(row.map((weight, c) => mul(weight, cotangents[r]?.[c] as Expr)).reduce(add)),
     );
     const deltas = flash.combine(weighted, add).map((mean, r) => builder.let(sub(mean, ofLse[r] as Expr)));
-    const moved = overGrid(p, (weight, r, c) => {
-      const { slope } = scores[r]?.[c] as { slope: Expr };
-      return mul(mul(weight, sub(cotangents[r]?.[c] as Expr, deltas[r] as Expr)), slope);
-    });
+    const moved = overGrid(scores, ({ slope }, r, c) =>
+      mul(mul(p[r]?.[c] as Expr, sub(cotangents[r]?.[c] as Expr, deltas[r] as Expr)), slope),
+    );
     flash.storeWeights(0, p);
     flash.storeWeights(1, moved);
     flash.contract(1, "passing", k, ctQ);

@@ -1,82 +1,116 @@
 /**
- * Which tile a kernel of attention gets, and when attention has kernels of its own at all. Consumed by attention.ts and the scheduler.
+ * When attention has kernels of its own, and which tile each of them gets. Consumed by the scheduler and by attention.ts.
  */
 import { sizeOf } from "../../../dsl/program/program.ts";
-import type { OpKind, TensorType } from "../../../dsl/program/program.ts";
+import type { TensorType } from "../../../dsl/program/program.ts";
+import { MINIMUM_LIMITS } from "../../kernel/plan.ts";
 import type { TargetLimits } from "../../kernel/plan.ts";
-import { columnsOfLane, memoryOf, wordsOf } from "./attention-tile.ts";
+import { attentionShape } from "./attention-problem.ts";
+import {
+  blocksOf,
+  columnsOfLane,
+  heldRows,
+  lanesOf,
+  memoryOf,
+  passingRows,
+  wordsOf,
+} from "./attention-tile.ts";
 import type { FlashDemand, FlashTile } from "./attention-tile.ts";
 
-export type AttentionOp = Extract<OpKind, "attention" | "attentionTangent" | "attentionTranspose">;
-export const OVERRIDE: { off?: boolean; tile?: Partial<FlashTile>; noBlock?: boolean } = {};
+/**
+ * Below these numbers attention is written out. Of fewer queries the scores are small next to k, and kernels for products and rows
+ * spread long rows of keys over the device. Of fewer pairs most lanes of a block have no row: on software adapters, 256 problems of
+ * 8 × 8 pairs take 0.7 to 1.5 times as long written out, of 12 × 12 more than twice, of 4 × 4 a quarter.
+ */
+const FEWEST_QUERIES = 4;
+const FEWEST_PAIRS = 128;
 
-/** Whether attention on operands of these types has kernels; otherwise it is written out. */
-export const usesFlash = (_op: AttentionOp, types: readonly TensorType[], _limits: TargetLimits): boolean =>
-  !OVERRIDE.off && types.every(({ shape }) => sizeOf(shape) > 0);
+/** Whether attention, its tangent and its transpose on operands of these types have kernels that store no scores. */
+export function usesFlash(types: readonly TensorType[], limits: TargetLimits): boolean {
+  const { queries, keys } = attentionShape(types);
+  return (
+    types.every(({ shape }) => sizeOf(shape) > 0) &&
+    queries >= FEWEST_QUERIES &&
+    queries * keys >= FEWEST_PAIRS &&
+    limits.buffers >= MINIMUM_LIMITS.buffers &&
+    limits.lanes >= MOST_LANES &&
+    limits.sharedBytes >= MOST_BYTES
+  );
+}
 
-/** Registers for accumulators of a lane: more take long to compile, and may not fit. */
-const MOST_SUMS = 32;
-/** Lanes that every device runs in step. */
+/** What tiles keep to. More workgroup memory, where there is more, would leave room for fewer workgroups at a time. */
+const MOST_BYTES = MINIMUM_LIMITS.sharedBytes;
+const MOST_LANES = 128;
+/** Lanes that a device runs in step. */
 const FEWEST_LANES = 32;
-const MOST_BYTES = 16384;
+/** Registers of a lane for its accumulators. More take compilers seconds. */
+const MOST_SUMS = 64;
 /** Columns of an accumulator that one workgroup has. */
 const MOST_COLUMNS = 128;
+/** What a barrier takes, in loads of a lane. */
+const BARRIER = 8;
 
-/** The least power of two that is at least x, between bounds that are powers of two. */
-const power = (x: number, least: number, most: number): number => {
-  let result = least;
-  while (result < x && result < most) result *= 2;
-  return result;
-};
-
-/**
- * As many held rows and columns for each lane as registers allow, since a word that a lane loads from workgroup memory serves that many
- * products; fewer where there are not so many rows, or where workgroup memory would not do.
- */
-export function chooseTile(demand: FlashDemand, limits: TargetLimits): FlashTile {
-  const words = Math.min(limits.sharedBytes, MOST_BYTES) / 4;
+/** The tile that fits and loads the fewest words: that is where the time goes, since a word that is loaded serves few products. */
+export function chooseTile(demand: FlashDemand): FlashTile {
+  let [best, fewest]: [FlashTile | undefined, number] = [undefined, Infinity];
   for (const tile of candidates(demand)) {
-    const chosen = { ...tile, ...OVERRIDE.tile };
-    if (wordsOf(memoryOf(chosen, demand)) <= words) return chosen;
+    const loads = loadsOf(tile, demand);
+    if (loads < fewest && wordsOf(memoryOf(tile, demand)) * 4 <= MOST_BYTES) [best, fewest] = [tile, loads];
   }
-  throw new Error(`no tile of attention fits ${limits.sharedBytes} bytes of workgroup memory`);
+  if (best === undefined) throw new Error("no tile of attention fits"); // those of one row per lane do, whatever the columns
+  return best;
 }
 
-/** Tiles, the best first. */
-function* candidates(demand: FlashDemand): Generator<FlashTile> {
-  const { accumulators } = demand;
-  const total = accumulators.reduce((sum, columns) => sum + columns, 0);
+function* candidates({ accumulators }: FlashDemand): Generator<FlashTile> {
   const widest = Math.min(MOST_COLUMNS, Math.max(...accumulators));
-  for (let down = power(demand.held, 1, 8); down <= 8; down *= 2)
-    for (let held = power(demand.held / down, 1, 4); held >= 1; held /= 2) {
-      const fewest = FEWEST_LANES / down;
-      for (let across = power(total / 8, fewest, Math.max(fewest, 16)); across >= fewest; across /= 2)
-        for (const chunk of [32, 16, 8])
-          for (let passing = power(demand.passing / across, 1, 4); passing >= 1; passing /= 2) {
+  for (const down of [1, 2, 4, 8])
+    for (let across = FEWEST_LANES / down; across <= Math.max(FEWEST_LANES / down, 16); across *= 2)
+      for (const held of [1, 2, 4])
+        for (const passing of [1, 2, 4])
+          for (const chunk of [32, 16, 8]) {
             const tile = { across, down, held, passing, columns: Math.ceil(widest / across), chunk };
             const sums = accumulators.reduce((sum, columns) => sum + columnsOfLane(tile, columns), 0);
-            if (held === 1 || held * sums <= MOST_SUMS) yield tile;
+            if (held * sums <= MOST_SUMS) yield tile;
           }
-    }
 }
 
-/** The tile of a block that has all rows, or undefined where it does not fit. */
-export function chooseBlock(
-  demand: FlashDemand,
-  limits: TargetLimits,
-  mostRows: number,
-): FlashTile | undefined {
+/** Words that all lanes together load in the kernel, from buffers or from workgroup memory; for comparison only. */
+function loadsOf(tile: FlashTile, demand: FlashDemand): number {
+  const { sides, weights, combines } = demand;
+  const [held, passing] = [heldRows(tile), passingRows(tile)];
+  const sum = (numbers: readonly number[]): number => numbers.reduce((total, n) => total + n, 0);
+  const depth = sides * sum(demand.depths);
+  const values = sum(demand.values.map((columns) => columnsOfLane(tile, columns)));
+  const staged = depth * (held + passing) + passing * values * tile.across;
+  const ofLane =
+    depth * (tile.held + tile.passing) +
+    passing * (weights * tile.held + values) +
+    (combines ? tile.held * tile.across : 0) +
+    BARRIER * sum(demand.depths.map((columns) => Math.ceil(columns / tile.chunk)));
+  const steps = blocksOf(tile, demand, 1) * Math.ceil(demand.passing / passing);
+  // What is staged is also stored.
+  return steps * (2 * staged + lanesOf(tile) * ofLane);
+}
+
+/** The most rows, of each kind, in a block that has all of them. */
+const MOST_IN_BLOCK = 32;
+
+/** The tile of a block that has all rows of both kinds; undefined where there are too many. */
+export function chooseBlock(demand: FlashDemand): FlashTile | undefined {
   const { held, passing, restaged = 0 } = demand;
-  if (OVERRIDE.noBlock || Math.max(held, passing) > mostRows) return undefined;
+  if (Math.max(held, passing) > MOST_IN_BLOCK) return undefined;
   const down = 8;
-  const across = power(passing / 4, 4, 8);
-  const tile: FlashTile = {
+  const across = passing <= 16 ? 4 : 8;
+  return {
     across,
     down,
-    held: power(held / down, 1, mostRows / down),
-    passing: power(passing, down, mostRows) / across,
+    held: powerAbove(held / down),
+    // Rows of the results for passing rows are shared like held rows, by `down` lanes.
+    passing: powerAbove(Math.max(passing, down)) / across,
     columns: Math.min(32 / across, Math.ceil(restaged / across)),
     chunk: 16,
   };
-  return wordsOf(memoryOf(tile, demand)) * 4 <= limits.sharedBytes ? tile : undefined;
 }
+
+/** The least power of two that is at least x, and at least 1. */
+const powerAbove = (x: number): number => 2 ** Math.max(0, Math.ceil(Math.log2(x)));

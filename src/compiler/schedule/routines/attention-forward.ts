@@ -9,8 +9,9 @@ import { AttentionKernel, LOWEST, add, div, exp, f32, larger, log, mul, sub } fr
 import type { AttentionShape } from "./attention-problem.ts";
 import { lanesOf } from "./attention-tile.ts";
 import type { FlashDemand, FlashTile } from "./attention-tile.ts";
-import { FlashWriter, overGrid } from "./attention-writer.ts";
-import type { Grid, Variable } from "./attention-writer.ts";
+import { FlashWriter } from "./attention-writer.ts";
+import { overGrid } from "./attention-grid.ts";
+import type { Grid, Variable } from "./attention-grid.ts";
 
 export const forwardDemand = ({ queries, keys, depth, width }: AttentionShape): FlashDemand => ({
   held: queries,

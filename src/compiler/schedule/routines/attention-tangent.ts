@@ -23,8 +23,9 @@ import { AttentionKernel, add, div, exp, f32, mul, sub } from "./attention-probl
 import type { AttentionShape, Matrix } from "./attention-problem.ts";
 import { lanesOf } from "./attention-tile.ts";
 import type { FlashDemand, FlashTile } from "./attention-tile.ts";
-import { FlashWriter, overGrid } from "./attention-writer.ts";
-import type { Grid, Variable } from "./attention-writer.ts";
+import { FlashWriter } from "./attention-writer.ts";
+import { overGrid } from "./attention-grid.ts";
+import type { Grid, Variable } from "./attention-grid.ts";
 
 export const tangentDemand = ({ queries, keys, depth, width }: AttentionShape): FlashDemand => ({
   held: queries,

@@ -13,8 +13,9 @@ import { AttentionKernel, add, div, exp, f32, log, mul, sub } from "./attention-
 import type { AttentionShape } from "./attention-problem.ts";
 import { lanesOf } from "./attention-tile.ts";
 import type { FlashDemand, FlashTile } from "./attention-tile.ts";
-import { FlashWriter, overGrid } from "./attention-writer.ts";
-import type { Grid, Variable } from "./attention-writer.ts";
+import { FlashWriter } from "./attention-writer.ts";
+import { overGrid } from "./attention-grid.ts";
+import type { Grid, Variable } from "./attention-grid.ts";
 
 export const deltaType = ({ batch, queries }: AttentionShape): TensorType => ({
   shape: [batch, queries],

@@ -1,10 +1,7 @@
 /**
  * Writes what a workgroup does in a kernel of attention (see attention-tile.ts for how it is shared): dot products of held with passing
  * rows, weights made of them, and what the weights combine to. Weights are in workgroup memory for one block at a time; sums are in
- * registers, in f32, in an order that depends on nothing.
- *
- * Consumed by the kernels of attention in this folder. Methods say which barriers they contain; run on the host (test/support) kernels
- * show races.
+ * registers, in f32, in a fixed order. Consumed by the kernels beside it. Methods say which barriers they contain.
  */
 import {
   LANE,
@@ -20,6 +17,8 @@ import {
 } from "../../kernel/builder.ts";
 import type { KernelBuilder } from "../../kernel/builder.ts";
 import type { Expr } from "../../kernel/ir.ts";
+import { upTo } from "./attention-grid.ts";
+import type { Columns, FlashExtents, Grid, Rows, Update, Variable } from "./attention-grid.ts";
 import { add, f32, mul } from "./attention-problem.ts";
 import type { Matrix } from "./attention-problem.ts";
 import {
@@ -34,41 +33,6 @@ import {
   passingStride,
 } from "./attention-tile.ts";
 import type { FlashDemand, FlashTile } from "./attention-tile.ts";
-
-export interface FlashExtents {
-  readonly batch: Expr;
-  readonly held: Expr;
-  readonly passing: Expr;
-}
-
-export type Variable = Expr & { readonly kind: "name" };
-/** A value for each held row of a lane, and each of its passing rows or columns. */
-export type Grid<T = Expr> = readonly (readonly T[])[];
-
-/** A sum in progress: weights (by their number) times values, for one or several pairs of them. */
-export interface Update {
-  readonly into: Grid<Variable>;
-  readonly terms: readonly (readonly [weights: number, values: Matrix])[];
-}
-
-/** Rows of a matrix from `first`; beyond the last there are copies of it. */
-interface Rows {
-  readonly first: Expr;
-  readonly count: number;
-  readonly end: Expr;
-}
-/** Columns of a matrix from `first`; beyond the last, where there are any, copies of it. */
-interface Columns {
-  readonly first: Expr;
-  readonly count: number;
-  readonly whole: boolean;
-}
-
-const upTo = (n: number): readonly number[] => Array.from({ length: n }, (_, i) => i);
-
-/** Writes a result for each element of a grid. */
-export const overGrid = <A, B>(grid: Grid<A>, f: (value: A, r: number, c: number) => B): Grid<B> =>
-  grid.map((row, r) => row.map((value, c) => f(value, r, c)));
 
 export class FlashWriter {
   readonly builder: KernelBuilder;

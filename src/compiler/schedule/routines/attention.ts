@@ -4,9 +4,8 @@
  */
 import type { AttentionParams } from "../../../dsl/program/program.ts";
 import type { Kernel } from "../../kernel/ir.ts";
-import type { TargetLimits } from "../../kernel/plan.ts";
 import { workgroupsFor } from "../elements.ts";
-import { MOST_IN_BLOCK, blockDemand, blockKernel } from "./attention-block.ts";
+import { blockDemand, blockKernel } from "./attention-block.ts";
 import { chooseBlock, chooseTile } from "./attention-choice.ts";
 import { forwardDemand, forwardKernel } from "./attention-forward.ts";
 import { attentionShape, paramsOf } from "./attention-problem.ts";
@@ -33,26 +32,22 @@ import {
 } from "./attention-transpose.ts";
 import type { Routine, RoutineBuffer, RoutineRule, Stage } from "./routine.ts";
 
-/** A pass over blocks of rows. */
+/** A pass over blocks of rows. `columns` are multiplied and added for each pair of a query and a key. */
 function pass(
   shape: AttentionShape,
   demand: FlashDemand,
   tile: FlashTile,
   kernel: Kernel,
   buffers: readonly RoutineBuffer[],
+  columns: number,
 ): Stage {
   const { batch, queries, keys } = shape;
-  const { depths, sides, accumulators } = demand;
-  // Each side after the first adds two products to that of q and k.
-  const products = depths.reduce((sum, columns) => sum + (2 * sides - 1) * columns, 0);
-  const columns = demand.values.reduce((sum, columns) => sum + columns, 0);
-  void accumulators;
   return {
     kernel,
     buffers,
     params: paramsOf(shape),
     workgroups: blocksOf(tile, demand, batch),
-    flops: 2 * batch * queries * keys * (products + columns),
+    flops: 2 * batch * queries * keys * columns,
   };
 }
 
@@ -61,28 +56,30 @@ const inputs = (...positions: readonly number[]): readonly RoutineBuffer[] =>
 const outputs = (...positions: readonly number[]): readonly RoutineBuffer[] =>
   positions.map((output) => ({ output }));
 
-export const attention: RoutineRule<"attention"> = (types, params, _outputs, limits) => {
+export const attention: RoutineRule<"attention"> = (types, params) => {
   const shape = attentionShape(types);
   const demand = forwardDemand(shape);
-  const tile = chooseTile(demand, limits);
+  const tile = chooseTile(demand);
   const kernel = forwardKernel(shape, params, tile);
   const buffers = [...inputs(0, 1, 2), ...outputs(0, 1)];
-  return { temporaries: [], stages: [pass(shape, demand, tile, kernel, buffers)] };
+  return { temporaries: [], stages: [pass(shape, demand, tile, kernel, buffers, shape.depth + shape.width)] };
 };
 
 export const attentionTangent: RoutineRule<"attentionTangent"> = (types, params, _outputs, limits) => {
   const shape = attentionShape(types);
+  const { batch, queries, depth, width } = shape;
   const demand = tangentDemand(shape);
-  const tile = chooseTile(demand, limits);
-  const operands = inputs(0, 1, 2, 4, 5, 6, 7);
+  const tile = chooseTile(demand);
   const whole = limits.buffers >= WHOLE_TANGENT_BUFFERS;
   const kernel = tangentKernel(shape, params, tile, whole);
+  const operands = inputs(0, 1, 2, 4, 5, 6, 7);
+  const columns = 3 * depth + 2 * width;
   if (whole) {
     const buffers = [...operands, ...inputs(3), ...outputs(0, 1)];
-    return { temporaries: [], stages: [pass(shape, demand, tile, kernel, buffers)] };
+    return { temporaries: [], stages: [pass(shape, demand, tile, kernel, buffers, columns)] };
   }
   const parts = { temporary: 0 };
-  const elements = shape.batch * shape.queries * shape.width;
+  const elements = batch * queries * width;
   const end: Stage = {
     kernel: tangentEnd(shape),
     buffers: [parts, ...inputs(3), ...outputs(0, 1)],
@@ -90,34 +87,27 @@ export const attentionTangent: RoutineRule<"attentionTangent"> = (types, params,
     workgroups: workgroupsFor(elements, TANGENT_END_LANES),
     flops: 2 * elements,
   };
-  return {
-    temporaries: [partsType(shape)],
-    stages: [pass(shape, demand, tile, kernel, [...operands, parts]), end],
-  };
+  const first = pass(shape, demand, tile, kernel, [...operands, parts], columns);
+  return { temporaries: [partsType(shape)], stages: [first, end] };
 };
 
-export const attentionTranspose: RoutineRule<"attentionTranspose"> = (types, params, _outputs, limits) => {
+export const attentionTranspose: RoutineRule<"attentionTranspose"> = (types, params) => {
   const shape = attentionShape(types);
-  return transposeInBlock(shape, params, limits) ?? transposeInPasses(shape, params, limits);
+  return transposeInBlock(shape, params) ?? transposeInPasses(shape, params);
 };
 
-function transposeInBlock(
-  shape: AttentionShape,
-  params: AttentionParams,
-  limits: TargetLimits,
-): Routine | undefined {
+function transposeInBlock(shape: AttentionShape, params: AttentionParams): Routine | undefined {
   const demand = blockDemand(shape);
-  const tile = chooseBlock(demand, limits, MOST_IN_BLOCK);
+  const tile = chooseBlock(demand);
   if (tile === undefined) return undefined;
   const kernel = blockKernel(shape, params, tile);
   const buffers = [...inputs(0, 1, 2, 5, 6), ...outputs(0, 1, 2)];
-  return { temporaries: [], stages: [pass(shape, demand, tile, kernel, buffers)] };
+  const columns = 3 * shape.depth + 2 * shape.width;
+  return { temporaries: [], stages: [pass(shape, demand, tile, kernel, buffers, columns)] };
 }
 
-function transposeInPasses(shape: AttentionShape, params: AttentionParams, limits: TargetLimits): Routine {
-  const { batch, queries, width } = shape;
-  const [ofQuery, ofKeys] = [queryDemand(shape), keyDemand(shape)];
-  const [queryTile, keyTile] = [chooseTile(ofQuery, limits), chooseTile(ofKeys, limits)];
+function transposeInPasses(shape: AttentionShape, params: AttentionParams): Routine {
+  const { batch, queries, depth, width } = shape;
   const [delta, statistics] = [{ temporary: 0 }, { temporary: 1 }];
   const first: Stage = {
     kernel: deltaKernel(shape),
@@ -126,21 +116,20 @@ function transposeInPasses(shape: AttentionShape, params: AttentionParams, limit
     workgroups: workgroupsFor(batch * queries, DELTA_LANES),
     flops: 2 * batch * queries * width,
   };
+  const ofQueries = (): Stage => {
+    const demand = queryDemand(shape);
+    const tile = chooseTile(demand);
+    const buffers = [...inputs(0, 1, 2, 4, 5), delta, ...outputs(0), statistics];
+    return pass(shape, demand, tile, queryKernel(shape, params, tile), buffers, 2 * depth + width);
+  };
+  const ofKeys = (): Stage => {
+    const demand = keyDemand(shape);
+    const tile = chooseTile(demand);
+    const buffers = [...inputs(0, 1, 2, 5), statistics, ...outputs(1, 2)];
+    return pass(shape, demand, tile, keyKernel(shape, params, tile), buffers, 2 * depth + 2 * width);
+  };
   return {
     temporaries: [deltaType(shape), statisticsType(shape)],
-    stages: [
-      first,
-      pass(shape, ofQuery, queryTile, queryKernel(shape, params, queryTile), [
-        ...inputs(0, 1, 2, 4, 5),
-        delta,
-        ...outputs(0),
-        statistics,
-      ]),
-      pass(shape, ofKeys, keyTile, keyKernel(shape, params, keyTile), [
-        ...inputs(0, 1, 2, 5),
-        statistics,
-        ...outputs(1, 2),
-      ]),
-    ],
+    stages: [first, ofQueries(), ofKeys()],
   };
 }

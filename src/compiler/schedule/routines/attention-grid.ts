@@ -1,0 +1,41 @@
+/**
+ * What the kernels of attention write with: extents, parts of matrices, and grids of a lane's values. Consumed by
+ * attention-writer.ts and the kernels beside it.
+ */
+import type { Expr } from "../../kernel/ir.ts";
+import type { Matrix } from "./attention-problem.ts";
+
+export interface FlashExtents {
+  readonly batch: Expr;
+  readonly held: Expr;
+  readonly passing: Expr;
+}
+
+export type Variable = Expr & { readonly kind: "name" };
+/** A value for each held row of a lane, and each of its passing rows or columns. */
+export type Grid<T = Expr> = readonly (readonly T[])[];
+
+/** A sum in progress: weights (by their number) times values, for one or several pairs of them. */
+export interface Update {
+  readonly into: Grid<Variable>;
+  readonly terms: readonly (readonly [weights: number, values: Matrix])[];
+}
+
+/** Rows of a matrix from `first`; beyond the last there are copies of it. */
+export interface Rows {
+  readonly first: Expr;
+  readonly count: number;
+  readonly end: Expr;
+}
+/** Columns of a matrix from `first`; beyond the last, where there are any, copies of it. */
+export interface Columns {
+  readonly first: Expr;
+  readonly count: number;
+  readonly whole: boolean;
+}
+
+export const upTo = (n: number): readonly number[] => Array.from({ length: n }, (_, i) => i);
+
+/** Writes a result for each element of a grid. */
+export const overGrid = <A, B>(grid: Grid<A>, f: (value: A, r: number, c: number) => B): Grid<B> =>
+  grid.map((row, r) => row.map((value, c) => f(value, r, c)));
