@@ -9,7 +9,7 @@ const source = (file: string): string => fileURLToPath(new URL(`src/${file}`, im
 
 const node: TestProjectConfiguration = {
   extends: true,
-  test: { name: "node", include: ["test/**/*.test.ts"], exclude: ["test/browser/**"] },
+  test: { name: "node", testTimeout: 120_000, include: ["test/**/*.test.ts"], exclude: ["test/browser/**"] },
 };
 
 const browser: TestProjectConfiguration = {
