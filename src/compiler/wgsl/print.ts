@@ -182,7 +182,8 @@ class Printer {
     const { dtype } = this.#buffer(position);
     const type = storedType(dtype, this.#options);
     const code = this.#expression(value);
-    return (dtype === "bool" || type === "f16" ? call(type, code) : code).text;
+    if (type === "f16") return callHelper("to_f16", code).text;
+    return (dtype === "bool" ? call(type, code) : code).text;
   }
 
   #buffer(position: number): KernelBuffer {

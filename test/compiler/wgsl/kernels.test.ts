@@ -275,5 +275,51 @@ describe("storage", () => {
         else expect(Math.abs(got - want)).toBeLessThanOrEqual(Math.abs(want) * 2 ** -11 + 2 ** -25);
       }
     });
+
+    it("rounds to the nearest, and to the even one in between", async (test) => {
+      if (f16 && !gpu.features.has("shader-f16")) test.skip("this adapter has no shader-f16");
+      // Between all neighbours, infinity for one: halfway, and the f32 numbers on both sides of that.
+      const halves = Array.from({ length: 0x7c00 }, (_, bits) => {
+        const [low, high] = [f16ToNumber(bits), bits === 0x7bff ? 65536 : f16ToNumber(bits + 1)];
+        return (low + high) / 2;
+      });
+      const values = halves.flatMap((x) => [x, -x, x * (1 - 2 ** -23), -x * (1 + 2 ** -23)]);
+      const k = new KernelBuilder();
+      const [x, out] = [
+        k.buffer({ dtype: "f32", access: "read" }),
+        k.buffer({ dtype: "f16", access: "write" }),
+      ];
+      const at = k.let(plus(times(WORKGROUP, index(64)), LANE));
+      k.emit({ kind: "store", buffer: out, at, value: load("f32", x, at) });
+      const results = await runOnGpu(gpu, k.finish("round", 64), {
+        buffers: [hostTensor("f32", [values.length], values), blank("f16", values.length)],
+        workgroups: [values.length / 64],
+        f16,
+      });
+      const wrong = numbers(results[1]).flatMap((got, i) => {
+        const x = values[i] as number;
+        const want = f16ToNumber(numberToF16(x));
+        return Object.is(got, want) || (got === 0 && Math.abs(want) < 2 ** -14)
+          ? []
+          : [`${x} gives ${got}, not ${want}`];
+      });
+      expect(wrong).toEqual([]);
+    });
+
+    it("rounds literals likewise", async (test) => {
+      if (f16 && !gpu.features.has("shader-f16")) test.skip("this adapter has no shader-f16");
+      const values = [0.001, -0.001, 0.1, 1 / 3, 1e-6, 65519, 65520];
+      const k = new KernelBuilder();
+      const out = k.buffer({ dtype: "f16", access: "write" });
+      values.forEach((x, i) =>
+        k.emit({ kind: "store", buffer: out, at: index(i), value: literal("f32", x) }),
+      );
+      const results = await runOnGpu(gpu, k.finish("literals", 1), {
+        buffers: [blank("f16", values.length)],
+        workgroups: [1],
+        f16,
+      });
+      expect(numbers(results[0])).toEqual(values.map((x) => f16ToNumber(numberToF16(x))));
+    });
   });
 });

@@ -63,6 +63,14 @@ describe("printWgsl", () => {
       @group(0) @binding(2) var<storage, read_write> buffer_2: array<u32>;
       @group(1) @binding(0) var<uniform> params: array<vec4<u32>, 1>;
       fn from_bits(bits: u32) -> f32 { return bitcast<f32>(bits); }
+      fn to_f16(x: f32) -> f16 {
+        let bits = bitcast<u32>(x);
+        let size = bits & 0x7fffffffu;
+        if (size < 0x38800000u) { return f16(round(x * 16777216.0f) * 0.000000059604645f); }
+        let nearest = (bits + 0xfffu + ((bits >> 13u) & 1u)) & 0xffffe000u;
+        let overflows = size >= 0x477ff000u && size < 0x7f800000u;
+        return f16(bitcast<f32>(select(select(nearest, (bits & 0x80000000u) | 0x7f800000u, overflows), bits, size > 0x7f800000u)));
+      }
       @compute @workgroup_size(64)
       fn main(
         @builtin(workgroup_id) group: vec3<u32>,
@@ -73,7 +81,7 @@ describe("printWgsl", () => {
         let t0 = workgroup * 64u + lane;
         if ((t0 < (params[0].x * 12u)) && (buffer_2[t0] != 0u)) {
           let t1 = f32(buffer_0[t0 % 12u * params[0].x + t0 / 12u]) * 0.1f;
-          buffer_1[t0] = f16(t1);
+          buffer_1[t0] = to_f16(t1);
           buffer_2[t0] = u32((from_bits(0x80000000u) < t1));
         }
       }
