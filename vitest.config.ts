@@ -34,6 +34,10 @@ const browser: TestProjectConfiguration = {
   },
 };
 
+const asked = process.env["FLUXION_SEED"] ?? "20261125";
+const seed = asked === "random" ? Math.floor(Math.random() * 2 ** 31) : Number(asked);
+if (!Number.isSafeInteger(seed)) throw new Error(`FLUXION_SEED is "${asked}": give an integer, or "random".`);
+
 if (missing !== undefined) console.log(`The tests in a browser are left out: ${missing}.`);
 
 export default defineConfig({
@@ -43,5 +47,9 @@ export default defineConfig({
       { find: /^fluxion\/node$/, replacement: source("node.ts") },
     ],
   },
-  test: { projects: missing === undefined ? [node, browser] : [node] },
+  test: {
+    provide: { seed },
+    setupFiles: ["test/support/seed.ts"],
+    projects: missing === undefined ? [node, browser] : [node],
+  },
 });
