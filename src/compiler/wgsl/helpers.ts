@@ -51,12 +51,16 @@ fn to_u32(x: f32) -> u32 {
 }`,
 
   // To the nearest, ties to even: WGSL's own conversion rounds up or down as the device likes. Below 2⁻¹⁴ steps are of 2⁻²⁴, and
-  // there round() does it, which takes ties to even; above, the bits that f16 lacks are rounded into the others.
+  // there round() does it, which takes ties to even; above, the bits that f16 lacks are rounded into the others. The sign is kept
+  // apart, since optimizers forget that of 0.
   to_f16: `
 fn to_f16(x: f32) -> f16 {
   let bits = bitcast<u32>(x);
   let size = bits & 0x7fffffffu;
-  if (size < 0x38800000u) { return f16(round(x * 16777216.0f) * 0.000000059604645f); }
+  if (size < 0x38800000u) {
+    let small = round(bitcast<f32>(size) * 16777216.0f) * 0.000000059604645f;
+    return f16(bitcast<f32>(bitcast<u32>(small) | (bits & 0x80000000u)));
+  }
   let nearest = (bits + 0xfffu + ((bits >> 13u) & 1u)) & 0xffffe000u;
   let overflows = size >= 0x477ff000u && size < 0x7f800000u;
   return f16(bitcast<f32>(select(select(nearest, (bits & 0x80000000u) | 0x7f800000u, overflows), bits, size > 0x7f800000u)));

@@ -308,7 +308,7 @@ describe("storage", () => {
 
     it("rounds literals likewise", async (test) => {
       if (f16 && !gpu.features.has("shader-f16")) test.skip("this adapter has no shader-f16");
-      const values = [0.001, -0.001, 0.1, 1 / 3, 1e-6, 65519, 65520];
+      const values = [0.001, -0.001, 0.1, 1 / 3, 1e-6, -1e-9, 0, -0, 65519, 65520];
       const k = new KernelBuilder();
       const out = k.buffer({ dtype: "f16", access: "write" });
       values.forEach((x, i) =>
