@@ -17,6 +17,7 @@ export const eulerian = (): Objective => ({
   formula: "ψ_{s,t}(x) = D_s(x) + k (∂_s + b_s·∇) ψ_{s,t}(x)",
   usesMiddle: false,
   onSimplex: false,
+  atData: false,
   needsTeacher: false,
   needsLogits: false,
   target({ student, instant }, { x, s, t }) {
@@ -33,6 +34,7 @@ export const eulerianLogits = (): Objective => ({
   formula: "ψ_{s,t}(x) = softmax(log D_s(x) − log(1 − k (ż − ⟨ψ, ż⟩))), ż = (∂_s + b_s·∇) z",
   usesMiddle: false,
   onSimplex: true,
+  atData: false,
   needsTeacher: false,
   needsLogits: true,
   target({ student, instant }, { x, s, t }) {

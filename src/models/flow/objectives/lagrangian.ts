@@ -16,6 +16,7 @@ export const lagrangian = (): Objective => ({
   formula: "ψ_{s,t}(x) = D_t(X_{s,t}(x)) − c ∂_t ψ_{s,t}(x)",
   usesMiddle: false,
   onSimplex: false,
+  atData: true,
   needsTeacher: false,
   needsLogits: false,
   target({ student, instant }, { x, s, t }) {
@@ -31,6 +32,7 @@ export const lagrangianLogits = (): Objective => ({
   formula: "ψ_{s,t}(x) = softmax(log D_t(X_{s,t}(x)) − log(1 + c (ż − ⟨ψ, ż⟩))), ż = ∂_t z",
   usesMiddle: false,
   onSimplex: true,
+  atData: true,
   needsTeacher: false,
   needsLogits: true,
   target({ student, instant }, { x, s, t }) {

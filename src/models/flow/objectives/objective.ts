@@ -33,6 +33,8 @@ export interface Objective {
   readonly usesMiddle: boolean;
   /** Whether it is a distribution over tokens whenever the student's denoisers are: cross-entropy needs that. */
   readonly onSimplex: boolean;
+  /** Whether it has something to say of jumps that end at t = 1. */
+  readonly atData: boolean;
   /** Whether there is no target without a frozen teacher. */
   readonly needsTeacher: boolean;
   /** Whether it uses logits, which only denoisers over tokens have. */

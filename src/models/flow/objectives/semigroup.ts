@@ -12,6 +12,7 @@ export const semigroup = (): Objective => ({
   formula: "ψ_{s,t}(x) = γ ψ_{s,u}(x) + (1 − γ) ψ_{u,t}(X_{s,u}(x))",
   usesMiddle: true,
   onSimplex: true,
+  atData: true,
   needsTeacher: false,
   needsLogits: false,
   target({ student }, { x, s, u, t }) {
