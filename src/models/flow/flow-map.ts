@@ -47,6 +47,11 @@ export function flowMap(declared: FlowMapDeclaration): FlowMap {
     throw new RangeError(
       `The flow map "${name}" gives ${diagonal} of its rows to the diagonal and ${boundary} to the boundary, more than there are.`,
     );
+  if (flow.predicts === "noise" || flow.predicts === "score")
+    throw new RangeError(
+      `The flow map "${name}" needs a flow that predicts tokens, clean points or velocities: "${flow.name}" predicts a ${flow.predicts}, ` +
+        `which says where a state is and not where it goes.`,
+    );
   if (objective.needsTeacher && !teacher)
     throw new RangeError(
       `The ${objective.name} objective of "${name}" learns from a teacher, and the declaration has none: leave out teacher: false.`,

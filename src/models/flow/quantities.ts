@@ -28,7 +28,18 @@ const COMBINATIONS = {
   score: ({ alpha }, scale) => [div(-1 / scale ** 2, alpha), 0],
 } as const satisfies { [Q in Quantity]: (point: Point, scale: number) => Combination };
 
-/** x₀ and x₁ as they are expected. */
+/** What a quantity is of one pair of noise and clean point: its conditional value, which a network learns the expectation of. */
+export function conditional(
+  quantity: Quantity,
+  { noise, clean }: Endpoints,
+  point: Point,
+  scale = 1,
+): Tensor {
+  const [a, b] = COMBINATIONS[quantity](point, scale);
+  return add(times(a, noise), times(b, clean));
+}
+
+/** x₀ and x₁, or what is expected of them. */
 export interface Endpoints {
   readonly noise: Tensor;
   readonly clean: Tensor;
@@ -72,7 +83,5 @@ export function convert(
   scale = 1,
 ): Tensor {
   if (from === to) return value;
-  const { noise, clean } = endpoints(value, from, state, point, scale);
-  const [a, b] = COMBINATIONS[to](point, scale);
-  return add(times(a, noise), times(b, clean));
+  return conditional(to, endpoints(value, from, state, point, scale), point, scale);
 }
