@@ -12,6 +12,7 @@ import {
   fmlmStep,
   initFlm,
   initFmlm,
+  samplerFactor,
   samplerNoise,
   samplerProgram,
   unpackWeights,
@@ -46,7 +47,8 @@ export function modelPrograms(options: ModelOptions) {
   const [init, initTwo] = [initFlm(options), initFmlm(options)];
   const [state, stateTwo] = [specOf(init) as Tree, specOf(initTwo) as Tree];
   const [weights, weightsTwo] = [weightsSpec(options.network), weightsSpec(two.network)];
-  const flmNoise = samplerNoise(options, weights);
+  const [flmFactor, fmlmFactor] = [samplerFactor(options, weights), samplerFactor(two, weightsTwo)];
+  const flmNoise = samplerNoise(options, specOf(flmFactor));
   const start = (specOf(flmNoise) as Tree)["state"] as never;
   const programs = {
     init,
@@ -54,8 +56,10 @@ export function modelPrograms(options: ModelOptions) {
     flmStep: flmStep(options, state as never),
     flmValidation: flmValidation(options, weights),
     fmlmStep: fmlmStep({ ...options, diagonal: 2 }, stateTwo as never, weights),
+    flmFactor,
+    fmlmFactor,
     flmNoise,
-    fmlmNoise: samplerNoise(two, weightsTwo),
+    fmlmNoise: samplerNoise(two, specOf(fmlmFactor)),
     flmSampler: samplerProgram(options, weights, start),
     fmlmSampler: samplerProgram(two, weightsTwo, start),
     flmDecode: decodeProgram(options, weights, start),
@@ -132,9 +136,16 @@ export async function runModels(device: Device, options: ModelOptions, steps: nu
   const samples: number[] = [];
   const tokens: number[] = [];
   const keys = Uint32Array.from({ length: 2 * batch }, (_, i) => i);
-  const sample = async (params: unknown, noise: AnyFn, sampler: AnyFn, decode: AnyFn): Promise<void> => {
+  const sample = async (
+    params: unknown,
+    factored: AnyFn,
+    noise: AnyFn,
+    sampler: AnyFn,
+    decode: AnyFn,
+  ): Promise<void> => {
     const [move, draw] = [await call(sampler), await call(decode)];
-    const start = (await (await call(noise))({ params, keys }))["state"];
+    const factor = await (await call(factored))({ params });
+    const start = (await (await call(noise))({ factor, keys }))["state"];
     let state = start;
     for (const [tau, stateWeight] of [
       [0, 0.6],
@@ -151,8 +162,14 @@ export async function runModels(device: Device, options: ModelOptions, steps: nu
     const drawn = await draw({ params, state, tau: 0.9, target: 1, temperature: 0.8, uniforms });
     tokens.push(...(await numbers(drawn["tokens"])));
   };
-  await sample(teacher, programs.flmNoise, programs.flmSampler, programs.flmDecode);
-  await sample(fmlm.params, programs.fmlmNoise, programs.fmlmSampler, programs.fmlmDecode);
+  await sample(teacher, programs.flmFactor, programs.flmNoise, programs.flmSampler, programs.flmDecode);
+  await sample(
+    fmlm.params,
+    programs.fmlmFactor,
+    programs.fmlmNoise,
+    programs.fmlmSampler,
+    programs.fmlmDecode,
+  );
   return {
     flmLosses: flm.losses,
     validation: (await numbers(validation["loss"]))[0] ?? NaN,

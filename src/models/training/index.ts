@@ -7,6 +7,7 @@ export {
   fmlmStep,
   initFlm,
   initFmlm,
+  samplerFactor,
   samplerNoise,
   samplerProgram,
   unpackWeights,

@@ -7,8 +7,8 @@
  */
 import { broadcastTo, f32, fn, i32, mul, nn, random, u32, valueAndGrad } from "../../dsl/index.ts";
 import type { SpecOf, Tensor } from "../../dsl/index.ts";
-import { projectedSpace, vocabularySpace } from "../flow/state-space.ts";
-import type { StateSpace } from "../flow/state-space.ts";
+import { drawNoise, projectedSpace, vocabularySpace } from "../flow/state-space.ts";
+import type { NoiseFactor, StateSpace } from "../flow/state-space.ts";
 import { flmLoss } from "../language/flm.ts";
 import { fmlmLoss } from "../language/fmlm.ts";
 import { decodeStep, samplerStep } from "../language/sampler.ts";
@@ -185,13 +185,18 @@ export function fmlmStep(options: DistillOptions, state: SpecOf<TrainingState>, 
   });
 }
 
-/** (params, keys [batch, 2]) -> source noise of a batch of samples, each from its own key, in the state space. */
-export function samplerNoise(options: ModelOptions, params: SpecOf<DitParams>) {
-  const { length } = options.network;
-  const space = spaceOf(options.space);
+/** params -> what the noise of their samples needs of them; without a leaf in the vocabulary space, which needs nothing. */
+export const samplerFactor = (options: ModelOptions, params: SpecOf<DitParams>) =>
+  fn({ params }, (input) =>
+    spaceOf(options.space).noiseFactor((input.params as unknown as DitParams).embedding),
+  );
+
+/** (factor, keys [batch, 2]) -> source noise of a batch of samples, each from its own key, in the state space. */
+export function samplerNoise(options: ModelOptions, factor: SpecOf<NoiseFactor>) {
+  const { length, vocab } = options.network;
   // A key per sample, not per batch: a sample is then the same in whatever batch it is drawn.
-  return fn({ params, keys: u32(options.batch, 2) }, (input) => ({
-    state: space.noise(input.keys, [options.batch, length], (input.params as unknown as DitParams).embedding),
+  return fn({ factor, keys: u32(options.batch, 2) }, (input) => ({
+    state: drawNoise(input.factor as unknown as NoiseFactor, input.keys, [options.batch, length], vocab),
   }));
 }
 
