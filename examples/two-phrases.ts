@@ -9,6 +9,7 @@ import { compile, disposeTree, openDevice } from "fluxion/node";
 
 const { decodingError, dit, eulerSchedule, gammaSchedule, logDenoiser, vocabularySpace } = models;
 const { flmDraw, flmStep, fmlmDraw, fmlmStep, initFlm, initFmlm, samplerProgram, stepKey } = models.training;
+const { unpackWeights, weightsSpec } = models.training;
 
 const WORDS = ["New", "York", "San", "Diego"];
 const PHRASES = [
@@ -75,15 +76,24 @@ const flm = await train("FLM", 1000, await flmStart.run({ key: [0, 1] }), (state
   }),
 );
 
+// A training state holds its weights packed into vectors, of which the step's few large operations are quick; a network takes them
+// by name. What counts is their moving average.
+const weightsOf = async (of: typeof network, weights: typeof flm.ema) =>
+  (await compile(unpackWeights(of), { device })).run({ weights });
+const teacher = await weightsOf(network, flm.ema);
+
 // Its flow map, distilled by the semigroup identity: a jump goes where two half jumps go.
+const twoTimes = { ...network, targetTime: true };
 const shares = { diagonalFraction: 1 / 4, boundaryFraction: 1 / 32 };
 const fmlmSpec = outputSpec(initFmlm(options));
 const fmlmStart = await compile(initFmlm(options), { device });
-const fmlmTraining = await compile(fmlmStep({ ...options, diagonal: BATCH / 4 }, fmlmSpec, flmSpec.ema), {
-  device,
-  donate: ["state"],
-});
-const teacher = flm.ema;
+const fmlmTraining = await compile(
+  fmlmStep({ ...options, diagonal: BATCH / 4 }, fmlmSpec, weightsSpec(network)),
+  {
+    device,
+    donate: ["state"],
+  },
+);
 const fmlm = await train(
   "FMLM",
   1000,
@@ -97,6 +107,7 @@ const fmlm = await train(
       learningRate,
     }),
 );
+const student = await weightsOf(twoTimes, fmlm.ema);
 
 // Sampling, always from the same noise.
 const state = f32(SAMPLES, LENGTH, WORDS.length);
@@ -107,9 +118,9 @@ const noise = await (
   )
 ).run({ key: [0, 3] });
 const sampling = { ...options, batch: SAMPLES };
-const flmSampler = await compile(samplerProgram(sampling, flmSpec.ema, state), { device });
+const flmSampler = await compile(samplerProgram(sampling, weightsSpec(network), state), { device });
 const fmlmSampler = await compile(
-  samplerProgram({ ...sampling, network: { ...network, targetTime: true } }, fmlmSpec.ema, state),
+  samplerProgram({ ...sampling, network: twoTimes }, weightsSpec(twoTimes), state),
   { device },
 );
 
@@ -129,19 +140,19 @@ function report(name: string, ids: ArrayLike<number>): void {
 }
 
 const apart = fn(
-  { params: flmSpec.ema, state, tau: f32(SAMPLES), key: u32(2) },
+  { params: weightsSpec(network), state, tau: f32(SAMPLES), key: u32(2) },
   ({ params, state: x, tau, key }) =>
     random.categorical(key, logDenoiser(dit(network), params, vocabularySpace, x, { tau })),
 );
 const drawn = await (
   await compile(apart, { device })
-).run({ params: flm.ema, state: noise, tau: new Float32Array(SAMPLES), key: [0, 4] });
+).run({ params: teacher, state: noise, tau: new Float32Array(SAMPLES), key: [0, 4] });
 report("one step, each word on its own", (await drawn.read()).data);
 
 async function sample(
   name: string,
   sampler: typeof flmSampler,
-  params: typeof flm.ema,
+  params: typeof teacher,
   schedule: readonly models.SamplerStep[],
 ): Promise<void> {
   let [x, ids] = [noise, noise];
@@ -166,6 +177,6 @@ async function sample(
   }
   report(name, (await ids.read()).data);
 }
-await sample("FLM, 64 steps", flmSampler, flm.ema, eulerSchedule(clock, 64));
-await sample("FMLM, one step", fmlmSampler, fmlm.ema, gammaSchedule(clock, 1, 0));
+await sample("FLM, 64 steps", flmSampler, teacher, eulerSchedule(clock, 64));
+await sample("FMLM, one step", fmlmSampler, student, gammaSchedule(clock, 1, 0));
 await device.dispose();

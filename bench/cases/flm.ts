@@ -15,7 +15,6 @@ import {
   fn,
   i32,
   leafPaths,
-  optim,
   outputSpec,
   TensorSpec,
   unflatten,
@@ -29,7 +28,9 @@ import { flmLoss } from "../../src/models/language/flm.ts";
 import { dit } from "../../src/models/networks/dit.ts";
 import type { DitConfig, DitParams } from "../../src/models/networks/dit.ts";
 import { flmStep, initFlm } from "../../src/models/training/programs.ts";
-import type { ModelOptions, TrainingState } from "../../src/models/training/programs.ts";
+import type { ModelOptions } from "../../src/models/training/programs.ts";
+import { freshState, updateState, weightsLayout, weightsSpec } from "../../src/models/training/state.ts";
+import type { TrainingState } from "../../src/models/training/state.ts";
 import { keyData } from "../../src/models/training/batches.ts";
 import { compile, disposeTree, uploadTree } from "../../src/runtime/compile.ts";
 import type { DeviceValue } from "../../src/runtime/device.ts";
@@ -63,9 +64,9 @@ const untyped = (f: unknown): AnyFn => f as AnyFn; // sizes and structure are ch
 
 /** The step with its noise as an input; otherwise that of src/models/training/programs.ts. */
 function stepFromNoise(options: ModelOptions, state: SpecOf<TrainingState>): AnyFn {
-  const { batch, network: config, beta1, beta2, weightDecay, clip, emaDecay } = options;
+  const { batch, network: config } = options;
   const network = dit(config);
-  const optimizer = optim.adamW({ beta1, beta2, eps: 1e-8, weightDecay });
+  const layout = weightsLayout(config);
   const rows = {
     tokens: i32(batch, config.length),
     noise: f32(batch, config.length, config.vocab),
@@ -76,14 +77,10 @@ function stepFromNoise(options: ModelOptions, state: SpecOf<TrainingState>): Any
     fn({ state, ...rows, learningRate: f32() }, (input) => {
       const before = input.state as unknown as TrainingState; // made from that program's specification
       const { value, grad } = valueAndGrad((params: DitParams) => flmLoss(network, params, input))(
-        before.params,
+        layout.unpack(before.params),
       );
-      const { tree, norm } = optim.clipByGlobalNorm(grad, clip);
-      const { params, state: after } = optimizer.update(tree, before.optimizer, before.params, {
-        learningRate: input.learningRate,
-      });
-      const ema = optim.ema(before.ema, params, after.step, { decay: emaDecay });
-      return { state: { params, ema, optimizer: after }, loss: value, gradientNorm: norm };
+      const after = updateState(before, grad, input.learningRate, layout, options);
+      return { ...after, loss: value };
     }),
   );
 }
@@ -116,7 +113,7 @@ interface Problem {
 /** Weights as a training has them after a while: none is zero, so that every gradient flows. */
 function problemOf(options: ModelOptions): Problem {
   const spec = outputSpec(initFlm(options) as Fn<never, TrainingState>);
-  const { leaves, tree } = flatten(spec.params, (value) => value instanceof TensorSpec);
+  const { leaves, tree } = flatten(weightsSpec(options.network), (value) => value instanceof TensorSpec);
   const weights = leafPaths(tree).map((path, i): TfWeight => {
     const shape = (leaves[i] as TensorSpec).shape as readonly number[]; // a traced program's sizes are numbers
     const data = normal(i + 1, sizeOf(shape), shape.length === 1 ? 0.1 : 1 / Math.sqrt(shape.at(-1) ?? 1));
@@ -133,12 +130,11 @@ async function fluxion(
   device: CpuDevice,
   variant: Variant,
 ): Promise<Stepper> {
-  const { tree } = flatten(spec.params, (value) => value instanceof TensorSpec);
-  const optimizer = optim.adamW(options);
-  const start = fn({ params: spec.params }, (input) => {
-    const params = input.params as unknown as DitParams;
-    return { params, ema: params, optimizer: optimizer.init(params) };
-  });
+  const layout = weightsLayout(options.network);
+  const { tree } = layout;
+  const start = fn({ params: weightsSpec(options.network) }, (input) =>
+    freshState(input.params as unknown as DitParams, layout, options),
+  );
   const first = await compile(untyped(start), { device });
   const given: unknown = unflatten(
     tree,

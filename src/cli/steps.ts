@@ -11,6 +11,7 @@ import {
   fmlmStep,
   initFlm,
   initFmlm,
+  samplerFactor,
   samplerNoise,
   samplerProgram,
 } from "../models/training/programs.ts";
@@ -60,9 +61,8 @@ function declared(name: StepName, config: TrainingConfig, vocab: number): Fn<nev
       ) as Fn<never, unknown>;
     case "sampler-step": {
       const params = paramsSpec(flm, "flm");
-      const { state } = outputSpec(samplerNoise(flm, params as never) as never) as {
-        readonly state: unknown;
-      };
+      const factor = outputSpec(samplerFactor(flm, params as never) as never);
+      const { state } = outputSpec(samplerNoise(flm, factor) as never) as { readonly state: unknown };
       return samplerProgram(flm, params as never, state as never) as Fn<never, unknown>;
     }
   }

@@ -12,10 +12,13 @@ import {
   fmlmStep,
   initFlm,
   initFmlm,
+  samplerFactor,
   samplerNoise,
   samplerProgram,
+  unpackWeights,
 } from "../../src/models/training/programs.ts";
 import type { ModelOptions } from "../../src/models/training/programs.ts";
+import { weightsSpec } from "../../src/models/training/state.ts";
 import { compile, readTree } from "../../src/runtime/compile.ts";
 import type { Device } from "../../src/runtime/device.ts";
 
@@ -43,20 +46,26 @@ export function modelPrograms(options: ModelOptions) {
   const two: ModelOptions = { ...options, network: { ...options.network, targetTime: true } };
   const [init, initTwo] = [initFlm(options), initFmlm(options)];
   const [state, stateTwo] = [specOf(init) as Tree, specOf(initTwo) as Tree];
-  const flmNoise = samplerNoise(options, state["params"] as never);
+  const [weights, weightsTwo] = [weightsSpec(options.network), weightsSpec(two.network)];
+  const [flmFactor, fmlmFactor] = [samplerFactor(options, weights), samplerFactor(two, weightsTwo)];
+  const flmNoise = samplerNoise(options, specOf(flmFactor));
   const start = (specOf(flmNoise) as Tree)["state"] as never;
   const programs = {
     init,
     initTwo,
     flmStep: flmStep(options, state as never),
-    flmValidation: flmValidation(options, state["params"] as never),
-    fmlmStep: fmlmStep({ ...options, diagonal: 2 }, stateTwo as never, state["params"] as never),
+    flmValidation: flmValidation(options, weights),
+    fmlmStep: fmlmStep({ ...options, diagonal: 2 }, stateTwo as never, weights),
+    flmFactor,
+    fmlmFactor,
     flmNoise,
-    fmlmNoise: samplerNoise(two, stateTwo["params"] as never),
-    flmSampler: samplerProgram(options, state["params"] as never, start),
-    fmlmSampler: samplerProgram(two, stateTwo["params"] as never, start),
-    flmDecode: decodeProgram(options, state["params"] as never, start),
-    fmlmDecode: decodeProgram(two, stateTwo["params"] as never, start),
+    fmlmNoise: samplerNoise(two, specOf(fmlmFactor)),
+    flmSampler: samplerProgram(options, weights, start),
+    fmlmSampler: samplerProgram(two, weightsTwo, start),
+    flmDecode: decodeProgram(options, weights, start),
+    fmlmDecode: decodeProgram(two, weightsTwo, start),
+    unpackFlm: unpackWeights(options.network),
+    unpackFmlm: unpackWeights(two.network),
   };
   return programs as unknown as Readonly<Record<keyof typeof programs, AnyFn>>;
 }
@@ -90,7 +99,7 @@ export async function runModels(device: Device, options: ModelOptions, steps: nu
   const tokensOf = (step: number): Int32Array =>
     Int32Array.from({ length: batch * length }, (_, i) => (i * 5 + step * 11) % vocab);
 
-  const train = async (program: AnyFn, start: Tree, inputs: (step: number) => Tree) => {
+  const train = async (program: AnyFn, unpack: AnyFn, start: Tree, inputs: (step: number) => Tree) => {
     const step = await call(program);
     const losses: number[] = [];
     let state: unknown = start;
@@ -99,10 +108,12 @@ export async function runModels(device: Device, options: ModelOptions, steps: nu
       losses.push((await numbers(out["loss"]))[0] ?? NaN);
       state = out["state"];
     }
-    return { losses, params: (state as Tree)["params"] };
+    const weights = (state as Tree)["params"];
+    return { losses, params: await (await call(unpack))({ weights }) };
   };
 
-  const flm = await train(programs.flmStep, await (await call(programs.init))({ key: [0, 3] }), (i) => ({
+  const fresh = await (await call(programs.init))({ key: [0, 3] });
+  const flm = await train(programs.flmStep, programs.unpackFlm, fresh, (i) => ({
     tau: times(i, 0.1, 0.9),
     t: times(i, 0.2, 0.95),
   }));
@@ -111,7 +122,7 @@ export async function runModels(device: Device, options: ModelOptions, steps: nu
     await call(programs.flmValidation)
   )({ params: teacher, tokens: tokensOf(99), tau: times(1, 0.1, 0.9), t: times(1, 0.2, 0.95), key: [1, 1] });
   const student = await (await call(programs.initTwo))({ key: [0, 5], teacher });
-  const fmlm = await train(programs.fmlmStep, student, (i) => ({
+  const fmlm = await train(programs.fmlmStep, programs.unpackFmlm, student, (i) => ({
     teacher,
     tauS: times(i, 0, 0.3),
     tauU: times(i, 0.3, 0.6),
@@ -125,9 +136,16 @@ export async function runModels(device: Device, options: ModelOptions, steps: nu
   const samples: number[] = [];
   const tokens: number[] = [];
   const keys = Uint32Array.from({ length: 2 * batch }, (_, i) => i);
-  const sample = async (params: unknown, noise: AnyFn, sampler: AnyFn, decode: AnyFn): Promise<void> => {
+  const sample = async (
+    params: unknown,
+    factored: AnyFn,
+    noise: AnyFn,
+    sampler: AnyFn,
+    decode: AnyFn,
+  ): Promise<void> => {
     const [move, draw] = [await call(sampler), await call(decode)];
-    const start = (await (await call(noise))({ params, keys }))["state"];
+    const factor = await (await call(factored))({ params });
+    const start = (await (await call(noise))({ factor, keys }))["state"];
     let state = start;
     for (const [tau, stateWeight] of [
       [0, 0.6],
@@ -144,8 +162,14 @@ export async function runModels(device: Device, options: ModelOptions, steps: nu
     const drawn = await draw({ params, state, tau: 0.9, target: 1, temperature: 0.8, uniforms });
     tokens.push(...(await numbers(drawn["tokens"])));
   };
-  await sample(teacher, programs.flmNoise, programs.flmSampler, programs.flmDecode);
-  await sample(fmlm.params, programs.fmlmNoise, programs.fmlmSampler, programs.fmlmDecode);
+  await sample(teacher, programs.flmFactor, programs.flmNoise, programs.flmSampler, programs.flmDecode);
+  await sample(
+    fmlm.params,
+    programs.fmlmFactor,
+    programs.fmlmNoise,
+    programs.fmlmSampler,
+    programs.fmlmDecode,
+  );
   return {
     flmLosses: flm.losses,
     validation: (await numbers(validation["loss"]))[0] ?? NaN,

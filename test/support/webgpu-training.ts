@@ -8,8 +8,9 @@ import { expect, it } from "vitest";
 import { toNumbers } from "../../src/compiler/host-tensor.ts";
 import type { Fn } from "../../src/dsl/fn.ts";
 import { outputSpec } from "../../src/dsl/index.ts";
-import { initFlm, initFmlm, flmStep, fmlmStep } from "../../src/models/training/programs.ts";
+import { initFlm, initFmlm, flmStep, fmlmStep, unpackWeights } from "../../src/models/training/programs.ts";
 import type { ModelOptions } from "../../src/models/training/programs.ts";
+import { weightsSpec } from "../../src/models/training/state.ts";
 import { compile, readTree } from "../../src/runtime/compile.ts";
 import type { Device } from "../../src/runtime/device.ts";
 import { openInterpreter } from "../../src/runtime/interpreter-device.ts";
@@ -98,18 +99,20 @@ export function testTraining(target: Device, steps: number): void {
   it("distils FMLM as the interpreter does", async () => {
     const teacherInit = initFlm(OPTIONS) as unknown as Fn<never, unknown>;
     const init = initFmlm(OPTIONS) as unknown as Fn<never, unknown>;
-    const teacherSpec = (outputSpec(teacherInit) as { params: never }).params;
+    const teacherSpec = weightsSpec(OPTIONS.network) as never;
+    const unpack = unpackWeights(OPTIONS.network) as unknown as Fn<never, unknown>;
     const step = fmlmStep(
       { ...OPTIONS, diagonal: 2 },
       outputSpec(init) as never,
       teacherSpec,
     ) as unknown as Fn<never, unknown>;
     await onBoth(async (device) => {
-      const { params: teacher } = (await (
+      const taught = (await (
         await compile(teacherInit, { device })
       ).run({ key: [0, 3] } as never)) as never as {
         params: never;
       };
+      const teacher = await (await compile(unpack, { device })).run({ weights: taught.params } as never);
       const start = await (await compile(init, { device })).run({ key: [0, 5], teacher } as never);
       return train(device, step, start, steps, (i) => ({
         teacher,

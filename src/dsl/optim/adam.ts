@@ -6,7 +6,8 @@ import { add, div, mul, sqrt, square, sub } from "../surface/elementwise.ts";
 import type { Shape, Tensor } from "../types/index.ts";
 import { average, biasCorrection, checkDecay, checkNonNegative, decayed, withPenalty } from "./math.ts";
 import { fromRule } from "./optimizer.ts";
-import type { Leaf, LeafRule, Optimizer, Selects, Step } from "./optimizer.ts";
+import type { Optimizer } from "./optimizer.ts";
+import type { Leaf, LeafRule, Selects, Step } from "./rule.ts";
 
 export interface AdamOptions {
   /** Decay of the average of gradients; 0.9 by default. */
@@ -53,6 +54,7 @@ function adamRule(
   checkNonNegative(name, "weightDecay", weightDecay);
   return {
     slots: ["mean", "variance"],
+    elementwise: () => true,
     update(step) {
       const move = adamStep({ beta1, beta2, eps }, step);
       return (leaf) => {

@@ -21,6 +21,7 @@ import {
 import { scalar } from "../surface/create.ts";
 import { blaming, fail } from "../surface/operand.ts";
 import { sum } from "../surface/reduce.ts";
+import { reshape } from "../surface/shape.ts";
 import { atCallSite } from "../trace/builder.ts";
 import { mapTree, treeLeaves } from "../tree.ts";
 import type { Tensor } from "../types/index.ts";
@@ -30,11 +31,24 @@ type Scalar = Tensor<[], "f32">;
 const total = (terms: readonly Scalar[]): Scalar => terms.reduce((a, b) => add(a, b), scalar(0));
 const scaled = (x: Tensor, factor: Scalar): Tensor => cast(mul(cast(x, "f32"), factor), x.dtype);
 
+/** Vectors longer than this are summed in two steps. */
+const LONG = 2 ** 14;
+
+/**
+ * The sum over a tensor. Long vectors, such as packed gradients, are first summed in up to 1024 rows, where their length divides by a
+ * power of two: targets sum rows in parallel, and f32 loses less.
+ */
+function sumOf(x: Tensor): Scalar {
+  const [length = 0] = x.shape;
+  let rows = 1;
+  while (rows < 1024 && length % (2 * rows) === 0) rows *= 2;
+  const long = x.shape.length === 1 && length > LONG && rows > 1;
+  return sum(long ? (sum(reshape(x, [rows, length / rows]), 1) as Tensor) : x) as Scalar;
+}
+
 /** √Σx² over all entries of all leaves. */
 export function globalNorm(tree: unknown): Scalar {
-  return atCallSite(() =>
-    sqrt(total(treeLeaves(tree).map((leaf) => sum(square(cast(leaf, "f32"))) as Scalar))),
-  );
+  return atCallSite(() => sqrt(total(treeLeaves(tree).map((leaf) => sumOf(square(cast(leaf, "f32")))))));
 }
 
 /**
@@ -57,8 +71,8 @@ const LARGEST = (2 - 2 ** -23) * 2 ** 127;
  * largest number: targets may assume that infinities do not occur, but not that a comparison is not made.
  */
 export function allFinite(tree: unknown): Tensor<[], "bool"> {
-  const counts = treeLeaves(tree).map(
-    (leaf) => sum(cast(not(lessEqual(abs(cast(leaf, "f32")), LARGEST)), "f32")) as Scalar,
+  const counts = treeLeaves(tree).map((leaf) =>
+    sumOf(cast(not(lessEqual(abs(cast(leaf, "f32")), LARGEST)), "f32")),
   );
   return equal(total(counts), 0);
 }

@@ -5,15 +5,10 @@
  *   const { params, state } = optimizer.update(grads, previous.state, previous.params, { learningRate });
  */
 export { fromRule } from "./optimizer.ts";
-export type {
-  Hyperparameters,
-  Leaf,
-  LeafRule,
-  Optimizer,
-  OptimizerState,
-  Selects,
-  Step,
-} from "./optimizer.ts";
+export type { FlatOptimizer, Optimizer } from "./optimizer.ts";
+export type { Hyperparameters, Leaf, LeafRule, OptimizerState, Parameter, Selects, Step } from "./rule.ts";
+export { flatLayout } from "./flat-layout.ts";
+export type { Flat, FlatLayout, FlatLeaf, FlatVector, TreeOf } from "./flat-layout.ts";
 export { sgd } from "./sgd.ts";
 export type { SgdOptions } from "./sgd.ts";
 export { adam, adamW } from "./adam.ts";

@@ -6,7 +6,8 @@ import { mul, sign, sub } from "../surface/elementwise.ts";
 import type { Shape, Tensor } from "../types/index.ts";
 import { average, checkDecay, checkNonNegative, decayed } from "./math.ts";
 import { fromRule } from "./optimizer.ts";
-import type { Optimizer, Selects } from "./optimizer.ts";
+import type { Optimizer } from "./optimizer.ts";
+import type { Selects } from "./rule.ts";
 
 export interface LionOptions {
   /** Weight of the average in the step's sign; 0.9 by default. */
@@ -25,6 +26,7 @@ export function lion({ beta1 = 0.9, beta2 = 0.99, weightDecay = 0, decays }: Lio
   checkNonNegative("lion", "weightDecay", weightDecay);
   return fromRule({
     slots: ["mean"],
+    elementwise: () => true,
     update:
       ({ learningRate }) =>
       (leaf) => {

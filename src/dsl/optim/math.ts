@@ -2,9 +2,12 @@
  * Pieces that the rules share: averages, bias corrections, decay.
  */
 import { add, exp, less, mul, neg, sub, where } from "../surface/elementwise.ts";
-import { fail } from "../surface/operand.ts";
+import { full } from "../surface/create.ts";
+import { sizeOf } from "../program/program.ts";
+import { fail, traced, typed } from "../surface/operand.ts";
+import * as prim from "../trace/prim.ts";
 import type { Shape, Tensor } from "../types/index.ts";
-import type { Leaf, Selects } from "./optimizer.ts";
+import type { Leaf, Selects } from "./rule.ts";
 
 type F32 = Tensor<Shape, "f32">;
 type Scalar = Tensor<[], "f32">;
@@ -27,25 +30,46 @@ function oneMinusExp(a: Scalar): Scalar {
 export const biasCorrection = (decay: number, count: Scalar): Scalar =>
   decay === 0 ? add(mul(count, 0), 1) : oneMinusExp(mul(count, -Math.log(decay)));
 
+/** Whether a leaf is selected; for several parameters of which only some are, of each element. */
+function selected({ parameters }: Leaf, selects: Selects | undefined): boolean | Tensor<Shape, "bool"> {
+  const runs: { selected: boolean; size: number }[] = [];
+  for (const { path, shape } of parameters) {
+    const [answer, size] = [selects?.(path, shape) ?? true, sizeOf(shape)];
+    const last = runs.at(-1);
+    if (last?.selected === answer) last.size += size;
+    else runs.push({ selected: answer, size });
+  }
+  if (runs.length < 2) return runs[0]?.selected ?? true;
+  const masks = runs.map(({ selected: answer, size }) =>
+    traced("optimizer", full([size], Number(answer), "bool")),
+  );
+  return typed(prim.concat(masks, 0));
+}
+
+/** `changed` where the leaf is selected, else `value`. */
+function whereSelected(leaf: Leaf, selects: Selects | undefined, value: F32, changed: () => F32): F32 {
+  const mask = selected(leaf, selects);
+  if (typeof mask === "boolean") return mask ? changed() : value;
+  return where(mask, changed(), value);
+}
+
 /** The parameter, shrunk by the factor 1 − learningRate·weightDecay where it is selected. */
 export function decayed(
-  { path, param }: Leaf,
+  leaf: Leaf,
   learningRate: Scalar,
   weightDecay: number,
   decays: Selects | undefined,
 ): F32 {
-  if (weightDecay === 0 || decays?.(path, param.shape) === false) return param;
-  return mul(param, sub(1, mul(learningRate, weightDecay)));
+  const { param } = leaf;
+  if (weightDecay === 0) return param;
+  return whereSelected(leaf, decays, param, () => mul(param, sub(1, mul(learningRate, weightDecay))));
 }
 
 /** The gradient with weightDecay·parameter added where it is selected: the gradient of an L2 penalty. */
-export function withPenalty(
-  { path, param, grad }: Leaf,
-  weightDecay: number,
-  decays: Selects | undefined,
-): F32 {
-  if (weightDecay === 0 || decays?.(path, param.shape) === false) return grad;
-  return add(grad, mul(param, weightDecay));
+export function withPenalty(leaf: Leaf, weightDecay: number, decays: Selects | undefined): F32 {
+  const { param, grad } = leaf;
+  if (weightDecay === 0) return grad;
+  return whereSelected(leaf, decays, grad, () => add(grad, mul(param, weightDecay)));
 }
 
 /** @throws OpError when a decay is not in [0, 1) */

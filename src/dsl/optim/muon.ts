@@ -12,7 +12,8 @@ import type { Shape, Tensor } from "../types/index.ts";
 import { adamStep } from "./adam.ts";
 import { average, checkDecay, checkNonNegative, decayed } from "./math.ts";
 import { fromRule } from "./optimizer.ts";
-import type { Optimizer, Selects } from "./optimizer.ts";
+import type { Optimizer } from "./optimizer.ts";
+import type { Selects } from "./rule.ts";
 
 export interface MuonOptions {
   /** Decay of the average of gradients; 0.95 by default. */
@@ -97,12 +98,14 @@ export function muon(options: MuonOptions = {}): Optimizer {
     shape.length >= 2 && matrices(path, shape);
   return fromRule({
     slots: ["mean", "variance"],
+    elementwise: (path, shape) => !isMatrix(path, shape),
     slotShapes: (path, shape) => [shape, isMatrix(path, shape) ? [] : shape],
     update: (step) => {
       const move = adamStep({ beta1, beta2, eps }, step);
       return (leaf) => {
         const param = decayed(leaf, step.learningRate, weightDecay, decays);
-        if (!isMatrix(leaf.path, param.shape)) return move(leaf, param, leaf.grad);
+        if (!leaf.parameters.some(({ path, shape }) => isMatrix(path, shape)))
+          return move(leaf, param, leaf.grad);
         const [previous, unused] = leaf.slots as readonly [F32, F32];
         const mean = average(previous, leaf.grad, momentum);
         const direction: Tensor = orthogonalize(

@@ -14,19 +14,10 @@ import { atCallSite } from "../trace/builder.ts";
 import { leafPaths } from "../trace/pytree.ts";
 import { flattenTensors, rebuild, sameStructure } from "../trace/tree-trace.ts";
 import type { Shape, Tensor } from "../types/index.ts";
-
-/** State of an optimizer over parameters P. */
-export interface OptimizerState<P> {
-  /** Number of updates made. */
-  readonly step: Tensor<[], "i32">;
-  /** Per-parameter averages by name, such as `mean` and `variance`; f32. */
-  readonly slots: { readonly [name: string]: P };
-}
-
-/** What may change at every step; data, not part of the compiled program. */
-export interface Hyperparameters {
-  readonly learningRate: Tensor<[], "f32">;
-}
+import type { Flat, FlatLayout } from "./flat-layout.ts";
+import { initFlat, updateFlat } from "./flat-update.ts";
+import { slotShapesOf } from "./rule.ts";
+import type { Hyperparameters, LeafRule, OptimizerState, Parameter } from "./rule.ts";
 
 export interface Optimizer {
   /** The state before the first update. */
@@ -41,48 +32,33 @@ export interface Optimizer {
     params: P,
     hyper: Hyperparameters,
   ): { readonly params: P; readonly state: OptimizerState<P> };
+  /** The same optimizer for parameters, gradients and averages that are packed by a layout; see flat-layout.ts. */
+  flat<P>(layout: FlatLayout<P>): FlatOptimizer<P>;
+}
+
+/** An optimizer of packed parameters P. Element by element it computes what the optimizer of the tree computes. */
+export interface FlatOptimizer<P> {
+  /** The state before the first update. @throws OpError when the parameters are not the layout's */
+  init(params: Flat<P>): OptimizerState<Flat<P>>;
+  /** One update, as of {@link Optimizer}. @throws OpError when gradients, state or parameters are not the layout's */
+  update(
+    grads: Flat<P>,
+    state: OptimizerState<Flat<P>>,
+    params: Flat<P>,
+    hyper: Hyperparameters,
+  ): { readonly params: Flat<P>; readonly state: OptimizerState<Flat<P>> };
 }
 
 type F32 = Tensor<Shape, "f32">;
-type Scalar = Tensor<[], "f32">;
-
-/** One parameter during an update, everything in f32. */
-export interface Leaf {
-  readonly path: string;
-  readonly param: F32;
-  readonly grad: F32;
-  /** In the order of the rule's slots. */
-  readonly slots: readonly F32[];
-}
-
-/** What all parameters of an update share; `count` is the number of the update, from 1. */
-export interface Step {
-  readonly count: Scalar;
-  readonly learningRate: Scalar;
-}
-
-/** An optimizer for one parameter. */
-export interface LeafRule {
-  /** Names of the averages that the rule keeps. */
-  readonly slots: readonly string[];
-  /** Shapes of the averages of a parameter, that of the parameter by default. */
-  slotShapes?(path: string, shape: readonly number[]): readonly (readonly number[])[];
-  /** For one update, the function from a parameter to the new parameter and the new averages. */
-  update(step: Step): (leaf: Leaf) => { readonly param: Tensor; readonly slots: readonly Tensor[] };
-}
-
-/** Which parameters a weight decay applies to: all by default. `path` is such as `blocks.0.qkv.weight`. */
-export type Selects = (path: string, shape: readonly number[]) => boolean;
 
 /** The optimizer that applies a rule to every parameter. */
 export function fromRule(rule: LeafRule): Optimizer {
-  const shapesOf = (path: string, shape: readonly number[]): readonly (readonly number[])[] =>
-    rule.slotShapes?.(path, shape) ?? rule.slots.map(() => shape);
+  const shapesOf = (parameter: Parameter): readonly (readonly number[])[] => slotShapesOf(rule, parameter);
 
   function init<P>(params: P): OptimizerState<P> {
     return atCallSite(() => {
       const { leaves, tree } = flattenTensors(params);
-      const shapes = leafPaths(tree).map((path, i) => shapesOf(path, leaves[i]?.shape ?? []));
+      const shapes = leafPaths(tree).map((path, i) => shapesOf({ path, shape: leaves[i]?.shape ?? [] }));
       const slot = (n: number): P =>
         rebuild(
           tree,
@@ -117,7 +93,7 @@ export function fromRule(rule: LeafRule): Optimizer {
           );
         const float = (x: Tensor): F32 => cast(x, "f32");
         const next = updateLeaf({
-          path,
+          parameters: [{ path, shape: param.shape }],
           param: float(param),
           grad: float(grad),
           slots: slots.map((list) => float(list[i] as Tensor)),
@@ -147,5 +123,10 @@ export function fromRule(rule: LeafRule): Optimizer {
     });
   }
 
-  return { init, update };
+  const flat = <P>(layout: FlatLayout<P>): FlatOptimizer<P> => ({
+    init: (params) => initFlat(rule, layout, params),
+    update: (grads, state, params, hyper) => updateFlat(rule, layout, { grads, state, params, hyper }),
+  });
+
+  return { init, update, flat };
 }

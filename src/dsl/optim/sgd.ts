@@ -6,7 +6,8 @@ import { add, mul, sub } from "../surface/elementwise.ts";
 import type { Tensor } from "../types/index.ts";
 import { checkDecay, checkNonNegative, withPenalty } from "./math.ts";
 import { fromRule } from "./optimizer.ts";
-import type { Optimizer, Selects } from "./optimizer.ts";
+import type { Optimizer } from "./optimizer.ts";
+import type { Selects } from "./rule.ts";
 
 export interface SgdOptions {
   /** 0 by default: plain descent. */
@@ -24,6 +25,7 @@ export function sgd({ momentum = 0, nesterov = false, weightDecay = 0, decays }:
   checkNonNegative("sgd", "weightDecay", weightDecay);
   return fromRule({
     slots: momentum === 0 ? [] : ["momentum"],
+    elementwise: () => true,
     update:
       ({ learningRate }) =>
       (leaf) => {

@@ -5,7 +5,7 @@
  * not that of S but the conditional expectation of the derivative εᵀ·ḡ of ε·E given g: since E[ε | g] = g (EᵀE)⁻¹ Eᵀ, it is
  * E·S⁻¹·zᵀ·ḡ. So gradients have the same expectation as with ε itself, and less variance.
  *
- * Consumed by training in the projected state space (state-space.ts).
+ * Consumed by training and sampling in the projected state space (state-space.ts).
  */
 import {
   add,
@@ -59,17 +59,22 @@ export function matrixRoot(matrix: Tensor): { readonly root: Tensor; readonly in
   return { root: mul(y, scale), inverse: div(z, scale) };
 }
 
+/** EᵀE with the ridge. */
+function gram(e: Tensor): Tensor {
+  const product: Tensor = matmul(transpose(e), e);
+  return add(product, mul(identity(product.shape[0] ?? 0), mul(sqrt(sum(square(product))), RIDGE)));
+}
+
+/** S = (EᵀE)^½ [width, width] of a table E [vocab, width]. Its derivative is not what gradients of the noise need. */
+export const noiseRoot = (table: Tensor): Tensor => matrixRoot(gram(table)).root;
+
 /**
  * Noise [..., width] of covariance EᵀE from standard normal draws of that shape, differentiable in E in the sense above.
  * @param table E [vocab, width]; for vocab <= width, ε·E itself costs less
  */
 export function projectedNoise(table: Tensor, normals: Tensor): Tensor {
-  const gram = (e: Tensor): Tensor => {
-    const product: Tensor = matmul(transpose(e), e);
-    return add(product, mul(identity(product.shape[0] ?? 0), mul(sqrt(sum(square(product))), RIDGE)));
-  };
   const rows = (x: Tensor): Tensor => reshape(x, [-1, x.shape.at(-1) ?? 0]);
-  const apply = (e: Tensor, z: Tensor): Tensor => matmul(z, matrixRoot(gram(e)).root);
+  const apply = (e: Tensor, z: Tensor): Tensor => matmul(z, noiseRoot(e));
   const noise = customVjp(
     apply,
     (e: Tensor, z: Tensor) => {

@@ -5,24 +5,31 @@
  *   vocabulary: state x, noise N(0, I_V), clean token one-hot, denoiser p       (arXiv:2602.16813)
  *   projected:  state h, noise N(0, EᵀE), clean token a row of E, denoiser p·E  (the same process seen through E)
  *
- * Consumed by losses and samplers, which are written once for both. To add a space, return the same four functions; the test
+ * Consumed by losses and samplers, which are written once for both. To add a space, return the same functions; the test
  * compares its samples with those of `vocabularySpace` for the same noise.
  */
 import { gather, matmul, oneHot, random, vmap } from "../../dsl/index.ts";
 import type { Dim, Tensor } from "../../dsl/index.ts";
-import { projectedNoise } from "./noise-root.ts";
+import { noiseRoot, projectedNoise } from "./noise-root.ts";
 
 /** The linear picture of the flow's state that an objective or sampler needs. `embedding` is the table E [vocab, width]. */
 export interface StateSpace {
   readonly kind: "vocabulary" | "projected";
   /** Source noise [...rows, dim] of one key [2], or of a key for each of the first rows [rows[0], 2]. */
   noise(key: Tensor<readonly Dim[], "u32">, rows: readonly Dim[], embedding: Tensor): Tensor;
+  /** What the noise needs of the embedding. A sampler, whose weights stay, computes it once, for {@link drawNoise}. */
+  noiseFactor(embedding: Tensor): NoiseFactor;
   /** The clean state of tokens [...rows] -> [...rows, dim]. */
   clean(tokens: Tensor, embedding: Tensor): Tensor;
   /** The state of a distribution over tokens: probabilities [...rows, vocab] -> [...rows, dim]. */
   expected(probabilities: Tensor, embedding: Tensor): Tensor;
   /** What the network's first layer makes of a state: [...rows, dim] -> [...rows, width]. */
   embed(state: Tensor, embedding: Tensor): Tensor;
+}
+
+/** Noise is a product ε·F of standard normal ε and the matrix F [n, dim]; without a matrix it is ε itself. */
+export interface NoiseFactor {
+  readonly matrix?: Tensor;
 }
 
 const product = (x: Tensor, y: Tensor): Tensor => matmul(x, y);
@@ -38,9 +45,25 @@ function normals(key: Tensor<readonly Dim[], "u32">, shape: readonly Dim[]): Ten
   ) as Tensor;
 }
 
+/**
+ * The source noise [...rows, dim] that {@link StateSpace.noise} gives for the same key, from the factor of its embedding. Not for
+ * training: its derivative in the embedding is not that of `noise`.
+ * @param vocab size of the vocabulary, which is `dim` without a matrix
+ */
+export function drawNoise(
+  { matrix }: NoiseFactor,
+  key: Tensor<readonly Dim[], "u32">,
+  rows: readonly Dim[],
+  vocab: number,
+): Tensor {
+  if (matrix === undefined) return normals(key, [...rows, vocab]);
+  return product(normals(key, [...rows, matrix.shape[0] ?? 0]), matrix);
+}
+
 /** States on R^V, as published. */
 export const vocabularySpace: StateSpace = {
   kind: "vocabulary",
+  noiseFactor: () => ({}),
   noise: (key, rows, embedding) => normals(key, [...rows, vocabularyOf(embedding)]),
   clean: (tokens, embedding) => oneHot(tokens, vocabularyOf(embedding)),
   expected: (probabilities) => probabilities,
@@ -54,14 +77,18 @@ export const vocabularySpace: StateSpace = {
  *   "vocabulary" always draws it in R^V and projects it, so that sample paths equal those of {@link vocabularySpace} for the same key
  */
 export function projectedSpace(draw: "width" | "vocabulary" = "width"): StateSpace {
+  /** Whether noise is drawn on the vocabulary: a small one has fewer numbers to draw, and EᵀE is singular. */
+  const onVocabulary = ([vocab = 0, width = 0]: readonly number[]): boolean =>
+    draw === "vocabulary" || vocab <= width;
   return {
     kind: "projected",
+    noiseFactor: (embedding) => ({
+      matrix: onVocabulary(embedding.shape) ? embedding : noiseRoot(embedding),
+    }),
     noise: (key, rows, embedding) => {
-      const [vocab = 0, width = 0] = embedding.shape;
-      // A small vocabulary has fewer numbers to draw, and EᵀE is singular.
-      if (draw === "vocabulary" || vocab <= width)
+      if (onVocabulary(embedding.shape))
         return product(vocabularySpace.noise(key, rows, embedding), embedding);
-      return projectedNoise(embedding, normals(key, [...rows, width]));
+      return projectedNoise(embedding, normals(key, [...rows, embedding.shape[1] ?? 0]));
     },
     clean: (tokens, embedding) => gather(embedding, tokens as Tensor<[], "i32">) as Tensor,
     expected: product,

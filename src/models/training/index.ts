@@ -1,4 +1,4 @@
-/** Batches and programs of a training step, as one namespace; see batches.ts and programs.ts. */
+/** Batches, state and programs of a training step, as one namespace; see batches.ts, state.ts and programs.ts. */
 export { flmDraw, fmlmDraw, keyData, seedOf, stepKey } from "./batches.ts";
 export type { FlmDraw, FmlmDraw, Phase } from "./batches.ts";
 export {
@@ -7,7 +7,11 @@ export {
   fmlmStep,
   initFlm,
   initFmlm,
+  samplerFactor,
   samplerNoise,
   samplerProgram,
+  unpackWeights,
 } from "./programs.ts";
-export type { DistillOptions, ModelOptions, StepOptions, StepReport, TrainingState } from "./programs.ts";
+export type { DistillOptions, ModelOptions, StepOptions, StepReport } from "./programs.ts";
+export { mapState, weightsLayout, weightsSpec } from "./state.ts";
+export type { StateOf, TrainingState, UpdateOptions, WeightsLayout } from "./state.ts";

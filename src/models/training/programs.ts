@@ -5,22 +5,10 @@
  *
  * Consumed by the training loop and by sampling. To train another model, declare its step in the same form.
  */
-import {
-  broadcastTo,
-  f32,
-  fn,
-  i32,
-  mul,
-  nn,
-  optim,
-  outputSpec,
-  random,
-  u32,
-  valueAndGrad,
-} from "../../dsl/index.ts";
+import { broadcastTo, f32, fn, i32, mul, nn, random, u32, valueAndGrad } from "../../dsl/index.ts";
 import type { SpecOf, Tensor } from "../../dsl/index.ts";
-import { projectedSpace, vocabularySpace } from "../flow/state-space.ts";
-import type { StateSpace } from "../flow/state-space.ts";
+import { drawNoise, projectedSpace, vocabularySpace } from "../flow/state-space.ts";
+import type { NoiseFactor, StateSpace } from "../flow/state-space.ts";
 import { flmLoss } from "../language/flm.ts";
 import { fmlmLoss } from "../language/fmlm.ts";
 import { decodeStep, samplerStep } from "../language/sampler.ts";
@@ -28,29 +16,14 @@ import type { DitConfig, DitParams } from "../networks/dit.ts";
 import { dit } from "../networks/dit.ts";
 import type { Network } from "../networks/network.ts";
 import { streamed } from "../networks/network.ts";
+import { freshState, updateState, weightsLayout, weightsSpec } from "./state.ts";
+import type { TrainingState, UpdateOptions } from "./state.ts";
 
 /** Hyper-parameters of a step. */
-export interface StepOptions {
+export interface StepOptions extends UpdateOptions {
   readonly batch: number;
   /** Where states live; "projected" draws width numbers of noise per token instead of vocabulary many. */
   readonly space: StateSpace["kind"];
-  readonly beta1: number;
-  readonly beta2: number;
-  readonly weightDecay: number;
-  /** Bound on the gradient's global norm. */
-  readonly clip: number;
-  readonly emaDecay: number;
-}
-
-const adamW = ({ beta1, beta2, weightDecay }: StepOptions) =>
-  optim.adamW({ beta1, beta2, eps: 1e-8, weightDecay });
-
-/** Everything a training carries from step to step; the optimizer counts the updates. */
-export interface TrainingState {
-  readonly params: DitParams;
-  /** Exponential moving average of the parameters: what is sampled from and distilled. */
-  readonly ema: DitParams;
-  readonly optimizer: optim.OptimizerState<DitParams>;
 }
 
 /** What a step reports, both []: the loss and the gradient's global norm before clipping. */
@@ -61,28 +34,6 @@ export interface StepReport {
 
 const spaceOf = (kind: StateSpace["kind"]): StateSpace =>
   kind === "projected" ? projectedSpace() : vocabularySpace;
-
-/** The state that training starts from. */
-const fresh = (params: DitParams, options: StepOptions): TrainingState => ({
-  params,
-  ema: params,
-  optimizer: adamW(options).init(params),
-});
-
-/** One update: clip, AdamW, EMA. */
-function update(
-  state: TrainingState,
-  gradient: DitParams,
-  learningRate: Tensor<[], "f32">,
-  options: StepOptions,
-): { readonly state: TrainingState; readonly gradientNorm: Tensor } {
-  const { tree: clipped, norm } = optim.clipByGlobalNorm(gradient, options.clip);
-  const { params, state: optimizer } = adamW(options).update(clipped, state.optimizer, state.params, {
-    learningRate,
-  });
-  const ema = optim.ema(state.ema, params, optimizer.step, { decay: options.emaDecay });
-  return { state: { params, ema, optimizer }, gradientNorm: norm };
-}
 
 /**
  * The largest vocabulary that is written down by default. At 8192 the logits of 4096 tokens are 128 MiB, the largest buffer that
@@ -113,27 +64,36 @@ const student = (config: DitConfig): DitConfig => ({ ...config, targetTime: true
 
 /** key -> the FLM's initial state. */
 export const initFlm = (options: ModelOptions) =>
-  fn({ key: u32(2) }, ({ key }) => fresh(dit(options.network).init(key), options));
+  fn({ key: u32(2) }, ({ key }) =>
+    freshState(dit(options.network).init(key), weightsLayout(options.network), options),
+  );
 
 /**
  * (key, teacher) -> the FMLM's initial state: the teacher's parameters and a second time embedding whose last layer is zero, so that
  * δ_{s,t} = D_s at first.
  */
 export function initFmlm(options: ModelOptions) {
-  const teacher = outputSpec(fn({ key: u32(2) }, ({ key }) => dit(options.network).init(key)));
-  return fn({ key: u32(2), teacher }, (input) => {
+  const layout = weightsLayout(student(options.network));
+  return fn({ key: u32(2), teacher: weightsSpec(options.network) }, (input) => {
     const { targetTime } = dit(student(options.network)).init(input.key);
     const params: DitParams = {
       ...(input.teacher as unknown as DitParams),
       ...(targetTime === undefined ? {} : { targetTime }),
     };
-    return fresh(params, options);
+    return freshState(params, layout, options);
   });
+}
+
+/** packed weights -> the tree of weights that networks and samplers take. */
+export function unpackWeights(config: DitConfig) {
+  const layout = weightsLayout(config);
+  return fn({ weights: layout.spec }, (input) => layout.unpack(input.weights));
 }
 
 /** (state, tokens, tau, t, key, learningRate) -> (state, loss, gradientNorm): one FLM step. */
 export function flmStep(options: ModelOptions, state: SpecOf<TrainingState>) {
   const network = networkOf(options.network, options);
+  const layout = weightsLayout(options.network);
   const { batch } = options;
   const space = spaceOf(options.space);
   const spec = {
@@ -155,8 +115,8 @@ export function flmStep(options: ModelOptions, state: SpecOf<TrainingState>) {
         { tokens: input.tokens, noise, tau: input.tau, t: input.t, dropoutKey },
         space,
       );
-    })(current.params);
-    const { state: next, gradientNorm } = update(current, grad, input.learningRate, options);
+    })(layout.unpack(current.params));
+    const { state: next, gradientNorm } = updateState(current, grad, input.learningRate, layout, options);
     return { state: next, loss: value, gradientNorm };
   });
 }
@@ -190,6 +150,7 @@ export interface DistillOptions extends ModelOptions {
  */
 export function fmlmStep(options: DistillOptions, state: SpecOf<TrainingState>, teacher: SpecOf<DitParams>) {
   const network = networkOf(student(options.network), options);
+  const layout = weightsLayout(student(options.network));
   const teacherNetwork = networkOf(options.network, options);
   const { batch, diagonal } = options;
   const space = spaceOf(options.space);
@@ -218,19 +179,24 @@ export function fmlmStep(options: DistillOptions, state: SpecOf<TrainingState>, 
         { diagonal, teacher: { network: teacherNetwork, params: frozen } },
         space,
       );
-    })(current.params);
-    const { state: next, gradientNorm } = update(current, grad, input.learningRate, options);
+    })(layout.unpack(current.params));
+    const { state: next, gradientNorm } = updateState(current, grad, input.learningRate, layout, options);
     return { state: next, loss: value, gradientNorm };
   });
 }
 
-/** (params, keys [batch, 2]) -> source noise of a batch of samples, each from its own key, in the state space. */
-export function samplerNoise(options: ModelOptions, params: SpecOf<DitParams>) {
-  const { length } = options.network;
-  const space = spaceOf(options.space);
+/** params -> what the noise of their samples needs of them; without a leaf in the vocabulary space, which needs nothing. */
+export const samplerFactor = (options: ModelOptions, params: SpecOf<DitParams>) =>
+  fn({ params }, (input) =>
+    spaceOf(options.space).noiseFactor((input.params as unknown as DitParams).embedding),
+  );
+
+/** (factor, keys [batch, 2]) -> source noise of a batch of samples, each from its own key, in the state space. */
+export function samplerNoise(options: ModelOptions, factor: SpecOf<NoiseFactor>) {
+  const { length, vocab } = options.network;
   // A key per sample, not per batch: a sample is then the same in whatever batch it is drawn.
-  return fn({ params, keys: u32(options.batch, 2) }, (input) => ({
-    state: space.noise(input.keys, [options.batch, length], (input.params as unknown as DitParams).embedding),
+  return fn({ factor, keys: u32(options.batch, 2) }, (input) => ({
+    state: drawNoise(input.factor as unknown as NoiseFactor, input.keys, [options.batch, length], vocab),
   }));
 }
 

@@ -12,6 +12,7 @@ import type { DitConfig } from "../../models/networks/dit.ts";
 import { flmDraw, fmlmDraw, keyData, stepKey } from "../../models/training/batches.ts";
 import { flmStep, fmlmStep, initFlm, initFmlm } from "../../models/training/programs.ts";
 import type { ModelOptions } from "../../models/training/programs.ts";
+import { weightsLayout, weightsSpec } from "../../models/training/state.ts";
 import { compile } from "../compile.ts";
 import type { Device } from "../device.ts";
 import { loadCheckpoint } from "../files/run-folder.ts";
@@ -19,6 +20,7 @@ import type { RunFolder } from "../files/run-folder.ts";
 import { diagonalRows } from "./config.ts";
 import type { PhaseConfig, TrainingConfig } from "./config.ts";
 import { expectedTensors, officialNaming, uploadTensors } from "./state-files.ts";
+import type { DeviceState, Layout, StateSpec } from "./state-files.ts";
 
 export type PhaseName = "flm" | "fmlm";
 
@@ -44,23 +46,29 @@ const modelOptions = (config: TrainingConfig, phase: PhaseConfig, vocab: number)
   emaDecay: config.emaDecay,
 });
 
-/** Specification of a model's parameters. */
-export function paramsSpec(options: ModelOptions, phase: PhaseName): unknown {
-  return (stateSpec(options, phase) as { readonly params: unknown }).params;
-}
+/** The network that a phase trains. */
+const trained = ({ network }: ModelOptions, phase: PhaseName): DitConfig => ({
+  ...network,
+  targetTime: phase === "fmlm",
+});
 
-export const stateSpec = (options: ModelOptions, phase: PhaseName): unknown =>
-  outputSpec((phase === "flm" ? initFlm(options) : initFmlm(options)) as Fn<never, unknown>);
+/** Specification of a model's weights, as a tree. */
+export const paramsSpec = (options: ModelOptions, phase: PhaseName): unknown =>
+  weightsSpec(trained(options, phase));
+
+/** Where a phase's weights lie in the vectors of its state. */
+export const layoutOf = (options: ModelOptions, phase: PhaseName): Layout =>
+  weightsLayout(trained(options, phase)) as unknown as Layout; // of whatever weights
+
+/** Specification of a phase's state, its weights packed. */
+export const stateSpec = (options: ModelOptions, phase: PhaseName): StateSpec =>
+  outputSpec(
+    (phase === "flm" ? initFlm(options) : initFmlm(options)) as Fn<never, unknown>,
+  ) as unknown as StateSpec; // one specification for each tensor
 
 /** Options for specifications and samplers of one of a run's models. */
 export const phaseOptions = (config: TrainingConfig, phase: PhaseName, vocab: number): ModelOptions =>
   modelOptions(config, config[phase], vocab);
-
-/** The tree of a training state on the device. */
-export interface DeviceState {
-  readonly params: unknown;
-  readonly ema: unknown;
-}
 
 /** What both phases of a run share. */
 export interface RunContext {
@@ -78,6 +86,10 @@ export interface Phase {
   readonly name: PhaseName;
   readonly config: PhaseConfig;
   readonly options: ModelOptions;
+  /** The network that is trained. */
+  readonly network: DitConfig;
+  /** Where its weights lie in the vectors of the state. */
+  readonly layout: Layout;
   /** Frozen weights that the step takes besides the state. */
   readonly frozen: Readonly<Record<string, unknown>>;
   readonly program: Fn<never, unknown>;
@@ -96,6 +108,8 @@ export async function flmPhase({ run, text, device, clock, vocab }: RunContext):
     name: "flm",
     config,
     options,
+    network: trained(options, "flm"),
+    layout: layoutOf(options, "flm"),
     frozen: {},
     program: flmStep(options, spec as never) as Fn<never, unknown>,
     initial: () =>
@@ -128,6 +142,8 @@ export async function fmlmPhase({ run, text, device, clock, vocab }: RunContext)
     name: "fmlm",
     config,
     options,
+    network: trained(options, "fmlm"),
+    layout: layoutOf(options, "fmlm"),
     frozen: { teacher },
     program: fmlmStep(
       { ...options, diagonal: diagonalRows(config) },
@@ -159,7 +175,7 @@ async function initialState(
   init: Fn<never, unknown>,
   input: Readonly<Record<string, unknown>>,
 ): Promise<DeviceState> {
-  const program = await compile(init as Fn<Record<string, never>, DeviceState>, {
+  const program = await compile(init as Fn<Record<string, never>, unknown>, {
     device,
     name: "the initial state",
   });

@@ -3,14 +3,19 @@
  * Consumed by the command line, while training and afterwards.
  */
 import type { Fn } from "../../dsl/index.ts";
-import { outputSpec } from "../../dsl/index.ts";
+import { flatten, outputSpec, TensorSpec } from "../../dsl/index.ts";
 import { fold, uniforms } from "../../models/flow/host-random.ts";
 import type { Key } from "../../models/flow/host-random.ts";
 import type { SamplerStep } from "../../models/language/sampler.ts";
 import { keyData } from "../../models/training/batches.ts";
-import { decodeProgram, samplerNoise, samplerProgram } from "../../models/training/programs.ts";
+import {
+  decodeProgram,
+  samplerFactor,
+  samplerNoise,
+  samplerProgram,
+} from "../../models/training/programs.ts";
 import type { ModelOptions } from "../../models/training/programs.ts";
-import { compile } from "../compile.ts";
+import { compile, disposeTree } from "../compile.ts";
 import type { Device, DeviceValue } from "../device.ts";
 
 /** What one step of the sampler shows, of the first sample. */
@@ -75,9 +80,28 @@ type Outputs = {
   readonly confidence: DeviceValue;
 };
 
+type AnyFn = Fn<Record<string, never>, Record<string, never>>;
+
+/** What all steps of a call share. */
+interface Session {
+  readonly weights: unknown;
+  /** What the noise needs of the weights. */
+  readonly factor: unknown;
+}
+
 /** Compiles a sampler for networks of the given options, `options.batch` samples at a time. */
 export async function openSampler(device: Device, options: ModelOptions, params: unknown): Promise<Sampler> {
-  const noiseFn = samplerNoise(options, params as never);
+  const factorFn = samplerFactor(options, params as never) as unknown as AnyFn;
+  const factorSpec = outputSpec(factorFn as unknown as Fn<never, unknown>);
+  // Without a leaf there is nothing to compute.
+  const factoring =
+    flatten(factorSpec, (value) => value instanceof TensorSpec).leaves.length === 0
+      ? undefined
+      : await compile(factorFn, { device, name: "the factor of the sampler's noise" });
+  /** What the noise needs of the weights: the same for all draws of a call. */
+  const factorOf = async (weights: unknown): Promise<unknown> =>
+    factoring === undefined ? {} : factoring.run({ params: weights } as never);
+  const noiseFn = samplerNoise(options, factorSpec as never);
   const state = (
     outputSpec(noiseFn as unknown as Fn<never, { readonly state: never }>) as unknown as {
       readonly state: unknown;
@@ -98,23 +122,21 @@ export async function openSampler(device: Device, options: ModelOptions, params:
   const { length } = options.network;
 
   /** The noise of one step for the samples with the given keys. */
-  const draw = async (weights: unknown, sampleKeys: readonly Key[], index: number): Promise<DeviceValue> => {
+  const draw = async (factor: unknown, sampleKeys: readonly Key[], index: number): Promise<DeviceValue> => {
     const keys = Uint32Array.from(sampleKeys.flatMap((key) => [...keyData(fold(key, index))]));
-    return (
-      (await noise.run({ params: weights, keys } as never)) as unknown as { readonly state: DeviceValue }
-    ).state;
+    return ((await noise.run({ factor, keys } as never)) as unknown as { readonly state: DeviceValue }).state;
   };
 
   /** Runs the given steps on a batch. @returns the last state and the last step's tokens */
   async function runSteps(
-    weights: unknown,
+    { weights, factor }: Session,
     steps: readonly SamplerStep[],
     keys: readonly Key[],
     hooks: SampleHooks,
     trajectory?: TrajectoryStep[],
   ): Promise<{ readonly state: DeviceValue; readonly tokens: Int32Array }> {
     hooks.signal?.throwIfAborted();
-    let current = await draw(weights, keys, 0);
+    let current = await draw(factor, keys, 0);
     let tokens = new Int32Array(batch * length);
     for (const [i, { tau, target, state: stateWeight, denoiser, noise: noiseWeight }] of steps.entries()) {
       if (hooks.signal?.aborted === true) {
@@ -122,7 +144,7 @@ export async function openSampler(device: Device, options: ModelOptions, params:
         hooks.signal.throwIfAborted();
       }
       // Without noise to add, the state stands in: its weight is zero.
-      const fresh = noiseWeight === 0 ? current : await draw(weights, keys, i + 1);
+      const fresh = noiseWeight === 0 ? current : await draw(factor, keys, i + 1);
       const input = {
         params: weights,
         state: current,
@@ -170,16 +192,21 @@ export async function openSampler(device: Device, options: ModelOptions, params:
     async sample(weights, schedule, count, key, hooks = {}) {
       const trajectory: TrajectoryStep[] = [];
       const parts: Int32Array[] = [];
-      for (const [n, keys] of batches(count, key).entries()) {
-        const { state: last, tokens } = await runSteps(
-          weights,
-          schedule,
-          keys,
-          hooks,
-          n === 0 ? trajectory : undefined,
-        );
-        last.dispose();
-        parts.push(tokens);
+      const factor = await factorOf(weights);
+      try {
+        for (const [n, keys] of batches(count, key).entries()) {
+          const { state: last, tokens } = await runSteps(
+            { weights, factor },
+            schedule,
+            keys,
+            hooks,
+            n === 0 ? trajectory : undefined,
+          );
+          last.dispose();
+          parts.push(tokens);
+        }
+      } finally {
+        disposeTree(factor);
       }
       return { tokens: joined(parts, count), trajectory };
     },
@@ -194,11 +221,16 @@ export async function openSampler(device: Device, options: ModelOptions, params:
       const last = schedule.at(-1);
       if (last === undefined) throw new RangeError("A schedule has at least one step.");
       const ready: { readonly state: DeviceValue; readonly uniforms: Float32Array }[] = [];
-      for (const keys of batches(count, key)) {
-        const { state: before } = await runSteps(weights, schedule.slice(0, -1), keys, hooks);
-        const draws = keys.flatMap((one) => [...uniforms(fold(one, DECODE_DRAW), length)]);
-        // Rounding to f32 must not make a 1 of it.
-        ready.push({ state: before, uniforms: Float32Array.from(draws, (u) => Math.min(u, 1 - 2 ** -24)) });
+      const factor = await factorOf(weights);
+      try {
+        for (const keys of batches(count, key)) {
+          const { state: before } = await runSteps({ weights, factor }, schedule.slice(0, -1), keys, hooks);
+          const draws = keys.flatMap((one) => [...uniforms(fold(one, DECODE_DRAW), length)]);
+          // Rounding to f32 must not make a 1 of it.
+          ready.push({ state: before, uniforms: Float32Array.from(draws, (u) => Math.min(u, 1 - 2 ** -24)) });
+        }
+      } finally {
+        disposeTree(factor);
       }
       return {
         async decode(temperature) {
@@ -228,6 +260,7 @@ export async function openSampler(device: Device, options: ModelOptions, params:
       };
     },
     async dispose() {
+      await factoring?.dispose();
       await noise.dispose();
       await step.dispose();
     },

@@ -28,9 +28,19 @@ import type { Loss, ReopenableDevice } from "../reopenable.ts";
 import { learningRateAt } from "./config.ts";
 import type { TrainingConfig } from "./config.ts";
 import { divergence, poisoned } from "./divergence.ts";
+import { averagedWeights } from "./averaged-weights.ts";
+import type { AveragedWeights } from "./averaged-weights.ts";
 import { flmPhase, fmlmPhase, stateSpec } from "./phases.ts";
-import type { DeviceState, Phase, PhaseName, RunContext } from "./phases.ts";
-import { expectedTensors, officialNaming, treeTensors, uploadTensors } from "./state-files.ts";
+import type { Phase, PhaseName, RunContext } from "./phases.ts";
+import {
+  expectedState,
+  officialNaming,
+  stateTensors,
+  treeTensors,
+  uploadState,
+  weightsIn,
+} from "./state-files.ts";
+import type { DeviceState, StateSpec } from "./state-files.ts";
 import { scalarOf, validator } from "./validation.ts";
 import type { Validator } from "./validation.ts";
 
@@ -132,7 +142,7 @@ interface StepOutput {
 }
 
 /** Where a phase begins: the saved state, or the initial one. @throws UserError saying how to go on without a damaged state */
-async function startOf(context: Context, phase: Phase, spec: unknown): Promise<Progress> {
+async function startOf(context: Context, phase: Phase, spec: StateSpec): Promise<Progress> {
   try {
     return (await savedProgress(context, phase, spec)) ?? { state: await phase.initial(), done: 0 };
   } catch (error) {
@@ -145,8 +155,8 @@ async function startOf(context: Context, phase: Phase, spec: unknown): Promise<P
 /** The saved state, if there is one of this phase; another phase's is out of date. */
 async function savedProgress(
   { run, device }: Context,
-  { name, config, offset }: Phase,
-  spec: unknown,
+  { name, config, layout, offset }: Phase,
+  spec: StateSpec,
 ): Promise<Progress | undefined> {
   if (!(await hasCheckpoint(run, "state"))) return undefined;
   const meta = await checkpointMeta(run, "state");
@@ -156,8 +166,8 @@ async function savedProgress(
     throw new UserError(
       `${run.dir}/state.safetensors has ${done} steps done, and config.json asks for ${config.steps}.`,
     );
-  const { tensors } = await loadCheckpoint(run, "state", expectedTensors(spec));
-  return { state: uploadTensors(device, spec, tensors) as DeviceState, done };
+  const { tensors } = await loadCheckpoint(run, "state", expectedState(spec, layout));
+  return { state: uploadState(device, spec, layout, tensors), done };
 }
 
 /**
@@ -178,10 +188,11 @@ async function trainPhase(context: Context, phase: Phase, loss?: Loss): Promise<
     device,
     name: `the ${name.toUpperCase()} step`,
   });
+  const averaged = await averagedWeights(device, phase);
   const validation = name === "flm" ? await validator(context, phase) : undefined;
   hooks.begin(name, begin.done, steps, batch * phase.options.network.length);
   try {
-    const state = await runSteps(context, phase, program, validation, begin);
+    const state = await runSteps(context, phase, { program, averaged, validation }, begin);
     if (state === undefined) return false;
     await finishPhase(context, phase, state);
     disposeTree(state);
@@ -190,6 +201,7 @@ async function trainPhase(context: Context, phase: Phase, loss?: Loss): Promise<
     hooks.end(name);
     disposeTree(phase.frozen);
     await program.dispose();
+    await averaged.dispose();
     await validation?.dispose();
   }
 }
@@ -202,12 +214,18 @@ function recoveryLine({ reason, device }: Loss, name: PhaseName, done: number): 
   return `The device was lost (${reason}); ${where} on ${device}.`;
 }
 
+/** What is compiled for a phase. */
+interface Programs {
+  readonly program: Compiled<Record<string, never>, Record<string, never>>;
+  readonly averaged: AveragedWeights;
+  readonly validation: Validator | undefined;
+}
+
 /** @returns the state after the last step; undefined when the hooks stopped it */
 async function runSteps(
   { run, device, hooks, intervals, saved }: Context,
   phase: Phase,
-  program: Compiled<Record<string, never>, Record<string, never>>,
-  validation: Validator | undefined,
+  { program, averaged, validation }: Programs,
   begin: Progress,
 ): Promise<DeviceState | undefined> {
   const { name, offset } = phase;
@@ -223,7 +241,7 @@ async function runSteps(
   };
   const save = async (good: Progress): Promise<void> => {
     await flush();
-    await saveCheckpoint(run, "state", namedTensors(await treeTensors(good.state)), {
+    await saveCheckpoint(run, "state", namedTensors(await stateTensors(good.state, phase.layout)), {
       step: offset + good.done - 1,
       phase: name,
     });
@@ -267,10 +285,11 @@ async function runSteps(
     if (step % LOG_EVERY === 0 || step === steps - 1)
       lines.push({ step: offset + step, phase: name, loss, gradientNorm });
     if (validation !== undefined && (step % VALIDATE_EVERY === VALIDATE_EVERY - 1 || step === steps - 1)) {
-      lines.push({ step: offset + step, phase: name, validation: await validation.loss(state.ema) });
+      const validated = await averaged.use(state, (weights) => validation.loss(weights));
+      lines.push({ step: offset + step, phase: name, validation: validated });
     }
     if (hooks.sample !== undefined && Date.now() - lastSample >= intervals.sample * 1000) {
-      await hooks.sample(name, state.ema, device);
+      await averaged.use(state, async (weights) => hooks.sample?.(name, weights, device));
       lastSample = Date.now();
     }
   }
@@ -281,9 +300,8 @@ async function runSteps(
 
 /** Writes a finished phase's weights; only then its state is no longer needed. @throws UserError when a weight is not finite */
 async function finishPhase({ run, saved }: Context, phase: Phase, state: DeviceState): Promise<void> {
-  const { name, config, options, offset } = phase;
-  const network = name === "flm" ? options.network : { ...options.network, targetTime: true };
-  const weights = await treeTensors(state.ema, officialNaming(network));
+  const { name, config, network, layout, offset } = phase;
+  const weights = await treeTensors(weightsIn(layout, state.ema), officialNaming(network));
   for (const [weight, { data }] of weights) {
     if (data.every(Number.isFinite)) continue;
     throw divergence(

@@ -2,17 +2,21 @@
 import fc from "fast-check";
 import { describe, expect, it, vi } from "vitest";
 import type { ExactTensor } from "../../../src/compiler/host-tensor.ts";
-import { add, argmax, mul, random } from "../../../src/dsl/index.ts";
+import { inlineCalls } from "../../../src/compiler/passes/inline.ts";
+import { add, argmax, mul, outputSpec, random, stack, trace } from "../../../src/dsl/index.ts";
 import type { Tensor } from "../../../src/dsl/index.ts";
 import { decodingError, uniformClock } from "../../../src/models/flow/clock.ts";
 import { corpusOracle } from "../../../src/models/flow/oracle.ts";
-import { projectedSpace, vocabularySpace } from "../../../src/models/flow/state-space.ts";
+import { drawNoise, projectedSpace, vocabularySpace } from "../../../src/models/flow/state-space.ts";
 import type { StateSpace } from "../../../src/models/flow/state-space.ts";
 import { denoiser } from "../../../src/models/language/denoiser.ts";
 import { eulerSchedule, gammaSchedule, samplerStep } from "../../../src/models/language/sampler.ts";
 import type { SamplerStep } from "../../../src/models/language/sampler.ts";
 import { dit } from "../../../src/models/networks/dit.ts";
 import type { DitConfig, DitParams } from "../../../src/models/networks/dit.ts";
+import { samplerFactor, samplerNoise } from "../../../src/models/training/programs.ts";
+import type { ModelOptions } from "../../../src/models/training/programs.ts";
+import { weightsSpec } from "../../../src/models/training/state.ts";
 import { compiled, constants, distance, evaluate, floats, list, scalarOf } from "../../support/evaluate.ts";
 import { normals, randomParams } from "../networks/random-weights.ts";
 
@@ -271,5 +275,49 @@ describe("group 17: samplers of a network", () => {
       expect(distance(a.data, c.data)).toBeGreaterThan(0.1);
     }
     expect(Math.max(...list(gap).map(Math.abs))).toBeLessThan(1e-12);
+  });
+
+  it("noise from the factor of a table is that of the table, for one key and for a key per row", () => {
+    for (const [vocab, width] of [
+      [30, 4],
+      [4, 6],
+    ] as const) {
+      const { pairs } = constants(() => {
+        const table: Tensor = random.normal(random.key(1), [vocab, width]);
+        const keys = [random.key(5), stack([random.key(6), random.key(7)])] as readonly Tensor<[2], "u32">[];
+        const spaces = [vocabularySpace, projectedSpace(), projectedSpace("vocabulary")];
+        return {
+          pairs: spaces.flatMap((space) =>
+            keys.map((key) => [
+              space.noise(key, [2, 3], table),
+              drawNoise(space.noiseFactor(table), key, [2, 3], vocab),
+            ]),
+          ),
+        };
+      });
+      expect(pairs).toHaveLength(6);
+      for (const [noise, drawn] of pairs as unknown as readonly (readonly ExactTensor[])[])
+        expect(drawn).toEqual(noise);
+    }
+  });
+
+  it("the noise of samples does without the root of the table, which is computed apart", () => {
+    const given: ModelOptions = {
+      network: { vocab: 30, length: 3, width: 4, depth: 1, heads: 1, conditioning: 4 },
+      batch: 2,
+      space: "projected",
+      beta1: 0.9,
+      beta2: 0.99,
+      weightDecay: 0,
+      clip: 1,
+      emaDecay: 0.99,
+    };
+    const params = weightsSpec(given.network);
+    const ops = (f: unknown): readonly string[] =>
+      inlineCalls(trace(f as never).program).equations.map(({ op }) => op);
+    const factor = samplerFactor(given, params);
+    expect(ops(factor)).toContain("scan");
+    expect(ops(samplerNoise(given, outputSpec(factor)))).not.toContain("scan");
+    expect(outputSpec(samplerFactor({ ...given, space: "vocabulary" }, params))).toEqual({});
   });
 });

@@ -7,6 +7,7 @@ import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import type { HostTensor } from "../../../src/compiler/host-tensor.ts";
+import { TensorSpec, unflatten } from "../../../src/dsl/index.ts";
 import type { Fn } from "../../../src/dsl/index.ts";
 import { decodingError } from "../../../src/models/flow/clock.ts";
 import { key } from "../../../src/models/flow/host-random.ts";
@@ -18,6 +19,7 @@ import { prepareCorpus } from "../../../src/runtime/files/corpus.ts";
 import { createRun, loadCheckpoint, saveCheckpoint } from "../../../src/runtime/files/run-folder.ts";
 import { openInterpreter } from "../../../src/runtime/interpreter-device.ts";
 import { openCpu } from "../../../src/runtime/onnx/cpu-device.ts";
+import { averagedWeights } from "../../../src/runtime/training/averaged-weights.ts";
 import { PRESETS } from "../../../src/runtime/training/config.ts";
 import type { TrainingConfig } from "../../../src/runtime/training/config.ts";
 import {
@@ -28,14 +30,19 @@ import {
   phaseOptions,
   stateSpec,
 } from "../../../src/runtime/training/phases.ts";
-import type { DeviceState, Phase, PhaseName, RunContext } from "../../../src/runtime/training/phases.ts";
+import type { Phase, PhaseName, RunContext } from "../../../src/runtime/training/phases.ts";
 import { openSampler } from "../../../src/runtime/training/sampler.ts";
 import {
+  expectedState,
   expectedTensors,
   officialNaming,
+  stateTensors,
   treeTensors,
+  uploadState,
   uploadTensors,
+  weightsIn,
 } from "../../../src/runtime/training/state-files.ts";
+import type { DeviceState } from "../../../src/runtime/training/state-files.ts";
 import { train } from "../../../src/runtime/training/trainer.ts";
 import type { TrainingHooks } from "../../../src/runtime/training/trainer.ts";
 import { validator } from "../../../src/runtime/training/validation.ts";
@@ -122,16 +129,19 @@ describe.each(DEVICES)("evaluating with the averaged weights: %s", { timeout: 12
     const { state, step } = await begun(context, phase);
     const [before, next] = [await bitsOf(state), await bitsOf(await step())];
     const validation = await validator(context, phase);
-    const [averaged, present] = [await validation.loss(state.ema), await validation.loss(state.params)];
+    const weights = await averagedWeights(context.device, phase);
+    const lossOf = (of: DeviceState): Promise<number> => weights.use(of, validation.loss);
+    const [averaged, present] = [await lossOf(state), await lossOf({ ...state, ema: state.params })];
     expect(averaged).not.toBe(present); // else which weights are taken would not show
     const sampler = await drawing(context.device, "flm");
-    const drawn = await sampler.draw(state.ema);
+    const drawn = await weights.use(state, sampler.draw);
     expect(await bitsOf(state)).toEqual(before);
     expect(await bitsOf(await step())).toEqual(next);
     // And once more: evaluating between leaves no trace in the evaluation either.
-    expect(await validation.loss(state.ema)).toBe(averaged);
-    expect(await sampler.draw(state.ema)).toEqual(drawn);
+    expect(await lossOf(state)).toBe(averaged);
+    expect(await weights.use(state, sampler.draw)).toEqual(drawn);
     await sampler.dispose();
+    await weights.dispose();
     await validation.dispose();
     expect(await bitsOf(state)).toEqual(before);
   });
@@ -142,7 +152,7 @@ describe.each(DEVICES)("evaluating with the averaged weights: %s", { timeout: 12
     const first = await flmPhase(context);
     const { state: taught } = await begun(context, first);
     const naming = officialNaming(first.options.network);
-    const stored = await treeTensors(taught.ema, naming);
+    const stored = await treeTensors(weightsIn(first.layout, taught.ema), naming);
     await saveCheckpoint(run, "flm", [...stored].map(([name, tensor]) => ({ name, ...tensor })) as never, {
       step: 5,
       phase: "flm",
@@ -152,9 +162,10 @@ describe.each(DEVICES)("evaluating with the averaged weights: %s", { timeout: 12
     const { state, step } = await begun(context, phase);
     const [before, next] = [await bitsOf(state), await bitsOf(await step())];
     const [student, own] = [await drawing(context.device, "fmlm"), await drawing(context.device, "flm")];
-    await student.draw(state.ema);
+    const weights = await averagedWeights(context.device, phase);
+    await weights.use(state, student.draw);
     await own.draw(phase.frozen["teacher"]);
-    await Promise.all([student.dispose(), own.dispose()]);
+    await Promise.all([student.dispose(), own.dispose(), weights.dispose()]);
     expect(await bitsOf(phase.frozen)).toEqual(teacher);
     expect(await bitsOf(state)).toEqual(before);
     expect(await bitsOf(await step())).toEqual(next);
@@ -167,20 +178,52 @@ describe("averaged weights in files", { timeout: 120_000 }, () => {
     const context: RunContext = { run, text, device: cpu, clock, vocab };
     const phase = await flmPhase(context);
     const { state } = await begun(context, phase);
-    const list = async (tree: unknown, naming?: (path: string) => string): Promise<never> =>
-      [...(await treeTensors(tree, naming))].map(([name, tensor]) => ({ name, ...tensor })) as never; // dtype and data belong together
-    await saveCheckpoint(run, "state", await list(state), { step: 2, phase: "flm" });
+    const list = (tensors: ReadonlyMap<string, object>): never =>
+      [...tensors].map(([name, tensor]) => ({ name, ...tensor })) as never; // dtype and data belong together
+    await saveCheckpoint(run, "state", list(await stateTensors(state, phase.layout)), {
+      step: 2,
+      phase: "flm",
+    });
     const spec = stateSpec(phase.options, "flm");
-    const { tensors } = await loadCheckpoint(run, "state", expectedTensors(spec));
-    const back = uploadTensors(cpu, spec, tensors) as DeviceState;
+    const { tensors } = await loadCheckpoint(run, "state", expectedState(spec, phase.layout));
+    const back = uploadState(cpu, spec, phase.layout, tensors);
     expect(await bitsOf(back.ema)).toEqual(await bitsOf(state.ema));
     expect(await bitsOf(back)).toEqual(await bitsOf(state));
 
     const naming = officialNaming(phase.options.network);
-    await saveCheckpoint(run, "flm", await list(state.ema, naming), { step: 2, phase: "flm" });
+    const averaged = await treeTensors(weightsIn(phase.layout, state.ema), naming);
+    await saveCheckpoint(run, "flm", list(averaged), { step: 2, phase: "flm" });
     const weights = paramsSpec(phase.options, "flm");
     const model = await loadCheckpoint(run, "flm", expectedTensors(weights, naming));
-    expect(await bitsOf(uploadTensors(cpu, weights, model.tensors, naming))).toEqual(await bitsOf(state.ema));
+    const uploaded = uploadTensors(cpu, weights, model.tensors, naming);
+    const unpacking = await averagedWeights(cpu, phase);
+    expect(await bitsOf(uploaded)).toEqual(await unpacking.use(state, bitsOf));
+    await unpacking.dispose();
+  });
+
+  it("lie in a saved state one by one, under the names that they have in the network", async () => {
+    const run = await createRun(join(await scratchFolder(), "run"), config);
+    const phase = await flmPhase({ run, text, device: cpu, clock, vocab });
+    const { state } = await begun({ run, text, device: cpu, clock, vocab }, phase);
+    const saved = await stateTensors(state, phase.layout);
+    // A tree of weights by the same names, as a state was kept before its weights were packed.
+    const { leaves, tree } = phase.layout;
+    const spec = unflatten(
+      tree,
+      leaves.map(({ shape, dtype }) => new TensorSpec(shape, dtype)),
+    );
+    const optimizer = { step: new TensorSpec([], "i32"), slots: { mean: spec, variance: spec } };
+    const expected = expectedTensors({ params: spec, ema: spec, optimizer });
+    expect([...saved].map(([name, { shape, dtype }]) => [name, { dtype, shape }])).toEqual([...expected]);
+    expect(saved.has("optimizer.slots.mean.blocks.0.attention.qkv.weight")).toBe(true);
+    // And each weight is its own, not its neighbour of the same shape.
+    const unpacking = await averagedWeights(cpu, phase);
+    const averaged = await unpacking.use(state, readTree);
+    const named = [...saved].filter(([name]) => name.startsWith("ema."));
+    expect(named.map(([, { data }]) => [...(data as Float32Array)])).toEqual(
+      averaged.map(({ data }) => [...data]),
+    );
+    await unpacking.dispose();
   });
 
   it("are the same whether a whole training was sampled after every step or never", async () => {
