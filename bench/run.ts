@@ -19,12 +19,16 @@ import type { ComparisonResult } from "./timing.ts";
 
 const namesOf = (target: Target): string => BENCHMARKS[target].map(({ name }) => name).join(", ");
 
+/** Where results go. */
+const RESULTS = "bench/results";
+
 const HELP = `npm run bench -- [options]
   --device NAME   cpu (default) or webgpu
   --adapter NAME  part of the name of a WebGPU adapter; by default the best
   --only NAME     one benchmark; on cpu: ${namesOf("cpu")};
                   on webgpu: ${namesOf("webgpu")}
   --seconds N     least time for each comparison (10)
+  --hardware      on webgpu: checks, then times Fluxion alone at the sizes of a GPU; --help tells its own options
   --out FILE      where to write the results; by default bench/results/<date>-<cpu or adapter>.json when all benchmarks ran`;
 
 interface Options {
@@ -68,7 +72,19 @@ function parseOptions(argv: readonly string[]): Options {
 
 const print = (text: string): void => void process.stdout.write(`${text}\n\n`);
 
+/** The benchmark of hardware, which has options of its own. */
+async function hardware(argv: readonly string[]): Promise<void> {
+  // Dawn is an optional dependency.
+  const { HARDWARE_HELP, parseHardwareOptions, runHardware } = await import("./gpu/run-hardware.ts");
+  const rest = argv.filter((arg, i) => arg !== "--hardware" && arg !== "--device" && argv[i - 1] !== "--device"); // prettier-ignore
+  const options = parseHardwareOptions(rest);
+  if (options === "help")
+    return print(`npm run bench -- --device webgpu --hardware [options]\n${HARDWARE_HELP}`);
+  await runHardware({ ...options, ...(options.out === undefined ? { results: RESULTS } : {}) });
+}
+
 async function run(argv: readonly string[]): Promise<void> {
+  if (argv.includes("--hardware")) return hardware(argv);
   const { target, adapter, benchmarks, seconds, out, help } = parseOptions(argv);
   if (help) return print(HELP);
   const before = load();
@@ -129,8 +145,7 @@ async function run(argv: readonly string[]): Promise<void> {
   if (wrong.length + failed.length > 0) process.exitCode = 1;
 
   const path =
-    out ??
-    (benchmarks.length === BENCHMARKS[target].length ? resultsPath("bench/results", machine) : undefined);
+    out ?? (benchmarks.length === BENCHMARKS[target].length ? resultsPath(RESULTS, machine) : undefined);
   if (path === undefined) return;
   await saveReport(path, {
     machine,
