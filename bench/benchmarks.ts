@@ -1,18 +1,27 @@
 /**
- * All benchmarks, in the order in which they run. Consumed by run.ts and by the test. To add one: a line here.
+ * All benchmarks of each target, in the order in which they run. Consumed by run.ts and by the tests. To add one: a line here.
  */
 import { attentionBenchmark } from "./cases/attention.ts";
+import { dispatchBenchmark } from "./cases/dispatch.ts";
 import { ditCompileBenchmark } from "./cases/dit-compile.ts";
+import { firstCallBenchmark } from "./cases/first-call.ts";
 import { flmBenchmark } from "./cases/flm.ts";
+import { limitBenchmark } from "./cases/limit.ts";
 import { matmulBenchmark } from "./cases/matmul.ts";
 import { mlpBenchmark } from "./cases/mlp.ts";
 import type { Benchmark } from "./case.ts";
+import type { Target } from "./peers.ts";
 
-/** Compilation first: it is measured in a fresh process. */
-export const BENCHMARKS: readonly Benchmark[] = [
-  ditCompileBenchmark,
-  matmulBenchmark,
-  mlpBenchmark,
-  attentionBenchmark,
-  flmBenchmark,
-];
+export const BENCHMARKS: Readonly<Record<Target, readonly Benchmark[]>> = {
+  // Compilation first: it is measured in a fresh process.
+  cpu: [ditCompileBenchmark, matmulBenchmark, mlpBenchmark, attentionBenchmark, flmBenchmark],
+  webgpu: [
+    firstCallBenchmark,
+    limitBenchmark,
+    matmulBenchmark,
+    mlpBenchmark,
+    attentionBenchmark,
+    flmBenchmark,
+    dispatchBenchmark,
+  ],
+};

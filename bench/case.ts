@@ -3,25 +3,48 @@
  * A benchmark prepares itself at given sizes, so that a test can run it tiny.
  *
  * Consumed by run.ts and by every file in cases/. To add a benchmark: a file there that exports a `Benchmark`, a line in
- * benchmarks.ts, and its name is tested by test/bench/bench.test.ts.
+ * benchmarks.ts; the tests in test/bench run it.
  */
 import type { Peers } from "./peers.ts";
 
 /** One way of computing the thing. */
 export interface Contender {
   readonly name: string;
-  /** Computes it once, with the result ready (and, where the comparison says so, read back) when the promise resolves. */
-  run(): Promise<void>;
+  /**
+   * Computes it once, with the result ready (and, where the comparison says so, read back) when the promise resolves. With `settle`,
+   * only asks for it. Milliseconds that it returns are taken off its time.
+   */
+  run(): Promise<number | void>;
+  /** Waits for what `run` asked for; not timed. */
+  settle?(): Promise<void>;
+  /** What is to be known of it. */
+  readonly note?: string;
+}
+
+/** Somebody who does not take part, or no longer. */
+export interface Absent {
+  readonly name: string;
+  readonly error: string;
+  /** Whether it computed something else than the others. */
+  readonly wrong: boolean;
 }
 
 /** A quotient of times to report: `of` over `to`, so that less than 1 means `of` is faster. */
 export interface Ratio {
   readonly of: string;
   readonly to: string;
-  /** What the issue asks for, where it does: at most this. */
+  /** What is aimed at, if anything: at most this. */
   readonly aim?: number;
   /** What is to be known when the two do not do the same arithmetic. */
   readonly note?: string;
+}
+
+/** What a run may cost the host, at most. */
+export interface Bounds {
+  /** Submits that have kernels in them. */
+  readonly submits?: number;
+  /** Time of a run over its dispatches, in microseconds. */
+  readonly microsecondsPerDispatch?: number;
 }
 
 /** How far apart two contenders' values were. */
@@ -38,9 +61,17 @@ export interface Comparison {
   readonly what: string;
   /** Floating-point operations of a run, to report GFLOP/s. */
   readonly flops?: number;
+  /** Tokens that a run trains on, to report tokens per second. */
+  readonly tokens?: number;
   readonly contenders: readonly Contender[];
   readonly ratios: readonly Ratio[];
+  /** Whether times are to be reported per dispatch too. */
+  readonly perDispatch?: true;
+  /** What is aimed at for the first contender, where calls to the GPU are counted. */
+  readonly bounds?: Bounds;
   readonly agreements: readonly Agreement[];
+  /** Who could not be prepared, or was wrong. */
+  readonly absent?: readonly Absent[];
   dispose(): Promise<void>;
 }
 
@@ -48,9 +79,11 @@ export interface Comparison {
 export interface Phases {
   readonly name: string;
   readonly what: string;
-  /** One list of phases per repetition, the first one in a fresh process. */
-  readonly repetitions: readonly (readonly Phase[])[];
-  /** The issue's bound on the sum, in milliseconds. */
+  /** One list of phases per repetition, each in a fresh process that finds nothing compiled. */
+  readonly first: readonly (readonly Phase[])[];
+  /** The same where something is there already, as `what` says. */
+  readonly later: readonly (readonly Phase[])[];
+  /** A bound on the sum the first time, in milliseconds. */
   readonly aim?: number;
   readonly facts: Readonly<Record<string, number>>;
 }
@@ -69,23 +102,29 @@ export type Scale = "full" | "tiny";
 export interface ComparisonBenchmark {
   readonly kind: "comparison";
   readonly name: string;
-  /** The comparisons at a scale, to be prepared one after the other; each throws when values do not agree. */
-  comparisons(scale: Scale): readonly ((peers: Peers) => Promise<Comparison>)[];
+  /** The comparisons at a scale, to be prepared one after the other; each throws when ours fails or is wrong. */
+  comparisons(scale: Scale, peers: Peers): readonly (() => Promise<Comparison>)[];
 }
 
 /** A benchmark that times phases by itself. */
 export interface PhaseBenchmark {
   readonly kind: "phases";
   readonly name: string;
-  /** @throws Error when the result is wrong */
-  measure(scale: Scale): Promise<Phases>;
+  /**
+   * @param adapter part of the name of the wanted WebGPU adapter
+   * @throws Error when the result is wrong
+   */
+  measure(scale: Scale, adapter?: string): Promise<readonly Phases[]>;
 }
 
 export type Benchmark = ComparisonBenchmark | PhaseBenchmark;
 
+/** Two computed different things. */
+export class DisagreementError extends Error {}
+
 /**
  * Compares values with a reference.
- * @throws Error naming the place of the greatest difference when that exceeds the tolerance, or when a value is not finite
+ * @throws DisagreementError naming the place of the greatest difference when that exceeds the tolerance, or when a value is not finite
  */
 export function agree(
   what: string,
@@ -94,17 +133,17 @@ export function agree(
   tolerance: number,
 ): Agreement {
   if (actual.length !== expected.length)
-    throw new Error(`${what}: ${actual.length} values against ${expected.length}`);
+    throw new DisagreementError(`${what}: ${actual.length} values against ${expected.length}`);
   let [difference, place] = [0, 0];
   for (let i = 0; i < actual.length; i++) {
     const [a, b] = [actual[i] as number, expected[i] as number];
     if (!Number.isFinite(a) || !Number.isFinite(b))
-      throw new Error(`${what}: value ${i} is ${a}, against ${b}`);
+      throw new DisagreementError(`${what}: value ${i} is ${a}, against ${b}`);
     const d = Math.abs(a - b) / (1 + Math.abs(b));
     if (d > difference) [difference, place] = [d, i];
   }
   if (difference > tolerance) {
-    throw new Error(
+    throw new DisagreementError(
       `${what}: the contenders disagree; value ${place} is ${actual[place]}, against ${expected[place]} (tolerance ${tolerance})`,
     );
   }

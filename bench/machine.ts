@@ -1,9 +1,9 @@
 /**
- * What the numbers depend on besides the code: processor, cores, versions, date, and what else the machine is doing.
- * Consumed by run.ts.
+ * What the numbers depend on besides the code: processor, cores, adapter, versions, date, and what else the machine is doing.
+ * Consumed by run.ts and gpu-device.ts.
  */
 import { cpus, loadavg, totalmem } from "node:os";
-import { versions } from "./peers.ts";
+import type { Gpu } from "../src/runtime/webgpu/gpu.ts";
 
 export interface Machine {
   readonly date: string;
@@ -13,9 +13,34 @@ export interface Machine {
   readonly platform: string;
   readonly node: string;
   readonly packages: Readonly<Record<string, string>>;
+  readonly gpu?: Adapter;
 }
 
-export async function describeMachine(): Promise<Machine> {
+/** A WebGPU adapter, as it describes itself. */
+export interface Adapter {
+  readonly adapter: string;
+  readonly driver: string;
+  readonly vendor: string;
+  readonly architecture: string;
+  /** Whether it computes on the CPU. */
+  readonly software: boolean;
+  readonly features: readonly string[];
+}
+
+export function describeAdapter({ device, adapter, software, features }: Gpu): Adapter {
+  const { device: model, description } = device.adapterInfo;
+  return {
+    adapter: model.replace(/-+$/, "") || adapter.name,
+    driver: description,
+    vendor: adapter.vendor,
+    architecture: adapter.architecture,
+    software,
+    features: [...features].sort(),
+  };
+}
+
+/** @param packages versions of those that matter */
+export function describeMachine(packages: Machine["packages"], gpu?: Adapter): Machine {
   const processors = cpus();
   return {
     date: new Date().toISOString(),
@@ -24,7 +49,8 @@ export async function describeMachine(): Promise<Machine> {
     memoryGiB: Math.round(totalmem() / 2 ** 30),
     platform: `${process.platform}-${process.arch}`,
     node: process.version,
-    packages: await versions(),
+    packages,
+    ...(gpu === undefined ? {} : { gpu }),
   };
 }
 

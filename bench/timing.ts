@@ -8,7 +8,9 @@
  *
  * Consumed by run.ts.
  */
-import type { Comparison, Ratio } from "./case.ts";
+import type { Absent, Comparison, Contender, Ratio } from "./case.ts";
+import { lineOf } from "./contenders.ts";
+import type { Calls, CountCalls } from "./peers.ts";
 
 /** Of a list of times or ratios. */
 export interface Summary {
@@ -20,11 +22,17 @@ export interface Summary {
 
 export interface ContenderResult {
   readonly name: string;
+  readonly note?: string;
   readonly ms: Summary;
   /** User and system time of all threads. */
   readonly cpuMs: Summary;
   /** At the median time. */
   readonly gflops?: number;
+  readonly tokensPerSecond?: number;
+  /** Of one run, where they are counted and it makes any. */
+  readonly calls?: Calls;
+  /** The median time over the dispatches, where the comparison is about that. */
+  readonly microsecondsPerDispatch?: number;
 }
 
 export interface RatioResult extends Ratio {
@@ -40,7 +48,10 @@ export interface ComparisonResult {
   readonly rounds: number;
   readonly contenders: readonly ContenderResult[];
   readonly ratios: readonly RatioResult[];
+  readonly bounds?: Comparison["bounds"];
   readonly agreements: Comparison["agreements"];
+  /** Who did not take part, or failed while it was timed. */
+  readonly absent: readonly Absent[];
 }
 
 /** Value at a share of the sorted list, interpolated. */
@@ -64,26 +75,61 @@ const PAUSE_MS = 3;
 
 const pause = (): Promise<void> => new Promise((resolve) => setTimeout(resolve, PAUSE_MS));
 
-/** Times the contenders in turns for about `seconds`, and at least five rounds. */
-export async function timeTurns(comparison: Comparison, seconds: number): Promise<ComparisonResult> {
-  const { contenders } = comparison;
-  const times = new Map(contenders.map(({ name }) => [name, { ms: [] as number[], cpuMs: [] as number[] }]));
-  for (let i = 0; i < WARM_UP; i++) for (const contender of contenders) await contender.run();
+/** Times of one contender, one per round. */
+interface Times {
+  readonly ms: number[];
+  readonly cpuMs: number[];
+}
+
+/**
+ * Times the contenders in turns for about `seconds`, and at least five rounds. One that fails is out, and the others go on.
+ * @param count counts the calls of one run of each, before anything is timed
+ * @throws what the first contender throws
+ */
+export async function timeTurns(
+  comparison: Comparison,
+  seconds: number,
+  count?: CountCalls,
+): Promise<ComparisonResult> {
+  const { bounds } = comparison;
+  const absent = [...(comparison.absent ?? [])];
+  let contenders = [...comparison.contenders];
+  const times = new Map(contenders.map(({ name }): [string, Times] => [name, { ms: [], cpuMs: [] }]));
+  const calls = new Map<string, Calls>();
+  const everyone = async (turn: (contender: Contender) => Promise<void>, from = 0): Promise<void> => {
+    const order = contenders.map((_, i) => contenders[(from + i) % contenders.length] as Contender); // within the list
+    for (const contender of order) {
+      try {
+        await turn(contender);
+        await contender.settle?.();
+      } catch (error) {
+        if (contender === comparison.contenders[0]) throw error;
+        absent.push({ name: contender.name, error: lineOf(error), wrong: false });
+        contenders = contenders.filter((other) => other !== contender);
+      }
+    }
+  };
+  for (let i = 0; i < WARM_UP; i++) await everyone(async (contender) => void (await contender.run()));
+  if (count !== undefined) {
+    await everyone(async (contender) => {
+      const counted = await count(async () => void (await contender.run()));
+      if (counted.dispatches > 0) calls.set(contender.name, counted);
+    });
+  }
   const end = performance.now() + 1000 * seconds;
   let rounds = 0;
   for (; rounds < LEAST_ROUNDS || performance.now() < end; rounds++) {
-    for (let turn = 0; turn < contenders.length; turn++) {
-      const contender = contenders[(rounds + turn) % contenders.length];
-      if (contender === undefined) continue;
+    await everyone(async (contender) => {
       await pause();
       const [start, cpu] = [performance.now(), process.cpuUsage()];
-      await contender.run();
-      const [ms, used] = [performance.now() - start, process.cpuUsage(cpu)];
+      const notIts = (await contender.run()) ?? 0;
+      const [ms, used] = [performance.now() - start - notIts, process.cpuUsage(cpu)];
       times.get(contender.name)?.ms.push(ms);
       times.get(contender.name)?.cpuMs.push((used.user + used.system) / 1000);
-    }
+    }, rounds);
   }
-  const timesOf = (name: string): { readonly ms: readonly number[]; readonly cpuMs: readonly number[] } => {
+  const out = new Set(absent.map(({ name }) => name));
+  const timesOf = (name: string): Times => {
     const found = times.get(name);
     if (found === undefined)
       throw new Error(`${comparison.name}: a ratio names "${name}", which is no contender`);
@@ -96,24 +142,37 @@ export async function timeTurns(comparison: Comparison, seconds: number): Promis
     name: comparison.name,
     what: comparison.what,
     rounds,
-    contenders: contenders.map(({ name }) => {
+    contenders: contenders.map(({ name, note }) => {
       const [ms, cpuMs] = [summarize(timesOf(name).ms), summarize(timesOf(name).cpuMs)];
+      const counted = calls.get(name);
       return {
         name,
+        ...(note === undefined ? {} : { note }),
         ms,
         cpuMs,
         ...(comparison.flops === undefined ? {} : { gflops: comparison.flops / ms.median / 1e6 }),
+        ...(comparison.tokens === undefined
+          ? {}
+          : { tokensPerSecond: (1000 * comparison.tokens) / ms.median }),
+        ...(counted === undefined ? {} : { calls: counted }),
+        ...(counted === undefined || comparison.perDispatch === undefined
+          ? {}
+          : { microsecondsPerDispatch: (1000 * ms.median) / counted.dispatches }),
       };
     }),
-    ratios: comparison.ratios.map((ratio) => {
-      const [of, to] = [timesOf(ratio.of), timesOf(ratio.to)];
-      return {
-        ...ratio,
-        ratio: quotients(of.ms, to.ms),
-        cpuRatio: quotients(of.cpuMs, to.cpuMs),
-        ofLeast: Math.min(...of.ms) / Math.min(...to.ms),
-      };
-    }),
+    ratios: comparison.ratios
+      .filter(({ of, to }) => !out.has(of) && !out.has(to))
+      .map((ratio) => {
+        const [of, to] = [timesOf(ratio.of), timesOf(ratio.to)];
+        return {
+          ...ratio,
+          ratio: quotients(of.ms, to.ms),
+          cpuRatio: quotients(of.cpuMs, to.cpuMs),
+          ofLeast: Math.min(...of.ms) / Math.min(...to.ms),
+        };
+      }),
+    ...(bounds === undefined ? {} : { bounds }),
     agreements: comparison.agreements,
+    absent,
   };
 }

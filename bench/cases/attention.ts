@@ -7,12 +7,13 @@ import { attention, f32, fn, mul, sum, valueAndGrad } from "../../src/dsl/index.
 import type { Tensor } from "../../src/dsl/index.ts";
 import type { HostTensor } from "../../src/compiler/host-tensor.ts";
 import { compile, disposeTree, readTree, uploadTree } from "../../src/runtime/compile.ts";
-import type { CpuDevice } from "../../src/runtime/onnx/cpu-device.ts";
-import { agree } from "../case.ts";
+import type { DeviceValue } from "../../src/runtime/device.ts";
 import type { Comparison, ComparisonBenchmark } from "../case.ts";
+import { compare } from "../contenders.ts";
+import type { Candidate } from "../contenders.ts";
 import { f32Tensor, normal, sizeOf } from "../numbers.ts";
-import { FLUXION, FLUXION_SINGLE, JAX, TFJS } from "../peers.ts";
-import type { Peers } from "../peers.ts";
+import { ratiosOf } from "../peers.ts";
+import type { Engine, Peers } from "../peers.ts";
 
 interface Sizes {
   readonly batch: number;
@@ -23,17 +24,21 @@ interface Sizes {
 
 const NAMES = ["q", "k", "v", "w"] as const;
 
-async function prepare({ batch, heads, length, depth }: Sizes, { cpu, single }: Peers): Promise<Comparison> {
-  const shape = [batch, heads, length, depth] as const;
-  const data = NAMES.map((_, i) => normal(i + 1, sizeOf(shape)));
+/** What every contender is given. */
+interface Problem extends Sizes {
+  readonly shape: readonly [number, number, number, number];
+  /** By the order of NAMES. */
+  readonly data: readonly Float32Array[];
+}
 
-  const spec = f32(...shape);
-  const loss = fn({ qkv: { q: spec, k: spec, v: spec }, w: spec }, ({ qkv: { q, k, v }, w }): Tensor<[]> =>
-    sum(mul(attention(q, k, v), w)),
-  );
-  const gradients = valueAndGrad(loss, "qkv");
-  const ours = async (device: CpuDevice) => {
-    const program = await compile(gradients, { device, name: "attention" });
+const onEngine = ({ shape, data }: Problem, { name, device }: Engine): Candidate => ({
+  name,
+  prepare: async () => {
+    const spec = f32(...shape);
+    const loss = fn({ qkv: { q: spec, k: spec, v: spec }, w: spec }, ({ qkv: { q, k, v }, w }): Tensor<[]> =>
+      sum(mul(attention(q, k, v), w)),
+    );
+    const program = await compile(valueAndGrad(loss, "qkv"), { device, name: "attention" });
     const [q, k, v, w] = data.map((values) => f32Tensor(shape, values)) as [
       HostTensor,
       HostTensor,
@@ -41,122 +46,130 @@ async function prepare({ batch, heads, length, depth }: Sizes, { cpu, single }: 
       HostTensor,
     ];
     const input = uploadTree(device, { qkv: { q, k, v }, w });
+    const step = async () => {
+      const result = await program.run(input);
+      await result.value.read();
+      return result;
+    };
+    return {
+      run: async () => disposeTree(await step()),
+      values: async () => {
+        const result = await step();
+        // Keys come in some order of their own.
+        const { q, k, v } = result.grad as unknown as Record<"q" | "k" | "v", DeviceValue>;
+        const gradients = (await readTree([q, k, v])).map((tensor) => tensor.data);
+        disposeTree(result);
+        return gradients;
+      },
+      dispose: async () => {
+        disposeTree(input);
+        await program.dispose();
+      },
+    };
+  },
+});
+
+const onJax = ({ shape, data, depth }: Problem, name: string): Candidate => ({
+  name,
+  prepare: async () => {
+    const np = jax.numpy;
+    const scale = 1 / Math.sqrt(depth);
+    const arrays = data.map((values) => np.array(values, { shape: [...shape] })) as [
+      jax.Array,
+      jax.Array,
+      jax.Array,
+      jax.Array,
+    ];
+    const gradients = jax.jit(
+      jax.valueAndGrad(
+        (q: jax.Array, k: jax.Array, v: jax.Array, w: jax.Array): jax.Array => {
+          const scores = np.matmul(q, k.transpose([0, 1, 3, 2])).mul(scale);
+          return np.matmul(jax.nn.softmax(scores, -1), v).mul(w).sum();
+        },
+        { argnums: [0, 1, 2] },
+      ),
+    );
+    const step = async (): Promise<readonly [jax.Array, readonly jax.Array[]]> => {
+      const [q, k, v, w] = arrays;
+      const [value, grads] = gradients(q.ref, k.ref, v.ref, w.ref);
+      await jax.blockUntilReady(grads);
+      await value.ref.data();
+      return [value, grads];
+    };
     return {
       run: async () => {
-        const { value, grad } = await program.run(input);
-        await value.read();
-        return { value, grad };
+        const [value, grads] = await step();
+        for (const array of [value, ...grads]) array.dispose();
       },
-      dispose: () => program.dispose(),
+      values: async () => {
+        const [value, grads] = await step();
+        value.dispose();
+        return Promise.all(grads.map((grad) => grad.data()));
+      },
+      dispose: async () => {
+        for (const array of arrays) array.dispose();
+      },
     };
-  };
-  const [many, one] = [await ours(cpu), await ours(single)];
+  },
+});
 
-  const np = jax.numpy;
-  const scale = 1 / Math.sqrt(depth);
-  const arrays = data.map((values) => np.array(values, { shape: [...shape] })) as [
-    jax.Array,
-    jax.Array,
-    jax.Array,
-    jax.Array,
-  ];
-  const jaxStep = jax.jit(
-    jax.valueAndGrad(
-      (q: jax.Array, k: jax.Array, v: jax.Array, w: jax.Array): jax.Array => {
-        const scores = np.matmul(q, k.transpose([0, 1, 3, 2])).mul(scale);
-        return np.matmul(jax.nn.softmax(scores, -1), v).mul(w).sum();
+const onTf = ({ shape, data, depth }: Problem, name: string): Candidate => ({
+  name,
+  prepare: async () => {
+    const scale = 1 / Math.sqrt(depth);
+    const tensors = data.map((values) => tf.tensor4d(values, [...shape]));
+    const gradients = tf.valueAndGrads((q: tf.Tensor, k: tf.Tensor, v: tf.Tensor) => {
+      const scores = tf.mul(tf.matMul(q, k, false, true), scale);
+      return tf.sum(tf.mul(tf.matMul(tf.softmax(scores), v), tensors[3] as tf.Tensor));
+    });
+    const step = async () => {
+      const { value, grads } = gradients(tensors.slice(0, 3));
+      await value.data();
+      return { value, grads };
+    };
+    return {
+      run: async () => {
+        const { value, grads } = await step();
+        tf.dispose([value, ...grads]);
       },
-      { argnums: [0, 1, 2] },
-    ),
-  );
-  const runJax = async (): Promise<readonly [jax.Array, readonly jax.Array[]]> => {
-    const [q, k, v, w] = arrays;
-    const [value, grads] = jaxStep(q.ref, k.ref, v.ref, w.ref);
-    await jax.blockUntilReady(grads);
-    await value.ref.data();
-    return [value, grads];
+      values: async () => {
+        const { value, grads } = await step();
+        const values = await Promise.all(grads.map((grad) => grad.data()));
+        tf.dispose([value, ...grads]);
+        return values;
+      },
+      dispose: async () => tf.dispose(tensors),
+    };
+  },
+});
+
+async function prepare(sizes: Sizes, peers: Peers): Promise<Comparison> {
+  const { batch, heads, length, depth } = sizes;
+  const shape = [batch, heads, length, depth] as const;
+  const problem: Problem = {
+    ...sizes,
+    shape: [...shape],
+    data: NAMES.map((_, i) => normal(i + 1, sizeOf(shape))),
   };
-
-  const tensors = data.map((values) => tf.tensor4d(values, [batch, heads, length, depth]));
-  const tfStep = tf.valueAndGrads((q: tf.Tensor, k: tf.Tensor, v: tf.Tensor) => {
-    const scores = tf.mul(tf.matMul(q, k, false, true), scale);
-    return tf.sum(tf.mul(tf.matMul(tf.softmax(scores), v), tensors[3] as tf.Tensor));
-  });
-  const runTf = async () => {
-    const { value, grads } = tfStep(tensors.slice(0, 3));
-    await value.data();
-    return { value, grads };
-  };
-
-  const mine = await many.run();
-  const expected = (await readTree(mine.grad)).map((tensor) => tensor.data); // keys in order: k, q, v or as declared
-  const order = Object.keys(mine.grad as object);
-  const pick = <T>(list: readonly T[]): readonly T[] =>
-    order.map((name) => list[NAMES.indexOf(name as "q")] as T);
-  const [jaxValue, jaxGrads] = await runJax();
-  const fromJax = await Promise.all(pick(jaxGrads).map((grad) => grad.data()));
-  jaxValue.dispose();
-  const theirs = await runTf();
-  const fromTf = pick(theirs.grads).map((grad) => grad.dataSync());
-  tf.dispose([theirs.value, ...theirs.grads]);
-  disposeTree(mine);
-  const agreements = order.flatMap((name, i) => [
-    agree(
-      `gradient in ${name} with jax-js's`,
-      expected[i] as ArrayLike<number>,
-      fromJax[i] as ArrayLike<number>,
-      1e-5,
-    ),
-    agree(
-      `gradient in ${name} with tfjs's`,
-      expected[i] as ArrayLike<number>,
-      fromTf[i] as ArrayLike<number>,
-      1e-5,
-    ),
-  ]);
-
-  return {
+  return compare(peers, {
     name: "attention",
     what: `forward and backward, batch ${batch}, heads ${heads}, length ${length}, depth ${depth}; the value is read back`,
-    contenders: [
-      { name: FLUXION, run: async () => disposeTree(await many.run()) },
-      { name: FLUXION_SINGLE, run: async () => disposeTree(await one.run()) },
-      {
-        name: JAX,
-        run: async () => {
-          const [value, grads] = await runJax();
-          for (const array of [value, ...grads]) array.dispose();
-        },
-      },
-      {
-        name: TFJS,
-        run: async () => {
-          const { value, grads } = await runTf();
-          tf.dispose([value, ...grads]);
-        },
-      },
+    candidates: [
+      ...[...peers.ours, ...peers.engines].map((engine) => onEngine(problem, engine)),
+      onJax(problem, peers.jax),
+      onTf(problem, peers.tfjs.name),
     ],
-    ratios: [
-      { of: FLUXION, to: JAX },
-      { of: FLUXION_SINGLE, to: JAX },
-      { of: FLUXION, to: TFJS },
-      { of: FLUXION_SINGLE, to: TFJS },
-    ],
-    agreements,
-    dispose: async () => {
-      await many.dispose();
-      await one.dispose();
-      for (const array of arrays) array.dispose();
-      tf.dispose(tensors);
-    },
-  };
+    checks: ["q", "k", "v"].map((input) => ({ what: `the gradient in ${input}`, tolerance: 1e-5 })),
+    ratios: ratiosOf(peers),
+    bounds: { submits: 1 },
+  });
 }
 
 export const attentionBenchmark: ComparisonBenchmark = {
   kind: "comparison",
   name: "attention",
-  comparisons: (scale) => [
-    (peers) =>
+  comparisons: (scale, peers) => [
+    () =>
       prepare(
         scale === "full"
           ? { batch: 2, heads: 4, length: 256, depth: 32 }

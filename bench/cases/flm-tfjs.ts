@@ -91,6 +91,15 @@ const gelu = (x: tf.Tensor): tf.Tensor => {
   return tf.mul(x, tf.sigmoid(inner));
 };
 
+/** As many tensors as a kernel of the webgpu backend may read. */
+const TERMS = 7;
+
+/** The sum of tensors of one shape, few at a time. */
+function sumOf(terms: readonly tf.Tensor[]): tf.Tensor {
+  if (terms.length <= TERMS) return tf.addN([...terms]);
+  return sumOf([sumOf(terms.slice(0, TERMS)), ...terms.slice(TERMS)]);
+}
+
 const softcap = (x: tf.Tensor, cap: number): tf.Tensor =>
   cap === 0 ? x : tf.mul(tf.tanh(tf.mul(x, 1 / cap)), cap);
 
@@ -235,7 +244,7 @@ export function tfTraining(options: TfOptions, weights: readonly TfWeight[]): Tf
   function update(batch: TfBatch): { readonly loss: tf.Scalar; readonly norm: tf.Scalar } {
     const { value, grads } = tf.variableGrads(() => loss(batch), [...variables.values()]);
     const squares = Object.values(grads).map((grad) => tf.sum(tf.square(grad)));
-    const norm = tf.sqrt(tf.addN(squares)) as tf.Scalar;
+    const norm = tf.sqrt(sumOf(squares)) as tf.Scalar;
     const factor = tf.minimum(tf.div(clip, tf.add(norm, 1e-6)), 1);
     optimizer.applyGradients(
       Object.fromEntries(Object.entries(grads).map(([name, grad]) => [name, tf.mul(grad, factor)])),

@@ -6,6 +6,9 @@
  *   noise drawn        states in R^vocab, every step draws its own noise, ours with threefry, tfjs with tf.randomNormal
  *   projected          what `npm start` runs: states in R^width, the same process seen through the embedding, less to compute
  *
+ * jax-js does not take part: its step would have to be written first, and its compilation takes minutes on software adapters. On
+ * those, which are slow, the sizes are of the quick demo.
+ *
  * Consumed by benchmarks.ts.
  */
 import * as tf from "@tensorflow/tfjs";
@@ -33,18 +36,22 @@ import { freshState, updateState, weightsLayout, weightsSpec } from "../../src/m
 import type { TrainingState } from "../../src/models/training/state.ts";
 import { keyData } from "../../src/models/training/batches.ts";
 import { compile, disposeTree, uploadTree } from "../../src/runtime/compile.ts";
-import type { DeviceValue } from "../../src/runtime/device.ts";
-import type { CpuDevice } from "../../src/runtime/onnx/cpu-device.ts";
+import type { Device, DeviceValue } from "../../src/runtime/device.ts";
+import { openCpu } from "../../src/runtime/onnx/cpu-device.ts";
 import { PRESETS } from "../../src/runtime/training/config.ts";
-import { agree } from "../case.ts";
-import type { Comparison, ComparisonBenchmark } from "../case.ts";
+import { phaseOptions } from "../../src/runtime/training/phases.ts";
+import type { Comparison, ComparisonBenchmark, Scale } from "../case.ts";
+import { compare } from "../contenders.ts";
+import type { Candidate } from "../contenders.ts";
 import { normal, sizeOf } from "../numbers.ts";
-import { FLUXION, FLUXION_SINGLE, TFJS } from "../peers.ts";
+import { first, ratiosOf } from "../peers.ts";
 import type { Peers } from "../peers.ts";
 import { tfTraining } from "./flm-tfjs.ts";
 import type { TfBatch, TfWeight } from "./flm-tfjs.ts";
 
 const LEARNING_RATE = 1e-3;
+/** The name of our device for the CPU, where another is the first of ours. */
+const CPU = "fluxion on the cpu";
 /** Steps whose losses and norms are compared. */
 const CHECKED_STEPS = 4;
 
@@ -127,7 +134,7 @@ type Variant = "noise given" | "noise drawn" | "projected";
 
 async function fluxion(
   { options, batch, spec, weights }: Problem,
-  device: CpuDevice,
+  device: Device,
   variant: Variant,
 ): Promise<Stepper> {
   const layout = weightsLayout(options.network);
@@ -221,92 +228,111 @@ async function reports(stepper: Stepper): Promise<readonly number[]> {
   return found;
 }
 
-const DRAWN = `${FLUXION}, noise drawn`;
-const PROJECTED = `${FLUXION}, projected`;
-const TFJS_TUNED = `${TFJS}, tuned`;
-const TFJS_DRAWN = `${TFJS}, noise drawn`;
+/** @param compared whether it does the same arithmetic as the others, so that it must report the same */
+const candidate = (name: string, make: () => Promise<Stepper>, compared = true): Candidate => ({
+  name,
+  prepare: async () => {
+    const stepper = await make();
+    return {
+      run: async () => void (await stepper.step()),
+      ...(compared ? { values: async () => [await reports(stepper)] } : {}),
+      dispose: () => stepper.dispose(),
+    };
+  },
+});
 
-async function prepare(options: ModelOptions, { cpu, single }: Peers): Promise<Comparison> {
+/** Fluxion on the CPU beside Fluxion on the GPU. */
+const onCpu = (problem: Problem): Candidate =>
+  candidate(CPU, async () => {
+    const device = await openCpu();
+    const stepper = await fluxion(problem, device, "noise given");
+    return {
+      step: stepper.step,
+      dispose: async () => {
+        await stepper.dispose();
+        await device.dispose();
+      },
+    };
+  });
+
+async function prepare(options: ModelOptions, peers: Peers): Promise<Comparison> {
   const problem = problemOf(options);
-  const steppers: Readonly<Record<string, Stepper>> = {
-    [FLUXION]: await fluxion(problem, cpu, "noise given"),
-    [FLUXION_SINGLE]: await fluxion(problem, single, "noise given"),
-    [TFJS]: tfjs(problem, "noise given"),
-    [TFJS_TUNED]: tfjs(problem, "noise given", true),
-    [DRAWN]: await fluxion(problem, cpu, "noise drawn"),
-    [TFJS_DRAWN]: tfjs(problem, "noise drawn"),
-    [PROJECTED]: await fluxion(problem, cpu, "projected"),
-  };
-  const reported = async (name: string): Promise<readonly number[]> => {
-    const stepper = steppers[name];
-    return stepper === undefined ? [] : reports(stepper);
-  };
-  const ours = await reported(FLUXION);
-  const what = `losses and gradient norms of ${CHECKED_STEPS} steps`;
-  const agreements = [
-    agree(`${what} with one thread's`, ours, await reported(FLUXION_SINGLE), 1e-4),
-    agree(`${what} with tfjs's`, ours, await reported(TFJS), 1e-4),
-    agree(`${what} with tfjs's, tuned`, ours, await reported(TFJS_TUNED), 1e-4),
+  const { name: ours, device } = first(peers);
+  const theirs = peers.tfjs.name;
+  const [drawn, projected, theirsDrawn, theirsTuned] = [
+    `${ours}, noise drawn`,
+    `${ours}, projected`,
+    `${theirs}, noise drawn`,
+    `${theirs}, tuned`,
   ];
+  const cpu = peers.target === "cpu";
   const { batch, network } = options;
-  return {
+  return compare(peers, {
     name: "flm",
     what:
       `the demo's FLM step, batch ${batch}, length ${network.length}, vocabulary ${network.vocab}, width ${network.width}, ` +
       `${network.depth} blocks, states in R^vocabulary with the noise given unless named otherwise; loss and gradient norm are read back`,
-    contenders: Object.entries(steppers).map(([name, stepper]) => ({
-      name,
-      run: async () => void (await stepper.step()),
-    })),
+    tokens: batch * network.length,
+    candidates: [
+      ...[...peers.ours, ...peers.engines].map((engine) =>
+        candidate(engine.name, () => fluxion(problem, engine.device, "noise given")),
+      ),
+      ...(cpu ? [] : [onCpu(problem)]),
+      candidate(theirs, async () => tfjs(problem, "noise given")),
+      // What it is tuned to is tfjs on WebAssembly; and it is not worth minutes of a software adapter to learn that drawing costs little.
+      ...(cpu
+        ? [
+            candidate(theirsTuned, async () => tfjs(problem, "noise given", true)),
+            candidate(drawn, () => fluxion(problem, device, "noise drawn"), false),
+            candidate(theirsDrawn, async () => tfjs(problem, "noise drawn"), false),
+          ]
+        : []),
+      candidate(projected, () => fluxion(problem, device, "projected"), false),
+    ],
+    checks: [{ what: `losses and gradient norms of ${CHECKED_STEPS} steps`, tolerance: 1e-4 }],
     ratios: [
-      { of: FLUXION, to: TFJS, aim: 0.3 },
-      { of: FLUXION_SINGLE, to: TFJS },
+      ...ratiosOf(peers, (rival) => (cpu && rival === theirs ? 0.3 : undefined)),
+      { of: ours, to: CPU },
+      ...peers.ours.map(({ name }, i) => ({
+        of: name,
+        to: theirsTuned,
+        ...(i === 0
+          ? {
+              aim: 0.3,
+              note: "tfjs with gradients of its own that avoid its slow products with transposed operands",
+            }
+          : {}),
+      })),
       {
-        of: FLUXION,
-        to: TFJS_TUNED,
-        aim: 0.3,
-        note: "tfjs with gradients of its own that avoid its slow products with transposed operands",
-      },
-      { of: FLUXION_SINGLE, to: TFJS_TUNED },
-      {
-        of: DRAWN,
-        to: TFJS_DRAWN,
+        of: drawn,
+        to: theirsDrawn,
         note: "threefry in the program against tf.randomNormal, which draws in JavaScript",
       },
       {
-        of: PROJECTED,
-        to: TFJS_DRAWN,
+        of: projected,
+        to: cpu ? theirsDrawn : theirs,
         note: "not the same arithmetic: states in R^width, as `npm start` trains, which draws and multiplies less",
       },
     ],
-    agreements,
-    dispose: async () => {
-      for (const stepper of Object.values(steppers)) await stepper.dispose();
-    },
-  };
+    bounds: { submits: 1 },
+  });
 }
 
-function optionsAt(scale: "full" | "tiny"): ModelOptions {
-  const { network, data, flm, clip, emaDecay } = PRESETS.default;
-  const common = {
+function optionsAt(scale: Scale, { target, gpu }: Peers): ModelOptions {
+  const preset = PRESETS[gpu?.gpu.software === true ? "quick" : "default"];
+  const full = {
+    ...phaseOptions(preset, "flm", preset.data.vocabularySize),
     space: "vocabulary",
-    beta1: 0.9,
-    beta2: flm.beta2,
-    weightDecay: 0,
-    clip,
-    emaDecay,
-  } as const;
-  return scale === "full"
-    ? { ...common, batch: flm.batch, network: { ...network, vocab: data.vocabularySize } }
-    : {
-        ...common,
-        batch: 3,
-        network: { ...network, vocab: 20, length: 5, width: 16, depth: 2, heads: 2, conditioning: 8 },
-      };
+  } as const satisfies ModelOptions;
+  if (scale === "full") return full;
+  // Kernels take long to make on software adapters.
+  const depth = target === "cpu" ? 2 : 1;
+  const sizes = { vocab: 20, length: 5, width: 16, depth, heads: 2, conditioning: 8 };
+  return { ...full, batch: 3, network: { ...full.network, ...sizes } };
 }
 
 export const flmBenchmark: ComparisonBenchmark = {
   kind: "comparison",
   name: "flm",
-  comparisons: (scale) => [(peers) => prepare(optionsAt(scale), peers)],
+  comparisons: (scale, peers) => [() => prepare(optionsAt(scale, peers), peers)],
 };

@@ -1,5 +1,6 @@
 /**
- * One Adam step of a multilayer perceptron on mean squared error, the loss read back after every step. Consumed by benchmarks.ts.
+ * One Adam step of a multilayer perceptron on mean squared error, the loss read back after every step. Consumed by benchmarks.ts, and
+ * by the timing of first calls.
  */
 import * as jax from "@jax-js/jax";
 import * as tf from "@tensorflow/tfjs";
@@ -17,12 +18,12 @@ import {
 } from "../../src/dsl/index.ts";
 import type { Fn, SpecOf, Tensor } from "../../src/dsl/index.ts";
 import { compile, disposeTree, uploadTree } from "../../src/runtime/compile.ts";
-import type { DeviceValue } from "../../src/runtime/device.ts";
-import type { CpuDevice } from "../../src/runtime/onnx/cpu-device.ts";
-import { agree } from "../case.ts";
-import type { Comparison, ComparisonBenchmark } from "../case.ts";
+import type { Device, DeviceValue } from "../../src/runtime/device.ts";
+import type { Comparison, ComparisonBenchmark, Scale } from "../case.ts";
+import { compare } from "../contenders.ts";
+import type { Candidate } from "../contenders.ts";
 import { f32Tensor, normal } from "../numbers.ts";
-import { FLUXION, FLUXION_SINGLE, JAX, TFJS } from "../peers.ts";
+import { ratiosOf } from "../peers.ts";
 import type { Peers } from "../peers.ts";
 
 interface Sizes {
@@ -80,7 +81,7 @@ const perceptron = (params: Params, x: Tensor): Tensor =>
     return i < params.length - 1 ? relu(y) : y;
   }, x);
 
-async function fluxion({ batch, widths, layers, x, y }: Problem, device: CpuDevice): Promise<Stepper> {
+async function fluxion({ batch, widths, layers, x, y }: Problem, device: Device): Promise<Stepper> {
   const optimizer = optim.adam(ADAM);
   const spec = layers.map(({ inputs, outputs }) => ({ weight: f32(outputs, inputs), bias: f32(outputs) }));
   const init = fn({ params: spec }, ({ params }) => ({
@@ -237,47 +238,47 @@ const losses = async (stepper: Stepper): Promise<readonly number[]> => {
   return found;
 };
 
-async function prepare(sizes: Sizes, { cpu, single }: Peers): Promise<Comparison> {
+const candidate = (name: string, make: () => Promise<Stepper>): Candidate => ({
+  name,
+  prepare: async () => {
+    const stepper = await make();
+    return {
+      run: async () => void (await stepper.step()),
+      values: async () => [await losses(stepper)],
+      dispose: () => stepper.dispose(),
+    };
+  },
+});
+
+async function prepare(sizes: Sizes, peers: Peers): Promise<Comparison> {
   const given = problem(sizes);
-  const steppers = {
-    [FLUXION]: await fluxion(given, cpu),
-    [FLUXION_SINGLE]: await fluxion(given, single),
-    [JAX]: jaxJs(given),
-    [TFJS]: tfjs(given),
-  };
-  const [ours, alone, fromJax, fromTf] = await Promise.all(Object.values(steppers).map(losses));
-  return {
+  return compare(peers, {
     name: "mlp",
     what: `an Adam step, batch ${sizes.batch}, ${sizes.widths.join("-")}, ReLU, mean squared error; the loss is read back`,
-    contenders: Object.entries(steppers).map(([name, stepper]) => ({
-      name,
-      run: async () => void (await stepper.step()),
-    })),
-    ratios: [
-      { of: FLUXION, to: JAX, aim: 0.5 },
-      { of: FLUXION_SINGLE, to: JAX },
-      { of: FLUXION, to: TFJS },
-      { of: FLUXION_SINGLE, to: TFJS },
+    candidates: [
+      ...[...peers.ours, ...peers.engines].map(({ name, device }) =>
+        candidate(name, () => fluxion(given, device)),
+      ),
+      candidate(peers.jax, async () => jaxJs(given)),
+      candidate(peers.tfjs.name, async () => tfjs(given)),
     ],
-    agreements: [
-      agree(`losses of ${CHECKED_STEPS} steps with one thread's`, ours ?? [], alone ?? [], 1e-5),
-      agree(`losses of ${CHECKED_STEPS} steps with jax-js's`, ours ?? [], fromJax ?? [], 1e-5),
-      agree(`losses of ${CHECKED_STEPS} steps with tfjs's`, ours ?? [], fromTf ?? [], 1e-5),
-    ],
-    dispose: async () => {
-      for (const stepper of Object.values(steppers)) await stepper.dispose();
-    },
-  };
+    checks: [{ what: `the losses of ${CHECKED_STEPS} steps`, tolerance: 1e-5 }],
+    ratios: ratiosOf(peers, (rival) => (rival === peers.jax ? 0.5 : undefined)),
+    bounds: { submits: 1 },
+  });
 }
+
+const sizesAt = (scale: Scale): Sizes =>
+  scale === "full" ? { batch: 64, widths: [256, 512, 512, 256] } : { batch: 3, widths: [4, 6, 6, 4] };
+
+/** The step of Fluxion or of jax-js, to be called once in a process of its own. */
+export const mlpStep = async (scale: Scale, on: Device | "jax-js"): Promise<Stepper> => {
+  const given = problem(sizesAt(scale));
+  return on === "jax-js" ? jaxJs(given) : fluxion(given, on);
+};
 
 export const mlpBenchmark: ComparisonBenchmark = {
   kind: "comparison",
   name: "mlp",
-  comparisons: (scale) => [
-    (peers) =>
-      prepare(
-        scale === "full" ? { batch: 64, widths: [256, 512, 512, 256] } : { batch: 3, widths: [4, 6, 6, 4] },
-        peers,
-      ),
-  ],
+  comparisons: (scale, peers) => [() => prepare(sizesAt(scale), peers)],
 };

@@ -19,7 +19,7 @@ const SMALL =
 /** Commands that are not run, and why. Their script must exist in package.json. */
 const CHECKED: readonly (readonly [command: RegExp, why: string])[] = [
   [/^npm ci$/, "it would replace the node_modules that these tests run on"],
-  [/^(FLUXION_RUNS=\d+ )?npm test\b/, "it would start these tests again"],
+  [/^(FLUXION_\w+=\S+ )*npm test\b/, "it would start these tests again"],
   [/^npm run bench\b/, "it takes minutes"],
   [/^npm run check\b/, "it looks at the whole checkout, tests included"],
   [/^\.ci\/run$/, "it would start these tests again"],
