@@ -15,7 +15,7 @@ import {
   trainKneserNey,
 } from "../models/eval/index.ts";
 import type { KneserNeyModel } from "../models/eval/kneser-ney.ts";
-import { decodingError } from "../models/flow/clock.ts";
+import { decodingError } from "../models/flow/clock-decoding-error.ts";
 import { fold, key } from "../models/flow/host-random.ts";
 import type { Key } from "../models/flow/host-random.ts";
 import { eulerSchedule, gammaSchedule } from "../models/language/sampler.ts";

@@ -10,8 +10,11 @@ export {
   interpolantJump,
   semigroupWeight,
 } from "./flow/algebra.ts";
-export { decodingError, mixtureClock, uniformClock } from "./flow/clock.ts";
-export type { Clock, DecodingErrorClock, MixtureClock } from "./flow/clock.ts";
+export { decodingError } from "./flow/clock-decoding-error.ts";
+export type { DecodingErrorClock } from "./flow/clock-decoding-error.ts";
+export { mixtureClock, uniformClock } from "./flow/clock.ts";
+export type { Clock, MixtureClock } from "./flow/clock.ts";
+export * as clocks from "./flow/clocks.ts";
 export * from "./flow/fields.ts";
 export * as hostRandom from "./flow/host-random.ts";
 export { corpusOracle } from "./flow/oracle.ts";
