@@ -3,7 +3,7 @@
  * (Discrete Flow Maps, arXiv:2604.09784, appendix A); and what the identities of flow maps are in terms of ψ. For the linear
  * interpolant these are the formulas of FMLM (arXiv:2602.16813), for example γ = (1−t)(u−s)/((1−u)(t−s)).
  *
- * Consumed by objectives, samplers and verify. Everything is [batch], or [batch, length] where times are per token; α_s > 0 throughout.
+ * Consumed by objectives, samplers and verify. Everything is [batch], or [batch, length] where times are per token.
  */
 import { add, div, equal, mul, sub, where } from "../../dsl/index.ts";
 import type { Tensor } from "../../dsl/index.ts";
@@ -18,9 +18,11 @@ export interface Jump {
   readonly jumped: Tensor;
 }
 
+/** Where no noise is left (α_s = 0: at t = 1, and at tokens that are finished) nothing moves any more: Γ = 1, Ξ = 0. */
 export function jump(from: Point, to: Point): Jump {
-  const kept = div(to.alpha, from.alpha);
-  return { kept, jumped: sub(to.beta, mul(kept, from.beta)) };
+  const finished = equal(from.alpha, 0);
+  const kept = where(finished, 1, div(to.alpha, where(finished, 1, from.alpha))) as Tensor;
+  return { kept, jumped: where(finished, 0, sub(to.beta, mul(kept, from.beta))) as Tensor };
 }
 
 /** X_{s,t}(x) from ψ_{s,t}(x), states [batch, length, dim]. */
