@@ -12,7 +12,7 @@ import { ARITHMETIC_OPS, COMPARE_OPS, UNARY_OPS, decodeScalar } from "./program/
 import type { AnyEquation, ArithmeticOp, CompareOp, Program, UnaryOp, VarId } from "./program/program.ts";
 import { scalar } from "./surface/create.ts";
 import { jvp } from "./transforms/functional.ts";
-import type { Tensor } from "./types/index.ts";
+import type { DType, Tensor } from "./types/index.ts";
 
 /** The value at a number, and the derivative there. */
 export interface ScalarFunction {
@@ -76,8 +76,7 @@ function elementwise(program: Program, equation: AnyEquation, operands: readonly
     case "select":
       return x === 0 ? z : y;
     case "cast":
-      if (equation.params.dtype === "bool") return x === 0 ? 0 : 1;
-      return equation.params.dtype === "f32" || equation.params.dtype === "f16" ? x : Math.trunc(x);
+      return castNumber(x, dtype, equation.params.dtype);
     case "broadcast":
     case "reshape":
     case "stopGradient":
@@ -87,4 +86,14 @@ function elementwise(program: Program, equation: AnyEquation, operands: readonly
         `a function of one number is made of elementwise ops, and ${op} is none: write it with add, mul, exp and the like`,
       );
   }
+}
+
+/** As the op casts: to bool is x ≠ 0, integers wrap, floats truncate to integers and saturate, and NaN gives 0. */
+function castNumber(x: number, from: DType, to: DType): number {
+  if (to === "bool") return x === 0 ? 0 : 1;
+  if (to === "f32" || to === "f16") return x;
+  if (from === "i32" || from === "u32" || from === "bool") return to === "i32" ? x | 0 : x >>> 0;
+  const [low, high] = to === "i32" ? [-(2 ** 31), 2 ** 31 - 1] : [0, 2 ** 32 - 1];
+  // An integer has no sign of zero.
+  return Number.isNaN(x) ? 0 : Math.min(Math.max(Math.trunc(x), low), high) + 0;
 }
