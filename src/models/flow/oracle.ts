@@ -29,6 +29,7 @@ import {
 } from "../../dsl/index.ts";
 import type { Tensor } from "../../dsl/index.ts";
 import { expectedNoise, perRow, score, velocity } from "./fields.ts";
+import { perState } from "./interpolant.ts";
 import { gaussian } from "./source.ts";
 import type { Source } from "./source.ts";
 
@@ -60,7 +61,7 @@ export interface IntegrationOptions {
 export interface Oracle {
   readonly vocab: number;
   readonly length: number;
-  /** Probability of every sequence given x = α x₀ + β x₁, [batch, sequences]; α and β are [batch]. */
+  /** Probability of every sequence given x = α x₀ + β x₁, [batch, sequences]; α and β are [batch], or [batch, length] per token. */
   posterior(x: Tensor, alpha: Tensor, beta: Tensor): Tensor;
   /** The state that a distribution over tokens stands for: [batch, length, vocab] -> [batch, length, dim]. */
   point(distribution: Tensor): Tensor;
@@ -116,7 +117,7 @@ export function corpusOracle(
       ? distribution
       : matmul(distribution, constant(embedding.flat(), [vocab, dim]) as Tensor);
 
-  /** softmax_k(log π_k + log p(y − m c_k)) of y = x/α and m = β/α, [batch], where c_k are the states of the sequences. */
+  /** softmax_k(log π_k + log p(y − m c_k)) of y = x/α and m = β/α, [batch] or [batch, length], where c_k are the states of the sequences. */
   function posteriorOf(y: Tensor, m: Tensor, states: Tensor): Tensor {
     return softmax(add(likelihood(y, m, states), constant(logWeights, [sequences.length])) as Tensor);
   }
@@ -125,7 +126,7 @@ export function corpusOracle(
 
   const posterior = (x: Tensor, alpha: Tensor, beta: Tensor): Tensor => {
     const noise: Tensor = maximum(alpha, CLOSEST);
-    return posteriorOf(div(x, perRow(noise)), div(beta, noise), point(corpus()));
+    return posteriorOf(div(x, perState(noise)), div(beta, noise), point(corpus()));
   };
   const denoiserAt = (x: Tensor, alpha: Tensor, beta: Tensor): Tensor =>
     expected(posterior(x, alpha, beta), corpus());
@@ -209,23 +210,30 @@ export function corpusOracle(
   };
 }
 
-/** log p(y − m c_k) up to a constant, [batch, sequences], of y [batch, length, dim], m [batch] and c [sequences, length, dim]. */
+/**
+ * log p(y − m c_k) up to a constant, [batch, sequences], of y [batch, length, dim], m [batch] or [batch, length], and
+ * c [sequences, length, dim].
+ */
 type Likelihood = (y: Tensor, m: Tensor, states: Tensor) => Tensor;
 
 function likelihoodOf({ name, logDensity, scale }: Source): Likelihood {
   if (scale !== undefined)
     return (y, m, states) => {
       // −|y − m c|²/(2σ²) without |y|², which is common to all, and less |c₀|², so that large parts cancel before they are large.
-      const matches: Tensor = einsum("b l d, k l d -> b k", y, states);
-      const sizes: Tensor = sum(square(states), [1, 2]);
+      const sizes: Tensor = sum(square(states), 2);
       const excess: Tensor = sub(sizes, slice(sizes, 0, 0, 1));
-      const [signal, half]: [Tensor, Tensor] = [expandDims(m, 1), mul(expandDims(square(m), 1), 0.5)];
-      return div(sub(mul(signal, matches), mul(half, excess)), scale ** 2);
+      const half: Tensor = mul(square(m), 0.5);
+      if (m.shape.length === 2) {
+        const matches: Tensor = einsum("b l d, k l d -> b k", mul(y, perState(m)) as Tensor, states);
+        return div(sub(matches, einsum("b l, k l -> b k", half, excess)), scale ** 2);
+      }
+      const matches: Tensor = einsum("b l d, k l d -> b k", y, states);
+      return div(sub(mul(expandDims(m, 1), matches), mul(expandDims(half, 1), sum(excess, 1))), scale ** 2);
     };
   if (logDensity === undefined)
     throw new RangeError(`The source "${name}" has no density, so the posterior of a corpus is not known.`);
   return (y, m, states) =>
-    logDensity(sub(expandDims(y, 1), mul(expandDims(perRow(m), 3), expandDims(states, 0))));
+    logDensity(sub(expandDims(y, 1), mul(expandDims(perState(m), 1), expandDims(states, 0))));
 }
 
 function checkEmbedding(vocab: number, embedding: OracleOptions["embedding"]): number {
