@@ -29,7 +29,9 @@ export function scalarFunction(f: (x: Tensor) => Tensor): ScalarFunction {
     fn({ x: f32() }, ({ x }) => {
       const { value, tangent } = jvp((at: Tensor) => f(at), [x], [scalar(1)]);
       if (value.shape.length !== 0 || value.dtype !== "f32")
-        throw new OpError(`a function of one number must return one f32 number, not ${String(value)}`);
+        throw new OpError(
+          `a function of one number must return one f32 number, not ${value.dtype} [${value.shape.join(",")}]`,
+        );
       return [value, tangent];
     }),
   );

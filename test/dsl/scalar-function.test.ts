@@ -59,9 +59,9 @@ describe("scalarFunction", () => {
     const many = scalarFunction((x) => sum(broadcastTo(x, [3])) as Tensor);
     expect(() => many(1)).toThrow(OpError);
     expect(() => many(1)).toThrow("is made of elementwise ops, and reduceSum is none");
-    expect(() => scalarFunction((x) => broadcastTo(x, [2]))).toThrow("must return one f32 number");
+    expect(() => scalarFunction((x) => broadcastTo(x, [2]))).toThrow("must return one f32 number, not ");
     expect(() => scalarFunction((x) => less(x, 1) as unknown as Tensor)).toThrow(
-      "must return one f32 number",
+      "must return one f32 number, not ",
     );
   });
 });
