@@ -19,7 +19,7 @@ export {
 export type { Interpolant, Point } from "./interpolant.ts";
 export { anyOrder, blockCausal, positioned } from "./schedule.ts";
 export type { Ramps, Schedule } from "./schedule.ts";
-export { convert, endpoints } from "./quantities.ts";
+export { conditional, convert, endpoints } from "./quantities.ts";
 export type { Endpoints, Quantity } from "./quantities.ts";
 export { denoisedOf, eulerianWeight, jump, lagrangianWeight, moved, semigroupWeights } from "./jump.ts";
 export type { Jump } from "./jump.ts";
