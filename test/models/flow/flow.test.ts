@@ -138,6 +138,10 @@ describe("flowMap()", () => {
       'The Eulerian in logits objective of "mine" works on logits, and the flow "velocities" predicts a velocity.',
     ],
     [
+      { flow: flow({ name: "noises", predicts: "noise" }) },
+      'The flow map "mine" needs a flow that predicts tokens, clean points or velocities: "noises" predicts a noise',
+    ],
+    [
       { flow: points, loss: "KL" },
       'The flow map "mine" is judged by KL, and the flow "velocities" predicts a velocity, which is no distribution.',
     ],

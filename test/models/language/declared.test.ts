@@ -7,7 +7,7 @@ import type { ExactTensor } from "../../../src/compiler/host-tensor.ts";
 import { grad, onesLike, treeLeaves } from "../../../src/dsl/index.ts";
 import type { Tensor } from "../../../src/dsl/index.ts";
 import { semigroupWeight } from "../../../src/models/flow/algebra.ts";
-import { decodingError } from "../../../src/models/flow/clock.ts";
+import { decodingError } from "../../../src/models/flow/clock-decoding-error.ts";
 import { flowMap } from "../../../src/models/flow/flow-map.ts";
 import type { FlowMap } from "../../../src/models/flow/flow-map.ts";
 import { flow } from "../../../src/models/flow/flow.ts";
