@@ -58,14 +58,17 @@ export function semigroupWeights(
 
 /**
  * c of the Lagrangian identity ψ_{s,t}(x) = D_t(X_{s,t}(x)) − c ∂_t ψ_{s,t}(x): Ξ/λ_t with λ = β̇ − βα̇/α. For the linear interpolant
- * (t−s)(1−t)/(1−s).
+ * (t−s)(1−t)/(1−s). 0 for a token that has not begun, or is finished: its ψ does not change with t.
  */
-export const lagrangianWeight = (s: Point, t: Point): Tensor =>
-  div(mul(jump(s, t).jumped, t.alpha), wronskian(t));
+export function lagrangianWeight(s: Point, t: Point): Tensor {
+  const rate = wronskian(t);
+  const still = equal(rate, 0);
+  return where(still, 0, div(mul(jump(s, t).jumped, t.alpha), where(still, 1, rate))) as Tensor;
+}
 
 /**
  * k of the Eulerian identity ψ_{s,t}(x) = D_s(x) + k (∂_s + b_s·∇) ψ_{s,t}(x): Ξ/(Γ λ_s). For the linear interpolant
- * (t−s)(1−s)/(1−t), infinite at t = 1.
+ * (t−s)(1−s)/(1−t), infinite at t = 1, and for a token that waits at s, of which the identity says nothing.
  */
 export function eulerianWeight(s: Point, t: Point): Tensor {
   const { kept, jumped } = jump(s, t);

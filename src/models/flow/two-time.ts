@@ -3,7 +3,7 @@
  * follow by the interpolant. A network is one (see flow-map.ts), and so is the exact map of a corpus (see oracle-map.ts): what
  * trains the first is checked on the second.
  */
-import { add, div, jvp, mul, onesLike, sub } from "../../dsl/index.ts";
+import { add, div, equal, jvp, mul, onesLike, sub, where } from "../../dsl/index.ts";
 import type { Tensor } from "../../dsl/index.ts";
 import { perState, pointAt } from "./interpolant.ts";
 import type { Interpolant, Point } from "./interpolant.ts";
@@ -51,13 +51,16 @@ const pointOf = (map: Pick<TwoTimeDenoiser, "interpolant">, time: Time): Point =
 export const arrive = (map: TwoTimeDenoiser, x: Tensor, s: Time, t: Time): Tensor =>
   moved(x, map.point(map.denoiser(x, s, t)), jump(pointOf(map, s), pointOf(map, t)));
 
-/** The drift b_t(x) = (α̇/α) x + (β̇ − βα̇/α) D, where D is the state of a denoiser's value at (x, t). For t < 1. */
+/**
+ * The drift b_t(x) = (α̇/α) x + (β̇ − βα̇/α) D, where D is the state of a denoiser's value at (x, t). For t < 1; a token that is finished
+ * before has none.
+ */
 export function drift(interpolant: Interpolant, x: Tensor, denoised: Tensor, time: Time): Tensor {
   const point = pointAt(interpolant, time.t);
-  return add(
-    mul(perState(div(point.alphaRate, point.alpha)), x),
-    mul(perState(div(wronskian(point), point.alpha)), denoised),
-  );
+  const finished = equal(point.alpha, 0);
+  const noise = where(finished, 1, point.alpha) as Tensor;
+  const weight = (rate: Tensor): Tensor => perState(where(finished, 0, div(rate, noise)) as Tensor);
+  return add(mul(weight(point.alphaRate), x), mul(weight(wronskian(point)), denoised));
 }
 
 /** The time a little later: what a function of a time is differentiated by. On the clock it moves at the clock's rate. */

@@ -6,7 +6,13 @@ import type { Tensor } from "../../../src/dsl/index.ts";
 import { flow } from "../../../src/models/flow/flow.ts";
 import { linear, pointAt, trigonometric } from "../../../src/models/flow/interpolant.ts";
 import { jump, moved, semigroupWeights } from "../../../src/models/flow/jump.ts";
+import { lagrangian, lagrangianLogits } from "../../../src/models/flow/objectives/lagrangian.ts";
+import { semigroup } from "../../../src/models/flow/objectives/semigroup.ts";
+import { oracleMap } from "../../../src/models/flow/oracle-map.ts";
+import { corpusOracle } from "../../../src/models/flow/oracle.ts";
 import { anyOrder, blockCausal, positioned } from "../../../src/models/flow/schedule.ts";
+import { arrive, byTime, diagonalOf, drift } from "../../../src/models/flow/two-time.ts";
+import type { Time } from "../../../src/models/flow/two-time.ts";
 import { constants, distance, evaluate, floats, ints, list } from "../../support/evaluate.ts";
 
 const rowsOf = (values: readonly number[], width: number): number[][] =>
@@ -186,6 +192,68 @@ describe.each([linear, trigonometric])("positioned on the $name interpolant", (b
     });
     expect(distance(result.one.data, result.two.data)).toBeLessThan(1e-13);
     expect(list(result.rest)).toEqual(list(inputs.noise));
+  });
+});
+
+describe("the exact flow of a corpus whose tokens have times of their own", () => {
+  const oracle = corpusOracle({ vocab: 3, sequences: [[0, 1], [2, 0], [1, 1]], weights: [2, 1, 1] }); // prettier-ignore
+  const blocks = positioned(linear, blockCausal({ blocks: 2, overlap: 0.5 }), { length: 2 });
+  const time = (t: Tensor): Time => ({ t, tau: t, rate: onesLike(t) });
+  const rows = 4;
+  const inputs = {
+    x: floats(
+      [rows, 2, 3],
+      Array.from({ length: rows * 6 }, (_, i) => 1.3 * Math.sin(5 * i + 1)),
+    ),
+    // Both blocks move; the second waits; the first is finished; the second waits all the way.
+    s: floats([rows], [0.4, 0.1, 0.45, 0]),
+    u: floats([rows], [0.5, 0.3, 0.75, 0.1]),
+    t: floats([rows], [0.6, 0.55, 0.9, 0.25]),
+  };
+
+  it("with all tokens at one time it is the map that the ratio gives", () => {
+    const together = positioned(linear, blockCausal({ blocks: 1 }), { length: 2 });
+    const { own, known } = evaluate(inputs, ({ x, s, t }) => ({
+      own: oracleMap(oracle, together, { steps: 200 }).denoiser(x, time(s), time(t)),
+      known: oracleMap(oracle, linear).denoiser(x, time(s), time(t)),
+    }));
+    expect(distance(own.data, known.data)).toBeLessThan(2e-5);
+  });
+
+  it.each([semigroup(), lagrangian(), lagrangianLogits()])("fulfils the $name identity", (objective) => {
+    const map = oracleMap(oracle, blocks, { steps: 200 });
+    const { target, value } = evaluate(inputs, ({ x, s, u, t }) => {
+      const times = { x, s: time(s), u: time(u), t: time(t) };
+      return {
+        target: objective.target({ student: map, instant: diagonalOf(map) }, times),
+        value: map.denoiser(x, times.s, times.t),
+      };
+    });
+    // Of a token that has not begun at t, ψ is not asked for: the last row's second token.
+    const asked = (data: ArrayLike<number>): number[] => Array.from(data).slice(0, (rows * 2 - 1) * 3);
+    expect(distance(asked(target.data), asked(value.data))).toBeLessThan(2e-4);
+  });
+
+  it("moves with its drift, and finished and waiting tokens do not move", () => {
+    const map = oracleMap(oracle, blocks, { steps: 200 });
+    const { tangent, expected, value } = evaluate(inputs, ({ x, s, t }) => {
+      const along = byTime((now) => arrive(map, x, time(s), now), time(t));
+      const denoised = diagonalOf(map).denoiser(along.value, time(t));
+      return { ...along, expected: drift(blocks, along.value, denoised, time(t)) };
+    });
+    expect(distance(tangent.data, expected.data)).toBeLessThan(5e-3);
+    // t = 0.9: the first block has ended, in a token; t = 0.25: the second has not begun.
+    expect(list(tangent).slice(12, 15)).toEqual([0, 0, 0]);
+    expect(
+      distance(
+        list(value)
+          .slice(12, 15)
+          .toSorted((a, b) => a - b),
+        [0, 0, 1],
+      ),
+    ).toBeLessThan(1e-9);
+    expect(list(tangent).slice(21)).toEqual([0, 0, 0]);
+    expect(list(value).slice(21)).toEqual(list(inputs.x).slice(21));
   });
 });
 
