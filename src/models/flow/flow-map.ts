@@ -73,5 +73,10 @@ export function flowMap(declared: FlowMapDeclaration): FlowMap {
     throw new RangeError(
       `The ${objective.name} objective of "${name}" says nothing of jumps that end at t = 1: leave boundary out, or 0.`,
     );
+  if (flow.interpolant.length !== undefined && !objective.atData)
+    throw new RangeError(
+      `The ${objective.name} objective of "${name}" says nothing of tokens that are finished, as the interpolant "${flow.interpolant.name}" ` +
+        `has them before t = 1: take the semigroup or a Lagrangian one.`,
+    );
   return { kind: "flow map", name, flow, objective, teacher, loss, diagonal, boundary, midpoint };
 }

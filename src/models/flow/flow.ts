@@ -57,7 +57,7 @@ export interface Flow {
 
 /**
  * Declares a flow.
- * @throws RangeError when parts do not fit: a score of a source that is not Gaussian
+ * @throws RangeError when parts do not fit: a score of a source that is not Gaussian, a velocity of tokens that may stand still
  */
 export function flow(declared: FlowDeclaration): Flow {
   const { name, interpolant = linear, clock = uniformClock(), source = gaussian(), weighting } = declared;
@@ -74,6 +74,11 @@ export function flow(declared: FlowDeclaration): Flow {
   if (predicts !== "clean token" && loss !== "squared error")
     throw new RangeError(
       `The flow "${name}" predicts a ${predicts}, which is a point and no distribution: its loss is "squared error", not "${loss}".`,
+    );
+  if (interpolant.length !== undefined && predicts !== "clean token" && predicts !== "clean point")
+    throw new RangeError(
+      `The flow "${name}" gives tokens times of their own and predicts a ${predicts}, from which nothing follows for a token ` +
+        `that stands still: predict the clean token or the clean point.`,
     );
   return {
     kind: "flow",

@@ -15,6 +15,8 @@ export interface Interpolant {
   alpha(t: Tensor): Tensor;
   /** Weight of the data: 0 at t = 0, 1 at t = 1. */
   beta(t: Tensor): Tensor;
+  /** Tokens of a text, where tokens have times of their own and the coefficients of times [batch] are [batch, length]: see schedule.ts. */
+  readonly length?: number;
 }
 
 /** An interpolant at a time: coefficients and their rates d/dt, [batch], or [batch, length] where times are per token. */

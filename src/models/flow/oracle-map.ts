@@ -69,7 +69,7 @@ export function oracleMap(
 ): TwoTimeDenoiser {
   const perToken = followed(oracle, interpolant, options);
   const denoiser = (x: Tensor, s: Time, t: Time): Tensor => {
-    if (interpolant.beta(t.t).shape.length === 2) return perToken(x, s, t);
+    if (interpolant.length !== undefined) return perToken(x, s, t);
     const [from, to] = [straightened(interpolant, s), straightened(interpolant, t)];
     return oracle.twoTimeDenoiser(div(x, perState(from.size)), from.t, to.t, options);
   };

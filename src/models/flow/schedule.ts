@@ -54,7 +54,7 @@ export function positioned(
       );
     return times;
   };
-  return { name, alpha: (t) => base.alpha(at(t)), beta: (t) => base.beta(at(t)) };
+  return { name, length, alpha: (t) => base.alpha(at(t)), beta: (t) => base.beta(at(t)) };
 }
 
 /** How ramps of several groups are laid out on [0, 1]. */

@@ -63,10 +63,12 @@ function judged(loss: TokenLoss, target: Tensor, value: Tensor, logits: Tensor |
   return sub(sum(mul(target, log(maximum(target, 1e-30) as Tensor)), 2) as Tensor, cross);
 }
 
-const weighted = (flow: Flow, perToken: Tensor, t: Tensor): Tensor =>
-  flow.weighting === undefined
-    ? perToken
-    : mul(perToken, expandDims(flow.weighting(t, pointAt(flow.interpolant, t)), 1));
+function weighted(flow: Flow, perToken: Tensor, t: Tensor): Tensor {
+  if (flow.weighting === undefined) return perToken;
+  const weight = flow.weighting(t, pointAt(flow.interpolant, t));
+  // Per token, where tokens have times of their own and the weight is made of their coefficients.
+  return mul(perToken, weight.shape.length === 1 ? expandDims(weight, 1) : weight);
+}
 
 /** The loss of a flow per token, [batch, length]. */
 export function declaredFlowTokenLoss<P>(flow: Flow, model: NetworkModel<P>, rows: FlowRows): Tensor {

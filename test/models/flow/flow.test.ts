@@ -8,10 +8,12 @@ import { linear, trigonometric } from "../../../src/models/flow/interpolant.ts";
 import { eulerian, eulerianLogits } from "../../../src/models/flow/objectives/eulerian.ts";
 import { lagrangian, lagrangianLogits } from "../../../src/models/flow/objectives/lagrangian.ts";
 import { semigroup } from "../../../src/models/flow/objectives/semigroup.ts";
+import { blockCausal, positioned } from "../../../src/models/flow/schedule.ts";
 import { gaussian, logistic } from "../../../src/models/flow/source.ts";
 import { distance, evaluate, floats } from "../../support/evaluate.ts";
 
 const flm = flow({ name: "FLM" });
+const blocks = positioned(linear, blockCausal({ blocks: 2 }), { length: 4 });
 
 describe("flow()", () => {
   it("is FLM by default, but for the clock", () => {
@@ -74,6 +76,10 @@ describe("flow()", () => {
       // As JavaScript may declare it.
       { name: "mine", predicts: "velocity", loss: "cross-entropy" } as unknown as FlowDeclaration,
       'The flow "mine" predicts a velocity, which is a point and no distribution: its loss is "squared error", not "cross-entropy".',
+    ],
+    [
+      { name: "mine", predicts: "velocity", interpolant: blocks },
+      'The flow "mine" gives tokens times of their own and predicts a velocity, from which nothing follows for a token that stands still',
     ],
   ])("refuses, case %#", (declared, message) => {
     expect(() => flow(declared)).toThrow(RangeError);
@@ -149,6 +155,10 @@ describe("flowMap()", () => {
       { objective: lagrangian(), loss: "cross-entropy" },
       'The target of the Lagrangian objective of "mine" may have negative entries, for which there is no cross-entropy: ' +
         'use loss: "squared error", or the objective in logits.',
+    ],
+    [
+      { objective: eulerianLogits(), flow: flow({ name: "blocks", interpolant: blocks }) },
+      'The Eulerian in logits objective of "mine" says nothing of tokens that are finished, as the interpolant "linear, by position" has them',
     ],
     [
       { objective: eulerian(), boundary: 0.1 },

@@ -4,7 +4,7 @@
  */
 import { describe, expect, it, vi } from "vitest";
 import type { ExactTensor } from "../../../src/compiler/host-tensor.ts";
-import { grad, onesLike, treeLeaves } from "../../../src/dsl/index.ts";
+import { add, grad, mul, onesLike, treeLeaves } from "../../../src/dsl/index.ts";
 import type { Tensor } from "../../../src/dsl/index.ts";
 import { semigroupWeight } from "../../../src/models/flow/algebra.ts";
 import { decodingError } from "../../../src/models/flow/clock-decoding-error.ts";
@@ -16,9 +16,11 @@ import { linear, trigonometric } from "../../../src/models/flow/interpolant.ts";
 import { eulerian, eulerianLogits } from "../../../src/models/flow/objectives/eulerian.ts";
 import { lagrangian, lagrangianLogits } from "../../../src/models/flow/objectives/lagrangian.ts";
 import { semigroup } from "../../../src/models/flow/objectives/semigroup.ts";
+import { blockCausal, positioned } from "../../../src/models/flow/schedule.ts";
 import { projectedSpace, vocabularySpace } from "../../../src/models/flow/state-space.ts";
 import {
   declaredFlowLoss,
+  declaredFlowTokenLoss,
   declaredMapLoss,
   declaredMapTokenLoss,
 } from "../../../src/models/language/declared-loss.ts";
@@ -247,4 +249,44 @@ describe.each(flows)("the flow of $name", (declared) => {
     expect(found.every(Number.isFinite)).toBe(true);
     expect(found.some((x) => x !== 0)).toBe(true);
   });
+});
+
+describe("times per token", () => {
+  const blocks = positioned(linear, blockCausal({ blocks: 2, overlap: 0.5 }), { length: 2 });
+  const lossesOf = (interpolant: typeof blocks) =>
+    evaluate(inputsOf(4), (input) => {
+      const i = input as unknown as Inputs;
+      const rows = { tokens: i.tokens, noise: i.noise, t: { t: i.s, tau: i.tauS, rate: i.rateS } };
+      const weighting = (_t: Tensor, { beta }: { readonly beta: Tensor }): Tensor => add(beta, 1);
+      const plain = flow({ name: "plain", interpolant });
+      const weighted = flow({ name: "weighted", interpolant, weighting });
+      const net = model(teacherNetwork, i.teacher);
+      return {
+        plain: declaredFlowTokenLoss(plain, net, rows),
+        weighted: declaredFlowTokenLoss(weighted, net, rows),
+        beta: mul(interpolant.beta(i.s), 1),
+      };
+    });
+
+  it("a weight that is made of coefficients is per row, or per token", () => {
+    for (const interpolant of [linear, blocks]) {
+      const { plain, weighted, beta } = lossesOf(interpolant);
+      const perToken = list(beta).flatMap((x) => (interpolant === blocks ? [x] : [x, x]));
+      const wanted = list(plain).map((loss, k) => loss * (1 + (perToken[k] as number)));
+      expect(distance(weighted.data, wanted)).toBeLessThan(1e-12);
+    }
+  });
+
+  it.each([semigroup(), lagrangian(), lagrangianLogits()])(
+    "$name: losses and gradients are finite, with tokens that wait and tokens that are finished",
+    (objective) => {
+      const map = flowMap({ name: "blocks", flow: flow({ name: "blocks", interpolant: blocks }), objective });
+      const leaves = evaluate(inputsOf(5), (input) => {
+        const i = input as unknown as Inputs;
+        const loss = lossOf(map, i);
+        return [loss(i.params, i.teacher), ...sizes(grad((p: unknown) => loss(p, i.teacher))(i.params))];
+      });
+      expect(numbers(leaves).every(Number.isFinite)).toBe(true);
+    },
+  );
 });
