@@ -2,7 +2,8 @@
  * Discrete flow maps (arXiv:2604.09784): the same identities on logits, whose targets are distributions whatever the student is, judged
  * by their divergence; on a clock of nine parts decoding error and one part plain time, whose rate is nowhere near 0.
  */
-import { decodingError, mixtureClock } from "../../flow/clock.ts";
+import { decodingError } from "../../flow/clock-decoding-error.ts";
+import { mixtureClock } from "../../flow/clock.ts";
 import { flowMap } from "../../flow/flow-map.ts";
 import type { FlowMap } from "../../flow/flow-map.ts";
 import { flow } from "../../flow/flow.ts";
