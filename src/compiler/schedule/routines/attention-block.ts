@@ -5,7 +5,7 @@
 import type { AttentionParams } from "../../../dsl/program/program.ts";
 import { below, index, select } from "../../kernel/builder.ts";
 import type { Expr, Kernel } from "../../kernel/ir.ts";
-import { AttentionKernel, LOWEST, add, div, exp, f32, larger, mul, sub } from "./attention-problem.ts";
+import { AttentionKernel, MASKED, add, div, exp, f32, larger, mul, sub } from "./attention-problem.ts";
 import type { AttentionShape } from "./attention-problem.ts";
 import { lanesOf } from "./attention-tile.ts";
 import type { FlashDemand, FlashTile } from "./attention-tile.ts";
@@ -41,16 +41,14 @@ export function blockKernel(shape: AttentionShape, params: AttentionParams, tile
     const key = flash.passing(index(0));
     const scores = overGrid(products, (product, r, c) => {
       const { score, slope } = kernel.score(product);
-      const seen = builder.let(below(key[c] as Expr, ends[r] as Expr));
-      return { score: builder.let(select(seen, score, f32(LOWEST))), slope, seen };
+      const seen = below(key[c] as Expr, ends[r] as Expr);
+      return { score: builder.let(select(seen, score, f32(MASKED))), slope };
     });
     const maxima = flash.combine(
       scores.map((row) => builder.let(row.map(({ score }) => score).reduce(larger))),
       larger,
     );
-    const exponentials = overGrid(scores, ({ score, seen }, r) =>
-      builder.let(select(seen, exp(sub(score, maxima[r] as Expr)), f32(0))),
-    );
+    const exponentials = overGrid(scores, ({ score }, r) => builder.let(exp(sub(score, maxima[r] as Expr))));
     builder.barrier();
     const totals = flash.combine(
       exponentials.map((row) => builder.let(row.reduce(add))),

@@ -61,8 +61,8 @@ export const exp = (x: Expr): Expr => unary("exp", x);
 export const log = (x: Expr): Expr => unary("log", x);
 /** Not the op `max`, which takes longer because it passes NaN on: the sums that follow do so anyway. */
 export const larger = (x: Expr, y: Expr): Expr => select(below(x, y), y, x);
-/** Below every score; finite, because targets need not support infinities. */
-export const LOWEST = -3.4e38;
+/** The score of a key that is not seen: its exponential is 0 next to any other. Finite, because targets need not support infinities. */
+export const MASKED = -1e30;
 
 /** The values of the parameters that an `AttentionKernel` declares. */
 export const paramsOf = ({ batch, queries, keys, depth, width }: AttentionShape): readonly number[] => [

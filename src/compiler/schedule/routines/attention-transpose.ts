@@ -6,7 +6,7 @@
  * and leaves a corrected lse for the other pass, which never has all weights of a row. Consumed by attention.ts.
  */
 import type { AttentionParams, TensorType } from "../../../dsl/program/program.ts";
-import { KernelBuilder, below, both, index, plus, select, times, unary } from "../../kernel/builder.ts";
+import { KernelBuilder, below, index, plus, select, times } from "../../kernel/builder.ts";
 import type { Expr, Kernel } from "../../kernel/ir.ts";
 import { eachElement } from "../elements.ts";
 import { AttentionKernel, add, div, exp, f32, log, mul, sub } from "./attention-problem.ts";
@@ -137,10 +137,10 @@ export function keyKernel(shape: AttentionShape, params: AttentionParams, tile: 
       ];
       const weights = overGrid(products, (product, r, c) => {
         const { score, slope } = kernel.score(product);
-        const before = unary("not", below(query[c] as Expr, firsts[r] as Expr));
-        const inside = below(query[c] as Expr, queries);
-        const seen = params.causal ? both(before, inside) : inside;
-        const p = builder.let(select(seen, exp(sub(score, shifts[c] as Expr)), f32(0)));
+        const weight = exp(sub(score, shifts[c] as Expr));
+        // Queries beyond the last are not summed over.
+        const before = below(query[c] as Expr, firsts[r] as Expr);
+        const p = builder.let(params.causal ? select(before, f32(0), weight) : weight);
         return [p, builder.let(mul(mul(p, sub(cotangents[r]?.[c] as Expr, deltas[c] as Expr)), slope))];
       });
       [0, 1].forEach((n) =>
