@@ -18,6 +18,7 @@ import { difference, program } from "../../support/programs.ts";
 import { runPlan } from "../../support/run-plan.ts";
 import { PLAN_RUNNERS, planOf } from "../../support/stage-plan.ts";
 import type { RunPlan } from "../../support/stage-plan.ts";
+import { unseenCases } from "../../support/unseen.ts";
 
 const OPS = ["attention", "attentionTangent", "attentionTranspose"] as const;
 type Op = (typeof OPS)[number];
@@ -250,6 +251,25 @@ const TYPES: Readonly<Record<Op, (c: Case) => readonly TensorType[]>> = {
   attentionTangent: typesOfTangent,
   attentionTranspose: typesOfTranspose,
 };
+
+describe.each(PLAN_RUNNERS)("causal, %s:", (_where, run) => {
+  // Written out, in one block of queries and keys, and in several.
+  it.each([
+    { queries: 2, keys: 5, depth: 3, width: 2 },
+    { queries: 7, keys: 7, depth: 2, width: 5, softcap: 2 },
+    { queries: 12, keys: 12, depth: 4, width: 3 },
+    { queries: 34, keys: 40, depth: 3, width: 8, softcap: 1.5 },
+  ])("%o does not notice what it does not see", async (sizes) => {
+    for (const op of OPS)
+      for (const { name, program, inputs } of unseenCases(op, sizes)) {
+        const actual = stored(await run(schedule(program), inputs));
+        expect(
+          difference(actual, stored(interpret(program, inputs)), 1e-4),
+          `${op}: ${name}`,
+        ).toBeUndefined();
+      }
+  });
+});
 
 describe("kernels of attention", () => {
   it("stay within the minimum limits at any size", () => {

@@ -34,6 +34,7 @@ export function forwardKernel(shape: AttentionShape, params: AttentionParams, ti
   FlashWriter.each(builder, tile, forwardDemand(shape), extents, (flash) => {
     const ends = flash.rows.map((row) => kernel.endOfKeys(row));
     const [maxima, totals, sums] = [flash.perRow(MASKED), flash.perRow(0), flash.accumulator(shape.width)];
+    const seenKeys = kernel.seenKeys(ends, flash.start);
     flash.eachBlock(index(0), kernel.endOfKeys(flash.last), (from) => {
       const [products] = flash.products([q], [k], from, [[[0, 0]]]) as [Grid];
       const key = flash.passing(from);
@@ -54,7 +55,7 @@ export function forwardKernel(shape: AttentionShape, params: AttentionParams, ti
         });
       }) as Grid;
       flash.storeWeights(0, weights);
-      flash.update(from, [{ into: sums, terms: [[0, v]] }]);
+      flash.update(from, [{ into: sums, terms: [[0, v]] }], seenKeys);
     });
     const total = flash.combine(totals, add);
     flash.storeAccumulator(o, sums, (sum, r) => div(sum, total[r] as Expr));
