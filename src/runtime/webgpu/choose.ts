@@ -74,10 +74,12 @@ export async function openForAuto(options: ChooseOptions = {}): Promise<WebGpuDe
     throw error;
   }
   if (isSoftware(found)) return undefined;
-  const leave = (reason: string): undefined =>
-    void warn(
+  const leave = (reason: string): undefined => {
+    warn(
       `the GPU ${nameOf(found.info)} is left alone: ${reason.replace(/\.$/, "")}; computing on the CPU instead.`,
     );
+    return undefined;
+  };
   let device: WebGpuDevice;
   try {
     device = await openUnchecked({ ...options, source: { find: () => Promise.resolve(found) } });
