@@ -65,31 +65,29 @@ const ALL = "see fluxion devices --check";
 /** Hardware that passed its check; undefined where there is none, and with a line where it did not pass. */
 export async function openForAuto(options: ChooseOptions = {}): Promise<WebGpuDevice | undefined> {
   const { warn = toStderr, source = hardwareSource } = options;
+  const leave = (what: string, reason: string): undefined => {
+    warn(`${what} is left alone: ${reason.replace(/\.$/, "")}; computing on the CPU instead.`);
+    return undefined;
+  };
   let found: GPUAdapter;
   try {
     found = await source.find(undefined);
   } catch (error) {
-    // No package, no driver, no adapter: most machines.
-    if (error instanceof UserError) return undefined;
-    throw error;
+    // No package, no driver, no adapter: most machines. Anything else should not keep the CPU from computing either.
+    return error instanceof UserError ? undefined : leave("WebGPU", messageOf(error));
   }
   if (isSoftware(found)) return undefined;
-  const leave = (reason: string): undefined => {
-    warn(
-      `the GPU ${nameOf(found.info)} is left alone: ${reason.replace(/\.$/, "")}; computing on the CPU instead.`,
-    );
-    return undefined;
-  };
+  const gpu = `the GPU ${nameOf(found.info)}`;
   let device: WebGpuDevice;
   try {
     device = await openUnchecked({ ...options, source: { find: () => Promise.resolve(found) } });
   } catch (error) {
-    return leave(messageOf(error));
+    return leave(gpu, messageOf(error));
   }
   const problem = await problemOf(device, options);
   if (problem === undefined) return device;
   await device.dispose();
-  return leave(`${problem} (${ALL})`);
+  return leave(gpu, `${problem} (${ALL})`);
 }
 
 /**

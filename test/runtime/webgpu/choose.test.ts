@@ -137,6 +137,12 @@ describe("without hardware", () => {
     expect(warned).toEqual([]);
   });
 
+  it("what breaks while an adapter is looked for is named, and no reason to end", async () => {
+    const source = { find: () => Promise.reject(new Error("the loader is too old")) };
+    expect(await openForAuto({ folder, warn, source })).toBeUndefined();
+    expect(warned).toEqual(["WebGPU is left alone: the loader is too old; computing on the CPU instead."]);
+  });
+
   it("a software adapter is opened for who asks, unchecked, and says what it is", async () => {
     const source = pretendedGpu(undefined, {
       vendor: "mesa",
