@@ -8,25 +8,28 @@ import { UserError } from "./files/errors.ts";
 interface Entry {
   /** Opens the device. @throws UserError saying why it cannot be used here. */
   open(): Promise<Device>;
+  /** Opens it only to ask what it is. Default: `open`. */
+  list?(): Promise<Device>;
+  /** Opens it for whoever leaves the choice to us; undefined where others are better. Default: `open`. */
+  prefer?(): Promise<Device | undefined>;
 }
 
-const DEVICES: Readonly<Record<string, Entry>> = {
+const chosenGpu = () => import("./webgpu/choose.ts");
+
+const DEVICES = {
   cpu: { open: async () => (await import("./onnx/cpu-device.ts")).openCpu() },
   interpreter: { open: async () => (await import("./interpreter-device.ts")).openInterpreter() },
   webgpu: {
-    open: async () => {
-      const [{ openWebGpu }, { dawnSource }, { loadTuned }] = await Promise.all([
-        import("./webgpu/device.ts"),
-        import("./webgpu/node.ts"),
-        import("./webgpu/tune-file.ts"),
-      ]);
-      return openWebGpu({ tuned: await loadTuned() }, dawnSource);
-    },
+    open: async () => (await chosenGpu()).openAsked(),
+    list: async () => (await chosenGpu()).openUnchecked(),
+    prefer: async () => (await chosenGpu()).openForAuto(),
   },
-};
+} as const satisfies Readonly<Record<string, Entry>>;
+
+const entries: ReadonlyMap<string, Entry> = new Map(Object.entries(DEVICES));
 
 /** In this order "auto" tries them. */
-const PREFERRED = ["cpu", "interpreter"] as const;
+const PREFERRED: readonly Entry[] = [DEVICES.webgpu, DEVICES.cpu, DEVICES.interpreter];
 
 export interface DeviceListing {
   readonly name: string;
@@ -37,15 +40,20 @@ export interface DeviceListing {
 
 /**
  * Opens a device.
- * @param name "auto" for the fastest that works here, or a name from {@link listDevices}.
+ *
+ * "auto" is `webgpu` where there is a GPU, else `cpu`, else `interpreter`. A GPU is checked when it is used for the first time, with a few
+ * small programs against the interpreter. If one is wrong, that is said on standard error: "auto" then goes on to the next device,
+ * and "webgpu" goes on all the same. A software adapter is opened for "webgpu" alone; `describe()` says that it is one.
+ * @param name "auto", or a name from {@link listDevices}.
  * @throws UserError when there is no device of that name, or it cannot be used here.
  */
 export async function openDevice(name = "auto"): Promise<Device> {
   if (name === "auto") {
     const failures: string[] = [];
-    for (const candidate of PREFERRED) {
+    for (const entry of PREFERRED) {
       try {
-        return await openDevice(candidate);
+        const device = await (entry.prefer ?? entry.open)();
+        if (device !== undefined) return device;
       } catch (error) {
         if (!(error instanceof UserError)) throw error;
         failures.push(error.message);
@@ -53,10 +61,10 @@ export async function openDevice(name = "auto"): Promise<Device> {
     }
     throw new UserError(`No device can be used here. ${failures.join(" ")}`);
   }
-  const entry = Object.hasOwn(DEVICES, name) ? DEVICES[name] : undefined;
+  const entry = entries.get(name);
   if (entry === undefined) {
     throw new UserError(
-      `There is no device "${name}"; choose one of auto, ${Object.keys(DEVICES).join(", ")}.`,
+      `There is no device "${name}"; choose one of auto, ${[...entries.keys()].join(", ")}.`,
     );
   }
   return entry.open();
@@ -65,9 +73,9 @@ export async function openDevice(name = "auto"): Promise<Device> {
 /** All devices, with what they are or why they are not available here. */
 export async function listDevices(): Promise<readonly DeviceListing[]> {
   const listings: DeviceListing[] = [];
-  for (const name of Object.keys(DEVICES)) {
+  for (const [name, { open, list = open }] of entries) {
     try {
-      const device = await openDevice(name);
+      const device = await list();
       listings.push({ name, available: true, detail: device.describe() });
       await device.dispose();
     } catch (error) {

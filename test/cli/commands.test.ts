@@ -33,6 +33,30 @@ describe("devices", options, () => {
     expect(stdout).toMatch(/^cpu +available +ONNX Runtime \d/m);
     expect(stdout).toMatch(/^interpreter +available/m);
     expect(stdout).toMatch(/^webgpu +(available|absent) +\S/m);
+    expect(stdout).toMatch(/^auto is (cpu|webgpu)\.$/m);
+  });
+
+  // A software adapter compiles for a while.
+  it("checks the adapter, a software one too", { timeout: 180_000 }, async () => {
+    const { code, stdout, stderr } = await fluxion(["devices", "--check"], {
+      env: { FLUXION_CACHE: await testFolder() },
+    });
+    if (process.platform !== "linux" && code === 2) {
+      console.log(`Not tested: ${stderr}`);
+      return;
+    }
+    expect(code).toBe(0);
+    expect(stdout).toMatch(/^program +worst error +allowed$/m);
+    for (const name of ["matrix product", "softmax of rows", "attention", "random bits", "sort", "loop"])
+      expect(stdout).toMatch(new RegExp(`^${name} +[\\d.e-]+ +[\\d.e-]+ +right$`, "m"));
+    expect(stdout).toContain("The adapter computes what the interpreter does.");
+  });
+
+  it("--adapter needs --check, and a name that there is", async () => {
+    expect(await fluxion(["devices", "--adapter", "x"])).toMatchObject({ code: 2 });
+    const { code, stderr } = await fluxion(["devices", "--check", "--adapter", "voodoo 2"]);
+    expect(code).toBe(2);
+    expect(stderr).toMatch(/named like "voodoo 2"|adapter/);
   });
 });
 

@@ -95,7 +95,9 @@ describe("a WebGPU device that is lost", options, () => {
     expect(await losing([["", 1]], ["sample", run])).toMatchObject({
       code: 1,
       stdout: "",
-      stderr: expect.stringMatching(/^fluxion: the device was lost \(.+\); run the command again\.\n$/),
+      stderr: expect.stringMatching(
+        /^Device webgpu: .+\.\nfluxion: the device was lost \(.+\); run the command again\.\n$/,
+      ),
     });
   });
 

@@ -10,7 +10,11 @@ import type { BufferId, Param, Plan, PlanBuffer, Step } from "../../src/compiler
 import { sizeOf } from "../../src/dsl/program/program.ts";
 import { runKernel } from "./run-kernel.ts";
 
-export function runPlan(plan: Plan, inputs: readonly HostTensor[]): readonly ExactTensor[] {
+/**
+ * @param plan made for these inputs
+ * @param most workgroups in one dimension: more are laid out in two, and then a few more run than a dispatch has
+ */
+export function runPlan(plan: Plan, inputs: readonly HostTensor[], most = Infinity): readonly ExactTensor[] {
   const memory = plan.buffers.map(({ type, role }): ExactData => {
     if (role.kind === "input") return toExact(inputs[role.position] as HostTensor).data.slice();
     if (role.kind === "constant") return toExact(role.value).data;
@@ -33,7 +37,7 @@ export function runPlan(plan: Plan, inputs: readonly HostTensor[]): readonly Exa
           runKernel(step.kernel, {
             buffers: step.buffers.map(at),
             params: step.params.map(valueOf),
-            workgroups: step.workgroups,
+            workgroups: laidOut(step.workgroups, most),
           });
           break;
         case "copy":
@@ -63,3 +67,8 @@ export function runPlan(plan: Plan, inputs: readonly HostTensor[]): readonly Exa
     return { ...type, data: at(id) };
   });
 }
+
+const laidOut = (workgroups: number, most: number): number => {
+  const rows = Math.max(1, Math.ceil(workgroups / most));
+  return rows * Math.ceil(workgroups / rows);
+};

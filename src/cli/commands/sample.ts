@@ -36,6 +36,8 @@ export const sample: Command = {
     const seed = args.whole("seed", { min: 0 }) ?? run.config.seed;
     const vocabulary = await vocabularyOf(run);
     const device = await openDevice(args.text("device") ?? "auto");
+    // Which GPU it is, or that it is none, is worth a line; only texts go to standard output.
+    if (device.name === "webgpu") process.stderr.write(`Device webgpu: ${device.describe()}.\n`);
     const model = await openModel(
       run,
       name,

@@ -93,7 +93,9 @@ export interface TargetLimits {
   readonly lanes: number;
   /** Bytes of a workgroup's shared arrays. */
   readonly sharedBytes: number;
+  /** Workgroups in one dimension. A device lays more of them out in two, and then a few more may run than a dispatch has. */
+  readonly workgroups: number;
 }
 
 /** The least that any WebGPU adapter offers. */
-export const MINIMUM_LIMITS: TargetLimits = { buffers: 8, lanes: 256, sharedBytes: 16384 };
+export const MINIMUM_LIMITS: TargetLimits = { buffers: 8, lanes: 256, sharedBytes: 16384, workgroups: 65535 };

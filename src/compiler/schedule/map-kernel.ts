@@ -92,7 +92,7 @@ export function writeRows(scope: Scope, group: Group, limits: TargetLimits): Lai
   const base = builder.let(binary("sub", LANE, lane), "base");
   const row = builder.let(plus(times(WORKGROUP, index(perGroup)), over(LANE, index(team))), "row");
   // Lanes beyond the last row do its work once more, without storing: barriers need all lanes.
-  const surplus = rows % perGroup !== 0 || Math.ceil(rows / perGroup) > 65535;
+  const surplus = rows % perGroup !== 0 || Math.ceil(rows / perGroup) > limits.workgroups;
   const here = surplus ? builder.let(binary("min", row, lastOf(rows)), "row") : row;
   const writes = (): Expr | undefined => (surplus ? below(row, index(rows)) : undefined);
   const atRow = digit(builder, here, rows);

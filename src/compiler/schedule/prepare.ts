@@ -19,6 +19,8 @@ import { simplify } from "../passes/simplify.ts";
 const MAX_OPERANDS = 4;
 /** Both branches of a cond are computed, and one selected, up to this many operations: asking the device which to run takes longer. */
 const MAX_SELECTED_FLOPS = 1e8;
+/** Up to so many terms, causal attention that is written out leaves out what it does not see: they are not stored where they are fused. */
+const MAX_TERMS = 2 ** 20;
 /** A reduction of more elements into few results is done in two steps. */
 const MAX_REDUCED = 4096;
 const FEW_RESULTS = 4096;
@@ -41,7 +43,9 @@ function expand(program: Program, options: PrepareOptions): Program {
       case "attentionTranspose": {
         const types = equation.inputs.map((id) => r.typeOf(id));
         if (options.keepsAttention(types)) return undefined;
-        return r.inline(attentionDecomposition(equation.op, types, equation.params), equation.inputs);
+        const leavesOut = termsOf(types) <= MAX_TERMS;
+        const written = attentionDecomposition(equation.op, types, equation.params, { leavesOut });
+        return r.inline(written, equation.inputs);
       }
       case "cond": {
         const { onTrue, onFalse } = equation.params;
@@ -70,6 +74,12 @@ function keepNested(
 ): readonly VarId[] | undefined {
   const inner = mapNested(equation, (nested) => expand(nested, options));
   return inner === equation ? undefined : r.keep(inner);
+}
+
+/** Terms of the longest of the sums that attention takes over keys or queries, for one problem. */
+function termsOf([q, k, v]: readonly TensorType[]): number {
+  const last = (type: TensorType | undefined, fromEnd: number): number => type?.shape.at(-fromEnd) ?? 0; // rank >= 2
+  return last(q, 2) * last(k, 2) * Math.max(last(q, 1), last(v, 1));
 }
 
 /** Whether a branch may run although it is not asked for. */

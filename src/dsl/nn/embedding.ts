@@ -5,13 +5,14 @@
 import type { Key } from "../random/bits.ts";
 import { gather } from "../surface/indexing.ts";
 import { matmul } from "../surface/linear-algebra.ts";
+import { fail, traced } from "../surface/operand.ts";
 import type {
+  ArgumentDType,
   BinaryDType,
   Dim,
   DTypeOf,
   Gather,
   MatMul,
-  RequireDType,
   Result,
   ShapeOf,
   Tensor,
@@ -26,11 +27,22 @@ export interface EmbeddingParams<E extends Tensor = Tensor> {
   readonly embedding: E;
 }
 
-/** Rows of the table: ids [...] (i32; clamped to the table) -> [..., width]. */
+/** What ids must be: whoever has floats has points. */
+const IDS = "i32 (embedPoints takes points)";
+
+/**
+ * Rows of the table: ids [...] (i32; clamped to the table) -> [..., width].
+ * @throws OpError when the ids are not i32
+ */
 export function embed<E extends Tensor, I extends Tensor>(
   params: EmbeddingParams<E>,
-  ids: Valid<I, Gather<ShapeOf<E>, ShapeOf<I>> | RequireDType<"embed", DTypeOf<I>, "i32">>,
+  ids: Valid<
+    I,
+    Gather<ShapeOf<E>, ShapeOf<I>> | ArgumentDType<"embed", "ids", DTypeOf<I>, "i32", typeof IDS>
+  >,
 ): Result<Gather<ShapeOf<E>, ShapeOf<I>>, DTypeOf<E>> {
+  const { dtype } = traced("embed", ids);
+  if (dtype !== "i32") fail(`embed: ids must be ${IDS}, got ${dtype}`);
   const row: (table: Tensor, at: Tensor) => Tensor = gather; // the rules are those of this signature
   return row(params.embedding, ids as Tensor) as Result<Gather<ShapeOf<E>, ShapeOf<I>>, DTypeOf<E>>;
 }

@@ -17,6 +17,8 @@ interface Scores {
   readonly lse: T;
   /** Derivative of the score with respect to scale·q·k; null when there is no softcap. */
   readonly slope: T | null;
+  /** Where a key is seen, if sums are to leave the others out. */
+  readonly seen?: T;
 }
 
 /** A score that no finite one falls below; finite, because targets need not support infinities. */
@@ -33,8 +35,20 @@ function rowsTimesRows(x: T, y: T): T {
   });
 }
 
-/** p·v, or pᵀ·v: contracts axis `axis` (counted from the end) of p with the rows of v. */
-function combine(p: T, v: T, axis: 1 | 2): T {
+/**
+ * p·v, or pᵀ·v: contracts axis `axis` (counted from the end) of p with the rows of v. Given `seen`, term by term, without those that it
+ * denies: 0 times NaN would be NaN.
+ */
+function combine(p: T, v: T, axis: 1 | 2, seen?: T): T {
+  if (seen !== undefined) {
+    const rank = p.shape.length;
+    const shape = [...p.shape, v.shape[rank - 1] as number];
+    const dims = prim.range(rank);
+    const spread = (x: T): T => prim.broadcast(x, shape, dims);
+    const rows = prim.broadcast(v, shape, [...dims.slice(0, -2), rank - axis, rank]);
+    const terms = prim.mul(spread(p), rows);
+    return prim.reduceSum(prim.select(spread(seen), terms, prim.fill(0, terms)), [rank - axis]);
+  }
   const batch = prim.range(v.shape.length - 2);
   return prim.dot(p, v, {
     lhsBatch: batch,
@@ -53,7 +67,16 @@ function causalMask(shape: readonly number[]): T {
   return prim.lessEqual(key, prim.add(query, prim.fill(offset, query)));
 }
 
-function attentionScores(q: T, k: T, { scale, softcap, causal }: AttentionParams): Scores {
+/** x, or 0 where a key is not seen and is to be left out. */
+const hide = (x: T, seen: T | undefined): T =>
+  seen === undefined ? x : prim.select(seen, x, prim.fill(0, x));
+
+function attentionScores(
+  q: T,
+  k: T,
+  { scale, softcap, causal }: AttentionParams,
+  { leavesOut = false }: DecompositionOptions,
+): Scores {
   let s = prim.scale(rowsTimesRows(q, k), scale);
   let slope: T | null = null;
   if (softcap > 0) {
@@ -61,7 +84,8 @@ function attentionScores(q: T, k: T, { scale, softcap, causal }: AttentionParams
     s = prim.scale(capped, softcap);
     slope = prim.sub(prim.fill(1, s), prim.mul(capped, capped));
   }
-  if (causal) s = prim.select(causalMask(s.shape), s, prim.fill(MASKED, s));
+  const seen = causal ? causalMask(s.shape) : undefined;
+  if (seen !== undefined) s = prim.select(seen, s, prim.fill(MASKED, s));
   const axis = s.shape.length - 1;
   // The maximum is only a shift: its derivative cancels, so it is stopped.
   const maximum = prim.stop(prim.reduceMax(s, [axis]));
@@ -71,40 +95,53 @@ function attentionScores(q: T, k: T, { scale, softcap, causal }: AttentionParams
     weights: prim.div(exponentials, prim.unreduce(total, s.shape, [axis])),
     lse: prim.add(maximum, prim.log(total)),
     slope,
+    ...(leavesOut && seen !== undefined ? { seen } : {}),
   };
 }
 
 /** attentionTangent from its definition: (q, k, v, o, lse, q̇, k̇, v̇) -> (ȯ, tangent of lse). */
-function decomposedTangent(inputs: readonly T[], params: AttentionParams): readonly T[] {
+function decomposedTangent(
+  inputs: readonly T[],
+  params: AttentionParams,
+  options: DecompositionOptions,
+): readonly T[] {
   const [q, k, v, , , dq, dk, dv] = inputs as readonly [T, T, T, T, T, T, T, T];
-  const { weights, slope } = attentionScores(q, k, params);
+  const { weights, slope, seen } = attentionScores(q, k, params, options);
   const axis = weights.shape.length - 1;
   const raw = prim.scale(prim.add(rowsTimesRows(dq, k), rowsTimesRows(q, dk)), params.scale);
   const dScores = slope === null ? raw : prim.mul(raw, slope);
-  const weighted = prim.mul(weights, dScores);
+  const weighted = hide(prim.mul(weights, dScores), seen);
   const dLse = prim.reduceSum(weighted, [axis]);
   const centred = prim.sub(weighted, prim.mul(weights, prim.unreduce(dLse, weights.shape, [axis])));
-  return [prim.add(combine(centred, v, 1), combine(weights, dv, 1)), dLse];
+  return [prim.add(combine(centred, v, 1, seen), combine(weights, dv, 1, seen)), dLse];
 }
 
 /** attentionTranspose from its definition: (q, k, v, o, lse, ō, cotangent of lse) -> (q̄, k̄, v̄). */
-function decomposedTranspose(inputs: readonly T[], params: AttentionParams): readonly T[] {
+function decomposedTranspose(
+  inputs: readonly T[],
+  params: AttentionParams,
+  options: DecompositionOptions,
+): readonly T[] {
   const [q, k, v, , , ctO, ctLse] = inputs as readonly [T, T, T, T, T, T, T];
-  const { weights, slope } = attentionScores(q, k, params);
+  const { weights, slope, seen } = attentionScores(q, k, params, options);
   const axis = weights.shape.length - 1;
   const spread = (x: T): T => prim.unreduce(x, weights.shape, [axis]);
-  const ctWeights = rowsTimesRows(ctO, v);
+  const ctWeights = hide(rowsTimesRows(ctO, v), seen);
   const mean = prim.reduceSum(prim.mul(ctWeights, weights), [axis]);
   const centred = prim.mul(weights, prim.add(prim.sub(ctWeights, spread(mean)), spread(ctLse)));
   const ctRaw = prim.scale(slope === null ? centred : prim.mul(centred, slope), params.scale);
-  return [combine(ctRaw, k, 1), combine(ctRaw, q, 2), combine(weights, ctO, 2)];
+  return [combine(ctRaw, k, 1, seen), combine(ctRaw, q, 2, seen), combine(weights, ctO, 2, seen)];
 }
 
 /** attention from its definition: (q, k, v) -> (o, lse). */
-function decomposedAttention(inputs: readonly T[], params: AttentionParams): readonly T[] {
+function decomposedAttention(
+  inputs: readonly T[],
+  params: AttentionParams,
+  options: DecompositionOptions,
+): readonly T[] {
   const [q, k, v] = inputs as readonly [T, T, T];
-  const { weights, lse } = attentionScores(q, k, params);
-  return [combine(weights, v, 1), lse];
+  const { weights, lse, seen } = attentionScores(q, k, params, options);
+  return [combine(weights, v, 1, seen), lse];
 }
 
 const DECOMPOSITIONS = {
@@ -113,9 +150,18 @@ const DECOMPOSITIONS = {
   attentionTranspose: decomposedTranspose,
 } as const;
 
+export interface DecompositionOptions {
+  /**
+   * Sums over keys and queries leave out what causal attention does not see, so that a NaN there does not matter, as it does not to the
+   * op. They are no products of matrices then. Default false.
+   */
+  readonly leavesOut?: boolean;
+}
+
 /** The op on operands of these types, written out. */
 export const attentionDecomposition = (
   op: keyof typeof DECOMPOSITIONS,
   types: readonly TensorType[],
   params: AttentionParams,
-): Program => traceFlat(types, (inputs) => DECOMPOSITIONS[op](inputs, params)).program;
+  options: DecompositionOptions = {},
+): Program => traceFlat(types, (inputs) => DECOMPOSITIONS[op](inputs, params, options)).program;

@@ -58,6 +58,7 @@ export class WebGpuDevice implements Device, ExecutableOwner {
       buffers: gpu.limits.maxStorageBuffersPerShaderStage,
       lanes: Math.min(gpu.limits.maxComputeInvocationsPerWorkgroup, gpu.limits.maxComputeWorkgroupSizeX),
       sharedBytes: gpu.limits.maxComputeWorkgroupStorageSize,
+      workgroups: gpu.limits.maxComputeWorkgroupsPerDimension,
     };
   }
 

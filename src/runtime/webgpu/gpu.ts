@@ -182,7 +182,7 @@ export const matches = ({ info }: GPUAdapter, name: string): boolean =>
   namedLike([info.vendor, info.architecture, info.device, info.description], name);
 
 /** Whether an adapter computes on the CPU. Not every implementation says so, so well-known names count too. */
-function isSoftware(adapter: GPUAdapter): boolean {
+export function isSoftware(adapter: GPUAdapter): boolean {
   // Where the flag was before it became a part of `info`.
   const { isFallbackAdapter } = adapter as { readonly isFallbackAdapter?: boolean };
   return (

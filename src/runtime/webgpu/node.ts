@@ -6,7 +6,7 @@
  */
 import { isMainThread } from "node:worker_threads";
 import { UserError } from "../files/errors.ts";
-import { matches, messageOf, namedLike, nameOf, openGpu } from "./gpu.ts";
+import { isSoftware, matches, messageOf, namedLike, nameOf, openGpu } from "./gpu.ts";
 import type { AdapterSource, Gpu, OpenGpuOptions } from "./gpu.ts";
 import { INSTALL_SOFTWARE, softwareVulkan } from "./software.ts";
 import { chosenDrivers, hasInstalledDriver, loadVulkanLoader, withDriver } from "./vulkan.ts";
@@ -62,6 +62,25 @@ export const dawnSource: AdapterSource = {
         : `No WebGPU adapter was found with ${drivers}, which hides all other drivers`,
       software,
     );
+  },
+};
+
+/**
+ * Hardware alone: for whoever did not ask for a GPU, and has better ways to compute on the CPU than a software adapter. Where no driver
+ * is installed, nothing is loaded or unpacked to find that out.
+ */
+export const hardwareSource: AdapterSource = {
+  async find(name) {
+    if (process.platform === "linux") {
+      if (chosenDrivers() === undefined && !hasInstalledDriver())
+        throw new UserError("No Vulkan driver is installed.");
+      await (vulkanLoader ??= findVulkanLoader());
+    }
+    const names: string[] = [];
+    const found = await choose(await loadDawn(), name, names);
+    if (found === undefined) throw new UserError("No WebGPU adapter was found.");
+    if (isSoftware(found)) throw new UserError(`${nameOf(found.info)} computes on the CPU.`);
+    return found;
   },
 };
 

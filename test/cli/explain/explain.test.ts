@@ -54,7 +54,7 @@ describe("fluxion explain", options, () => {
     const printed = await json(...QUICK);
     expect(Object.keys(printed)).toEqual(["name", "limits", "limitsOf", "gpu", "timedRuns", "version", "totals", "fusion", "dispatches", "copies", "pipelines", "control", "memory", "temporaries"]); // prettier-ignore
     expect(printed).toMatchObject({ name: "sampler-step", gpu: null, timedRuns: null, version: 1 });
-    expect(printed.limits).toEqual({ buffers: 8, lanes: 256, sharedBytes: 16384 });
+    expect(printed.limits).toEqual({ buffers: 8, lanes: 256, sharedBytes: 16384, workgroups: 65535 });
     const names = printed.dispatches.flatMap(({ buffers }) => buffers.flatMap(({ name }) => name ?? []));
     expect(names).toEqual(expect.arrayContaining(["params.embedding", "state", "tokens"]));
     for (const { code } of printed.pipelines) expect(code).toContain("@compute @workgroup_size(");

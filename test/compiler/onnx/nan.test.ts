@@ -4,6 +4,7 @@
  */
 import fc from "fast-check";
 import { afterAll, describe, expect, it } from "vitest";
+import { toStorage } from "../../../src/compiler/host-tensor.ts";
 import type { HostTensor } from "../../../src/compiler/host-tensor.ts";
 import { Emitter } from "../../../src/compiler/onnx/emitter.ts";
 import { absorbedMaxima } from "../../../src/compiler/onnx/lower/absorbed.ts";
@@ -34,6 +35,7 @@ import type { OpKind, Program, VarId } from "../../../src/dsl/program/program.ts
 import { openCpu } from "../../../src/runtime/onnx/cpu-device.ts";
 import { deviation, runOn } from "../../support/on-device.ts";
 import { difference, program, tensor, Writer } from "../../support/programs.ts";
+import { ATTENTION_OPS, unseenCases } from "../../support/unseen.ts";
 
 const device = await openCpu({ threads: 1 });
 afterAll(() => device.dispose());
@@ -121,6 +123,20 @@ describe.each(REDUCTIONS)("%s", { timeout: 60_000 }, (_op, build) => {
     ];
     for (const [i, [run, x]] of cases.entries())
       expect(await deviation(device, run, [x], 0), `case ${i}`).toBeUndefined();
+  });
+});
+
+describe.each(ATTENTION_OPS)("%s, causal,", (op) => {
+  it.each([0, 2])("leaves out what it does not see, softcap %i", { timeout: 60_000 }, async (softcap) => {
+    for (const [queries, keys] of [
+      [5, 5],
+      [2, 6],
+      [1, 4],
+      [9, 12],
+    ] as const)
+      // prettier-ignore
+      for (const { name, program, inputs } of unseenCases(op, { queries, keys, depth: 3, width: 4, softcap }))
+        expect(await deviation(device, program, inputs.map(toStorage), 1e-4), name).toBeUndefined();
   });
 });
 

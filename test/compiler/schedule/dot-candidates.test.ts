@@ -24,7 +24,7 @@ import type { RunPlan } from "../../support/stage-plan.ts";
 // Software adapters take seconds to compile a kernel.
 vi.setConfig({ testTimeout: 120_000 });
 
-const LARGER: TargetLimits = { buffers: 10, lanes: 1024, sharedBytes: 49152 };
+const LARGER: TargetLimits = { ...MINIMUM_LIMITS, buffers: 10, lanes: 1024, sharedBytes: 49152 };
 const LAYOUTS: readonly DotLayout[] = [
   { left: "k", right: "column" },
   { left: "k", right: "k" },

@@ -36,7 +36,7 @@ function problem(
     }
   };
   check(plan.steps);
-  const actual = runPlan(plan, inputs.map(toStorage));
+  const actual = runPlan(plan, inputs.map(toStorage), options.limits?.workgroups);
   const expected = interpret(program, inputs.map(toStorage)).map((tensor) => toExact(toStorage(tensor)));
   return difference(
     actual.map((tensor) => toExact(toStorage(tensor))),
@@ -71,6 +71,18 @@ describe.each([
     });
     fc.assert(property, { numRuns: RUNS });
   });
+});
+
+it("kernels have nothing to do in workgroups that two dimensions have too many of", () => {
+  const limits = { ...MINIMUM_LIMITS, workgroups: 3 };
+  const property = fc.property(
+    arbitraryRun({ ...FLOAT, extents: [1, 3, 5, 12, 20] }),
+    ({ program, inputs }) => {
+      const found = problem(program, inputs, { limits }, 1e-3);
+      if (found !== undefined) throw new Error(found);
+    },
+  );
+  fc.assert(property, { numRuns: RUNS });
 });
 
 type T = TracedTensor;

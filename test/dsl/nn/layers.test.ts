@@ -128,6 +128,18 @@ describe("embedding", () => {
     expect(list(evaluate({ embedding, points }, (t) => nn.embedPoints(t, t.points)))).toEqual(list(rows));
   });
 
+  it("says of ids that are not i32 what they must be, and what floats are for", () => {
+    const points = floats([1, 6], [1, 0, 0, 0, 0, 0]);
+    // As from plain JavaScript, where no type says so first.
+    const wrong = (): unknown => evaluate({ embedding, points }, (t) => nn.embed(t, t.points as never));
+    expect(wrong).toThrow(
+      /^embed: ids must be i32 \(embedPoints takes points\), got f32\n.*layers\.test\.ts/,
+    );
+    expect(() => nn.embed({ embedding: {} as Tensor }, 2.5 as never)).toThrow(
+      "embed: expected a tensor, got number",
+    );
+  });
+
   it("carries named dimensions", () => {
     const check = (
       e: Tensor<["vocab", 8], "f32">,

@@ -2,7 +2,7 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { UserError } from "../../../src/runtime/files/errors.ts";
 import { openGpu } from "../../../src/runtime/webgpu/gpu.ts";
-import type { OpenGpuOptions } from "../../../src/runtime/webgpu/gpu.ts";
+import type { AdapterSource, OpenGpuOptions } from "../../../src/runtime/webgpu/gpu.ts";
 import { dawnSource, openNodeGpu } from "../../../src/runtime/webgpu/node.ts";
 import { dispatch, openTestGpu } from "../../support/webgpu.ts";
 
@@ -228,6 +228,37 @@ describe("in Node", () => {
     await expect(reopen({ adapter: "radeon" })).rejects.toThrow(
       'No WebGPU adapter is named like "radeon"; there are NVIDIA H100 and llvmpipe (LLVM 15).',
     );
+  });
+
+  describe("hardware alone", () => {
+    const hardware = async (installed: boolean): Promise<GPUAdapter> => {
+      vi.doMock(VULKAN, async (original) => ({
+        ...(await original<object>()),
+        loadVulkanLoader,
+        chosenDrivers: () => undefined,
+        hasInstalledDriver: () => installed,
+      }));
+      return ((await import(NODE)) as { hardwareSource: AdapterSource }).hardwareSource.find(undefined);
+    };
+
+    it("is the best adapter, unless that is software", async () => {
+      const asked = fakeDawn(["NVIDIA H100", "llvmpipe (LLVM 15)"]);
+      expect((await hardware(true)).info.device).toBe("NVIDIA H100");
+      expect(asked).toEqual([[]]);
+      vi.resetModules();
+      fakeDawn(["llvmpipe (LLVM 15)"]);
+      await expect(hardware(true)).rejects.toThrow("llvmpipe (LLVM 15) computes on the CPU.");
+      vi.resetModules();
+      fakeDawn([]);
+      await expect(hardware(true)).rejects.toThrow("No WebGPU adapter was found.");
+      expect(softwareVulkan).not.toHaveBeenCalled();
+    });
+
+    onLinux("is not looked for where no driver is installed", async () => {
+      const asked = fakeDawn(["NVIDIA H100"]);
+      await expect(hardware(false)).rejects.toThrow("No Vulkan driver is installed.");
+      expect([asked, loadVulkanLoader.mock.calls, softwareVulkan.mock.calls]).toEqual([[], [], []]);
+    });
   });
 
   it("says what there is to do when there is none", async () => {

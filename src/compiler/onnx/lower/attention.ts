@@ -14,6 +14,7 @@ import { matmul } from "./dot.ts";
 import { maximum, sum } from "./reduction.ts";
 import { triple } from "./rule.ts";
 import type { LowerRule } from "./rule.ts";
+import { ofSeen } from "./seen.ts";
 import { iota } from "./structural.ts";
 
 const { bool, float32, int32 } = ElementType;
@@ -56,28 +57,33 @@ function rawScores(
   return { scores: scaled(emit, tanh, softcap), tanh };
 }
 
-function masked(emit: Emitter, scores: Value, { causal }: AttentionParams): Value {
-  if (!causal) return scores;
+/** Bools [queries, keys]; undefined where every query sees every key. */
+function seenKeys(emit: Emitter, q: Value, k: Value, { causal }: AttentionParams): Value | undefined {
   // Attention's operands have at least two axes.
-  const [queries, keys] = scores.shape.slice(-2) as [number, number];
-  if (queries === 1) return scores; // the one query is the last: it looks at every key
-  return emit.elementwise("Where", [causalMask(emit, queries, keys), scores, scalar(emit, -Infinity)]);
+  const [queries, keys] = [q.shape.at(-2) as number, k.shape.at(-2) as number];
+  // A single query is the last: it looks at every key.
+  return causal && queries > 1 ? causalMask(emit, queries, keys) : undefined;
 }
+
+const masked = (emit: Emitter, scores: Value, seen: Value | undefined): Value =>
+  seen === undefined ? scores : emit.elementwise("Where", [seen, scores, scalar(emit, -Infinity)]);
 
 export const lowerAttention: LowerRule<"attention"> = ({ emit, live }, inputs, params) =>
   emit.inFloat32(inputs, (operands) => {
     const [q, k, v] = triple(operands);
-    const scores = masked(emit, rawScores(emit, q, k, params).scores, params);
+    const seen = seenKeys(emit, q, k, params);
+    const scores = masked(emit, rawScores(emit, q, k, params).scores, seen);
     const last = scores.shape.length - 1;
     if (live[1] !== true) {
       const p = emit.make("Softmax", [emit.whole(scores).name], float32, scores.shape, { axis: int(-1) });
-      const o = matmul(emit, p, v);
+      const [o] = ofSeen(emit, seen, ({ product }) => [product(p, v)]) as [Value];
       return [o, emit.splat(float32, scores.shape.slice(0, -1), 0)];
     }
     const most = maximum(emit, scores, [last]);
     const weights = emit.elementwise("Exp", [sub(emit, scores, perRow(emit, most))]);
     const total = sumRows(emit, weights);
-    const o = emit.elementwise("Div", [matmul(emit, weights, v), perRow(emit, total)]);
+    const [sums] = ofSeen(emit, seen, ({ product }) => [product(weights, v)]) as [Value];
+    const o = emit.elementwise("Div", [sums, perRow(emit, total)]);
     return [o, add(emit, most, emit.elementwise("Log", [total]))];
   });
 
@@ -88,12 +94,13 @@ function weightsAt(
   k: Value,
   lse: Value,
   params: AttentionParams,
-): { readonly weights: Value; readonly slope?: Value } {
+): { readonly seen: Value | undefined; readonly weights: Value; readonly slope?: Value } {
   const { scores, tanh } = rawScores(emit, q, k, params);
-  const weights = emit.elementwise("Exp", [sub(emit, masked(emit, scores, params), perRow(emit, lse))]);
+  const seen = seenKeys(emit, q, k, params);
+  const weights = emit.elementwise("Exp", [sub(emit, masked(emit, scores, seen), perRow(emit, lse))]);
   return tanh === undefined
-    ? { weights }
-    : { weights, slope: sub(emit, scalar(emit, 1), mul(emit, tanh, tanh)) };
+    ? { seen, weights }
+    : { seen, weights, slope: sub(emit, scalar(emit, 1), mul(emit, tanh, tanh)) };
 }
 
 export const lowerAttentionTangent: LowerRule<"attentionTangent"> = ({ emit }, inputs, params) =>
@@ -108,16 +115,20 @@ export const lowerAttentionTangent: LowerRule<"attentionTangent"> = ({ emit }, i
       Value,
       Value,
     ]; // verified
-    const { weights, slope } = weightsAt(emit, q, k, lse, params);
+    const { seen, weights, slope } = weightsAt(emit, q, k, lse, params);
     const products = scaled(
       emit,
       add(emit, matmul(emit, dq, k, { b: true }), matmul(emit, q, dk, { b: true })),
       params.scale,
     );
-    const weighted = mul(emit, weights, slope === undefined ? products : mul(emit, products, slope));
-    const dlse = sumRows(emit, weighted);
-    const moved = add(emit, matmul(emit, weighted, v), matmul(emit, weights, dv));
-    return [sub(emit, moved, mul(emit, perRow(emit, dlse), o)), dlse];
+    const all = mul(emit, weights, slope === undefined ? products : mul(emit, products, slope));
+    return ofSeen(emit, seen, (sums) => {
+      const inner = sums.emit;
+      const weighted = sums.hide(all);
+      const dlse = sumRows(inner, weighted);
+      const moved = add(inner, sums.product(weighted, v), sums.product(weights, dv));
+      return [sub(inner, moved, mul(inner, perRow(inner, dlse), o)), dlse];
+    });
   });
 
 export const lowerAttentionTranspose: LowerRule<"attentionTranspose"> = (
@@ -139,15 +150,18 @@ export const lowerAttentionTranspose: LowerRule<"attentionTranspose"> = (
       Value,
       Value,
     ]; // verified
-    const { weights, slope } = weightsAt(emit, q, k, lse, params);
+    const { seen, weights, slope } = weightsAt(emit, q, k, lse, params);
     // Per row: the cotangent of lse less ō·o, which all scores of the row share.
     const shared = sub(emit, clse, sumRows(emit, mul(emit, co, o)));
     const flow = mul(emit, weights, add(emit, matmul(emit, co, v, { b: true }), perRow(emit, shared)));
-    const cotangent = scaled(emit, slope === undefined ? flow : mul(emit, flow, slope), params.scale);
-    return [
-      matmul(emit, cotangent, k),
-      matmul(emit, cotangent, q, { a: true }),
-      matmul(emit, weights, co, { a: true }),
-    ];
+    const all = scaled(emit, slope === undefined ? flow : mul(emit, flow, slope), params.scale);
+    return ofSeen(emit, seen, ({ hide, product }) => {
+      const cotangent = hide(all);
+      return [
+        product(cotangent, k),
+        product(cotangent, q, "overQueries"),
+        product(weights, co, "overQueries"),
+      ];
+    });
   });
 };

@@ -5,7 +5,7 @@
 import type { AttentionParams } from "../../../dsl/program/program.ts";
 import { below, index, select } from "../../kernel/builder.ts";
 import type { Expr, Kernel } from "../../kernel/ir.ts";
-import { AttentionKernel, LOWEST, add, div, exp, f32, larger, mul, sub } from "./attention-problem.ts";
+import { AttentionKernel, MASKED, add, div, exp, f32, larger, mul, sub } from "./attention-problem.ts";
 import type { AttentionShape } from "./attention-problem.ts";
 import { lanesOf } from "./attention-tile.ts";
 import type { FlashDemand, FlashTile } from "./attention-tile.ts";
@@ -33,6 +33,7 @@ export function blockKernel(shape: AttentionShape, params: AttentionParams, tile
   const [ctO, ctLse] = [kernel.ofQueries(shape.width, "read"), kernel.ofQueries(1, "read")];
   const [ctQ, ctK, ctV] = kernel.operands("write");
   const extents = { batch, held: queries, passing: keys };
+  const sees = (query: Expr, key: Expr): Expr => below(key, kernel.endOfKeys(query));
   FlashWriter.each(builder, tile, blockDemand(shape), extents, (flash) => {
     const ends = flash.rows.map((row) => kernel.endOfKeys(row));
     const [products] = flash.products([q], [k], index(0), [[[0, 0]]]) as [Grid];
@@ -42,15 +43,13 @@ export function blockKernel(shape: AttentionShape, params: AttentionParams, tile
     const scores = overGrid(products, (product, r, c) => {
       const { score, slope } = kernel.score(product);
       const seen = builder.let(below(key[c] as Expr, ends[r] as Expr));
-      return { score: builder.let(select(seen, score, f32(LOWEST))), slope, seen };
+      return { score: builder.let(select(seen, score, f32(MASKED))), slope, seen };
     });
     const maxima = flash.combine(
       scores.map((row) => builder.let(row.map(({ score }) => score).reduce(larger))),
       larger,
     );
-    const exponentials = overGrid(scores, ({ score, seen }, r) =>
-      builder.let(select(seen, exp(sub(score, maxima[r] as Expr)), f32(0))),
-    );
+    const exponentials = overGrid(scores, ({ score }, r) => builder.let(exp(sub(score, maxima[r] as Expr))));
     builder.barrier();
     const totals = flash.combine(
       exponentials.map((row) => builder.let(row.reduce(add))),
@@ -58,19 +57,24 @@ export function blockKernel(shape: AttentionShape, params: AttentionParams, tile
     );
     builder.barrier();
     const p = overGrid(exponentials, (e, r) => builder.let(div(e, totals[r] as Expr)));
+    const cts = overGrid(scores, ({ seen }, r, c) =>
+      builder.let(select(seen, cotangents[r]?.[c] as Expr, f32(0))),
+    );
     const ofLse = flash.numbers(ctLse, flash.rows);
     const weighted = p.map((row, r) =>
-      builder.let(row.map((weight, c) => mul(weight, cotangents[r]?.[c] as Expr)).reduce(add)),
+      builder.let(row.map((weight, c) => mul(weight, cts[r]?.[c] as Expr)).reduce(add)),
     );
     const deltas = flash.combine(weighted, add).map((mean, r) => builder.let(sub(mean, ofLse[r] as Expr)));
     const moved = overGrid(scores, ({ slope }, r, c) =>
-      mul(mul(p[r]?.[c] as Expr, sub(cotangents[r]?.[c] as Expr, deltas[r] as Expr)), slope),
+      mul(mul(p[r]?.[c] as Expr, sub(cts[r]?.[c] as Expr, deltas[r] as Expr)), slope),
     );
     flash.storeWeights(0, p);
     flash.storeWeights(1, moved);
-    flash.contract(1, "passing", k, ctQ);
-    flash.contract(1, "held", q, ctK);
-    flash.contract(0, "held", ctO, ctV);
+    const ofKeys = params.causal ? sees : undefined;
+    const ofQueries = params.causal ? (key: Expr, query: Expr): Expr => sees(query, key) : undefined;
+    flash.contract(1, "passing", k, ctQ, ofKeys);
+    flash.contract(1, "held", q, ctK, ofQueries);
+    flash.contract(0, "held", ctO, ctV, ofQueries);
   });
   return builder.finish("attention_transpose", lanesOf(tile));
 }

@@ -5,7 +5,7 @@
 import type { AttentionParams } from "../../../dsl/program/program.ts";
 import { below, index, select } from "../../kernel/builder.ts";
 import type { Expr, Kernel } from "../../kernel/ir.ts";
-import { AttentionKernel, LOWEST, add, div, exp, f32, larger, log, mul, sub } from "./attention-problem.ts";
+import { AttentionKernel, MASKED, add, div, exp, f32, larger, log, mul, sub } from "./attention-problem.ts";
 import type { AttentionShape } from "./attention-problem.ts";
 import { lanesOf } from "./attention-tile.ts";
 import type { FlashDemand, FlashTile } from "./attention-tile.ts";
@@ -33,29 +33,29 @@ export function forwardKernel(shape: AttentionShape, params: AttentionParams, ti
   const extents = { batch, held: queries, passing: keys };
   FlashWriter.each(builder, tile, forwardDemand(shape), extents, (flash) => {
     const ends = flash.rows.map((row) => kernel.endOfKeys(row));
-    const [maxima, totals, sums] = [flash.perRow(LOWEST), flash.perRow(0), flash.accumulator(shape.width)];
+    const [maxima, totals, sums] = [flash.perRow(MASKED), flash.perRow(0), flash.accumulator(shape.width)];
+    const seenKeys = kernel.seenKeys(ends, flash.start);
     flash.eachBlock(index(0), kernel.endOfKeys(flash.last), (from) => {
       const [products] = flash.products([q], [k], from, [[[0, 0]]]) as [Grid];
       const key = flash.passing(from);
-      const seen = overGrid(products, (_, r, c) => builder.let(below(key[c] as Expr, ends[r] as Expr)));
-      const scores = overGrid(products, (product, r, c) =>
-        builder.let(select(seen[r]?.[c] as Expr, kernel.score(product).score, f32(LOWEST))),
-      );
+      const scores = overGrid(products, (product, r, c) => {
+        const seen = below(key[c] as Expr, ends[r] as Expr);
+        return builder.let(select(seen, kernel.score(product).score, f32(MASKED)));
+      });
       const found = scores.map((row, r) => builder.let(row.reduce(larger, maxima[r] as Expr)));
       const weights = flash.combine(found, larger).map((maximum, r) => {
         const total = totals[r] as Variable;
         const rescale = builder.let(exp(sub(maxima[r] as Expr, maximum)));
         builder.assign(maxima[r] as Variable, maximum);
         for (const sum of [total, ...(sums[r] ?? [])]) builder.assign(sum, mul(sum, rescale));
-        return scores[r]?.map((score, c) => {
-          const weight = select(seen[r]?.[c] as Expr, exp(sub(score, maximum)), f32(0));
-          const bound = builder.let(weight);
-          builder.assign(total, add(total, bound));
-          return bound;
+        return scores[r]?.map((score) => {
+          const weight = builder.let(exp(sub(score, maximum)));
+          builder.assign(total, add(total, weight));
+          return weight;
         });
       }) as Grid;
       flash.storeWeights(0, weights);
-      flash.update(from, [{ into: sums, terms: [[0, v]] }]);
+      flash.update(from, [{ into: sums, terms: [[0, v]] }], seenKeys);
     });
     const total = flash.combine(totals, add);
     flash.storeAccumulator(o, sums, (sum, r) => div(sum, total[r] as Expr));

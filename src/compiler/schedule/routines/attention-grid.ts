@@ -2,6 +2,8 @@
  * What the kernels of attention write with: extents, parts of matrices, and grids of a lane's values. Consumed by
  * attention-writer.ts and the kernels beside it.
  */
+import { binary, select } from "../../kernel/builder.ts";
+import type { KernelBuilder } from "../../kernel/builder.ts";
 import type { Expr } from "../../kernel/ir.ts";
 import type { Matrix } from "./attention-problem.ts";
 
@@ -19,6 +21,15 @@ export type Grid<T = Expr> = readonly (readonly T[])[];
 export interface Update {
   readonly into: Grid<Variable>;
   readonly terms: readonly (readonly [weights: number, values: Matrix])[];
+}
+
+/** Which passing rows the held rows see. */
+export interface SeenRows {
+  /** All held rows of the block see all passing rows before the edge, or all from it on. */
+  readonly whole: "before" | "after";
+  readonly edge: Expr;
+  /** For each held row of the lane, whether it sees a passing row. */
+  readonly sees: (passing: Expr) => readonly Expr[];
 }
 
 /** Rows of a matrix from `first`; beyond the last there are copies of it. */
@@ -39,3 +50,25 @@ export const upTo = (n: number): readonly number[] => Array.from({ length: n }, 
 /** Writes a result for each element of a grid. */
 export const overGrid = <A, B>(grid: Grid<A>, f: (value: A, r: number, c: number) => B): Grid<B> =>
   grid.map((row, r) => row.map((value, c) => f(value, r, c)));
+
+/** Of one row: its weight for each held row of the lane, and its values in the columns of the lane. */
+type Side = readonly [weights: readonly Expr[], values: readonly Expr[]];
+
+/** Adds weights times values to sums; where `seen` is given, only for the held rows of which it is true, whatever the values are. */
+export function addProducts(
+  builder: KernelBuilder,
+  sums: Grid<Variable>,
+  sides: readonly Side[],
+  seen: readonly Expr[] | undefined,
+): void {
+  sums.forEach((row, r) =>
+    row.forEach((sum, d) => {
+      const more = sides.reduce<Expr>(
+        (total, [weights, values]) =>
+          binary("add", total, binary("mul", weights[r] as Expr, values[d] as Expr)),
+        sum,
+      );
+      builder.assign(sum, seen === undefined ? more : select(seen[r] as Expr, more, sum));
+    }),
+  );
+}

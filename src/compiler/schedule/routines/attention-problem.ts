@@ -16,6 +16,7 @@ import {
   unary,
 } from "../../kernel/builder.ts";
 import type { Access, Expr } from "../../kernel/ir.ts";
+import type { SeenRows } from "./attention-grid.ts";
 
 export interface AttentionShape {
   /** Number of problems: the product of the leading axes. */
@@ -61,8 +62,8 @@ export const exp = (x: Expr): Expr => unary("exp", x);
 export const log = (x: Expr): Expr => unary("log", x);
 /** Not the op `max`, which takes longer because it passes NaN on: the sums that follow do so anyway. */
 export const larger = (x: Expr, y: Expr): Expr => select(below(x, y), y, x);
-/** Below every score; finite, because targets need not support infinities. */
-export const LOWEST = -3.4e38;
+/** The score of a key that is not seen: its exponential is 0 next to any other. Finite, because targets need not support infinities. */
+export const MASKED = -1e30;
 
 /** The values of the parameters that an `AttentionKernel` declares. */
 export const paramsOf = ({ batch, queries, keys, depth, width }: AttentionShape): readonly number[] => [
@@ -118,6 +119,21 @@ export class AttentionKernel {
   firstQuery(key: Expr): Expr {
     if (!this.#params.causal) return index(0);
     return this.builder.let(minus(binary("max", plus(key, index(1)), this.#reach), this.#reach));
+  }
+
+  /** Which keys the held queries see, whose ends of keys are given; undefined where that is all of them. */
+  seenKeys(ends: readonly Expr[], start: Expr): SeenRows | undefined {
+    if (!this.#params.causal) return undefined;
+    const sees = (key: Expr): readonly Expr[] => ends.map((end) => this.builder.let(below(key, end)));
+    return { whole: "before", edge: this.endOfKeys(start), sees };
+  }
+
+  /** Which queries see the held keys, whose first queries are given; undefined where that is all of them. */
+  seenQueries(firsts: readonly Expr[], last: Expr): SeenRows | undefined {
+    if (!this.#params.causal) return undefined;
+    const sees = (query: Expr): readonly Expr[] =>
+      firsts.map((first) => this.builder.let(unary("not", below(query, first))));
+    return { whole: "after", edge: this.firstQuery(last), sees };
   }
 
   /** The score of a dot product of q and k, and its derivative. */

@@ -66,6 +66,7 @@ export function tangentKernel(
     const ends = flash.rows.map((row) => kernel.endOfKeys(row));
     const shifts = flash.numbers(lse, flash.rows);
     const [totals, means, sums] = [flash.perRow(0), flash.perRow(0), flash.accumulator(width)];
+    const seenKeys = kernel.seenKeys(ends, flash.start);
     flash.eachBlock(index(0), kernel.endOfKeys(flash.last), (from) => {
       const [products, tangents] = flash.products([q, dq], [k, dk], from, [
         [[0, 0]],
@@ -74,9 +75,9 @@ export function tangentKernel(
       const key = flash.passing(from);
       const weights = overGrid(products, (product, r, c) => {
         const { score, slope } = kernel.score(product);
-        const seen = below(key[c] as Expr, ends[r] as Expr);
+        const seen = builder.let(below(key[c] as Expr, ends[r] as Expr));
         const p = builder.let(select(seen, exp(sub(score, shifts[r] as Expr)), f32(0)));
-        const moved = builder.let(mul(p, mul(tangents[r]?.[c] as Expr, slope)));
+        const moved = builder.let(select(seen, mul(p, mul(tangents[r]?.[c] as Expr, slope)), f32(0)));
         const [total, mean] = [totals[r], means[r]] as [Variable, Variable];
         builder.assign(total, add(total, p));
         builder.assign(mean, add(mean, moved));
@@ -89,7 +90,7 @@ export function tangentKernel(
         ),
       );
       const terms = [[1, v], [0, dv]] as const; // prettier-ignore
-      flash.update(from, [{ into: sums, terms }]);
+      flash.update(from, [{ into: sums, terms }], seenKeys);
     });
     const total = flash.combine(totals, add);
     builder.barrier();

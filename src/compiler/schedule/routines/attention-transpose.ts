@@ -6,7 +6,7 @@
  * and leaves a corrected lse for the other pass, which never has all weights of a row. Consumed by attention.ts.
  */
 import type { AttentionParams, TensorType } from "../../../dsl/program/program.ts";
-import { KernelBuilder, below, both, index, plus, select, times, unary } from "../../kernel/builder.ts";
+import { KernelBuilder, below, index, plus, select, times } from "../../kernel/builder.ts";
 import type { Expr, Kernel } from "../../kernel/ir.ts";
 import { eachElement } from "../elements.ts";
 import { AttentionKernel, add, div, exp, f32, log, mul, sub } from "./attention-problem.ts";
@@ -78,6 +78,7 @@ export function queryKernel(shape: AttentionShape, params: AttentionParams, tile
     const ends = flash.rows.map((row) => kernel.endOfKeys(row));
     const [shifts, deltas] = [flash.numbers(lse, flash.rows), flash.numbers(delta, flash.rows)];
     const [totals, sums] = [flash.perRow(0), flash.accumulator(shape.depth)];
+    const seenKeys = kernel.seenKeys(ends, flash.start);
     flash.eachBlock(index(0), kernel.endOfKeys(flash.last), (from) => {
       const [products] = flash.products([q], [k], from, [[[0, 0]]]) as [Grid];
       builder.barrier();
@@ -85,14 +86,15 @@ export function queryKernel(shape: AttentionShape, params: AttentionParams, tile
       const key = flash.passing(from);
       const weights = overGrid(products, (product, r, c) => {
         const { score, slope } = kernel.score(product);
-        const seen = below(key[c] as Expr, ends[r] as Expr);
+        const seen = builder.let(below(key[c] as Expr, ends[r] as Expr));
         const p = builder.let(select(seen, exp(sub(score, shifts[r] as Expr)), f32(0)));
         const total = totals[r] as Variable;
         builder.assign(total, add(total, p));
-        return builder.let(mul(mul(p, sub(cotangents[r]?.[c] as Expr, deltas[r] as Expr)), slope));
+        const moved = mul(mul(p, sub(cotangents[r]?.[c] as Expr, deltas[r] as Expr)), slope);
+        return builder.let(select(seen, moved, f32(0)));
       });
       flash.storeWeights(0, weights);
-      flash.update(from, [{ into: sums, terms: [[0, k]] }]);
+      flash.update(from, [{ into: sums, terms: [[0, k]] }], seenKeys);
     });
     const total = flash.combine(totals, add);
     flash.storeAccumulator(ctQ, sums, (sum, r) => div(sum, total[r] as Expr));
@@ -126,6 +128,7 @@ export function keyKernel(shape: AttentionShape, params: AttentionParams, tile: 
   FlashWriter.each(builder, tile, keyDemand(shape), extents, (flash) => {
     const firsts = flash.rows.map((row) => kernel.firstQuery(row));
     const [ofK, ofV] = [flash.accumulator(depth), flash.accumulator(width)];
+    const seenQueries = kernel.seenQueries(firsts, flash.last);
     flash.eachBlock(kernel.firstQuery(flash.start), queries, (from) => {
       const [products] = flash.products([k], [q], from, [[[0, 0]]]) as [Grid];
       builder.barrier();
@@ -137,11 +140,12 @@ export function keyKernel(shape: AttentionShape, params: AttentionParams, tile: 
       ];
       const weights = overGrid(products, (product, r, c) => {
         const { score, slope } = kernel.score(product);
-        const before = unary("not", below(query[c] as Expr, firsts[r] as Expr));
-        const inside = below(query[c] as Expr, queries);
-        const seen = params.causal ? both(before, inside) : inside;
-        const p = builder.let(select(seen, exp(sub(score, shifts[c] as Expr)), f32(0)));
-        return [p, builder.let(mul(mul(p, sub(cotangents[r]?.[c] as Expr, deltas[c] as Expr)), slope))];
+        const weight = exp(sub(score, shifts[c] as Expr));
+        // Queries beyond the last are not summed over.
+        const before = builder.let(below(query[c] as Expr, firsts[r] as Expr));
+        const seen = (x: Expr): Expr => builder.let(params.causal ? select(before, f32(0), x) : x);
+        const p = seen(weight);
+        return [p, seen(mul(mul(p, sub(cotangents[r]?.[c] as Expr, deltas[c] as Expr)), slope))];
       });
       [0, 1].forEach((n) =>
         flash.storeWeights(
@@ -149,10 +153,11 @@ export function keyKernel(shape: AttentionShape, params: AttentionParams, tile: 
           overGrid(weights, (pair) => pair[n] as Expr),
         ),
       );
-      flash.update(from, [
+      const updates = [
         { into: ofK, terms: [[1, q]] },
         { into: ofV, terms: [[0, ctO]] },
-      ]);
+      ] as const;
+      flash.update(from, updates, seenQueries);
     });
     flash.storeAccumulator(ctK, ofK);
     flash.storeAccumulator(ctV, ofV);

@@ -17,8 +17,9 @@ import {
 } from "../../kernel/builder.ts";
 import type { KernelBuilder } from "../../kernel/builder.ts";
 import type { Expr } from "../../kernel/ir.ts";
-import { upTo } from "./attention-grid.ts";
-import type { Columns, FlashExtents, Grid, Rows, Update, Variable } from "./attention-grid.ts";
+import { addProducts, upTo } from "./attention-grid.ts";
+import type { Columns, FlashExtents, Grid, Rows, SeenRows, Update, Variable } from "./attention-grid.ts";
+import { FlashMemory } from "./attention-memory.ts";
 import { add, f32, mul } from "./attention-problem.ts";
 import type { Matrix } from "./attention-problem.ts";
 import {
@@ -28,7 +29,6 @@ import {
   heldRows,
   heldStride,
   lanesOf,
-  memoryOf,
   passingRows,
   passingStride,
 } from "./attention-tile.ts";
@@ -48,7 +48,7 @@ export class FlashWriter {
   readonly #column: Expr;
   /** Held rows of the lane, those beyond the last among them. */
   readonly rows: readonly Expr[];
-  readonly #arrays = new Map<string, number>();
+  readonly #memory: FlashMemory;
 
   /** Writes what a workgroup does for its block, and nothing for those beyond the last. */
   static each(
@@ -75,6 +75,7 @@ export class FlashWriter {
     columns: Expr,
   ) {
     [this.builder, this.#tile, this.#demand, this.#extents] = [builder, tile, demand, extents];
+    this.#memory = new FlashMemory(builder, tile, demand);
     const block = builder.let(over(WORKGROUP, columns));
     this.#column = builder.let(times(modulo(WORKGROUP, columns), index(tile.across * tile.columns)));
     this.#batch = builder.let(over(block, blocks));
@@ -133,30 +134,6 @@ export class FlashWriter {
     return this.rows.map(() => upTo(own).map(() => this.builder.variable(f32(0), "sum")));
   }
 
-  #array(name: string, length: number): number {
-    const known = this.#arrays.get(name);
-    if (known !== undefined) return known;
-    const array = this.builder.shared({ type: "f32", length });
-    this.#arrays.set(name, array);
-    return array;
-  }
-
-  get #memory(): ReturnType<typeof memoryOf> {
-    return memoryOf(this.#tile, this.#demand);
-  }
-
-  #staged(): number {
-    return this.#array("staged", this.#memory.staged);
-  }
-
-  #weights(number: number): number {
-    return this.#array(`weights ${number}`, this.#memory.weights[number] as number); // the demand counts them
-  }
-
-  #word(array: number, at: Expr): Expr {
-    return this.builder.let({ kind: "shared", type: "f32", array, at });
-  }
-
   /** Brings a part of a matrix to workgroup memory: neighbouring lanes load neighbouring columns. */
   #stage(
     matrix: Matrix,
@@ -190,7 +167,7 @@ export class FlashWriter {
     from: Expr,
     products: readonly (readonly (readonly [held: number, passing: number])[])[],
   ): readonly Grid[] {
-    const [builder, tile, staged] = [this.builder, this.#tile, this.#staged()];
+    const [builder, tile, staged] = [this.builder, this.#tile, this.#memory.staged];
     const { columns, end } = held[0] as Matrix; // there is one
     const chunk = chunkOf(tile, columns);
     const ofHeld = {
@@ -223,7 +200,7 @@ export class FlashWriter {
       builder.for(index(0), count, index(1), (k) => {
         const words = sides.map(({ own, stride, offset }) => {
           const at = builder.let(plus(plus(times(k, index(stride)), own.first), index(offset)));
-          return upTo(own.count).map((i) => this.#word(staged, plus(at, index(i * own.step))));
+          return upTo(own.count).map((i) => this.#memory.word(staged, plus(at, index(i * own.step))));
         });
         products.forEach((pairs, n) =>
           sums[n]?.forEach((row, r) =>
@@ -248,7 +225,7 @@ export class FlashWriter {
 
   /** Puts the weights of the lane's pairs of rows into workgroup memory. */
   storeWeights(number: number, weights: Grid): void {
-    const [builder, tile, array] = [this.builder, this.#tile, this.#weights(number)];
+    const [builder, tile, array] = [this.builder, this.#tile, this.#memory.weights(number)];
     const stride = heldStride(tile);
     const place = builder.let(plus(times(this.#x, index(stride)), this.#y));
     weights.forEach((row, r) =>
@@ -259,47 +236,60 @@ export class FlashWriter {
     );
   }
 
-  /** Adds a block's share to sums over passing rows, after its weights are stored. Contains a barrier; stages before it. */
-  update(from: Expr, updates: readonly Update[]): void {
+  /**
+   * Adds a block's share to sums over the passing rows that are seen (the weight of others is 0, and 0 times NaN would be NaN), after
+   * its weights are stored. Contains a barrier; stages before it.
+   */
+  update(from: Expr, updates: readonly Update[], seen?: SeenRows): void {
     const [builder, tile] = [this.builder, this.#tile];
     const staged = new Map<Matrix, { readonly array: number; readonly width: number }>();
     for (const { terms, into } of updates)
       for (const [, matrix] of terms) {
         const width = (into[0] as readonly Variable[]).length * tile.across; // there are held rows
-        const array = this.#array(`values ${staged.size}`, this.#memory.values[staged.size] as number);
-        staged.set(matrix, { array, width });
+        const array = this.#memory.values(staged.size);
         const rows = { first: from, count: passingRows(tile), end: this.#extents.passing };
         const columns = { first: this.#column, count: width, whole: this.#fits(matrix, width) };
+        staged.set(matrix, { array, width });
         this.#stage(matrix, rows, columns, array, (i, j) => plus(times(i, index(width)), j));
       }
     builder.barrier();
     const rest = builder.let(binary("min", minus(this.#extents.passing, from), index(passingRows(tile))));
-    builder.for(index(0), rest, index(1), (j) => {
-      const first = builder.let(plus(times(j, index(heldStride(tile))), this.#y));
-      const weights = upTo(this.#demand.weights).map((n) =>
-        this.rows.map((_, r) => this.#word(this.#weights(n), plus(first, index(r * tile.down)))),
-      );
-      for (const { into, terms } of updates) {
-        const sides = terms.map(([n, matrix]) => {
-          const { array, width } = staged.get(matrix) as { array: number; width: number }; // staged above
-          return { weights: weights[n], values: this.#line(array, j, width) };
-        });
-        into.forEach((row, r) =>
-          row.forEach((sum, d) => {
-            const products = sides.map(({ weights, values }) => mul(weights?.[r] as Expr, values[d] as Expr));
-            builder.assign(sum, products.reduce(add, sum));
-          }),
+    const sum = (start: Expr, end: Expr, sees?: SeenRows["sees"]): void =>
+      builder.for(start, end, index(1), (j) => {
+        const seen = sees?.(builder.let(plus(from, j)));
+        const first = builder.let(plus(times(j, index(heldStride(tile))), this.#y));
+        const weights = upTo(this.#demand.weights).map((n) =>
+          this.rows.map((_, r) =>
+            this.#memory.word(this.#memory.weights(n), plus(first, index(r * tile.down))),
+          ),
         );
-      }
-    });
+        for (const { into, terms } of updates) {
+          const sides = terms.map(([n, matrix]) => {
+            const { array, width } = staged.get(matrix) as { array: number; width: number }; // staged above
+            return [weights[n] as readonly Expr[], this.#line(array, j, width)] as const;
+          });
+          addProducts(builder, into, sides, seen);
+        }
+      });
+    if (seen === undefined) return sum(index(0), rest);
+    // Most blocks are seen whole: only rows on the diagonal are asked one by one.
+    const at = builder.let(binary("min", minus(binary("max", seen.edge, from), from), rest));
+    sum(index(0), at, seen.whole === "after" ? seen.sees : undefined);
+    sum(at, rest, seen.whole === "before" ? seen.sees : undefined);
   }
 
   /**
    * For a workgroup whose block has all rows of both kinds: stores sums over the rows of one kind, weights times values, as a matrix of
-   * rows of the other kind. Contains barriers, also at the end; stages where dot products were summed.
+   * rows of the other kind, but for what `sees` denies. Contains barriers, also at the end; stages where dot products were summed.
    */
-  contract(number: number, kind: "held" | "passing", values: Matrix, into: Matrix): void {
-    const [builder, tile, staged] = [this.builder, this.#tile, this.#staged()];
+  contract(
+    number: number,
+    kind: "held" | "passing",
+    values: Matrix,
+    into: Matrix,
+    sees?: (row: Expr, summed: Expr) => Expr,
+  ): void {
+    const [builder, tile, staged] = [this.builder, this.#tile, this.#memory.staged];
     const [held, passing] = [heldRows(tile), passingRows(tile)];
     const [summed, results] = kind === "passing" ? [passing, held] : [held, passing];
     // Of a weight in workgroup memory: from one summed row to the next, and from one row of the result.
@@ -316,22 +306,15 @@ export class FlashWriter {
       builder.for(index(0), values.rows, index(1), (s) => {
         const line = this.#line(staged, s, width);
         const weights = rows.map((row) =>
-          this.#word(this.#weights(number), plus(times(s, index(step)), times(row, index(stride)))),
+          this.#memory.word(
+            this.#memory.weights(number),
+            plus(times(s, index(step)), times(row, index(stride))),
+          ),
         );
-        sums.forEach((row, r) =>
-          row.forEach((sum, d) => builder.assign(sum, add(sum, mul(weights[r] as Expr, line[d] as Expr)))),
-        );
+        const seen = sees === undefined ? undefined : rows.map((row) => builder.let(sees(row, s)));
+        addProducts(builder, sums, [[weights, line]], seen);
       });
-      sums.forEach((row, r) =>
-        builder.if(below(rows[r] as Expr, into.rows), () =>
-          row.forEach((sum, d) => {
-            const column = builder.let(plus(plus(first, this.#x), index(d * tile.across)));
-            const store = (): void => this.#store(into, rows[r] as Expr, column, sum);
-            if (columns.whole) store();
-            else builder.if(below(column, index(into.columns)), store);
-          }),
-        ),
-      );
+      this.#storeGrid(into, { rows, end: into.rows, ...columns }, sums, (sum) => sum);
       builder.barrier();
     });
   }
@@ -340,7 +323,7 @@ export class FlashWriter {
   #line(array: number, row: Expr, width: number): readonly Expr[] {
     const { across } = this.#tile;
     const first = this.builder.let(plus(times(row, index(width)), this.#x));
-    return upTo(width / across).map((d) => this.#word(array, plus(first, index(d * across))));
+    return upTo(width / across).map((d) => this.#memory.word(array, plus(first, index(d * across))));
   }
 
   /** Whether no workgroup has columns beyond the last, when each takes `width` of a matrix. */
@@ -354,15 +337,16 @@ export class FlashWriter {
    * has to come between two calls.
    */
   combine(values: readonly Expr[], merge: (x: Expr, y: Expr) => Expr): readonly Expr[] {
-    const [builder, { across, down }] = [this.builder, this.#tile];
-    const array = this.#array("combined", this.#memory.combined);
+    const [builder, { across, down }, array] = [this.builder, this.#tile, this.#memory.combined];
     const line = builder.let(times(this.#y, index(across)));
     const at = (lane: Expr, r: number): Expr => plus(plus(line, lane), index(r * down * across));
     values.forEach((value, r) => builder.emit({ kind: "storeShared", array, at: at(this.#x, r), value }));
     builder.barrier();
-    const results = values.map((_, r) => builder.variable(this.#word(array, at(index(0), r))));
+    const results = values.map((_, r) => builder.variable(this.#memory.word(array, at(index(0), r))));
     builder.for(index(1), index(across), index(1), (lane) =>
-      results.forEach((result, r) => builder.assign(result, merge(result, this.#word(array, at(lane, r))))),
+      results.forEach((result, r) =>
+        builder.assign(result, merge(result, this.#memory.word(array, at(lane, r)))),
+      ),
     );
     return results;
   }
@@ -373,13 +357,29 @@ export class FlashWriter {
     sums: Grid,
     value: (sum: Expr, r: number, column: Expr) => Expr = (sum) => sum,
   ): void {
-    const [builder, { across }] = [this.builder, this.#tile];
-    const whole = this.#fits(matrix, (sums[0] as readonly Expr[]).length * across);
-    sums.forEach((row, r) =>
-      builder.if(below(this.rows[r] as Expr, this.#extents.held), () =>
-        row.forEach((sum, d) => {
-          const column = builder.let(plus(plus(this.#column, this.#x), index(d * across)));
-          const store = (): void => this.#store(matrix, this.rows[r] as Expr, column, value(sum, r, column));
+    const width = (sums[0] as readonly Expr[]).length * this.#tile.across; // there are held rows
+    const to = {
+      rows: this.rows,
+      end: this.#extents.held,
+      first: this.#column,
+      whole: this.#fits(matrix, width),
+    };
+    this.#storeGrid(matrix, to, sums, value);
+  }
+
+  /** Stores values for rows below `end` and the lane's columns from `first`; `whole`: none is beyond the last. */
+  #storeGrid(
+    matrix: Matrix,
+    { rows, end, first, whole }: { rows: readonly Expr[]; end: Expr; first: Expr; whole: boolean },
+    values: Grid,
+    value: (x: Expr, r: number, column: Expr) => Expr,
+  ): void {
+    const { builder } = this;
+    rows.forEach((row, r) =>
+      builder.if(below(row, end), () =>
+        values[r]?.forEach((x, d) => {
+          const column = builder.let(plus(plus(first, this.#x), index(d * this.#tile.across)));
+          const store = (): void => this.#store(matrix, row, column, value(x, r, column));
           if (whole) store();
           else builder.if(below(column, index(matrix.columns)), store);
         }),
