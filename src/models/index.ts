@@ -42,6 +42,16 @@ export { flmLoss, flmTokenLoss } from "./language/flm.ts";
 export type { FlmBatch } from "./language/flm.ts";
 export { fmlmLoss, fmlmTerms } from "./language/fmlm.ts";
 export type { FmlmBatch, FmlmOptions, FmlmTerms, Jump } from "./language/fmlm.ts";
+export {
+  declaredFlowLoss,
+  declaredFlowTokenLoss,
+  declaredMapLoss,
+  declaredMapTokenLoss,
+} from "./language/declared-loss.ts";
+export type { FlowMapRows, FlowRows, Teaching } from "./language/declared-loss.ts";
+export { flowDenoiser, mapDenoiser } from "./language/declared-network.ts";
+export type { NetworkModel } from "./language/declared-network.ts";
+export * as variants from "./language/variants/index.ts";
 export { eulerSchedule, gammaSchedule, samplerStep } from "./language/sampler.ts";
 export type { SamplerInputs, SamplerOutputs, SamplerStep } from "./language/sampler.ts";
 
