@@ -1,0 +1,400 @@
+/**
+ * What changes a denoiser: temperature and top-p, guidance, rewards. And all of it, with every sampler, on projected states: the paths of
+ * a network are those on the vocabulary, for the same noise.
+ */
+import fc from "fast-check";
+import { describe, expect, it, vi } from "vitest";
+import { constant, matmul, mul, onesLike, softmax, sum } from "../../../../src/dsl/index.ts";
+import type { Tensor } from "../../../../src/dsl/index.ts";
+import { decodingError, uniformClock } from "../../../../src/models/flow/clock.ts";
+import { drift as driftOf } from "../../../../src/models/flow/two-time.ts";
+import { flow } from "../../../../src/models/flow/flow.ts";
+import { linear, trigonometric } from "../../../../src/models/flow/interpolant.ts";
+import { oracleMap } from "../../../../src/models/flow/oracle-map.ts";
+import { corpusOracle } from "../../../../src/models/flow/oracle.ts";
+import type { Corpus } from "../../../../src/models/flow/oracle.ts";
+import { sampleAdaptively } from "../../../../src/models/flow/samplers/adaptive.ts";
+import { bridge } from "../../../../src/models/flow/samplers/bridge.ts";
+import { autoguided, classifierFree } from "../../../../src/models/flow/samplers/guidance.ts";
+import { euler, heun } from "../../../../src/models/flow/samplers/integrators.ts";
+import { gammaResampling, jumps } from "../../../../src/models/flow/samplers/jumps.ts";
+import { shaped } from "../../../../src/models/flow/samplers/posterior.ts";
+import { projectedCovariance, rewarded } from "../../../../src/models/flow/samplers/reward.ts";
+import { sample } from "../../../../src/models/flow/samplers/sample.ts";
+import { held } from "../../../../src/models/flow/samplers/sampled-denoiser.ts";
+import type { SampledDenoiser } from "../../../../src/models/flow/samplers/sampled-denoiser.ts";
+import {
+  embeddedWorld,
+  projectedWorld,
+  vocabularyWorld,
+} from "../../../../src/models/flow/samplers/world.ts";
+import { logistic } from "../../../../src/models/flow/source.ts";
+import { projectedSpace, vocabularySpace } from "../../../../src/models/flow/state-space.ts";
+import type { Time, TwoTimeDenoiser } from "../../../../src/models/flow/two-time.ts";
+import { flowDenoiser, mapDenoiser } from "../../../../src/models/language/declared-network.ts";
+import { dit } from "../../../../src/models/networks/dit.ts";
+import type { DitConfig, DitParams } from "../../../../src/models/networks/dit.ts";
+import { distance, evaluate, floats, list } from "../../../support/evaluate.ts";
+import { normals, randomParams } from "../../networks/random-weights.ts";
+import { exactDenoiser, keysOf, PHRASES, sampled, textsOf } from "./support.ts";
+
+vi.setConfig({ testTimeout: 60_000 });
+
+const COURSE = { interpolant: linear, clock: uniformClock() };
+const at = (t: number, batch: number): Time => {
+  const time: Tensor = constant(Array<number>(batch).fill(t), [batch]);
+  return { t: time, tau: time, rate: onesLike(time) };
+};
+/** A denoiser that says the same of every state. */
+const saying = (logits: Tensor): TwoTimeDenoiser => ({
+  interpolant: linear,
+  point: (value) => value,
+  logits: () => logits,
+  denoiser: () => softmax(logits),
+});
+const points = (denoiser: TwoTimeDenoiser): TwoTimeDenoiser => ({
+  interpolant: denoiser.interpolant,
+  point: (value) => denoiser.point(value),
+  denoiser: (x, s, t) => denoiser.denoiser(x, s, t),
+});
+
+describe("temperature and top-p", () => {
+  // Different by more than rounding: which of two equals is the first is no one's to say.
+  const row = fc
+    .uniqueArray(fc.integer({ min: -40, max: 40 }), { minLength: 6, maxLength: 6 })
+    .map((tenths) => tenths.map((z) => z / 10));
+  const shapedBy = (logits: readonly number[], options: Parameters<typeof shaped>[1]): readonly number[] =>
+    list(
+      evaluate({ logits: floats([1, 1, 6], logits) }, ({ logits: z }) =>
+        shaped(saying(z), options).denoiser(z, at(0, 1), at(0, 1)),
+      ),
+    );
+  const naive = (logits: readonly number[], temperature: number, topP: number): readonly number[] => {
+    const powers = logits.map((z) => Math.exp((z - Math.max(...logits)) / temperature));
+    const total = powers.reduce((a, b) => a + b, 0);
+    const order = powers.map((p, i) => [p / total, i] as const).toSorted(([a], [b]) => b - a);
+    const out = Array<number>(6).fill(0);
+    let sum = 0;
+    for (const [p, i] of order) {
+      if (sum >= topP) break;
+      out[i] = p;
+      sum += p;
+    }
+    return out.map((p) => p / sum);
+  };
+  it("are the definitions", () => {
+    fc.assert(
+      fc.property(
+        row,
+        fc.double({ min: 0.2, max: 3, noNaN: true }),
+        fc.double({ min: 0.05, max: 0.95, noNaN: true }),
+        (logits, temperature, topP) => {
+          for (const options of [{ temperature }, { topP }, { temperature, topP }]) {
+            const wanted = naive(logits, options.temperature ?? 1, options.topP ?? 2);
+            expect(distance(shapedBy(logits, options), wanted)).toBeLessThan(1e-9);
+          }
+        },
+      ),
+      { numRuns: 40 },
+    );
+  });
+  it("keep at least the most probable token, and ties with the last one that is kept", () => {
+    expect(shapedBy([0, 3, 0, 0, 0, 0], { topP: 1e-6 })).toEqual([0, 1, 0, 0, 0, 0]);
+    expect(
+      distance(shapedBy([1, 1, 1, -9, -9, -9], { topP: 0.5 }), [1 / 3, 1 / 3, 1 / 3, 0, 0, 0]),
+    ).toBeLessThan(1e-9);
+  });
+  it("are refused where they are none, and where there is no distribution", () => {
+    const d = saying(undefined as never); // never asked
+    expect(() => shaped(d, { temperature: 0 })).toThrow("A temperature is a positive number, got 0.");
+    expect(() => shaped(d, { topP: 1.5 })).toThrow("Top-p is a probability in (0, 1], got 1.5.");
+    expect(() => shaped(points(d), { topP: 0.5 })).toThrow(
+      'A temperature or top-p needs a distribution over tokens, and this denoiser gives points: take a flow that predicts "clean token", and before any guidance in points.',
+    );
+  });
+  it("a cool bridge takes the most probable tokens", () => {
+    const cool = shaped(exactDenoiser({ ...PHRASES, weights: [3, 1] }, linear), { temperature: 1e-3 });
+    expect(new Set(textsOf(sampled(PHRASES, cool, bridge(COURSE, 1), keysOf(1, 20)).tokens))).toEqual(
+      new Set(["0 1"]),
+    );
+  });
+});
+
+describe("group 18: guidance", () => {
+  const strong = exactDenoiser(PHRASES, trigonometric);
+  const weak = exactDenoiser({ ...PHRASES, sequences: [[0, 1], [2, 3], [0, 3]] }, trigonometric); // prettier-ignore
+  const x = floats([3, 2, 4], Array.from({ length: 24 }, normals(4)));
+  const all = (denoiser: TwoTimeDenoiser) => (of: Tensor) => denoiser.denoiser(of, at(0.45, 3), at(0.45, 3));
+  const value = (denoiser: TwoTimeDenoiser): readonly number[] =>
+    list(evaluate({ x }, ({ x: of }) => all(denoiser)(of)));
+
+  it.each(["points", "logits"] as const)(
+    "in %s: η = 1 is the strong one, η = 0 the weak one, and equal ones stay",
+    (form) => {
+      expect(distance(value(autoguided(strong, weak, 1, { form })), value(strong))).toBeLessThan(1e-12);
+      expect(distance(value(autoguided(strong, weak, 0, { form })), value(weak))).toBeLessThan(1e-12);
+      expect(distance(value(autoguided(strong, strong, 7, { form })), value(strong))).toBeLessThan(1e-12);
+      expect(distance(value(autoguided(strong, weak, 3, { form })), value(strong))).toBeGreaterThan(1e-3);
+      expect(value(classifierFree(strong, weak, 3, { form }))).toEqual(
+        value(autoguided(strong, weak, 3, { form })),
+      );
+    },
+  );
+  it("in points is exactly affine in η, and the same of velocities", () => {
+    const [one = [], two = [], four = []] = [1, 2, 4].map((eta) => value(autoguided(strong, weak, eta)));
+    expect(distance(four, two.map((y, i) => y + 2 * (y - (one[i] as number))))).toBeLessThan(1e-12); // prettier-ignore
+    const velocity = (denoiser: TwoTimeDenoiser): readonly number[] =>
+      list(evaluate({ x }, ({ x: of }) => driftOf(trigonometric, of, all(denoiser)(of), at(0.45, 3))));
+    const [b, c] = [velocity(strong), velocity(weak)];
+    const wanted = c.map((w, i) => w + 3 * ((b[i] as number) - w));
+    expect(distance(velocity(autoguided(strong, weak, 3)), wanted)).toBeLessThan(1e-12);
+  });
+  it("in logits is a distribution, p ∝ p_weak (p_strong/p_weak)^η; in points it may leave the simplex", () => {
+    const guided = value(autoguided(strong, weak, 3, { form: "logits" }));
+    const [p, q] = [value(strong), value(weak)];
+    for (let i = 0; i < guided.length; i += 4) {
+      const powers = [0, 1, 2, 3].map(
+        (j) => (p[i + j] as number) ** 3 / Math.max(q[i + j] as number, 1e-37) ** 2,
+      );
+      const total = powers.reduce((a, b) => a + b, 0);
+      expect(distance(guided.slice(i, i + 4), powers.map((w) => w / total))).toBeLessThan(1e-9); // prettier-ignore
+    }
+    expect(Math.min(...value(autoguided(strong, weak, 9)))).toBeLessThan(0);
+  });
+  it("says what it needs", () => {
+    expect(() => autoguided(strong, points(weak), 2, { form: "logits" })).toThrow(
+      "Guidance in logits needs a distribution",
+    );
+    expect(() => autoguided(strong, weak, NaN)).toThrow(
+      "The strength of guidance is a finite number, got NaN.",
+    );
+    expect(() =>
+      sampled(
+        PHRASES,
+        autoguided(strong, weak, 2),
+        bridge({ ...COURSE, interpolant: trigonometric }, 2),
+        keysOf(1, 1),
+      ),
+    ).toThrow("A sampler that draws endpoints needs a distribution over tokens");
+  });
+  it("away from a model that mixes makes fewer mixtures", () => {
+    const corpus: Corpus = { ...PHRASES, sequences: [[0, 1], [2, 3], [0, 3]], weights: [4, 4, 2] }; // prettier-ignore
+    const worse: Corpus = { ...corpus, weights: [3, 3, 4] };
+    const course = { ...COURSE, interpolant: trigonometric };
+    const bad = (eta: number): number => {
+      const guided = autoguided(
+        exactDenoiser(corpus, trigonometric),
+        exactDenoiser(worse, trigonometric),
+        eta,
+      );
+      return textsOf(sampled(corpus, guided, euler(course, 16), keysOf(12, 150)).tokens).filter(
+        (text) => text === "0 3",
+      ).length;
+    };
+    expect(bad(6)).toBeLessThan(bad(1));
+  });
+});
+
+describe("rewards", () => {
+  const corpus: Corpus = { vocab: 3, sequences: [[0, 1], [2, 2], [1, 0]], weights: [3, 1, 2] }; // prettier-ignore
+  /** Reward of a token at any place. */
+  const prices = [0.5, -1, 2];
+  const reward = (value: Tensor): Tensor => sum(mul(value, constant(prices, [3])), [1, 2]);
+  const worth = corpus.sequences.map((sequence) =>
+    sequence.reduce((total, id) => total + (prices[id] as number), 0),
+  );
+  const tilted = (strength: number): Corpus => ({
+    ...corpus,
+    weights: worth.map((r, k) => (corpus.weights?.[k] as number) * Math.exp(strength * r)),
+  });
+  const x = floats([4, 2, 3], Array.from({ length: 24 }, normals(9)));
+  const value = (denoiser: SampledDenoiser, t: number): readonly number[] =>
+    list(evaluate({ x }, ({ x: of }) => denoiser.denoiser(of, at(t, 4), at(t, 4))));
+
+  it.each([linear, trigonometric])(
+    "to first order in the strength are the posterior of the tilted corpus, $name",
+    (interpolant) => {
+      const plain = exactDenoiser(corpus, interpolant);
+      for (const t of [0.2, 0.5]) {
+        const errors = [0.04, 0.02].map((strength) =>
+          distance(
+            value(rewarded(plain, reward, { strength }), t),
+            value(exactDenoiser(tilted(strength), interpolant), t),
+          ),
+        );
+        expect(errors[0]).toBeLessThan(4e-3);
+        // Of second order: a quarter at half the strength.
+        expect((errors[0] as number) / (errors[1] as number)).toBeGreaterThan(3.7);
+      }
+    },
+  );
+  it("add nothing at t = 0, and leave tokens to the denoiser", () => {
+    const plain = exactDenoiser(corpus, linear);
+    const guided = rewarded(plain, reward, { strength: 5 });
+    expect(value(guided, 0)).toEqual(value(plain, 0));
+    const tokens = evaluate({ x }, ({ x: of }) => guided.tokens?.(of, at(0.4, 4), at(0.4, 4)) as Tensor);
+    const largest = value(plain, 0.4);
+    list(tokens).forEach((id, i) =>
+      expect(largest[i * 3 + id]).toBe(Math.max(...largest.slice(i * 3, i * 3 + 3))),
+    );
+  });
+  it("make samples that are worth more, and still of the corpus", () => {
+    const plain = exactDenoiser(corpus, linear);
+    const mean = (strength: number): number => {
+      const guided = rewarded(plain, reward, { strength });
+      const texts = textsOf(sampled(corpus, guided, euler(COURSE, 12), keysOf(13, 60)).tokens);
+      const worths = texts.map((text) => worth[corpus.sequences.findIndex((s) => s.join(" ") === text)]);
+      expect(worths).not.toContain(undefined);
+      return worths.reduce<number>((total, r) => total + (r ?? NaN), 0) / worths.length;
+    };
+    expect(mean(2)).toBeGreaterThan(mean(0) + 0.3);
+  });
+  it("where the exact map ends is a text, and gives no direction", () => {
+    const map = oracleMap(corpusOracle(corpus), linear, { steps: 32 });
+    const moved = distance(
+      value(rewarded(map, reward, { strength: 1, look: "flow map" }), 0.3),
+      value(map, 0.3),
+    );
+    expect(moved).toBeLessThan(1e-3);
+    expect(distance(value(rewarded(map, reward, { strength: 1 }), 0.3), value(map, 0.3))).toBeGreaterThan(
+      0.05,
+    );
+  });
+});
+
+describe("worlds", () => {
+  it("of any source; noise that is not Gaussian is drawn on the vocabulary and projected", () => {
+    const table = floats([5, 2], Array.from({ length: 10 }, normals(3)));
+    const { projected, whole, embedded } = evaluate({ keys: keysOf(3, 40), table }, ({ keys, table: e }) => {
+      const options = { length: 3, source: logistic() };
+      return {
+        projected: projectedWorld(e, options).noise(keys),
+        whole: matmul(vocabularyWorld({ ...options, vocab: 5 }).noise(keys), e) as Tensor,
+        embedded: embeddedWorld(e, options).noise(keys),
+      };
+    });
+    expect(list(projected)).toEqual(list(whole));
+    expect(embedded.shape).toEqual([40, 3, 2]);
+  });
+});
+
+describe("a network on projected states", () => {
+  const config: DitConfig = {
+    vocab: 6,
+    length: 3,
+    width: 4,
+    depth: 1,
+    heads: 1,
+    conditioning: 4,
+    targetTime: true,
+  };
+  const other = randomParams(config, 5);
+  const params = randomParams(config, 3);
+  const network = dit(config);
+  const FLOW = flow({
+    name: "trigonometric",
+    interpolant: trigonometric,
+    clock: decodingError({ vocab: 6 }),
+  });
+  const inputs = { keys: keysOf(21, 4), params, other };
+  const given = (): Tensor => constant(Array.from({ length: 4 }, () => [-1, 2, -1]).flat(), [4, 3], "i32");
+  const reward = (value: Tensor): Tensor => sum(mul(value, constant([1, 0, -1, 2, 0, 1], [6])), [1, 2]);
+  type Change = (
+    denoiser: TwoTimeDenoiser,
+    weak: TwoTimeDenoiser,
+    table: Tensor | undefined,
+  ) => SampledDenoiser;
+  const cases: readonly (readonly [string, Change, typeof euler, boolean])[] = [
+    ["Euler", (d) => d, euler, false],
+    ["Heun", (d) => d, heun, false],
+    ["jumps", (d) => d, jumps, false],
+    ["γ = 0.6", (d) => d, (course, steps) => gammaResampling(course, steps, { gamma: 0.6 }), false],
+    ["bridge", (d) => d, bridge, false],
+    ["temperature and top-p", (d) => shaped(d, { temperature: 0.7, topP: 0.8 }), euler, false],
+    ["guidance in points", (d, weak) => autoguided(d, weak, 3), jumps, false],
+    ["guidance in logits", (d, weak) => autoguided(d, weak, 3, { form: "logits" }), bridge, false],
+    ["infilling", (d) => d, heun, true],
+    [
+      "reward",
+      (d, _, table) =>
+        rewarded(d, reward, {
+          strength: 0.5,
+          look: "flow map",
+          ...(table === undefined ? {} : { covariance: projectedCovariance(table) }),
+        }),
+      euler,
+      true,
+    ],
+  ];
+  const both = (change: Change, method: typeof euler, infill: boolean) =>
+    evaluate(inputs, ({ keys, params: one, other: two }) => {
+      const [weights, weaker] = [one, two] as unknown as [DitParams, DitParams]; // the trees that the network takes
+      // One state for both models, so one table.
+      const second = { ...weaker, embedding: weights.embedding };
+      const run = (projected: boolean) => {
+        const space = projected ? projectedSpace("vocabulary") : vocabularySpace;
+        const model = (which: DitParams) => mapDenoiser(FLOW, { network, params: which, space });
+        const table = weights.embedding as Tensor;
+        const world = projected
+          ? projectedWorld(table, { length: 3 }, "vocabulary")
+          : vocabularyWorld({ vocab: 6, length: 3 });
+        const denoiser = change(model(weights), model(second), projected ? table : undefined);
+        const { state, tokens } = sample(denoiser, method(FLOW, 3, { end: 0.8 }), {
+          keys,
+          world,
+          ...(infill ? { given: given(), priorScale: 0.9 } : {}),
+        });
+        return { state: projected ? state : (matmul(state, table) as Tensor), tokens };
+      };
+      return { vocabulary: run(false), projected: run(true) };
+    });
+  it.each(cases)("%s: the path is that on the vocabulary, seen through E", (_, change, method, infill) => {
+    const { vocabulary, projected } = both(change, method, infill);
+    expect(distance(projected.state.data, vocabulary.state.data)).toBeLessThan(1e-9);
+    expect(list(projected.tokens)).toEqual(list(vocabulary.tokens));
+    expect(Math.max(...list(projected.state).map(Math.abs))).toBeGreaterThan(0.1);
+  });
+  it.each(["expected endpoint", "flow map"] as const)(
+    "a reward at the %s moves the denoiser by its gradient",
+    (look) => {
+      const [t, step] = [0.4, 1e-5];
+      const x = Array.from({ length: 18 }, normals(17));
+      const numbers = (of: readonly number[]) =>
+        evaluate({ params, x: floats([1, 3, 6], of) }, ({ params: one, x: state }) => {
+          const weights = one as unknown as DitParams; // the tree that the network takes
+          const d = mapDenoiser(FLOW, { network, params: weights, space: vocabularySpace });
+          const end = d.denoiser(state, at(t, 1), at(look === "flow map" ? 1 : t, 1));
+          const plain = d.denoiser(state, at(t, 1), at(t, 1));
+          const guided = rewarded(d, reward, { strength: 0.5, look }).denoiser(state, at(t, 1), at(t, 1));
+          return { reward: reward(end), plain, guided };
+        });
+      const { plain, guided } = numbers(x);
+      const weight = (0.5 * Math.cos((Math.PI / 2) * t) ** 2) / Math.sin((Math.PI / 2) * t);
+      for (const place of [0, 7, 16]) {
+        const [up, down] = [step, -step].map(
+          (by) => numbers(x.map((value, i) => (i === place ? value + by : value))).reward.data[0] as number,
+        );
+        const slope = ((up as number) - (down as number)) / (2 * step);
+        expect((guided.data[place] as number) - (plain.data[place] as number)).toBeCloseTo(weight * slope, 7);
+      }
+    },
+  );
+  it("adaptive steps work there too, and a flow's network is held over them", () => {
+    const plain: DitConfig = { ...config, targetTime: false };
+    const { tokens, steps } = evaluate(
+      { keys: inputs.keys, params: randomParams(plain, 3) },
+      ({ keys, params: all }) => {
+        const weights = all as unknown as DitParams; // the tree that the network takes
+        const model = { network: dit(plain), params: weights, space: projectedSpace() };
+        return sampleAdaptively(
+          held(flowDenoiser(FLOW, model), trigonometric),
+          FLOW,
+          { tolerance: 0.2, shortest: 4 },
+          { keys, world: projectedWorld(weights.embedding as Tensor, { length: 3 }), given: given() },
+        );
+      },
+    );
+    list(tokens).forEach((id, i) => expect(i % 3 === 1 ? id : 2).toBe(2));
+    expect(Math.min(...list(steps))).toBeGreaterThanOrEqual(1);
+  });
+});
