@@ -1,6 +1,17 @@
 /** Sampling the exact flow of a corpus: orders of convergence, jumps, laws, infilling, keys, and steps of chosen length. */
 import { describe, expect, it, vi } from "vitest";
-import { constant, gather, mul, random } from "../../../../src/dsl/index.ts";
+import {
+  concat,
+  constant,
+  expandDims,
+  gather,
+  mul,
+  ones,
+  random,
+  sigmoid,
+  sub,
+  sum,
+} from "../../../../src/dsl/index.ts";
 import type { Tensor } from "../../../../src/dsl/index.ts";
 import { decodingError, uniformClock } from "../../../../src/models/flow/clock.ts";
 import { linear, mixed, trigonometric } from "../../../../src/models/flow/interpolant.ts";
@@ -358,6 +369,31 @@ describe("steps of chosen length", () => {
   it("are no shorter than the shortest, whatever the tolerance", () => {
     const { steps } = run(exactDenoiser(PHRASES, linear), 1e-12, { shortest: 3 });
     expect(Math.max(...list(steps))).toBeLessThanOrEqual(8);
+  });
+  it("are at the time that they tell the denoiser, also after they grow again", () => {
+    // From no noise, the numbers of a token sum to t whatever the steps were; the denoiser turns from one token to another around 0.3.
+    const suspicious: TwoTimeDenoiser = {
+      interpolant: linear,
+      point: (value) => value,
+      denoiser(x, { t }) {
+        const turned = expandDims(expandDims(sigmoid(mul(sub(t, 0.3) as Tensor, 60) as Tensor), 1), 2);
+        const off: Tensor = sub(sum(x, 2, { keepDims: true }) as Tensor, expandDims(expandDims(t, 1), 2));
+        const weights = mul(expandDims(ones([1, 2]), 2), turned) as Tensor;
+        return concat([sub(1, weights) as Tensor, weights, off, mul(off, 0) as Tensor], 2);
+      },
+    };
+    const { state, steps, tried } = evaluate({ keys: keysOf(1, 1) }, ({ keys }) =>
+      sampleAdaptively(
+        suspicious,
+        STRAIGHT,
+        { tolerance: 0.02, shortest: 7, longest: 3 },
+        { keys, world: worldOf(PHRASES), priorScale: 0 },
+      ),
+    );
+    expect(list(steps)[0]).toBeGreaterThan(8);
+    expect(list(steps)[0]).toBeLessThan(64);
+    expect(list(tried)[0]).toBeGreaterThan(list(steps)[0] as number);
+    expect(distance(state.data, [0, 1, 0, 0, 0, 1, 0, 0])).toBeLessThan(1e-9);
   });
   it("have a positive tolerance and bounds in order", () => {
     const denoiser = exactDenoiser(PHRASES, linear);
