@@ -3,8 +3,8 @@
  * of the given token and the noise that the sample began with, and the answer has the token itself. A prefix is the special case of
  * the first places.
  *
- * Exact in every state space. The law of the other tokens is that of the model given what a noisy view of the known ones says, step
- * by step; it is not the conditional law itself.
+ * Exact in every state space. By itself it lets the other places see a noisy view of the known ones, which is less than the conditional law:
+ * noise that speaks strongly for another text may win. The conditional law has `conditionedOn` (reward.ts) as its denoiser, too.
  *
  * Consumed by sample.ts and adaptive.ts.
  */

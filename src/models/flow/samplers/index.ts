@@ -12,7 +12,7 @@ export { gammaResampling, jumps } from "./jumps.ts";
 export type { GammaOptions } from "./jumps.ts";
 export { shaped } from "./posterior.ts";
 export type { PosteriorOptions } from "./posterior.ts";
-export { projectedCovariance, rewarded } from "./reward.ts";
+export { conditionedOn, projectedCovariance, rewarded } from "./reward.ts";
 export type { RewardOptions } from "./reward.ts";
 export { sample } from "./sample.ts";
 export type { SampleInputs, Samples } from "./sample.ts";

@@ -14,10 +14,11 @@
  * Consumed by sampling. On projected states the state that is differentiated by is h = x·E, and Σ is EᵀE: the same guidance as on the
  * vocabulary, seen through E.
  */
-import { add, argmax, div, grad, greater, matmul, maximum, mul, onesLike, square, sum, transpose, where } from "../../../dsl/index.ts"; // prettier-ignore
+import { add, argmax, div, grad, greater, logSoftmax, matmul, maximum, mul, oneHot, onesLike, square, sum, transpose, where } from "../../../dsl/index.ts"; // prettier-ignore
 import type { Tensor } from "../../../dsl/index.ts";
 import { perState } from "../interpolant.ts";
 import type { Time, TwoTimeDenoiser } from "../two-time.ts";
+import { logitsNeeded } from "./sampled-denoiser.ts";
 import type { SampledDenoiser } from "./sampled-denoiser.ts";
 
 export interface RewardOptions {
@@ -38,33 +39,67 @@ export const projectedCovariance =
 /** The least β that is divided by. */
 const LEAST = 1e-6;
 
-/**
- * @param reward of a denoiser's values, [batch, length, vocab] or points, one number a row: [batch]
- * @returns a denoiser whose values are points of the state space; its tokens are those of the denoiser that is guided
- */
-export function rewarded(
+/** The denoiser moved by (α²/β) Σ ∇ of a score of states, one number a row. */
+function movedBy(
   denoiser: TwoTimeDenoiser,
-  reward: (value: Tensor) => Tensor,
-  { strength, look = "expected endpoint", covariance = (gradient) => gradient }: RewardOptions,
+  score: (x: Tensor, s: Time) => Tensor,
+  { strength, covariance = (gradient) => gradient }: Omit<RewardOptions, "look">,
 ): SampledDenoiser {
   const { interpolant } = denoiser;
-  /** Where the state at s will end: [batch, length, vocab], or a point. */
-  const end = (x: Tensor, s: Time): Tensor => {
-    if (look === "expected endpoint") return denoiser.denoiser(x, s, s);
-    const one: Tensor = onesLike(s.t);
-    return denoiser.denoiser(x, s, { t: one, tau: one, rate: s.rate });
-  };
   return {
     interpolant,
     point: (value) => value,
     tokens: (x, s, t) => argmax(denoiser.denoiser(x, s, t), 2),
     denoiser(x, s, t) {
-      // A row's reward depends on that row alone, so the gradient of the sum has every row's own.
-      const gradient = grad((at: Tensor): Tensor<[]> => sum(reward(end(at, s))))(x);
+      // A row's score depends on that row alone, so the gradient of the sum has every row's own.
+      const gradient = grad((at: Tensor): Tensor<[]> => sum(score(at, s)))(x);
       const [alpha, beta] = [interpolant.alpha(s.t), interpolant.beta(s.t)];
       const weight = where(greater(beta, 0), div(square(alpha), maximum(beta, LEAST)) as Tensor, 0);
       const push: Tensor = mul(perState(weight as Tensor), covariance(gradient));
       return add(denoiser.point(denoiser.denoiser(x, s, t)), mul(push, strength));
     },
   };
+}
+
+/**
+ * @param reward of a denoiser's values, [batch, length, vocab] or points, one number a row: [batch]
+ * @returns a denoiser whose values are points of the state space; its tokens are those of the denoiser that is guided
+ */
+export const rewarded = (
+  denoiser: TwoTimeDenoiser,
+  reward: (value: Tensor) => Tensor,
+  { look = "expected endpoint", ...options }: RewardOptions,
+): SampledDenoiser =>
+  movedBy(
+    denoiser,
+    (x, s) => {
+      const one: Tensor = onesLike(s.t);
+      const end = look === "flow map" ? { t: one, tau: one, rate: s.rate } : s;
+      return reward(denoiser.denoiser(x, s, end));
+    },
+    options,
+  );
+
+/**
+ * The denoiser of texts in which some tokens are known: D + (α²/β) Σ ∇_x log p(known | x), with the denoiser's own probabilities of the
+ * known tokens. For one known token this is E[x₁ | I_t = x, known] exactly, for t > 0; for several it takes them as independent given
+ * the state, and so counts what they say together more than once.
+ *
+ * With the known places held (`given` of a sampling, the same tokens) the flow of this denoiser is that of the conditional law, in
+ * which a known place moves along its interpolant.
+ * @param tokens [batch, length] i32, negative where nothing is known
+ * @throws TypeError when the denoiser has no distribution over tokens
+ */
+export function conditionedOn(
+  denoiser: TwoTimeDenoiser,
+  tokens: Tensor,
+  { strength = 1, ...options }: Partial<Omit<RewardOptions, "look">> = {},
+): SampledDenoiser {
+  const logits = logitsNeeded("Conditioning on known tokens", denoiser);
+  const score = (x: Tensor, s: Time): Tensor => {
+    const found = logSoftmax(logits(x, s, s));
+    // Of unknown places, a row of zeros.
+    return sum(mul(found, oneHot(tokens as Tensor<readonly number[], "i32">, found.shape[2] ?? 0)), [1, 2]);
+  };
+  return movedBy(denoiser, score, { strength, ...options });
 }

@@ -19,7 +19,7 @@ import { autoguided, classifierFree } from "../../../../src/models/flow/samplers
 import { euler, heun } from "../../../../src/models/flow/samplers/integrators.ts";
 import { gammaResampling, jumps } from "../../../../src/models/flow/samplers/jumps.ts";
 import { shaped } from "../../../../src/models/flow/samplers/posterior.ts";
-import { projectedCovariance, rewarded } from "../../../../src/models/flow/samplers/reward.ts";
+import { conditionedOn, projectedCovariance, rewarded } from "../../../../src/models/flow/samplers/reward.ts";
 import { sample } from "../../../../src/models/flow/samplers/sample.ts";
 import { held } from "../../../../src/models/flow/samplers/sampled-denoiser.ts";
 import type { SampledDenoiser } from "../../../../src/models/flow/samplers/sampled-denoiser.ts";
@@ -259,6 +259,69 @@ describe("rewards", () => {
     expect(distance(value(rewarded(map, reward, { strength: 1 }), 0.3), value(map, 0.3))).toBeGreaterThan(
       0.05,
     );
+  });
+});
+
+describe("conditioning on known tokens", () => {
+  const corpus: Corpus = { vocab: 4, sequences: [[0, 1], [2, 3], [0, 3], [2, 1]], weights: [3, 1, 2, 2] }; // prettier-ignore
+  const among = (keep: (text: readonly number[]) => boolean): Corpus => {
+    const kept = corpus.sequences.flatMap((text, k) => (keep(text) ? [k] : []));
+    return {
+      vocab: 4,
+      sequences: kept.map((k) => corpus.sequences[k] as readonly number[]),
+      weights: kept.map((k) => corpus.weights?.[k] as number),
+    };
+  };
+  const known = (row: readonly number[], count: number): Tensor =>
+    constant(Array.from({ length: count }, () => row).flat(), [count, 2], "i32");
+  it.each([linear, trigonometric])(
+    "for one token is the denoiser of the texts that have it, $name",
+    (interpolant) => {
+      const x = floats([4, 2, 4], Array.from({ length: 32 }, normals(6)));
+      for (const [place, token] of [
+        [0, 2],
+        [1, 1],
+      ] as const) {
+        // prettier-ignore
+        const row = [0, 1].map((i) => (i === place ? token : -1));
+        const [found, wanted] = [
+          (all: TwoTimeDenoiser) => conditionedOn(all, known(row, 4)),
+          () =>
+            exactDenoiser(
+              among((text) => text[place] === token),
+              interpolant,
+            ),
+        ].map((change) =>
+          list(
+            evaluate({ x }, ({ x: of }) =>
+              change(exactDenoiser(corpus, interpolant)).denoiser(of, at(0.35, 4), at(0.35, 4)),
+            ),
+          ),
+        );
+        expect(distance(found ?? [], wanted ?? [])).toBeLessThan(1e-9);
+      }
+    },
+  );
+  it("and holding it, the other words follow, in their conditional proportions", () => {
+    for (const interpolant of [linear, trigonometric])
+      for (const method of [euler, jumps]) {
+        const guided = () => conditionedOn(exactDenoiser(corpus, interpolant), known([0, -1], 300));
+        const schedule = method({ ...COURSE, interpolant }, 32);
+        const texts = textsOf(
+          sampled(corpus, guided, schedule, keysOf(14, 300), () => ({ given: known([0, -1], 300) })).tokens,
+        );
+        const first = texts.filter((text) => text === "0 1").length;
+        expect(first + texts.filter((text) => text === "0 3").length).toBe(300);
+        // 3 to 2, within 4 standard deviations.
+        expect(Math.abs(first - 180)).toBeLessThan(4 * Math.sqrt(300 * 0.24));
+      }
+  });
+  it("of the two phrases gives the right one always", () => {
+    const guided = () => conditionedOn(exactDenoiser(PHRASES, linear), known([-1, 3], 200));
+    const { tokens } = sampled(PHRASES, guided, euler(COURSE, 16), keysOf(7, 200), () => ({
+      given: known([-1, 3], 200),
+    }));
+    expect(new Set(textsOf(tokens))).toEqual(new Set(["2 3"]));
   });
 });
 

@@ -32,14 +32,18 @@ export const worldOf = ({ vocab, sequences }: Corpus) =>
 /** Samples of a corpus. */
 export const sampled = (
   corpus: Corpus,
-  denoiser: SampledDenoiser,
+  denoiser: SampledDenoiser | (() => SampledDenoiser),
   schedule: Schedule,
   keys: ExactTensor,
   more: (inputs: { readonly keys: Tensor }) => Partial<SampleInputs> = () => ({}),
 ): { readonly state: ExactTensor; readonly tokens: ExactTensor } =>
   evaluate({ keys }, ({ keys: each }) => {
     const inputs = { keys: each, world: worldOf(corpus), ...more({ keys: each }) };
-    const { state, tokens } = sample(denoiser, schedule, inputs);
+    const { state, tokens } = sample(
+      typeof denoiser === "function" ? denoiser() : denoiser,
+      schedule,
+      inputs,
+    );
     return { state, tokens };
   });
 
