@@ -35,7 +35,7 @@ export function logitsNeeded(
   if (logits === undefined)
     throw new TypeError(
       `${what} needs a distribution over tokens, and this denoiser gives points: take a flow that predicts "clean token", ` +
-        `and before any guidance in points.`,
+        `and guide it in logits or not before.`,
     );
   return logits;
 }

@@ -109,7 +109,7 @@ describe("temperature and top-p", () => {
     expect(() => shaped(d, { temperature: 0 })).toThrow("A temperature is a positive number, got 0.");
     expect(() => shaped(d, { topP: 1.5 })).toThrow("Top-p is a probability in (0, 1], got 1.5.");
     expect(() => shaped(points(d), { topP: 0.5 })).toThrow(
-      'A temperature or top-p needs a distribution over tokens, and this denoiser gives points: take a flow that predicts "clean token", and before any guidance in points.',
+      'A temperature or top-p needs a distribution over tokens, and this denoiser gives points: take a flow that predicts "clean token", and guide it in logits or not before.',
     );
   });
   it("a cool bridge takes the most probable tokens", () => {
