@@ -10,6 +10,7 @@ import { add, and, cast, constant, div, equal, expandDims, full, gather, less, l
 import type { Tensor } from "../../../dsl/index.ts";
 import { pointAt } from "../interpolant.ts";
 import { jump, moved } from "../jump.ts";
+import { arrive } from "../two-time.ts";
 import type { Time } from "../two-time.ts";
 import { given } from "./given.ts";
 import type { SampleInputs, Samples } from "./sample.ts";
@@ -78,11 +79,7 @@ export function sampleAdaptively(
   const source = world.noise(foldedKeys(keys, 0));
   const prior = priorScale === 1 ? source : (mul(source, priorScale) as Tensor);
   const known = given(tokens, prior, world, interpolant);
-  const go = (x: Tensor, s: Time, t: Time): { readonly value: Tensor; readonly arrived: Tensor } => {
-    const value = denoiser.denoiser(x, s, t);
-    const way = jump(pointAt(interpolant, s.t), pointAt(interpolant, t.t));
-    return { value, arrived: known.state(moved(x, denoiser.point(value), way), t.t) };
-  };
+  const go = (x: Tensor, s: Time, t: Time): Tensor => known.state(arrive(denoiser, x, s, t), t.t);
 
   const body = (carry: Carry): Carry => {
     const { at, length } = carry;
@@ -94,16 +91,18 @@ export function sampleAdaptively(
     const x = known.state(carry.x, s.t);
     const whole = go(x, s, t);
     const half = go(x, s, u);
-    const second = go(half.arrived, u, t);
-    const apart: Tensor = sqrt(mean(sum(square(sub(whole.arrived, second.arrived)), 2), 1));
+    const second = denoiser.denoiser(half, u, t);
+    const way = jump(pointAt(interpolant, u.t), pointAt(interpolant, t.t));
+    const arrived = known.state(moved(half, denoiser.point(second), way), t.t);
+    const apart: Tensor = sqrt(mean(sum(square(sub(whole, arrived)), 2), 1));
     const passes: Tensor = and(runs, or(lessEqual(apart, tolerance), lessEqual(length, least)));
     const twice: Tensor = minimum(mul(length, 2), most);
     // A longer step must be a cell of its own grid.
     const longer: Tensor = and(lessEqual(apart, tolerance * GOOD), equal(rem(to, twice), 0));
-    const found = known.tokens(tokensOf(denoiser, second.value, half.arrived, u, t));
+    const found = known.tokens(tokensOf(denoiser, second, half, u, t));
     const one = (condition: Tensor): Tensor => cast(condition, "i32");
     return {
-      x: where(expandDims(expandDims(passes, 1), 2), second.arrived, carry.x),
+      x: where(expandDims(expandDims(passes, 1), 2), arrived, carry.x),
       tokens: where(expandDims(passes, 1), found, carry.tokens),
       at: where(passes, to, at),
       length: where(

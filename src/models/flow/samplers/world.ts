@@ -8,7 +8,7 @@ import { gather, matmul, mul, oneHot, random, vmap } from "../../../dsl/index.ts
 import type { Tensor } from "../../../dsl/index.ts";
 import { gaussian } from "../source.ts";
 import type { Source } from "../source.ts";
-import { projectedSpace } from "../state-space.ts";
+import { drawNoise, projectedSpace } from "../state-space.ts";
 
 export interface World {
   /** Source noise [batch, length, dim] of keys [batch, 2] u32. */
@@ -67,16 +67,13 @@ export function projectedWorld(
 ): World {
   const { scale } = source;
   const vocab = table.shape[0] ?? 0;
+  // Once for all draws: a square root of EᵀE where noise is drawn in width numbers.
+  const factor = projectedSpace(draw).noiseFactor(table);
   return {
     noise: (keys) => {
-      if (scale === undefined || draw === "vocabulary")
-        return matmul(drawn(source, keys, length, vocab), table);
-      const noise = projectedSpace().noise(
-        keys as Tensor<readonly number[], "u32">,
-        [keys.shape[0] ?? 0, length],
-        table,
-      );
-      return mul(noise, scale);
+      if (scale === undefined) return matmul(drawn(source, keys, length, vocab), table);
+      const each = keys as Tensor<readonly number[], "u32">;
+      return mul(drawNoise(factor, each, [keys.shape[0] ?? 0, length], vocab), scale);
     },
     clean: rowsOf(table),
   };
