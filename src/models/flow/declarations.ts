@@ -25,4 +25,5 @@ export { denoisedOf, eulerianWeight, jump, lagrangianWeight, moved, semigroupWei
 export type { Jump } from "./jump.ts";
 export { alongPath, arrive, byTime, diagonalOf, drift } from "./two-time.ts";
 export type { OneTimeDenoiser, Time, TwoTimeDenoiser } from "./two-time.ts";
+export { oracleDenoiser } from "./oracle-denoiser.ts";
 export { oracleMap } from "./oracle-map.ts";
