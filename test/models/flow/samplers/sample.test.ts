@@ -3,7 +3,7 @@ import { describe, expect, it, vi } from "vitest";
 import { constant, gather, mul, random } from "../../../../src/dsl/index.ts";
 import type { Tensor } from "../../../../src/dsl/index.ts";
 import { decodingError } from "../../../../src/models/flow/clock-decoding-error.ts";
-import { uniformClock } from "../../../../src/models/flow/clock-decoding-error.ts";
+import { uniformClock } from "../../../../src/models/flow/clock.ts";
 import { linear, mixed, trigonometric } from "../../../../src/models/flow/interpolant.ts";
 import { oracleMap } from "../../../../src/models/flow/oracle-map.ts";
 import { corpusOracle } from "../../../../src/models/flow/oracle.ts";

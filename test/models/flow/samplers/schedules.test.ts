@@ -5,7 +5,7 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { decodingError } from "../../../../src/models/flow/clock-decoding-error.ts";
-import { mixtureClock, uniformClock } from "../../../../src/models/flow/clock-decoding-error.ts";
+import { mixtureClock, uniformClock } from "../../../../src/models/flow/clock.ts";
 import { linear, trigonometric, variancePreservingLinear } from "../../../../src/models/flow/interpolant.ts";
 import { bridge } from "../../../../src/models/flow/samplers/bridge.ts";
 import { euler, exponential, heun, midpoint } from "../../../../src/models/flow/samplers/integrators.ts";
