@@ -140,7 +140,13 @@ export interface HostInterpolant {
   whereNoiseIs(from: number, level: number, perSignal?: number): number;
 }
 
-export function hostInterpolant({ alpha, beta }: Interpolant): HostInterpolant {
+/** @throws RangeError for an interpolant with times per token */
+export function hostInterpolant({ name, alpha, beta, length }: Interpolant): HostInterpolant {
+  if (length !== undefined)
+    throw new RangeError(
+      `The interpolant "${name}" gives every token a time of its own, and a schedule has one number for a whole state: ` +
+        `sampleAdaptively follows each token.`,
+    );
   const [noise, data] = [scalarFunction((t) => alpha(t)), scalarFunction((t) => beta(t))];
   return {
     at: (t) => ({ alpha: noise(t), beta: data(t) }),

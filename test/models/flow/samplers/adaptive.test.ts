@@ -3,6 +3,7 @@ import { describe, expect, it, vi } from "vitest";
 import { concat, expandDims, mul, ones, sigmoid, sub, sum } from "../../../../src/dsl/index.ts";
 import type { Tensor } from "../../../../src/dsl/index.ts";
 import { uniformClock } from "../../../../src/models/flow/clock.ts";
+import { blockCausal, positioned } from "../../../../src/models/flow/schedule.ts";
 import { linear } from "../../../../src/models/flow/interpolant.ts";
 import { oracleMap } from "../../../../src/models/flow/oracle-map.ts";
 import { corpusOracle } from "../../../../src/models/flow/oracle.ts";
@@ -13,7 +14,7 @@ import type { SampledDenoiser } from "../../../../src/models/flow/samplers/sampl
 import type { Course } from "../../../../src/models/flow/samplers/schedule.ts";
 import type { TwoTimeDenoiser } from "../../../../src/models/flow/two-time.ts";
 import { distance, evaluate, list } from "../../../support/evaluate.ts";
-import { exactDenoiser, keysOf, PHRASES, sampled, worldOf } from "./support.ts";
+import { exactDenoiser, keysOf, mixtures, PHRASES, sampled, textsOf, worldOf } from "./support.ts";
 
 vi.setConfig({ testTimeout: 60_000 });
 
@@ -83,5 +84,20 @@ describe("steps of chosen length", () => {
     const denoiser = exactDenoiser(PHRASES, linear);
     expect(() => run(denoiser, 0)).toThrow("Adaptive steps need a positive tolerance, got 0.");
     expect(() => run(denoiser, 1, { shortest: 2, longest: 3 })).toThrow("got longest 3 and shortest 2.");
+  });
+  it("follow tokens that have times of their own: a word, and then the next", () => {
+    const interpolant = positioned(linear, blockCausal({ blocks: 2, overlap: 0.4 }), { length: 2 });
+    const keys = keysOf(12, 100);
+    const { tokens } = evaluate({ keys }, ({ keys: each }) =>
+      sampleAdaptively(
+        exactDenoiser(PHRASES, interpolant),
+        { interpolant, clock: uniformClock() },
+        { tolerance: 0.1 },
+        { keys: each, world: worldOf(PHRASES) },
+      ),
+    );
+    const texts = textsOf(tokens);
+    expect(mixtures(PHRASES, texts)).toBe(0);
+    expect(Math.abs(texts.filter((text) => text === "0 1").length - 50)).toBeLessThan(4 * 5);
   });
 });

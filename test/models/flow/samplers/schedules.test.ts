@@ -12,6 +12,7 @@ import { euler, exponential, heun, midpoint } from "../../../../src/models/flow/
 import { gammaResampling, jumps } from "../../../../src/models/flow/samplers/jumps.ts";
 import { hostInterpolant } from "../../../../src/models/flow/samplers/schedule.ts";
 import type { Course, Schedule } from "../../../../src/models/flow/samplers/schedule.ts";
+import { blockCausal, positioned } from "../../../../src/models/flow/schedule.ts";
 import { logistic } from "../../../../src/models/flow/source.ts";
 
 const clocks = [
@@ -172,5 +173,12 @@ describe("what is refused, and why", () => {
     );
     expect(() => bridge(other, 2)).toThrow("A bridge mixes the noise");
     expect(() => [gammaResampling(other, 2, { gamma: 1 }), bridge(other, 2, { rate: 0 })]).not.toThrow();
+  });
+  it("times per token, and what to do then", () => {
+    const late = { ...course, interpolant: positioned(linear, blockCausal({ blocks: 2 }), { length: 2 }) };
+    for (const method of [euler, heun, jumps, bridge])
+      expect(() => method(late, 2)).toThrow(
+        'The interpolant "linear, by position" gives every token a time of its own, and a schedule has one number for a whole state: sampleAdaptively follows each token.',
+      );
   });
 });
