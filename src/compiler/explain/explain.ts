@@ -219,6 +219,8 @@ function explainDispatch(
   const parts = partsOf(step, lengths);
   const buffers = step.buffers.map((id, i): BoundBuffer => {
     const { type, role } = bufferOf(plan, id);
+    const size = step.parts?.[i]?.size;
+    const bound = size === undefined ? type : { ...type, shape: [size] };
     return {
       buffer: id,
       role: role.kind,
@@ -226,7 +228,7 @@ function explainDispatch(
       access: (kernel.buffers[i] as Kernel["buffers"][number]).access, // the plan is checked with its memory
       shape: type.shape,
       dtype: type.dtype,
-      bytes: Math.ceil(target.dataBytes(type) / (parts[i] as number)), // one for each
+      bytes: Math.ceil(target.dataBytes(bound) / (parts[i] as number)), // one for each
     };
   });
   const moved = (except: BoundBuffer["access"]): number =>

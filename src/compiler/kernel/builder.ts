@@ -97,6 +97,11 @@ export class KernelBuilder {
     return this.#buffers.push(buffer) - 1;
   }
 
+  /** Says that a buffer which was declared to be read or written is both. */
+  readAndWrite(position: number): void {
+    this.#buffers[position] = { ...(this.#buffers[position] as KernelBuffer), access: "readWrite" };
+  }
+
   shared(array: SharedArray): number {
     return this.#shared.push(array) - 1;
   }

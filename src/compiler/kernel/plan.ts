@@ -28,11 +28,20 @@ export interface PlanBuffer {
 /** A parameter of a dispatch: a number known now, or the iteration of the enclosing loop of that depth (0 is the outermost). */
 export type Param = number | { readonly loop: number };
 
+/** A range of a buffer's elements. */
+export interface Part {
+  /** A multiple of the target's alignment. */
+  readonly offset: number;
+  readonly size: number;
+}
+
 export interface Dispatch {
   readonly kind: "dispatch";
   readonly kernel: Kernel;
-  /** One buffer for each of the kernel's. */
+  /** One buffer for each of the kernel's. A buffer may appear more than once if the kernel only reads it. */
   readonly buffers: readonly BufferId[];
+  /** For each of the buffers the part that is bound, where the kernel's element 0 is the part's first; undefined: the whole. */
+  readonly parts?: readonly (Part | undefined)[] | undefined;
   readonly params: readonly Param[];
   /** Number of workgroups, any: a device lays more than it allows in one dimension out in two. */
   readonly workgroups: number;
@@ -67,7 +76,7 @@ export interface Branch {
   readonly onFalse: readonly Step[];
 }
 
-/** Copies a whole buffer to another of the same type. */
+/** Copies a whole buffer to another of the same dtype and number of elements. */
 export interface Copy {
   readonly kind: "copy";
   readonly from: BufferId;
@@ -95,7 +104,15 @@ export interface TargetLimits {
   readonly sharedBytes: number;
   /** Workgroups in one dimension. A device lays more of them out in two, and then a few more may run than a dispatch has. */
   readonly workgroups: number;
+  /** A kernel may be given a part of a buffer that begins at a multiple of so many elements, whatever their dtype. */
+  readonly alignment: number;
 }
 
 /** The least that any WebGPU adapter offers. */
-export const MINIMUM_LIMITS: TargetLimits = { buffers: 8, lanes: 256, sharedBytes: 16384, workgroups: 65535 };
+export const MINIMUM_LIMITS: TargetLimits = {
+  buffers: 8,
+  lanes: 256,
+  sharedBytes: 16384,
+  workgroups: 65535,
+  alignment: 128,
+};

@@ -4,7 +4,7 @@
  *
  * Consumed by `planMemory`, hence by every device that runs plans. To add a rule: a check in `checkDispatch` or `checkStep`.
  */
-import { formatType, sameType } from "../../dsl/program/program.ts";
+import { formatType, sizeOf } from "../../dsl/program/program.ts";
 import type { BufferId, Dispatch, Plan, PlanBuffer, Step } from "./plan.ts";
 
 /** A mistake in a plan: an internal error of the compiler. */
@@ -37,16 +37,29 @@ function checkDispatch(plan: Plan, dispatch: Dispatch, depth: number): void {
     );
   if (params.length !== kernel.params)
     throw new PlanError(`${what} takes ${kernel.params} parameters, the dispatch gives ${params.length}.`);
+  if (dispatch.parts !== undefined && dispatch.parts.length !== buffers.length)
+    throw new PlanError(
+      `${what} binds ${buffers.length} buffers, the dispatch has ${dispatch.parts.length} parts.`,
+    );
   buffers.forEach((id, i) => {
     const { dtype, access } = kernel.buffers[i] as (typeof kernel.buffers)[number]; // the counts agree
     const { type } = bufferOf(plan, id);
     if (type.dtype !== dtype)
       throw new PlanError(`${what} takes ${dtype} as its buffer ${i}, buffer ${id} is ${formatType(type)}.`);
     if (access !== "read") checkWritable(plan, id, what);
-    // A kernel that reads and writes one buffer through two bindings is a race, and some targets forbid any such pair.
+    // A kernel that reads and writes one buffer through two bindings may be a race, and some targets forbid any such pair.
     const first = buffers.indexOf(id);
-    if (first !== i)
-      throw new PlanError(`${what} binds buffer ${id} twice, as its buffers ${first} and ${i}.`);
+    if (first !== i && (access !== "read" || kernel.buffers[first]?.access !== "read"))
+      throw new PlanError(
+        `${what} binds buffer ${id} twice, as its buffers ${first} and ${i}, and writes it.`,
+      );
+    const part = dispatch.parts?.[i];
+    if (part === undefined) return;
+    const { offset, size } = part;
+    if (!(Number.isInteger(offset) && offset >= 0 && size >= 1 && offset + size <= sizeOf(type.shape)))
+      throw new PlanError(
+        `${what} takes ${size} elements from ${offset} on as its buffer ${i}, buffer ${id} is ${formatType(type)}.`,
+      );
   });
   for (const param of params) {
     if (typeof param !== "number" && !(param.loop >= 0 && param.loop < depth))
@@ -75,7 +88,8 @@ function checkStep(plan: Plan, step: Step, depth: number): void {
     case "copy": {
       const [from, to] = [bufferOf(plan, step.from).type, bufferOf(plan, step.to).type];
       if (step.from === step.to) throw new PlanError(`buffer ${step.from} is copied to itself.`);
-      if (!sameType(from, to)) throw new PlanError(`a copy of ${formatType(from)} to ${formatType(to)}.`);
+      if (from.dtype !== to.dtype || sizeOf(from.shape) !== sizeOf(to.shape))
+        throw new PlanError(`a copy of ${formatType(from)} to ${formatType(to)}.`);
       return checkWritable(plan, step.to, "a copy");
     }
     case "loop":

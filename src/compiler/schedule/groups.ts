@@ -5,7 +5,7 @@
  *   row     reductions along rows, with everything of the same rows that comes before, between and after them (softmax, norms, …)
  *   column  one reduction across rows
  *   dot     a dot with pointwise nodes of its result's size after it
- *   whole   a routine or a loop, alone
+ *   whole   a routine, a loop, or a concat that is assembled, alone
  *
  * A node may join when what it needs from inside the group is at hand in a register, when nothing that it needs from outside waits for
  * the group, and when the buffers stay within the target's limit. Consumed by `schedule.ts`.
@@ -13,6 +13,7 @@
 import { sizeOf, typeOf } from "../../dsl/program/program.ts";
 import type { AnyEquation, OpKind, Program, VarId } from "../../dsl/program/program.ts";
 import type { TargetLimits } from "../kernel/plan.ts";
+import { assembles } from "./assembly.ts";
 import type { Nodes } from "./nodes.ts";
 import { isPointwise } from "./pointwise.ts";
 import { dependenciesOf } from "./relations.ts";
@@ -234,7 +235,8 @@ export function formGroups(
     const size = sizeOf(typeOf(program, equation.outputs[0] as VarId).shape);
     let [kind, space]: [GroupKind, Space] = ["whole", { rows: size, columns: 1 }];
     let [level, phase]: [Level, number] = ["full", 0];
-    if (isPointwise(equation.op)) kind = "map";
+    if (assembles(program, equation)) kind = "whole";
+    else if (isPointwise(equation.op)) kind = "map";
     else if (equation.op === "dot") kind = "dot";
     else if (isReduction(equation.op)) {
       const { outer, reduced, inner } = reducedExtents(program, equation);
@@ -250,7 +252,8 @@ export function formGroups(
   for (const equation of program.equations) {
     const found = dependencies.get(equation);
     if (found === undefined) continue;
-    if (fusion && (isPointwise(equation.op) || isReduction(equation.op))) {
+    const fuses = isPointwise(equation.op) || isReduction(equation.op);
+    if (fusion && fuses && !assembles(program, equation)) {
       const sources = new Set(found.flatMap(({ id }) => home.get(id) ?? []));
       const shared = groups
         .slice(-SIBLINGS)

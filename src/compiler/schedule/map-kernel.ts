@@ -4,9 +4,22 @@
  */
 import { sizeOf, typeOf } from "../../dsl/program/program.ts";
 import type { VarId } from "../../dsl/program/program.ts";
-import { LANE, WORKGROUP, below, binary, both, index, modulo, over, plus, times } from "../kernel/builder.ts";
+import {
+  LANE,
+  WORKGROUP,
+  below,
+  binary,
+  both,
+  index,
+  minus,
+  modulo,
+  over,
+  plus,
+  times,
+} from "../kernel/builder.ts";
 import type { Expr } from "../kernel/ir.ts";
 import type { TargetLimits } from "../kernel/plan.ts";
+import type { Placed } from "./assembly.ts";
 import { digit, flat } from "./coordinates.ts";
 import type { Index } from "./coordinates.ts";
 import { eachElement, workgroupsFor } from "./elements.ts";
@@ -51,16 +64,29 @@ export function writeMap(scope: Scope, group: Group): LaidOut {
   return { ...writer.finish(nameOf(group), MAP_LANES), workgroups: workgroupsFor(size, MAP_LANES) };
 }
 
-/** Copies a variable from where it is to a location. */
-export function writeCopy(scope: Scope, id: VarId, to: Location): LaidOut {
+/** Copies variables, from where they are or from what they are computed of, to locations. */
+export function writeCopies(scope: Scope, parts: readonly Placed[], name: string): LaidOut {
   const writer = new KernelWriter(scope, new Set());
   const { builder } = writer;
-  const size = sizeOf(typeOf(scope.program, id).shape);
-  eachElement(builder, MAP_LANES, index(size), (element) => {
-    const at = digit(builder, element, size);
-    writer.store(id, to, at, writer.value(id, at));
+  const sizes = parts.map(({ id }) => sizeOf(typeOf(scope.program, id).shape));
+  const total = sizes.reduce((sum, size) => sum + size, 0);
+  eachElement(builder, MAP_LANES, index(total), (element) => {
+    let start = 0;
+    parts.forEach(({ id, to }, i) => {
+      const [from, size] = [start, sizes[i] as number]; // one for each
+      start += size;
+      const write = (): void => {
+        const at = digit(builder, minus(element, index(from)), size);
+        writer.store(id, to, at, writer.value(id, at));
+      };
+      const after = from > 0 ? [binary("lessEqual", index(from), element)] : [];
+      const before = start < total ? [below(element, index(start))] : [];
+      const [first, second] = [...after, ...before];
+      if (first === undefined) write();
+      else builder.if(second === undefined ? first : both(first, second), write);
+    });
   });
-  return { ...writer.finish("copy", MAP_LANES), workgroups: workgroupsFor(size, MAP_LANES) };
+  return { ...writer.finish(name, MAP_LANES), workgroups: workgroupsFor(total, MAP_LANES) };
 }
 
 /** A column that a lane is at. Where `inside` is given and false, it is one that another lane has, for its loads to be in bounds. */

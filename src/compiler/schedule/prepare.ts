@@ -9,14 +9,13 @@ import { attentionDecomposition } from "../../dsl/transforms/attention-decomposi
 import { nestedPrograms, sizeOf } from "../../dsl/program/program.ts";
 import type { AnyEquation, Program, TensorType, VarId } from "../../dsl/program/program.ts";
 import { costOf } from "../cost.ts";
+import { MAX_CHOICES, isAssembly } from "./assembly.ts";
 import { eliminateDead } from "../passes/dce.ts";
 import { inlineCalls } from "../passes/inline.ts";
 import { mapNested, rewrite } from "../passes/rewrite.ts";
 import type { Rewriter } from "../passes/rewrite.ts";
 import { simplify } from "../passes/simplify.ts";
 
-/** Operands of one concat: what one kernel binds without trouble. */
-const MAX_OPERANDS = 4;
 /** Both branches of a cond are computed, and one selected, up to this many operations: asking the device which to run takes longer. */
 const MAX_SELECTED_FLOPS = 1e8;
 /** Up to so many terms, causal attention that is written out leaves out what it does not see: they are not stored where they are fused. */
@@ -240,14 +239,18 @@ function chunkOf(extent: number): number {
   return root;
 }
 
-/** A concat as a tree of concats of few operands, without the empty ones. */
+/** A concat without the empty operands, as a tree of concats of few operands if it is not assembled in place. */
 function concatFew(r: Rewriter, from: AnyEquation, operands: readonly VarId[], axis: number): VarId {
   const filled = operands.filter((id) => sizeOf(r.typeOf(id).shape) > 0);
   const [only] = filled;
   if (only === undefined) return r.one("concat", operands, { axis }, from);
   if (filled.length === 1) return only;
-  if (filled.length <= MAX_OPERANDS) return r.one("concat", filled, { axis }, from);
-  const size = Math.ceil(filled.length / MAX_OPERANDS);
+  const assembled = isAssembly(
+    filled.map((id) => r.typeOf(id)),
+    axis,
+  );
+  if (filled.length <= MAX_CHOICES || assembled) return r.one("concat", filled, { axis }, from);
+  const size = Math.ceil(filled.length / MAX_CHOICES);
   const parts: VarId[] = [];
   for (let i = 0; i < filled.length; i += size)
     parts.push(concatFew(r, from, filled.slice(i, i + size), axis));

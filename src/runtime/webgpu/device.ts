@@ -59,6 +59,7 @@ export class WebGpuDevice implements Device, ExecutableOwner {
       lanes: Math.min(gpu.limits.maxComputeInvocationsPerWorkgroup, gpu.limits.maxComputeWorkgroupSizeX),
       sharedBytes: gpu.limits.maxComputeWorkgroupStorageSize,
       workgroups: gpu.limits.maxComputeWorkgroupsPerDimension,
+      alignment: gpu.limits.minStorageBufferOffsetAlignment / (f16 ? 2 : 4), // bytes of the smallest element
     };
   }
 

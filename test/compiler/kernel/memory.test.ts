@@ -159,8 +159,8 @@ describe("broken plans", () => {
   const dispatch = op(1, 0);
 
   it("are refused in a sentence that names the kernel", () => {
-    expect(refused(planOf([4], op(2, 0), op(1, 2, 2)))).toBe(
-      "kernel to1 binds buffer 2 twice, as its buffers 0 and 1.",
+    expect(refused(planOf([4], op(2, 0), op(1, 2, 1)))).toBe(
+      "kernel to1 binds buffer 1 twice, as its buffers 1 and 2, and writes it.",
     );
     expect(refused(planOf([], op(0)))).toBe("kernel to0 writes buffer 0, whose role is input.");
     expect(refused(planOf([], op(7)))).toBe("there is no buffer 7 among 2.");
