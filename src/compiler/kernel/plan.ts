@@ -12,7 +12,8 @@ export type BufferId = number;
 
 /** Where a buffer's contents come from, or go. */
 export type Role =
-  | { readonly kind: "input"; readonly position: number }
+  /** `written`: the run overwrites it, since an output takes its place. The caller must have donated it. */
+  | { readonly kind: "input"; readonly position: number; readonly written?: true }
   /** Filled once, before the first run. */
   | { readonly kind: "constant"; readonly value: HostTensor }
   /** Handed to the caller. A buffer serves one output; `Plan.outputs` may name it, an input or a constant. */
@@ -90,7 +91,7 @@ export interface Plan {
   readonly steps: readonly Step[];
   /** The buffer of each program input. */
   readonly inputs: readonly BufferId[];
-  /** The buffer of each program output: an output buffer, or an input or constant that is passed on. */
+  /** The buffer of each program output: an output buffer, an input or constant that is passed on, or an input that it replaces. */
   readonly outputs: readonly BufferId[];
 }
 

@@ -24,7 +24,7 @@ export function bufferOf(plan: Plan, id: BufferId): PlanBuffer {
 
 function checkWritable(plan: Plan, id: BufferId, what: string): void {
   const { role } = bufferOf(plan, id);
-  if (role.kind === "input" || role.kind === "constant")
+  if (role.kind === "constant" || (role.kind === "input" && role.written !== true))
     throw new PlanError(`${what} writes buffer ${id}, whose role is ${role.kind}.`);
 }
 
@@ -117,6 +117,10 @@ export function verifyPlan(plan: Plan): Plan {
   plan.outputs.forEach((id, position) => {
     if (bufferOf(plan, id).role.kind === "temporary")
       throw new PlanError(`output ${position} is buffer ${id}, a temporary.`);
+  });
+  plan.buffers.forEach(({ role }, id) => {
+    if (role.kind === "input" && role.written === true && !plan.outputs.includes(id))
+      throw new PlanError(`input ${role.position} is overwritten, and no output takes its place.`);
   });
   for (const step of plan.steps) checkStep(plan, step, 0);
   return plan;

@@ -11,8 +11,10 @@ import type { Location, Scope } from "./kernel-writer.ts";
 
 /** Where an output of a nested program must end up. */
 export interface Target {
-  /** The location. Called at most once. */
+  /** The location, where it replaces no input. Called at most once. */
   readonly place: () => Location;
+  /** Inputs of the program whose place it may take instead: nothing needs them afterwards. */
+  readonly instead?: readonly VarId[];
 }
 
 export interface Scheduled {
@@ -125,7 +127,10 @@ interface Iteration {
   readonly depth: number;
 }
 
-/** The steps of a loop's body, which replaces the carry only when nothing needs the old one any more. */
+/**
+ * The steps of a loop's body. What of the carry is not replaced in place is computed elsewhere, and replaced when nothing needs the old
+ * one any more.
+ */
 function carrying(
   host: Host,
   body: Program,
@@ -134,7 +139,7 @@ function carrying(
 ): readonly Step[] {
   const fresh = carried.map((_, i): Target | undefined => {
     const [id, old] = [body.outputs[i] as VarId, body.inputs[consts + i] as VarId]; // a body returns its carry first
-    return id === old ? undefined : { place: () => host.temporary(typeOf(body, id)) };
+    return id === old ? undefined : { place: () => host.temporary(typeOf(body, id)), instead: [old] };
   });
   const { steps, outputs } = host.program(body, inputs, [...fresh, ...ys.map(at)], depth);
   const replace = carried.flatMap((to, i): Step[] => {

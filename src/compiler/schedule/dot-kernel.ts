@@ -109,8 +109,9 @@ export function writeDots(
         ...digit(builder, column, shape.columns),
       ];
       writer.define(equation.outputs[0] as VarId, at, builder.let(value));
-      for (const id of own)
-        if (group.stored.has(id)) writer.store(id, scope.location(id) as Location, at, writer.value(id, at)); // stored: it has one
+      // All of an element is loaded before any of it is stored: a result may take the place of an operand.
+      const values = [...group.stored].map((id) => ({ id, value: writer.value(id, at) }));
+      for (const { id, value } of values) writer.store(id, scope.location(id) as Location, at, value); // stored: it has one
     };
   const config = choice?.(shape, layout) ?? chooseDot(shape, layout);
   const ops = group.members.map((member) => member.equation.op);

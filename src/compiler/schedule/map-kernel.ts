@@ -38,14 +38,6 @@ const MAP_LANES = 64;
 
 const ownOf = (group: Group): ReadonlySet<VarId> => new Set(group.members.flatMap((member) => member.nodes));
 
-/** Computes a member's nodes at an index and stores those that are. */
-function settle(writer: KernelWriter, group: Group, scope: Scope, member: Member, at: Index): void {
-  for (const id of member.nodes) {
-    const value = writer.value(id, at);
-    if (group.stored.has(id)) writer.store(id, scope.location(id) as Location, at, value); // stored: it has one
-  }
-}
-
 const nameOf = (group: Group): string =>
   kernelName(
     group.kind,
@@ -59,7 +51,12 @@ export function writeMap(scope: Scope, group: Group): LaidOut {
   const size = group.space.rows;
   eachElement(builder, MAP_LANES, index(size), (element) => {
     const at = digit(builder, element, size);
-    for (const member of group.members) settle(writer, group, scope, member, at);
+    // All of an element is loaded before any of it is stored: a result may take the place of an operand.
+    const values = group.members.flatMap(({ nodes }) =>
+      nodes.map((id) => ({ id, value: writer.value(id, at) })),
+    );
+    for (const { id, value } of values)
+      if (group.stored.has(id)) writer.store(id, scope.location(id) as Location, at, value); // stored: it has one
   });
   return { ...writer.finish(nameOf(group), MAP_LANES), workgroups: workgroupsFor(size, MAP_LANES) };
 }

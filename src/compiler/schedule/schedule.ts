@@ -5,7 +5,7 @@
  * afterwards. Loops and branches are in `control.ts`.
  */
 import { costOf } from "../cost.ts";
-import { decodeScalar, sizeOf, typeOf } from "../../dsl/program/program.ts";
+import { decodeScalar, sameType, sizeOf, typeOf } from "../../dsl/program/program.ts";
 import type { AnyEquation, Program, TensorType, VarId } from "../../dsl/program/program.ts";
 import { byteSize } from "../../dsl/types/dtype.ts";
 import { formatSite, rawSite } from "../../dsl/trace/callsite.ts";
@@ -38,13 +38,15 @@ export interface ScheduleOptions {
   readonly fusion?: boolean;
   /** How dots are computed, such as a tuner found; where it is undefined or says so, the heuristic decides. */
   readonly dots?: DotChoice | undefined;
+  /** Positions of inputs that a run may overwrite. Where an output takes the place of one, the plan names the input as the output. */
+  readonly donated?: readonly number[];
 }
 
 /** @throws Error when an op has no kernel within the limits, naming it. */
 export function schedule(program: Program, options: ScheduleOptions = {}): Plan {
-  const { limits = MINIMUM_LIMITS, fusion = true, dots } = options;
+  const { limits = MINIMUM_LIMITS, fusion = true, dots, donated = [] } = options;
   const keepsAttention = (types: readonly TensorType[]): boolean => fusion && usesFlash(types, limits);
-  return new Scheduler(limits, fusion, dots).plan(prepare(program, { keepsAttention }));
+  return new Scheduler(limits, fusion, dots).plan(prepare(program, { keepsAttention }), donated);
 }
 
 class Scheduler implements Host {
@@ -65,23 +67,35 @@ class Scheduler implements Host {
 
   temporary = (type: TensorType): Location => ({ buffer: this.#buffer(type, { kind: "temporary" }) });
 
-  plan(program: Program): Plan {
+  plan(program: Program, donated: readonly number[]): Plan {
     const inputs = program.inputs.map((id, position) =>
       this.#buffer(typeOf(program, id), { kind: "input", position }),
     );
     const passed = new Set(program.inputs);
-    const targets = program.outputs.map((id, i): Target | undefined =>
-      passed.has(id) || program.outputs.indexOf(id) !== i
-        ? undefined
-        : { place: () => ({ buffer: this.#buffer(typeOf(program, id), { kind: "output" }) }) },
-    );
+    const targets = program.outputs.map((id, i): Target | undefined => {
+      if (passed.has(id) || program.outputs.indexOf(id) !== i) return undefined;
+      const type = typeOf(program, id);
+      return {
+        place: () => ({ buffer: this.#buffer(type, { kind: "output" }) }),
+        instead: donated
+          .map((position) => program.inputs[position] as VarId) // positions are of inputs
+          .filter((input) => sameType(typeOf(program, input), type)),
+      };
+    });
     const { steps, outputs } = this.program(
       program,
       inputs.map((buffer) => ({ buffer })),
       targets,
       0,
     );
-    return { buffers: this.#buffers, steps, inputs, outputs: outputs.map(({ buffer }) => buffer) };
+    const written = new Set(
+      outputs.flatMap(({ buffer }, i) => (passed.has(program.outputs[i] as VarId) ? [] : buffer)),
+    );
+    const buffers = this.#buffers.map(({ type, role }, id): PlanBuffer => ({
+      type,
+      role: role.kind === "input" && written.has(id) ? { ...role, written: true } : role,
+    }));
+    return { buffers, steps, inputs, outputs: outputs.map(({ buffer }) => buffer) };
   }
 
   /** Steps of a nested program. @param depth number of loops around it */
@@ -95,8 +109,19 @@ class Scheduler implements Host {
     const locations = new Map<VarId, Location>();
     program.inputs.forEach((id, i) => locations.set(id, inputs[i] as Location)); // one for each
     const scope = this.#scope(program, nodes, locations);
-    const groups = formGroups(program, nodes, this.#limits, this.#fusion);
-    const wanted = targets.map((target) => target?.place());
+    const candidates = new Map<VarId, readonly VarId[]>();
+    program.outputs.forEach((id, i) =>
+      candidates.set(id, [...(candidates.get(id) ?? []), ...(targets[i]?.instead ?? [])]),
+    );
+    const { groups, replaced } = formGroups(program, nodes, {
+      limits: this.#limits,
+      fusion: this.#fusion,
+      candidates,
+    });
+    const wanted = program.outputs.map((id, i) => {
+      const [target, old] = [targets[i], replaced.get(id) ?? -1];
+      return target?.instead?.includes(old) === true ? locations.get(old) : target?.place();
+    });
     // A node that is returned is computed where it is wanted, unless it is wanted in two places.
     program.outputs.forEach((id, i) => {
       const target = wanted[i];

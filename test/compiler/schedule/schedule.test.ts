@@ -11,7 +11,7 @@ import type { TracedTensor } from "../../../src/dsl/trace/builder.ts";
 import * as prim from "../../../src/dsl/trace/prim.ts";
 import { OPS as OP_TABLE } from "../../../src/dsl/ops/index.ts";
 import type { RandomProgramOptions } from "../../support/random-program.ts";
-import { arbitraryRun } from "../../support/random-program.ts";
+import { anyDonation, arbitraryRun, positionsOf } from "../../support/random-program.ts";
 import { countingInputs, directed, problem, vectors } from "../../support/scheduled.ts";
 
 const RUNS = Number(process.env["FLUXION_RUNS"] ?? 100);
@@ -40,10 +40,16 @@ describe.each([
 ])("random programs, %s", (_name, fusion) => {
   it.each(CASES)("agree with the interpreter %s", (_name, options, tolerance) => {
     const anyLimits = fc.constantFrom(MINIMUM_LIMITS, CLOSE);
-    const property = fc.property(arbitraryRun(options), anyLimits, ({ program, inputs }, limits) => {
-      const found = problem(program, inputs, { fusion, limits }, tolerance);
-      if (found !== undefined) throw new Error(found);
-    });
+    const property = fc.property(
+      arbitraryRun(options),
+      anyLimits,
+      anyDonation,
+      ({ program, inputs }, limits, donates) => {
+        const donated = positionsOf(donates, inputs.length);
+        const found = problem(program, inputs, { fusion, limits, donated }, tolerance);
+        if (found !== undefined) throw new Error(found);
+      },
+    );
     fc.assert(property, { numRuns: RUNS });
   });
 });
