@@ -40,8 +40,7 @@ export const dispatchesOf = (plan: Plan): readonly Dispatch[] =>
 export const copiesOf = (plan: Plan): readonly Step[] =>
   stepsOf(plan.steps).filter(
     (step) =>
-      step.kind === "copy" ||
-      (step.kind === "dispatch" && (step.ops.includes("copy") || step.ops.includes("concat"))),
+      step.kind === "copy" || (step.kind === "dispatch" && ["copy", "concat"].includes(step.ops.join())),
   );
 
 /** What a plan gets wrong: against the limits of its target, or against the interpreter. */

@@ -1,7 +1,7 @@
 /**
  * Brings a program into the form that the scheduler takes apart: calls inlined, attention written out where it has no kernels of its
  * own, branches turned into selections where that is cheap, and every reduction over one run of neighbouring axes, none longer than a
- * kernel does well.
+ * kernel does well. Dots are written in the order in which their result is wanted.
  *
  * Consumed by `schedule.ts`. Each rule keeps the program's values (sums in another order, the same on every run).
  */
@@ -15,6 +15,7 @@ import { inlineCalls } from "../passes/inline.ts";
 import { mapNested, rewrite } from "../passes/rewrite.ts";
 import type { Rewriter } from "../passes/rewrite.ts";
 import { simplify } from "../passes/simplify.ts";
+import { exchangeDots } from "./transposed-dots.ts";
 
 /** Both branches of a cond are computed, and one selected, up to this many operations: asking the device which to run takes longer. */
 const MAX_SELECTED_FLOPS = 1e8;
@@ -93,7 +94,7 @@ const hasWhile = (program: Program): boolean =>
 /** The form of single equations. */
 function prepareNested(program: Program): Program {
   return eliminateDead(
-    rewrite(program, (equation, r, types) => {
+    rewrite(exchangeDots(program), (equation, r, types) => {
       switch (equation.op) {
         case "reduceSum":
         case "reduceMax":
