@@ -100,6 +100,15 @@ export interface ExplainedTemporary extends ExplainedType {
   readonly last: number;
 }
 
+/** An output that takes the place of a donated input: one buffer for both. */
+export interface ExplainedReplacement {
+  readonly buffer: BufferId;
+  /** Positions among the program's inputs and outputs, and names where they have one. */
+  readonly input: { readonly position: number; readonly name: string | null };
+  readonly output: { readonly position: number; readonly name: string | null };
+  readonly bytes: number;
+}
+
 export interface ExplainedMemory {
   /** The largest first. */
   readonly slots: readonly {
@@ -114,7 +123,10 @@ export interface ExplainedMemory {
   /** Bytes of all temporaries, if none shared its place with another. */
   readonly unsharedBytes: number;
   readonly inputBytes: number;
+  /** Without the outputs that take the place of inputs. */
   readonly outputBytes: number;
+  /** Outputs that take the place of donated inputs. */
+  readonly inPlace: readonly ExplainedReplacement[];
   readonly constantBytes: number;
 }
 
