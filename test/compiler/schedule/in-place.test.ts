@@ -100,6 +100,20 @@ describe("a donated input", () => {
     expect(replacedBy(planOf(program, 0, 1))).toEqual([0, undefined, undefined]);
   });
 
+  it("is loaded before a result that does not need it is stored over it", () => {
+    const program = directed((x, y) => [prim.tanh(y as T), prim.cast(prim.add(y as T, x as T), "i32")], vectors(2, [5])); // prettier-ignore
+    const plan = planOf(program, 0);
+    expect([replacedBy(plan), bindingsOf(plan)]).toEqual([[0, undefined], [3]]);
+  });
+
+  it("stays where a result is assembled, the first part of which comes early", () => {
+    const program = directed((x, ...weights) => {
+      const row = prim.reshape(x as T, [1, 4]);
+      return [prim.concat(weights.map((w) => prim.reshape(product(row, w as T), [1])), 0)];
+    }, [f32(4), ...vectors(4, [4, 1])]); // prettier-ignore
+    expect(replacedBy(planOf(program, 0))).toEqual([undefined]);
+  });
+
   it("makes room in a kernel, and none that is not there", () => {
     // Nine buffers, of which two results take the place of inputs.
     const seven = (...xs: readonly T[]): T => xs.reduce((a, b) => prim.add(a, b));

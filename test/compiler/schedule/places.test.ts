@@ -44,6 +44,18 @@ describe("views of a stored value", () => {
     expect(sort.parts?.[0]).toEqual({ offset: 128, size: 32 });
   });
 
+  it("are copied for a routine where they do not lie side by side", () => {
+    const every = (params: Parameters<typeof prim.slice>[1]): Program =>
+      directed((x) => emit("sort", [prim.slice(x as T, params)], { axis: 1 }), [f32(4, 6)]);
+    const copies = (start: number[], stop: number[], step: number[]): number =>
+      dispatchesOf(planOf(every({ start, stop, step }), 1)).filter(({ kernel }) => kernel.name.startsWith("map")).length; // prettier-ignore
+    expect(copies([0, 0], [4, 6], [2, 1])).toBe(1);
+    expect(copies([0, 1], [4, 3], [1, 1])).toBe(1);
+    expect(copies([1, 1], [2, 5], [3, 1])).toBe(0);
+    expect(copies([2, 0], [3, 6], [1, 2])).toBe(1);
+    expect(copies([2, 3], [3, 4], [5, 7])).toBe(0);
+  });
+
   it("are what a loop takes, wherever they begin", () => {
     const body = directed((w, c, x) => [prim.add(prim.mul(c as T, w as T), x as T), c as T], vectors(3, [2, 3])); // prettier-ignore
     const program = directed(
@@ -132,7 +144,7 @@ describe("a concat of many parts", () => {
   it("may have parts that depend on other parts", () => {
     const program = directed((x) => {
       const parts = [prim.reduceSum(x as T, [0])];
-      for (let i = 0; i < 4; i++) parts.push(prim.cumsum(prim.tanh(parts.at(-1) as T), 0, false));
+      for (let i = 0; i < 4; i++) parts.push(prim.cumsum(i === 2 ? prim.tanh(parts.at(-1) as T) : (parts.at(-1) as T), 0, false)); // prettier-ignore
       return [prim.scale(prim.concat(parts, 0), 2)];
     }, [f32(3, 4)]); // prettier-ignore
     planOf(program, 1);

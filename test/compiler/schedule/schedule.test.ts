@@ -134,6 +134,22 @@ describe("kernels within eight buffers", () => {
 const corner = (x: TracedTensor): TracedTensor =>
   prim.slice(x, { start: [0, 0], stop: [16, 16], step: [1, 1] });
 
+it("exchanges the operands of transposed dots, and of no others", () => {
+  const params = { lhsBatch: [0], rhsBatch: [1], lhsContract: [3], rhsContract: [0] };
+  const types: TensorType[] = [
+    { shape: [2, 3, 2, 4], dtype: "f32" },
+    { shape: [4, 2, 3, 2], dtype: "f32" },
+  ];
+  const perms = [[0, 3, 4, 1, 2], [0, 3, 1, 2, 4], [3, 4, 0, 1, 2], [0, 4, 3, 1, 2], [0, 1, 2, 3, 4], [0, 2, 1, 4, 3]]; // prettier-ignore
+  for (const perm of perms) {
+    const program = directed((x, y) => {
+      const transposed = prim.transpose(prim.dot(x as T, y as T, params), perm);
+      return [prim.reshape(transposed, [72])];
+    }, types); // prettier-ignore
+    expect(problem(program, countingInputs(program), {}, 1e-4)).toBeUndefined();
+  }
+});
+
 describe("values that the steps between keep", () => {
   it("sums f16 beyond its range, in several steps", () => {
     const signs = Array.from({ length: 384 }, (_, i) => (i < 192 ? 2000 : -2000));

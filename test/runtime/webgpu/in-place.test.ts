@@ -1,16 +1,19 @@
 /** Outputs that take the place of donated inputs, on the device: bits, memory, values that others hold, and runs that fail. */
 import { afterAll, describe, expect, it, vi } from "vitest";
-import { toNumbers } from "../../../src/compiler/host-tensor.ts";
+import { toNumbers, toStorage } from "../../../src/compiler/host-tensor.ts";
+import { interpret } from "../../../src/compiler/interpret/interpret.ts";
 import { MINIMUM_LIMITS } from "../../../src/compiler/kernel/plan.ts";
 import { schedule } from "../../../src/compiler/schedule/schedule.ts";
+import { sizeOf } from "../../../src/dsl/program/program.ts";
 import type { Program } from "../../../src/dsl/program/program.ts";
+import { emit } from "../../../src/dsl/trace/builder.ts";
 import type { TracedTensor } from "../../../src/dsl/trace/builder.ts";
 import * as prim from "../../../src/dsl/trace/prim.ts";
 import type { DeviceValue } from "../../../src/runtime/device.ts";
 import { WebGpuDevice } from "../../../src/runtime/webgpu/device.ts";
 import { explainWebGpu } from "../../../src/runtime/webgpu/explain.ts";
 import { flatUpdate } from "../../support/flat-update.ts";
-import { directed, vectors } from "../../support/scheduled.ts";
+import { countingInputs, directed, dispatchesOf, vectors } from "../../support/scheduled.ts";
 import { openTestGpu } from "../../support/webgpu.ts";
 import { f32s } from "./plans.ts";
 
@@ -103,6 +106,28 @@ describe("donated inputs that outputs replace", () => {
     expect(device.memoryStats().values).toBe(0);
   });
 
+  it("are marked as failed when the host stops a run in the middle", async () => {
+    const device = await open();
+    const condition = directed((c) => [prim.less(c as TracedTensor, prim.fill(9, { shape: [], dtype: "f32" }))], vectors(1, [])); // prettier-ignore
+    const body = directed((c) => [prim.add(c as TracedTensor, c as TracedTensor)], vectors(1, []));
+    const program = directed((x, y, c) => {
+      const params = { condition, body, conditionConsts: 0, bodyConsts: 0 };
+      return [prim.add(x as TracedTensor, y as TracedTensor), ...emit("while", [c as TracedTensor], params)];
+    }, [...vectors(2, [3]), ...vectors(1, [])]); // prettier-ignore
+    const executable = await device.compile(program, { donate: [0], name: "step" });
+    const upload = (): DeviceValue[] => [f32s(1, 2, 3), f32s(1, 1, 1), { ...f32s(1), shape: [] }].map((x) => device.upload(x)); // prettier-ignore
+    const outputs = await executable.run(upload());
+    expect(await Promise.all(outputs.map(numbers))).toEqual([[2, 3, 4], [16]]);
+    const { readback } = device.context;
+    const read = readback.read.bind(readback);
+    readback.read = () => Promise.reject(new Error("no answer"));
+    const values = upload();
+    await expect(executable.run(values)).rejects.toThrow("webgpu: step failed to run: no answer");
+    readback.read = read;
+    await expect(values[0]?.read()).rejects.toThrow("webgpu: step failed to run: no answer");
+    expect(await numbers(values[1])).toEqual([1, 1, 1]);
+  });
+
   it("must be donated", async () => {
     const device = await open();
     await expect(device.load(schedule(both, { donated: [1] }))).rejects.toThrow(
@@ -119,6 +144,27 @@ describe("donated inputs that outputs replace", () => {
   });
 });
 
+it("binds parts of buffers from where they begin", async () => {
+  const device = await open();
+  const product = (x: TracedTensor, y: TracedTensor): TracedTensor =>
+    prim.dot(x, y, { lhsBatch: [], rhsBatch: [], lhsContract: [1], rhsContract: [0] });
+  const program = directed((all, x) => {
+    const flat = all as TracedTensor;
+    const weight = prim.reshape(prim.sliceAxis(flat, 0, 128, 152), [6, 4]);
+    const sorted = emit("sort", [prim.reshape(prim.sliceAxis(flat, 0, 256, 384), [16, 8])], { axis: 1 })[0];
+    const parts = [product(x as TracedTensor, weight), sorted, prim.reduceSum(x as TracedTensor, [0]), flat];
+    return [prim.concat(parts.map((part) => prim.reshape(part as TracedTensor, [sizeOf((part as TracedTensor).shape)])), 0)]; // prettier-ignore
+  }, [{ shape: [400], dtype: "f32" }, { shape: [64, 6], dtype: "f32" }]); // prettier-ignore
+  const plan = schedule(program, { limits: device.limits });
+  const parts = dispatchesOf(plan).flatMap((dispatch) => dispatch.parts?.map((part) => part?.offset) ?? []);
+  expect(parts).toEqual(expect.arrayContaining([128, 256]));
+  const inputs = countingInputs(program);
+  const executable = await device.load(plan);
+  const outputs = await executable.run(inputs.map((input) => device.upload(toStorage(input))));
+  const [expected] = interpret(program, inputs.map(toStorage));
+  expect(await numbers(outputs[0])).toEqual([...(expected?.data ?? [])]);
+});
+
 it("keeps the state of a flat update once, with the same bits as twice", async () => {
   const { program, donated, inputs } = flatUpdate();
   const train = async (inPlace: boolean) => {
@@ -126,7 +172,7 @@ it("keeps the state of a flat update once, with the same bits as twice", async (
     const options = { limits: { ...MINIMUM_LIMITS, ...device.limits }, dots: device.dots };
     const plan = schedule(program, inPlace ? { ...options, donated } : options);
     const executable = await device.load(plan, { donate: donated });
-    let values = inputs.map((input) => device.upload({ ...input, data: input.dtype === "i32" ? Int32Array.from(input.data) : Float32Array.from(input.data) } as never)); // prettier-ignore
+    let values = inputs.map((input) => device.upload(toStorage(input)));
     // Outputs are in the order of their names, as the inputs are: the state without the loss and the norm.
     const names = ["ema", "loss", "mean", "norm", "params", "step", "variance"];
     for (let step = 0; step < 3; step++) {
