@@ -8,6 +8,7 @@ import type { HostTensor } from "../../src/compiler/host-tensor.ts";
 import { interpret } from "../../src/compiler/interpret/interpret.ts";
 import { MINIMUM_LIMITS } from "../../src/compiler/kernel/plan.ts";
 import type { Dispatch, Plan, Step } from "../../src/compiler/kernel/plan.ts";
+import { verifyPlan } from "../../src/compiler/kernel/verify-plan.ts";
 import { schedule } from "../../src/compiler/schedule/schedule.ts";
 import type { ScheduleOptions } from "../../src/compiler/schedule/schedule.ts";
 import { sizeOf, typeOf } from "../../src/dsl/program/program.ts";
@@ -51,10 +52,7 @@ export function problem(
   tolerance: number,
 ): string | undefined {
   const plan = schedule(program, options);
-  const { buffers } = options.limits ?? MINIMUM_LIMITS;
-  for (const dispatch of dispatchesOf(plan))
-    if (dispatch.buffers.length > buffers)
-      return `${dispatch.kernel.name} binds ${dispatch.buffers.length} buffers`;
+  verifyPlan(plan, options.limits ?? MINIMUM_LIMITS);
   const actual = runPlan(plan, inputs.map(toStorage), options.limits?.workgroups);
   const expected = interpret(program, inputs.map(toStorage)).map((tensor) => toExact(toStorage(tensor)));
   return difference(

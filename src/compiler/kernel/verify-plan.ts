@@ -5,7 +5,7 @@
  * Consumed by `planMemory`, hence by every device that runs plans. To add a rule: a check in `checkDispatch` or `checkStep`.
  */
 import { formatType, sizeOf } from "../../dsl/program/program.ts";
-import type { BufferId, Dispatch, Plan, PlanBuffer, Step } from "./plan.ts";
+import type { BufferId, Dispatch, Plan, PlanBuffer, Step, TargetLimits } from "./plan.ts";
 
 /** A mistake in a plan: an internal error of the compiler. */
 export class PlanError extends Error {
@@ -28,9 +28,33 @@ function checkWritable(plan: Plan, id: BufferId, what: string): void {
     throw new PlanError(`${what} writes buffer ${id}, whose role is ${role.kind}.`);
 }
 
-function checkDispatch(plan: Plan, dispatch: Dispatch, depth: number): void {
+function checkLimits({ kernel, parts = [] }: Dispatch, limits: TargetLimits): void {
+  const found = {
+    buffers: kernel.buffers.length,
+    lanes: kernel.lanes,
+    sharedBytes: kernel.shared.reduce((sum, { length }) => sum + 4 * length, 0),
+  };
+  for (const limit of ["buffers", "lanes", "sharedBytes"] as const)
+    if (found[limit] > limits[limit])
+      throw new PlanError(
+        `kernel ${kernel.name} has ${limit} ${found[limit]}, the target allows ${limits[limit]}.`,
+      );
+  for (const part of parts)
+    if (part !== undefined && part.offset % limits.alignment !== 0)
+      throw new PlanError(
+        `kernel ${kernel.name} binds a buffer from element ${part.offset} on, no multiple of ${limits.alignment}.`,
+      );
+}
+
+function checkDispatch(
+  plan: Plan,
+  dispatch: Dispatch,
+  depth: number,
+  limits: TargetLimits | undefined,
+): void {
   const { kernel, buffers, params, workgroups } = dispatch;
   const what = `kernel ${kernel.name}`;
+  if (limits !== undefined) checkLimits(dispatch, limits);
   if (buffers.length !== kernel.buffers.length)
     throw new PlanError(
       `${what} binds ${kernel.buffers.length} buffers, the dispatch names ${buffers.length}.`,
@@ -78,13 +102,13 @@ function checkFlag(plan: Plan, flag: BufferId, what: string): void {
 }
 
 /** @param depth number of `loop` steps around it */
-function checkStep(plan: Plan, step: Step, depth: number): void {
+function checkStep(plan: Plan, step: Step, depth: number, limits: TargetLimits | undefined): void {
   const checkAll = (steps: readonly Step[], depth: number): void => {
-    for (const inner of steps) checkStep(plan, inner, depth);
+    for (const inner of steps) checkStep(plan, inner, depth, limits);
   };
   switch (step.kind) {
     case "dispatch":
-      return checkDispatch(plan, step, depth);
+      return checkDispatch(plan, step, depth, limits);
     case "copy": {
       const [from, to] = [bufferOf(plan, step.from).type, bufferOf(plan, step.to).type];
       if (step.from === step.to) throw new PlanError(`buffer ${step.from} is copied to itself.`);
@@ -107,8 +131,12 @@ function checkStep(plan: Plan, step: Step, depth: number): void {
   }
 }
 
-/** The plan itself, if it keeps the rules. @throws PlanError naming the first that it breaks */
-export function verifyPlan(plan: Plan): Plan {
+/**
+ * The plan itself, if it keeps the rules.
+ * @param limits of the target, where it is known
+ * @throws PlanError naming the first rule that it breaks
+ */
+export function verifyPlan(plan: Plan, limits?: TargetLimits): Plan {
   plan.inputs.forEach((id, position) => {
     const { role } = bufferOf(plan, id);
     if (role.kind !== "input" || role.position !== position)
@@ -122,6 +150,6 @@ export function verifyPlan(plan: Plan): Plan {
     if (role.kind === "input" && role.written === true && !plan.outputs.includes(id))
       throw new PlanError(`input ${role.position} is overwritten, and no output takes its place.`);
   });
-  for (const step of plan.steps) checkStep(plan, step, 0);
+  for (const step of plan.steps) checkStep(plan, step, 0, limits);
   return plan;
 }

@@ -65,8 +65,10 @@ interface OpenGroup {
 export const isReduction = (op: OpKind): op is "reduceSum" | "reduceMax" | "argmax" =>
   op === "reduceSum" || op === "reduceMax" || op === "argmax";
 
-/** Reductions in one kernel: each takes a shared array of a word per lane. */
-const MAX_REDUCTIONS = 8;
+/** Lanes of a row kernel, at most. Each of its reductions takes a word of shared memory for each of them, argmax two. */
+export const MAX_ROW_LANES = 256;
+const wordsOf = ({ equation: { op } }: Pick<Member, "equation">): number =>
+  op === "argmax" ? 2 : isReduction(op) ? 1 : 0;
 /** Rows up to this length are combined by one workgroup in one go. */
 const MAX_COLUMNS = 8192;
 /** A map of more elements than this stays one when a reduction over few rows follows: rows would leave the device idle. */
@@ -235,10 +237,8 @@ function tryGroups(
     if (place === undefined) return false;
     const phase = phaseIn(group, place.space, place.level, equation);
     if (phase === undefined) return false;
-    if (isReduction(equation.op)) {
-      const reductions = group.members.filter((member) => isReduction(member.equation.op)).length;
-      if (reductions >= MAX_REDUCTIONS) return false;
-    }
+    const words = [...group.members, { equation }].reduce((sum, member) => sum + wordsOf(member), 0);
+    if (4 * words * MAX_ROW_LANES > limits.sharedBytes) return false;
     const found = dependencies.get(equation) ?? [];
     const member: Member = {
       equation,
@@ -316,10 +316,17 @@ function tryGroups(
     return relations.flat().every((relation) => relation === "same");
   };
 
+  const readersOf = new Map<VarId, OpenGroup[]>();
+  for (const group of groups)
+    for (const id of group.reads) {
+      const readers = readersOf.get(id) ?? [];
+      readersOf.set(id, readers);
+      readers.push(group);
+    }
   const replaced = new Map<VarId, VarId>();
   const replace = (output: VarId, input: VarId): boolean => {
     const group = home.get(output) as OpenGroup; // candidates are nodes
-    const readers = groups.filter((other) => other !== group && other.reads.has(input));
+    const readers = (readersOf.get(input) ?? []).filter((other) => other !== group);
     if (!readsOwnElement(group, input) || readers.some((reader) => waits(reader, group))) return false;
     for (const reader of readers) group.before.add(reader);
     replaced.set(output, input);

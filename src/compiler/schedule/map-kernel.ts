@@ -23,7 +23,7 @@ import type { Placed } from "./assembly.ts";
 import { digit, flat } from "./coordinates.ts";
 import type { Index } from "./coordinates.ts";
 import { eachElement, workgroupsFor } from "./elements.ts";
-import { isReduction, reducedExtents } from "./groups.ts";
+import { MAX_ROW_LANES, isReduction, reducedExtents } from "./groups.ts";
 import type { Group, Member } from "./groups.ts";
 import { KernelWriter, kernelName } from "./kernel-writer.ts";
 import type { Location, Scope, WrittenKernel } from "./kernel-writer.ts";
@@ -101,7 +101,7 @@ const conjunction = (a: Expr | undefined, b: Expr | undefined): Expr | undefined
 
 /** Lanes that share a row: enough for some thousands of lanes at work, not more than there is work for. */
 const lanesPerRow = (rows: number, columns: number, limit: number): number =>
-  Math.min(powerAbove(columns / 4), rows >= 1024 ? 64 : 256, powerBelow(limit));
+  Math.min(powerAbove(columns / 4), rows >= 1024 ? 64 : MAX_ROW_LANES, powerBelow(limit));
 
 /** Rows, in as many passes over the columns as there are reductions that wait for one another, and one for what follows them. */
 export function writeRows(scope: Scope, group: Group, limits: TargetLimits): LaidOut {

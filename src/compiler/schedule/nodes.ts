@@ -127,5 +127,10 @@ function markNodes(program: Program, { fusion, maxLeaves }: NodeOptions, forced:
     }
     for (const id of equation.outputs) if (mustBe(id, cost)) makeNode(id);
   }
-  return { isNode: (id) => nodes.has(id), leaves: leavesOf, alias };
+  const aliases = new Map<VarId, Alias | undefined>();
+  const known = (id: VarId): Alias | undefined => {
+    if (!aliases.has(id)) aliases.set(id, alias(id));
+    return aliases.get(id);
+  };
+  return { isNode: (id) => nodes.has(id), leaves: leavesOf, alias: known };
 }

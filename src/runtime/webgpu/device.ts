@@ -54,13 +54,7 @@ export class WebGpuDevice implements Device, ExecutableOwner {
       throw new UserError(`Kernels cannot be timed: ${gpu.adapter.name} has no timestamps.`);
     const f16 = gpu.features.has("shader-f16");
     this.context = createContext(gpu, (kernel) => printWgsl(kernel, { f16 }), profile);
-    this.limits = {
-      buffers: gpu.limits.maxStorageBuffersPerShaderStage,
-      lanes: Math.min(gpu.limits.maxComputeInvocationsPerWorkgroup, gpu.limits.maxComputeWorkgroupSizeX),
-      sharedBytes: gpu.limits.maxComputeWorkgroupStorageSize,
-      workgroups: gpu.limits.maxComputeWorkgroupsPerDimension,
-      alignment: gpu.limits.minStorageBufferOffsetAlignment / (f16 ? 2 : 4), // bytes of the smallest element
-    };
+    this.limits = this.context.limits;
   }
 
   get closed(): boolean {

@@ -59,7 +59,7 @@ export interface Loaded {
 export async function loadPlan(context: Context, plan: Plan, name: string): Promise<Loaded> {
   const { failures, memory, gpu, pool } = context;
   for (const { type } of plan.buffers) checkSize(context, type, name);
-  const memoryPlan = planMemory(plan, (type) => boundBytes(context, type));
+  const memoryPlan = planMemory(plan, (type) => boundBytes(context, type), context.limits);
   const code = flatten(plan);
   const pipelines = await context.pipelines.of(
     code.dispatches.map(({ dispatch }) => dispatch),
