@@ -220,7 +220,7 @@ function explainDispatch(
   const parts = partsOf(step, lengths);
   const buffers = step.buffers.map((id, i): BoundBuffer => {
     const { type, role } = bufferOf(plan, id);
-    const size = step.parts?.[i]?.size;
+    const size = step.touched?.[i] ?? step.parts?.[i]?.size;
     const bound = size === undefined ? type : { ...type, shape: [size] };
     return {
       buffer: id,

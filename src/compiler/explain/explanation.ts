@@ -6,8 +6,8 @@
  * there is no temporary of a certain shape. To show something new: a field here, filled in `explain.ts`.
  *
  * Costs are estimates by a simple rule. FLOPs are those of the ops as they are defined (see `costOf`), inlined ones included once per
- * kernel. Bytes count every bound buffer once, whole, whatever caches save and whatever a gather leaves out; of a buffer that a loop
- * goes through, each iteration counts its own part.
+ * kernel. Bytes count every tensor that a kernel uses once, whole, whatever caches save and whatever a gather leaves out; of a buffer
+ * that a loop goes through, each iteration counts its own part.
  */
 import type { DType } from "../../dsl/types/dtype.ts";
 import type { BufferId, Role } from "../kernel/plan.ts";

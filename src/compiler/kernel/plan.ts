@@ -46,6 +46,8 @@ export interface Dispatch {
   readonly params: readonly Param[];
   /** Number of workgroups, any: a device lays more than it allows in one dimension out in two. */
   readonly workgroups: number;
+  /** How many elements of each of the buffers it may touch, where it is known not to be all: for `explain`. */
+  readonly touched?: readonly (number | undefined)[] | undefined;
   /** Floating-point operations and bytes moved, estimated: for `explain`. */
   readonly flops: number;
   readonly bytes: number;

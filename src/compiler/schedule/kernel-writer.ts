@@ -50,6 +50,8 @@ export interface WrittenKernel {
   readonly buffers: readonly BufferId[];
   /** The part of each buffer that is bound; undefined: the whole. */
   readonly parts: readonly (Part | undefined)[];
+  /** How many elements of each buffer it reaches; undefined: any. */
+  readonly touched: readonly (number | undefined)[];
   readonly params: readonly Param[];
 }
 
@@ -67,7 +69,12 @@ interface Bound {
   readonly offset: number;
   size: number | undefined;
   access: Access;
+  /** The variables that are reached through it: where they begin, and their size. Undefined: all that is bound. */
+  touched: Map<number, number> | undefined;
 }
+
+const totalOf = (sizes: ReadonlyMap<number, number>): number =>
+  [...sizes.values()].reduce((sum, size) => sum + size, 0);
 
 export class KernelWriter {
   readonly builder = new KernelBuilder();
@@ -96,11 +103,11 @@ export class KernelWriter {
 
   /** Position in the kernel of a buffer of the plan, bound as a whole. */
   bind(buffer: BufferId, type: TensorType, access: Access): number {
-    return this.#bind({ buffer, offset: 0, size: undefined, access }, type);
+    return this.#bind({ buffer, offset: 0, size: undefined, access, touched: undefined }, type);
   }
 
   #bind(wanted: Bound, { dtype }: TensorType): number {
-    const { buffer, offset, size, access } = wanted;
+    const { buffer, offset, size, access, touched } = wanted;
     const at = this.#bound.findIndex(
       (bound) =>
         bound.buffer === buffer &&
@@ -113,6 +120,9 @@ export class KernelWriter {
       return this.builder.buffer({ dtype, access });
     }
     if (known.size !== undefined) known.size = Math.max(known.size, size ?? 0);
+    if (touched === undefined) known.touched = undefined;
+    for (const [start, count] of touched ?? [])
+      known.touched?.set(start, Math.max(count, known.touched.get(start) ?? 0));
     if (known.access !== access) {
       known.access = "readWrite";
       this.builder.readAndWrite(at);
@@ -130,9 +140,12 @@ export class KernelWriter {
     const { buffer, offset = 0, slice } = location;
     const { alignment } = this.#scope;
     const within = flat(this.builder, index);
+    const size = sizeOf(type.shape);
+    const touched = new Map([[offset, size * (slice?.length ?? 1)]]);
     if (offset > 0 && slice === undefined && alignment !== undefined && offset % alignment === 0)
-      return { buffer: this.#bind({ buffer, offset, size: sizeOf(type.shape), access }, type), at: within };
-    return { buffer: this.bind(buffer, type, access), at: this.#place(location, within) };
+      return { buffer: this.#bind({ buffer, offset, size, access, touched }, type), at: within };
+    const whole = { buffer, offset: 0, size: undefined, access, touched };
+    return { buffer: this.#bind(whole, type), at: this.#place(location, within) };
   }
 
   #load(location: Location, type: TensorType, index: Index): Expr {
@@ -201,6 +214,7 @@ export class KernelWriter {
       kernel: this.builder.finish(name, lanes),
       buffers: this.#bound.map(({ buffer }) => buffer),
       parts: this.#bound.map(({ offset, size }) => (size === undefined ? undefined : { offset, size })),
+      touched: this.#bound.map(({ touched }) => (touched === undefined ? undefined : totalOf(touched))),
       params: this.#params,
     };
   }

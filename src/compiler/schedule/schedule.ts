@@ -7,8 +7,6 @@
 import { costOf } from "../cost.ts";
 import { decodeScalar, sameType, sizeOf, typeOf } from "../../dsl/program/program.ts";
 import type { AnyEquation, Program, TensorType, VarId } from "../../dsl/program/program.ts";
-import { byteSize } from "../../dsl/types/dtype.ts";
-import { formatSite, rawSite } from "../../dsl/trace/callsite.ts";
 import { exactTensor } from "../host-tensor.ts";
 import { MINIMUM_LIMITS } from "../kernel/plan.ts";
 import type { BufferId, Dispatch, Plan, PlanBuffer, Role, Step, TargetLimits } from "../kernel/plan.ts";
@@ -16,6 +14,7 @@ import { assembles, partsOf } from "./assembly.ts";
 import type { Placed } from "./assembly.ts";
 import { carriesOf, writeControl } from "./control.ts";
 import type { Host, Scheduled, Target } from "./control.ts";
+import { dispatchOf } from "./dispatch.ts";
 import { writeDots } from "./dot-kernel.ts";
 import type { DotChoice } from "./dot-kernel.ts";
 import { formGroups } from "./groups.ts";
@@ -237,31 +236,12 @@ class Scheduler implements Host {
   }
 
   #dispatch(
-    { kernel, buffers, parts, params, workgroups }: LaidOut,
+    laidOut: LaidOut,
     ops: readonly string[],
     flops: number,
     from: AnyEquation | undefined,
   ): Dispatch {
-    const bytes = buffers.reduce((sum, id, i) => {
-      const { shape, dtype } = (this.#buffers[id] as PlanBuffer).type; // kernels bind the plan's buffers
-      return sum + (parts[i]?.size ?? sizeOf(shape)) * byteSize(dtype);
-    }, 0);
-    const raw = from === undefined ? undefined : rawSite(from);
-    return {
-      kind: "dispatch",
-      kernel,
-      buffers,
-      parts: parts.some((part) => part !== undefined) ? parts : undefined,
-      params,
-      workgroups,
-      flops,
-      bytes,
-      ops,
-      // Formatting a stack takes long; few are ever read.
-      get site() {
-        return raw === undefined ? undefined : formatSite(raw);
-      },
-    };
+    return dispatchOf(this.#buffers, laidOut, { ops, flops, from });
   }
 
   #group(
@@ -384,6 +364,7 @@ class Scheduler implements Host {
         parts: places.map(({ location: { offset = 0 }, type }) =>
           offset === 0 ? undefined : { offset, size: sizeOf(type.shape) },
         ),
+        touched: places.map(({ type }) => sizeOf(type.shape)),
         params,
         workgroups,
       };

@@ -49,7 +49,7 @@ describe("a donated input", () => {
   it("is one of several that one kernel replaces", () => {
     const both = directed((x, y) => [prim.sub(x as T, y as T), prim.add(x as T, y as T)], vectors(2, [5]));
     const plan = planOf(both, 1, 0);
-    expect([replacedBy(plan).toSorted(), bindingsOf(plan)]).toEqual([[0, 1], [2]]);
+    expect([new Set(replacedBy(plan)), bindingsOf(plan)]).toEqual([new Set([0, 1]), [2]]);
   });
 
   it("is replaced by a result of the same type only", () => {

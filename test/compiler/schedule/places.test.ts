@@ -80,7 +80,9 @@ describe("views of a stored value", () => {
     );
     const [dot] = dispatchesOf(planOf(program)) as readonly [Dispatch];
     expect(dot.parts).toContainEqual({ offset: 128, size: 24 });
-    expect(planOf(program, 100).steps).toHaveLength(1);
+    const [whole] = dispatchesOf(planOf(program, 100)) as readonly [Dispatch];
+    // 24 and 12 elements of the 300, 18 of the input, 12 results.
+    expect([planOf(program, 100).steps.length, whole.parts, whole.bytes]).toEqual([1, undefined, 4 * 66]);
   });
 
   it("are bound as one whole buffer when there are too many", () => {
