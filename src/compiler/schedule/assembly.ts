@@ -9,12 +9,14 @@ import { sizeOf, typeOf } from "../../dsl/program/program.ts";
 import type { AnyEquation, Program, TensorType, VarId } from "../../dsl/program/program.ts";
 import type { Location } from "./kernel-writer.ts";
 
-/** Operands that a kernel chooses among without trouble: a concat of so many is pointwise. */
+/** Operands that a kernel chooses among without trouble. */
 export const MAX_CHOICES = 4;
+/** A concat of so many parts is worth a buffer of its own. */
+const FEWEST_PARTS = 4;
 
 /** Whether a concat of operands of these types is assembled. */
 export const isAssembly = (operands: readonly TensorType[], axis: number): boolean =>
-  operands.length >= MAX_CHOICES && sizeOf((operands[0] as TensorType).shape.slice(0, axis)) === 1;
+  operands.length >= FEWEST_PARTS && sizeOf((operands[0] as TensorType).shape.slice(0, axis)) === 1;
 
 export const assembles = (
   program: Program,

@@ -51,6 +51,15 @@ describe("fluxion explain", options, () => {
     for (const line of stdout.split("\n")) expect(line.length).toBeLessThanOrEqual(110);
   });
 
+  it("says which outputs of a training step take the place of inputs", async () => {
+    const { memory } = await json("flm-step", "--preset", "quick", "--vocab", "50");
+    const pairs = memory.inPlace.map(({ input, output }) => [input.name, output.name]);
+    expect(pairs.length).toBeGreaterThan(0);
+    for (const name of pairs.flat()) expect(name).toMatch(/^state\./);
+    const { stdout } = await fluxion(["explain", "flm-step", "--preset", "quick", "--vocab", "50"]);
+    expect(stdout.replace(/\s+/g, " ")).toMatch(/\d+ more outputs \([^)]*\) in the place of inputs/);
+  });
+
   it("prints the same as JSON, with names of inputs and the code", async () => {
     const printed = await json(...QUICK);
     expect(Object.keys(printed)).toEqual(["name", "limits", "limitsOf", "gpu", "timedRuns", "version", "totals", "fusion", "dispatches", "copies", "pipelines", "control", "memory", "temporaries"]); // prettier-ignore
