@@ -20,7 +20,8 @@ export const scalarOf = (dtype: DType): Scalar => (dtype === "f16" ? "f32" : dty
 
 /** `isNan` and `bitcast` are what an op's meaning may need beyond the ops themselves. */
 export type Expr =
-  | { readonly kind: "literal"; readonly type: Scalar; readonly value: number }
+  /** With `size`, it belongs to the problem and not to the way to compute it: `sizesAsParams` makes a parameter of it. */
+  | { readonly kind: "literal"; readonly type: Scalar; readonly value: number; readonly size?: true }
   /** A name bound by `let`, `var`, `threefry` or a loop. */
   | { readonly kind: "name"; readonly type: Scalar; readonly name: string }
   /** Flat index of the workgroup, and index of the lane within it. */

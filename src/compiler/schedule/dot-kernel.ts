@@ -5,7 +5,7 @@
 import { freeAxes } from "../../dsl/ops/reduction.ts";
 import { sizeOf, typeOf } from "../../dsl/program/program.ts";
 import type { DotParams, TensorType, VarId } from "../../dsl/program/program.ts";
-import { index } from "../kernel/builder.ts";
+import { extent } from "../kernel/builder.ts";
 import type { Expr } from "../kernel/ir.ts";
 import type { BufferId } from "../kernel/plan.ts";
 import { digit, split } from "./coordinates.ts";
@@ -93,10 +93,10 @@ export function writeDots(
   };
   const layout: DotLayout = { left: fast(scope, left, "row"), right: fast(scope, right, "column") };
   const extents: DotShape<Expr> = {
-    batch: index(shape.batch),
-    rows: index(shape.rows),
-    columns: index(shape.columns),
-    inner: index(shape.inner),
+    batch: extent(shape.batch),
+    rows: extent(shape.rows),
+    columns: extent(shape.columns),
+    inner: extent(shape.inner),
   };
   const own = new Set(group.members.flatMap((member) => member.nodes));
   const storeIn =
@@ -124,10 +124,10 @@ export function writeDots(
   const type = slicesType(shape, slices);
   const partial = temporary(type);
   const first = new KernelWriter(scope, own);
-  const into = { buffer: first.bind(partial, type, "write"), chunk: index(chunk) };
+  const into = { buffer: first.bind(partial, type, "write"), chunk: extent(chunk) };
   writeDotSlices(first.builder, extents, layout, operandsOf(first, sides), into, config);
   const second = new KernelWriter(scope, own);
-  const from = { buffer: second.bind(partial, type, "read"), chunk: index(chunk) };
+  const from = { buffer: second.bind(partial, type, "read"), chunk: extent(chunk) };
   writeDotSum(second.builder, extents, from, storeIn(second));
   const results = shape.batch * shape.rows * shape.columns;
   return [

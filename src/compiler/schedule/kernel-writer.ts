@@ -6,7 +6,7 @@
  */
 import { typeOf } from "../../dsl/program/program.ts";
 import type { AnyEquation, OpKind, Program, TensorType, VarId } from "../../dsl/program/program.ts";
-import { KernelBuilder, index as literalIndex, minus, plus, times } from "../kernel/builder.ts";
+import { KernelBuilder, extent, minus, plus, times } from "../kernel/builder.ts";
 import { scalarOf } from "../kernel/ir.ts";
 import type { Access, Expr, Kernel } from "../kernel/ir.ts";
 import type { BufferId, Param } from "../kernel/plan.ts";
@@ -95,8 +95,8 @@ export class KernelWriter {
     const known = this.#loops.get(slice.loop);
     const iteration = known ?? this.param({ loop: slice.loop });
     this.#loops.set(slice.loop, iteration);
-    const step = slice.reverse ? minus(literalIndex(slice.length - 1), iteration) : iteration;
-    return plus(times(step, literalIndex(size)), at);
+    const step = slice.reverse ? minus(extent(slice.length - 1), iteration) : iteration;
+    return plus(times(step, extent(size)), at);
   }
 
   /** The element of a variable at an index. */

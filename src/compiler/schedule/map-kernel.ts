@@ -4,7 +4,19 @@
  */
 import { sizeOf, typeOf } from "../../dsl/program/program.ts";
 import type { VarId } from "../../dsl/program/program.ts";
-import { LANE, WORKGROUP, below, binary, both, index, modulo, over, plus, times } from "../kernel/builder.ts";
+import {
+  LANE,
+  WORKGROUP,
+  below,
+  binary,
+  both,
+  extent,
+  index,
+  modulo,
+  over,
+  plus,
+  times,
+} from "../kernel/builder.ts";
 import type { Expr } from "../kernel/ir.ts";
 import type { TargetLimits } from "../kernel/plan.ts";
 import { digit, flat } from "./coordinates.ts";
@@ -44,7 +56,7 @@ export function writeMap(scope: Scope, group: Group): LaidOut {
   const writer = new KernelWriter(scope, ownOf(group));
   const { builder } = writer;
   const size = group.space.rows;
-  eachElement(builder, MAP_LANES, index(size), (element) => {
+  eachElement(builder, MAP_LANES, extent(size), (element) => {
     const at = digit(builder, element, size);
     for (const member of group.members) settle(writer, group, scope, member, at);
   });
@@ -56,7 +68,7 @@ export function writeCopy(scope: Scope, id: VarId, to: Location): LaidOut {
   const writer = new KernelWriter(scope, new Set());
   const { builder } = writer;
   const size = sizeOf(typeOf(scope.program, id).shape);
-  eachElement(builder, MAP_LANES, index(size), (element) => {
+  eachElement(builder, MAP_LANES, extent(size), (element) => {
     const at = digit(builder, element, size);
     writer.store(id, to, at, writer.value(id, at));
   });
@@ -94,7 +106,7 @@ export function writeRows(scope: Scope, group: Group, limits: TargetLimits): Lai
   // Lanes beyond the last row do its work once more, without storing: barriers need all lanes.
   const surplus = rows % perGroup !== 0 || Math.ceil(rows / perGroup) > limits.workgroups;
   const here = surplus ? builder.let(binary("min", row, lastOf(rows)), "row") : row;
-  const writes = (): Expr | undefined => (surplus ? below(row, index(rows)) : undefined);
+  const writes = (): Expr | undefined => (surplus ? below(row, extent(rows)) : undefined);
   const atRow = digit(builder, here, rows);
 
   const phases = Math.max(...group.members.map((member) => member.phase));
@@ -116,12 +128,12 @@ export function writeRows(scope: Scope, group: Group, limits: TargetLimits): Lai
           return {
             column,
             at: [...atRow, ...digit(builder, column, columns)],
-            inside: whole ? undefined : builder.let(below(wanted, index(columns))),
+            inside: whole ? undefined : builder.let(below(wanted, extent(columns))),
           };
         });
   const eachColumn = (write: (column: Column) => void): void => {
     if (held !== undefined) return held.forEach(write);
-    builder.for(lane, index(columns), index(team), (column) =>
+    builder.for(lane, extent(columns), index(team), (column) =>
       write({ column, at: [...atRow, ...digit(builder, column, columns)], inside: undefined }),
     );
   };
@@ -170,7 +182,7 @@ export function writeRows(scope: Scope, group: Group, limits: TargetLimits): Lai
 
   function storeRow(member: Member): void {
     const first = binary("equal", lane, index(0));
-    const condition = surplus ? binary("and", first, below(row, index(rows))) : first;
+    const condition = surplus ? binary("and", first, below(row, extent(rows))) : first;
     guarded(team === 1 ? writes() : condition, () => {
       for (const id of member.nodes)
         if (group.stored.has(id))
@@ -205,14 +217,14 @@ export function writeColumns(scope: Scope, group: Group, limits: TargetLimits): 
   const atInner = digit(builder, modulo(position, index(inner)), inner);
   const operand = equation.inputs[0] as VarId; // a reduction has one
   const sum = new Accumulator(builder, equation.op as ReductionOp, writer.typeOf(operand).dtype);
-  builder.for(lane, index(reduced), index(team), (step) => {
+  builder.for(lane, extent(reduced), index(team), (step) => {
     const at: Index = [...atOuter, ...digit(builder, step, reduced), ...atInner];
     sum.take(writer.value(operand, at), step);
   });
   const value = sum.combine(team, width, lanes, lane, base);
   const id = equation.outputs[0] as VarId;
   const first = binary("equal", lane, index(0));
-  builder.if(binary("and", first, below(result, index(results))), () =>
+  builder.if(binary("and", first, below(result, extent(results))), () =>
     writer.store(id, scope.location(id) as Location, here, value),
   );
   return { ...writer.finish(nameOf(group), lanes), workgroups: Math.ceil(results / width) };

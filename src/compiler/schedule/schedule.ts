@@ -12,6 +12,8 @@ import { exactTensor } from "../host-tensor.ts";
 import { decodeScalar } from "../../dsl/program/program.ts";
 import { MINIMUM_LIMITS } from "../kernel/plan.ts";
 import type { BufferId, Dispatch, Plan, PlanBuffer, Role, Step, TargetLimits } from "../kernel/plan.ts";
+import { sizesAsParams } from "../kernel/sizes.ts";
+import { withoutUnused } from "../kernel/unused.ts";
 import { writeDots } from "./dot-kernel.ts";
 import type { DotChoice } from "./dot-kernel.ts";
 import { formGroups } from "./groups.ts";
@@ -155,11 +157,12 @@ class Scheduler {
       return sum + sizeOf(shape) * byteSize(dtype);
     }, 0);
     const raw = from === undefined ? undefined : rawSite(from);
+    const shared = sizesAsParams(withoutUnused(kernel));
     return {
       kind: "dispatch",
-      kernel,
+      kernel: shared.kernel,
       buffers,
-      params,
+      params: [...params, ...shared.sizes],
       workgroups,
       flops,
       bytes,
