@@ -17,7 +17,7 @@ import { workgroupsFor } from "./elements.ts";
 import type { Group, Member } from "./groups.ts";
 import { KernelWriter, kernelName } from "./kernel-writer.ts";
 import type { Location, Scope } from "./kernel-writer.ts";
-import { contiguousAxis } from "./layout.ts";
+import { contiguousAxis, isReadAsStored } from "./layout.ts";
 import type { LaidOut } from "./map-kernel.ts";
 
 /** One operand: its variable, and its axes by the part that they play. */
@@ -91,7 +91,13 @@ export function writeDots(
     columns: extentOf(right, right.free),
     inner: extentOf(left, left.contract),
   };
-  const layout: DotLayout = { left: fast(scope, left, "row"), right: fast(scope, right, "column") };
+  const stored = sides.every(({ id }) => isReadAsStored(scope, id));
+  const layout: DotLayout = {
+    left: fast(scope, left, "row"),
+    right: fast(scope, right, "column"),
+    // Both have the same type.
+    ...(typeOf(scope.program, left.id).dtype === "f16" ? { f16: stored ? "stored" : "computed" } : {}),
+  };
   const extents: DotShape<Expr> = {
     batch: extent(shape.batch),
     rows: extent(shape.rows),

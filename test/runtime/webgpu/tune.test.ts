@@ -82,8 +82,10 @@ describe("a table", () => {
   const dots = new Map([["8x8x8x8 k,k", { rung: "direct", slices: 1 }]]);
 
   it("counts sizes by the next power of two", () => {
-    expect(dotKey({ batch: 1, rows: 5, columns: 8, inner: 9 }, LAYOUT)).toBe("1x8x8x16 k,k");
-    expect(dotKey({ batch: 3, rows: 1, columns: 2, inner: 0 }, { left: "row", right: undefined })).toBe("4x1x2x1 row,none"); // prettier-ignore
+    expect(dotKey({ batch: 1, rows: 5, columns: 8, inner: 9 }, LAYOUT)).toBe("1x8x8x16 k,k f32");
+    const half = { ...LAYOUT, f16: "stored" } as const;
+    expect(dotKey({ batch: 1, rows: 5, columns: 8, inner: 9 }, half)).toBe("1x8x8x16 k,k f16");
+    expect(dotKey({ batch: 3, rows: 1, columns: 2, inner: 0 }, { left: "row", right: undefined })).toBe("4x1x2x1 row,none f32"); // prettier-ignore
   });
 
   it("keeps what it had, and forgets where the heuristic decides again", () => {
@@ -109,27 +111,27 @@ describe("a table", () => {
   it.each<[string, string]>([
     ["no JSON", "{"],
     ["nothing", ""],
-    ["another version", '{"schema":2,"adapters":{}}'],
+    ["another version", '{"schema":1,"adapters":{}}'],
     ["a list", "[]"],
     ["null", "null"],
-    ["no adapters", '{"schema":1}'],
-    ["adapters that are no record", '{"schema":1,"adapters":[]}'],
-    ["an adapter that is no record", '{"schema":1,"adapters":{"a":3}}'],
-    ["a dot that is no record", '{"schema":1,"adapters":{"a":{"k":null}}}'],
-    ["a rung that is no text", '{"schema":1,"adapters":{"a":{"k":{"rung":{},"slices":1}}}}'],
-    ["no slices", '{"schema":1,"adapters":{"a":{"k":{"rung":"direct","slices":0}}}}'],
-    ["half a slice", '{"schema":1,"adapters":{"a":{"k":{"rung":"direct","slices":1.5}}}}'],
-    ["endless slices", '{"schema":1,"adapters":{"a":{"k":{"rung":"direct","slices":1e400}}}}'],
+    ["no adapters", '{"schema":2}'],
+    ["adapters that are no record", '{"schema":2,"adapters":[]}'],
+    ["an adapter that is no record", '{"schema":2,"adapters":{"a":3}}'],
+    ["a dot that is no record", '{"schema":2,"adapters":{"a":{"k":null}}}'],
+    ["a rung that is no text", '{"schema":2,"adapters":{"a":{"k":{"rung":{},"slices":1}}}}'],
+    ["no slices", '{"schema":2,"adapters":{"a":{"k":{"rung":"direct","slices":0}}}}'],
+    ["half a slice", '{"schema":2,"adapters":{"a":{"k":{"rung":"direct","slices":1.5}}}}'],
+    ["endless slices", '{"schema":2,"adapters":{"a":{"k":{"rung":"direct","slices":1e400}}}}'],
     [
       "a long name",
-      JSON.stringify({ schema: 1, adapters: { a: { ["k".repeat(501)]: { rung: "", slices: 1 } } } }),
+      JSON.stringify({ schema: 2, adapters: { a: { ["k".repeat(501)]: { rung: "", slices: 1 } } } }),
     ],
   ])("is refused with %s", (_name, text) => {
     expect(parseTable(text)).toBeTypeOf("string");
   });
 
   it("may have any name in it", () => {
-    const text = '{"schema":1,"adapters":{"__proto__":{"__proto__":{"rung":"direct","slices":1}}}}';
+    const text = '{"schema":2,"adapters":{"__proto__":{"__proto__":{"rung":"direct","slices":1}}}}';
     const table = parseTable(text);
     expect(JSON.stringify(table)).toBe(text);
     expect(({} as Record<string, unknown>)["rung"]).toBeUndefined();
@@ -153,9 +155,9 @@ describe("the dots of a program", () => {
       ],
     );
     expect(dotsOf(whole, MINIMUM_LIMITS)).toEqual([
-      { key: "1x64x64x64 k,k", shape: { batch: 1, rows: 50, columns: 50, inner: 60 }, layout: LAYOUT },
+      { key: "1x64x64x64 k,k f32", shape: { batch: 1, rows: 50, columns: 50, inner: 60 }, layout: LAYOUT },
       {
-        key: "1x8x64x64 k,column",
+        key: "1x8x64x64 k,column f32",
         shape: { batch: 1, rows: 7, columns: 60, inner: 50 },
         layout: { left: "k", right: "column" },
       },

@@ -28,10 +28,15 @@ export interface DotShape<N = number> {
   readonly inner: N;
 }
 
-/** The axis along which neighbours lie side by side in memory, where there is one: it decides which lane loads which element. */
+/**
+ * How operands lie in memory. The axis along which neighbours lie side by side, where there is one, decides which lane loads which
+ * element.
+ */
 export interface DotLayout {
   readonly left: "k" | "row" | undefined;
   readonly right: "k" | "column" | undefined;
+  /** Where both operands are f16: whether they are read as they are stored, or computed, in f32, as they are read. */
+  readonly f16?: "stored" | "computed";
 }
 
 /** Elements as f32. Indices are in bounds, literals or bound to names, and within one scope of the builder never the same twice. */
