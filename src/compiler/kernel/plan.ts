@@ -95,6 +95,8 @@ export interface TargetLimits {
   readonly sharedBytes: number;
   /** Workgroups in one dimension. A device lays more of them out in two, and then a few more may run than a dispatch has. */
   readonly workgroups: number;
+  /** It computes on a CPU: workgroup memory is no faster than any other, and a few workgroups keep it busy. Default false. */
+  readonly software?: boolean;
 }
 
 /** The least that any WebGPU adapter offers. */

@@ -7,7 +7,7 @@ import { sizeOf, typeOf } from "../../dsl/program/program.ts";
 import type { DotParams, TensorType, VarId } from "../../dsl/program/program.ts";
 import { extent } from "../kernel/builder.ts";
 import type { Expr } from "../kernel/ir.ts";
-import type { BufferId } from "../kernel/plan.ts";
+import type { BufferId, TargetLimits } from "../kernel/plan.ts";
 import { digit, split } from "./coordinates.ts";
 import type { Index } from "./coordinates.ts";
 import { DOT_SUM_LANES, chooseDot, slicesType, writeDot, writeDotSlices, writeDotSum } from "./dot/dot.ts";
@@ -79,6 +79,7 @@ export function writeDots(
   scope: Scope,
   group: Group,
   temporary: (type: TensorType) => BufferId,
+  limits: TargetLimits,
   choice?: DotChoice,
 ): readonly LaidOut[] {
   const { equation } = group.members[0] as Member; // groups have members
@@ -91,12 +92,11 @@ export function writeDots(
     columns: extentOf(right, right.free),
     inner: extentOf(left, left.contract),
   };
-  const stored = sides.every(({ id }) => isReadAsStored(scope, id));
   const layout: DotLayout = {
     left: fast(scope, left, "row"),
     right: fast(scope, right, "column"),
-    // Both have the same type.
-    ...(typeOf(scope.program, left.id).dtype === "f16" ? { f16: stored ? "stored" : "computed" } : {}),
+    ...(typeOf(scope.program, left.id).dtype === "f16" ? { dtype: "f16" } : {}), // both have the same
+    ...(sides.every(({ id }) => isReadAsStored(scope, id)) ? {} : { computed: true }),
   };
   const extents: DotShape<Expr> = {
     batch: extent(shape.batch),
@@ -118,7 +118,7 @@ export function writeDots(
       for (const id of own)
         if (group.stored.has(id)) writer.store(id, scope.location(id) as Location, at, writer.value(id, at)); // stored: it has one
     };
-  const config = choice?.(shape, layout) ?? chooseDot(shape, layout);
+  const config = choice?.(shape, layout) ?? chooseDot(shape, layout, limits);
   const ops = group.members.map((member) => member.equation.op);
   const { lanes, workgroups } = config;
   if (config.split === undefined) {

@@ -185,7 +185,7 @@ class Scheduler {
       map: () => [writeMap(scope, group)],
       row: () => [writeRows(scope, group, this.#limits)],
       column: () => [writeColumns(scope, group, this.#limits)],
-      dot: () => writeDots(scope, group, (type) => this.#temporary(type).buffer, this.#dots),
+      dot: () => writeDots(scope, group, (type) => this.#temporary(type).buffer, this.#limits, this.#dots),
     }[group.kind];
     const laidOut = write();
     // Where the sum of a dot is taken in slices, what follows it is in the kernel that adds them up.

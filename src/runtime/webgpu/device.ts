@@ -59,6 +59,7 @@ export class WebGpuDevice implements Device, ExecutableOwner {
       lanes: Math.min(gpu.limits.maxComputeInvocationsPerWorkgroup, gpu.limits.maxComputeWorkgroupSizeX),
       sharedBytes: gpu.limits.maxComputeWorkgroupStorageSize,
       workgroups: gpu.limits.maxComputeWorkgroupsPerDimension,
+      software: gpu.software,
     };
   }
 

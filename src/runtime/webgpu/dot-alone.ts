@@ -12,7 +12,7 @@ const LONG_SUM = 2 ** 17;
 
 /** A program of one dot with the operands stored as the layout says, in f16 where they are f16 there. */
 export function dotProgram({ batch, rows, columns, inner }: DotShape, layout: DotLayout): Program {
-  const dtype = layout.f16 === undefined ? "f32" : "f16";
+  const { dtype = "f32" } = layout;
   const tensor = (...extents: number[]): TensorType => ({ dtype, shape: extents });
   const [byRow, byColumn] = [layout.left !== "row", layout.right === "k"];
   return {

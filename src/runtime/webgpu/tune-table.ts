@@ -36,9 +36,12 @@ export const adapterKey = ({ vendor, architecture, name }: Gpu["adapter"]): stri
   [vendor, architecture, name].join("/");
 
 /** Dots of the same key are computed the same way: each extent up to the next power of two, the layout, the type of the operands. */
-export function dotKey({ batch, rows, columns, inner }: DotShape, { left, right, f16 }: DotLayout): string {
+export function dotKey(
+  { batch, rows, columns, inner }: DotShape,
+  { left, right, dtype = "f32" }: DotLayout,
+): string {
   const sizes = [batch, rows, columns, inner].map((extent) => 2 ** Math.ceil(Math.log2(Math.max(1, extent))));
-  return `${sizes.join("x")} ${left ?? "none"},${right ?? "none"} ${f16 === undefined ? "f32" : "f16"}`;
+  return `${sizes.join("x")} ${left ?? "none"},${right ?? "none"} ${dtype}`;
 }
 
 /** Entry of a record that may come from a file: what every object inherits is no entry. */

@@ -56,7 +56,7 @@ describe("candidates", () => {
         const candidates = dotCandidates(shape, layout, LARGER);
         expect(candidates.length).toBeLessThanOrEqual(MOST_CANDIDATES);
         expect(new Set(candidates.map(configName)).size).toBe(candidates.length);
-        expect(candidates[0]).toEqual(chooseDot(shape, layout));
+        expect(candidates[0]).toEqual(chooseDot(shape, layout, LARGER));
       }
     const layout: DotLayout = { left: "k", right: "column" };
     expect(dotCandidates({ batch: 1, rows: 96, columns: 96, inner: 768 }, layout, LARGER).length).toBe(6);

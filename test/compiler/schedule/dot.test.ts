@@ -4,6 +4,7 @@ import { exactTensor } from "../../../src/compiler/host-tensor.ts";
 import type { ExactTensor } from "../../../src/compiler/host-tensor.ts";
 import { dot } from "../../../src/compiler/interpret/arrays.ts";
 import { MINIMUM_LIMITS } from "../../../src/compiler/kernel/plan.ts";
+import type { TargetLimits } from "../../../src/compiler/kernel/plan.ts";
 import { KernelBuilder, index, plus, times } from "../../../src/compiler/kernel/builder.ts";
 import type { Expr } from "../../../src/compiler/kernel/ir.ts";
 import {
@@ -190,8 +191,11 @@ const RUNGS: Readonly<Record<string, DotRung>> = {
   "gemv, eight rows": { kind: "gemv", few: 8, of: "rows", kLanes: 16, wideLanes: 4, fast: "k" },
   "gemv, two columns": { kind: "gemv", few: 2, of: "columns", kLanes: 64, wideLanes: 4, fast: "k" },
   "tiles of 32": { kind: "tile", tile: 32, depth: 16, each: 4, unroll: 4 },
+  "registers, 4 by 4": { kind: "registers", each: 4 },
+  "registers, 8 by 8": { kind: "registers", each: 8 },
   "tiles of 64": { kind: "tile", tile: 64, depth: 16, each: 8, unroll: 2 },
 };
+const SOFTWARE: TargetLimits = { ...MINIMUM_LIMITS, software: true };
 const SIZES = [1, 3, 7, 8, 9, 31, 32, 33, 63, 64, 65, 127];
 
 /** `count` points of the cube of sizes: each size in each place, in changing company. */
@@ -251,12 +255,20 @@ describe("dots", () => {
         await check(host, "TN", shape, launchDot(shape, rung, slices), { literal: true });
   });
 
-  const choice = (rows: number, columns: number, inner: number, name: Name = "NN", batch = 1): string => {
-    const config = chooseDot({ batch, rows, columns, inner }, layoutOf(STORAGES[name]));
+  const choice = (
+    rows: number,
+    columns: number,
+    inner: number,
+    name: Name = "NN",
+    batch = 1,
+    limits: TargetLimits = MINIMUM_LIMITS,
+  ): string => {
+    const config = chooseDot({ batch, rows, columns, inner }, layoutOf(STORAGES[name]), limits);
     const { rung, split } = config;
     const kind =
       rung.kind === "gemv" ? `gemv of ${rung.few} ${rung.of}, neighbours along ${rung.fast}` :
-      rung.kind === "tile" ? `tiles of ${rung.tile}` : rung.kind; // prettier-ignore
+      rung.kind === "tile" ? `tiles of ${rung.tile}` :
+      rung.kind === "registers" ? `registers, ${rung.each} by ${rung.each}` : rung.kind; // prettier-ignore
     return `${kind}, ${config.workgroups} workgroups${split === undefined ? "" : `, slices of ${split.chunk}`}`;
   };
 
@@ -292,6 +304,21 @@ describe("dots", () => {
     `);
   });
 
+  it("are summed in registers where workgroup memory is no faster, unless operands are computed", () => {
+    const on = (rows: number, columns: number, inner: number): string =>
+      choice(rows, columns, inner, "NN", 1, SOFTWARE);
+    expect([on(1, 768, 3072), on(64, 256, 768), on(8192, 768, 3072), on(96, 96, 4096)]).toEqual([
+      "gemv of 1 rows, neighbours along wide, 96 workgroups",
+      "registers, 8 by 8, 12 workgroups, slices of 256",
+      "registers, 8 by 8, 1536 workgroups",
+      "registers, 4 by 4, 9 workgroups",
+    ]);
+    const layout: DotLayout = { left: "k", right: "k", computed: true };
+    expect(chooseDot({ batch: 1, rows: 64, columns: 256, inner: 768 }, layout, SOFTWARE).rung.kind).toBe(
+      "tile",
+    );
+  });
+
   it.each([
     [1, 70, 600],
     [2, 2, 700],
@@ -301,7 +328,8 @@ describe("dots", () => {
   ])("of %i × %i, summed over %i, are right as chosen", async (rows, columns, inner) => {
     const shape = { batch: 1, rows, columns, inner };
     for (const name of Object.keys(STORAGES) as readonly Name[])
-      await check(host, name, shape, chooseDot(shape, layoutOf(STORAGES[name])));
+      for (const limits of [MINIMUM_LIMITS, SOFTWARE])
+        await check(host, name, shape, chooseDot(shape, layoutOf(STORAGES[name]), limits));
   });
 
   it("need no more than every adapter has", () => {

@@ -83,7 +83,7 @@ describe("a table", () => {
 
   it("counts sizes by the next power of two", () => {
     expect(dotKey({ batch: 1, rows: 5, columns: 8, inner: 9 }, LAYOUT)).toBe("1x8x8x16 k,k f32");
-    const half = { ...LAYOUT, f16: "stored" } as const;
+    const half = { ...LAYOUT, dtype: "f16" } as const;
     expect(dotKey({ batch: 1, rows: 5, columns: 8, inner: 9 }, half)).toBe("1x8x8x16 k,k f16");
     expect(dotKey({ batch: 3, rows: 1, columns: 2, inner: 0 }, { left: "row", right: undefined })).toBe("4x1x2x1 row,none f32"); // prettier-ignore
   });
@@ -169,7 +169,7 @@ describe("tuning on a device", () => {
   it("keeps the fastest in a table, which the next compile uses", async () => {
     const device = await openDevice(false);
     const alone = dotProgram(SHAPE, LAYOUT);
-    const heuristic = chooseDot(SHAPE, LAYOUT);
+    const heuristic = chooseDot(SHAPE, LAYOUT, device.limits);
     const wanted = dotCandidates(SHAPE, LAYOUT, device.limits).find(
       ({ rung, split }) => rung.kind !== heuristic.rung.kind && split === undefined,
     ) as DotConfig; // there is the direct one

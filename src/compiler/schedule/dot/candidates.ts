@@ -8,16 +8,19 @@
 import type { TargetLimits } from "../../kernel/plan.ts";
 import {
   chooseDot,
-  ENOUGH_WORKGROUPS,
+  enoughWorkgroups,
   lanesOf,
   LARGE,
+  LARGE_REGISTERS,
   launchDot,
   mostSlices,
   partsOf,
   SMALL,
+  SMALL_REGISTERS,
 } from "./dot.ts";
 import type { DotConfig } from "./dot.ts";
 import type { DotLayout, DotRung, DotShape } from "./problem.ts";
+import { registerWords } from "./registers.ts";
 
 /** Timing more than so many takes longer than it gains. */
 export const MOST_CANDIDATES = 6;
@@ -41,6 +44,8 @@ export function rungName(rung: DotRung): string {
       return "direct";
     case "gemv":
       return `gemv of ${rung.few} ${rung.of}, ${rung.kLanes} x ${rung.wideLanes} lanes, ${rung.fast} fast`;
+    case "registers":
+      return `registers, ${rung.each} x ${rung.each}`;
     case "tile":
       return `tiles of ${rung.tile} by ${rung.tile / rung.each} x ${rung.tile / rung.each} lanes`;
   }
@@ -57,6 +62,8 @@ function sharedBytes(rung: DotRung): number {
       return 0;
     case "gemv":
       return 4 * rung.few * rung.kLanes * rung.wideLanes;
+    case "registers":
+      return 4 * registerWords(rung);
     case "tile":
       return 4 * 2 * rung.depth * (rung.tile + 1);
   }
@@ -65,11 +72,13 @@ function sharedBytes(rung: DotRung): number {
 /** The rungs that are worth trying, the heuristic's first. */
 function rungsFor(shape: DotShape, layout: DotLayout, limits: TargetLimits): readonly DotRung[] {
   const { batch, rows, columns, inner } = shape;
-  const rungs: DotRung[] = [chooseDot(shape, layout).rung];
+  const rungs: DotRung[] = [chooseDot(shape, layout, limits).rung];
   const short = Math.min(rows, columns);
   if (short > 4) rungs.push(SMALL);
   if (short > 16) rungs.push(LARGE, WIDE);
   if (short > 64) rungs.push(HUGE);
+  if (limits.software === true && short > 4)
+    rungs.push(SMALL_REGISTERS, ...(short > 32 ? [LARGE_REGISTERS] : []));
   if (short <= FEW && inner > 8) {
     const few = Math.min(8, 2 ** Math.ceil(Math.log2(short)));
     const of = rows <= columns ? "rows" : "columns";
@@ -103,11 +112,11 @@ export function dotCandidates(
   const rungs = rungsFor(shape, layout, limits);
   /** In as many slices as fill a GPU so many times. */
   const filling = (rung: DotRung, times: number): DotConfig => {
-    const wanted = Math.round((times * ENOUGH_WORKGROUPS) / partsOf(shape, rung));
+    const wanted = Math.round((times * enoughWorkgroups(limits)) / partsOf(shape, rung));
     return launchDot(shape, rung, Math.min(wanted, slicesAllowed(shape, rung)));
   };
   const candidates = [
-    chooseDot(shape, layout),
+    chooseDot(shape, layout, limits),
     ...rungs.map((rung) => filling(rung, 1)),
     ...rungs.map((rung) => filling(rung, 4)),
     ...rungs.map((rung) => launchDot(shape, rung, 1)),

@@ -35,8 +35,10 @@ export interface DotShape<N = number> {
 export interface DotLayout {
   readonly left: "k" | "row" | undefined;
   readonly right: "k" | "column" | undefined;
-  /** Where both operands are f16: whether they are read as they are stored, or computed, in f32, as they are read. */
-  readonly f16?: "stored" | "computed";
+  /** Type of both operands. Default f32. */
+  readonly dtype?: "f32" | "f16";
+  /** Whether an operand is computed, in f32, as it is read. Default false: both are read as they are stored. */
+  readonly computed?: boolean;
 }
 
 /** Elements as f32. Indices are in bounds, literals or bound to names, and within one scope of the builder never the same twice. */
@@ -62,6 +64,8 @@ export type DotRung =
       readonly wideLanes: number;
       readonly fast: "k" | "wide";
     }
+  /** `each` × `each` sums per lane, and no workgroup memory for the operands. */
+  | { readonly kind: "registers"; readonly each: number }
   /** Square tiles, `depth` values of k at a time staged in workgroup memory; `each` × `each` sums per lane. */
   | {
       readonly kind: "tile";
