@@ -15,6 +15,10 @@ export const extent = (value: number): Expr => ({ kind: "literal", type: "u32", 
 export const WORKGROUP: Expr = { kind: "workgroup", type: "u32" };
 export const LANE: Expr = { kind: "lane", type: "u32" };
 
+export const subgroup = (what: "size" | "lane" | "number"): Expr => ({ kind: "subgroup", type: "u32", what });
+export const subgroupSum = (x: Expr): Expr => ({ kind: "subgroupSum", type: x.type, x });
+export const shuffle = (x: Expr, lane: Expr): Expr => ({ kind: "shuffle", type: x.type, x, lane });
+
 export const unary = (op: UnaryOp, x: Expr): Expr => ({ kind: "unary", type: x.type, op, x });
 
 const COMPARISONS: ReadonlySet<BinaryOp> = new Set<BinaryOp>(["equal", "less", "lessEqual"]);

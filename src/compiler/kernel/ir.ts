@@ -5,7 +5,7 @@
  * Consumed by `compiler/schedule`, which makes kernels from programs (through `KernelBuilder`), and by printers.
  * To add an expression or a statement: a member here; each printer's exhaustive switch then fails to compile.
  *
- * Meaning. Scalars are those of the language: arithmetic on f16 happens in f32 (a load widens, a store rounds), so expressions are f32,
+ * Meaning. Scalars are those of the language: arithmetic on f16 happens in f32 (a load widens, a store to a buffer rounds), so expressions are f32,
  * i32, u32 or bool only. Ops have the meaning of their entries in src/dsl/ops (integers wrap, x / 0 = x for integers, …). Index
  * arithmetic is u32. Every load is in bounds: kernels guard themselves.
  */
@@ -48,6 +48,15 @@ export type Expr =
       readonly x: Expr;
       readonly y: Expr;
     }
+  /**
+   * Of lanes that run in step: how many they are, which of them this one is, and which of the workgroup's such groups this is. For
+   * targets that have them (`TargetLimits.subgroups`), in workgroups of a whole number of subgroups.
+   */
+  | { readonly kind: "subgroup"; readonly type: "u32"; readonly what: "size" | "lane" | "number" }
+  /** Over the lanes of the subgroup, in an order that is the target's. In uniform control flow only, as is a shuffle. */
+  | { readonly kind: "subgroupSum"; readonly type: Scalar; readonly x: Expr }
+  /** What that lane of the subgroup has for x. */
+  | { readonly kind: "shuffle"; readonly type: Scalar; readonly x: Expr; readonly lane: Expr }
   /** Conversion as the op `cast` defines it. */
   | { readonly kind: "cast"; readonly type: Scalar; readonly x: Expr }
   | { readonly kind: "isNan"; readonly type: "bool"; readonly x: Expr };
@@ -96,6 +105,8 @@ export interface KernelBuffer {
 export interface SharedArray {
   readonly type: Scalar;
   readonly length: number;
+  /** Elements of f32 that are kept as f16, on targets that have it: only numbers that f16 holds are stored there. */
+  readonly half?: true;
 }
 
 export interface Kernel {

@@ -85,6 +85,7 @@ class Rewriter {
       case "workgroup":
       case "lane":
       case "param":
+      case "subgroup":
         return x;
       case "load":
       case "shared":
@@ -92,7 +93,10 @@ class Rewriter {
       case "unary":
       case "cast":
       case "isNan":
+      case "subgroupSum":
         return { ...x, x: this.#expr(x.x) };
+      case "shuffle":
+        return { ...x, x: this.#expr(x.x), lane: this.#expr(x.lane) };
       case "binary": {
         const divides = (x.op === "div" || x.op === "rem") && !this.#isCommon(x.x);
         const first = this.#expr(x.x);

@@ -68,6 +68,7 @@ function mention(used: Set<string>, ...expressions: readonly Expr[]): void {
       case "workgroup":
       case "lane":
       case "param":
+      case "subgroup":
         break;
       case "load":
       case "shared":
@@ -76,7 +77,11 @@ function mention(used: Set<string>, ...expressions: readonly Expr[]): void {
       case "unary":
       case "cast":
       case "isNan":
+      case "subgroupSum":
         mention(used, x.x);
+        break;
+      case "shuffle":
+        mention(used, x.x, x.lane);
         break;
       case "binary":
         mention(used, x.x, x.y);

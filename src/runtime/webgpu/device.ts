@@ -60,6 +60,8 @@ export class WebGpuDevice implements Device, ExecutableOwner {
       sharedBytes: gpu.limits.maxComputeWorkgroupStorageSize,
       workgroups: gpu.limits.maxComputeWorkgroupsPerDimension,
       software: gpu.software,
+      f16,
+      subgroups: gpu.subgroups,
     };
   }
 

@@ -31,6 +31,7 @@ import type { Routine, Stage } from "../../../src/compiler/schedule/routines/rou
 import { difference } from "../../support/programs.ts";
 import { PLAN_RUNNERS, planOf } from "../../support/stage-plan.ts";
 import type { RunPlan } from "../../support/stage-plan.ts";
+import { openTestGpu } from "../../support/webgpu.ts";
 
 // Software adapters take seconds to compile a kernel.
 vi.setConfig({ testTimeout: 120_000 });
@@ -191,12 +192,18 @@ const RUNGS: Readonly<Record<string, DotRung>> = {
   "gemv, eight rows": { kind: "gemv", few: 8, of: "rows", kLanes: 16, wideLanes: 4, fast: "k" },
   "gemv, two columns": { kind: "gemv", few: 2, of: "columns", kLanes: 64, wideLanes: 4, fast: "k" },
   "tiles of 32": { kind: "tile", tile: 32, depth: 16, each: 4, unroll: 4 },
+  "subgroups along k": { kind: "subgroups", few: 4, of: "columns", along: "k" },
+  "subgroups along rows": { kind: "subgroups", few: 2, of: "columns", along: "wide" },
+  "subgroups along columns": { kind: "subgroups", few: 8, of: "rows", along: "wide" },
   "registers, 4 by 4": { kind: "registers", each: 4 },
   "registers, 8 by 8": { kind: "registers", each: 8 },
   "tiles of 64": { kind: "tile", tile: 64, depth: 16, each: 8, unroll: 2 },
 };
 const SOFTWARE: TargetLimits = { ...MINIMUM_LIMITS, software: true };
 const SIZES = [1, 3, 7, 8, 9, 31, 32, 33, 63, 64, 65, 127];
+
+const { subgroups } = await openTestGpu();
+if (subgroups === undefined) console.log("Dots by subgroups are not tested on this GPU: it has none.");
 
 /** `count` points of the cube of sizes: each size in each place, in changing company. */
 const sampled = (count: number): readonly DotShape[] =>
@@ -209,7 +216,10 @@ const sampled = (count: number): readonly DotShape[] =>
 describe.each(PLAN_RUNNERS)("a dot %s", (where, run) => {
   const host = where === "on the host";
   const names = Object.keys(STORAGES) as readonly Name[];
-  describe.each(Object.entries(RUNGS))("by %s", (_rung, rung) => {
+  const possible = Object.entries(RUNGS).filter(
+    ([, { kind }]) => kind !== "subgroups" || host || subgroups !== undefined,
+  );
+  describe.each(possible)("by %s", (_rung, rung) => {
     // Each way of storing operands makes other kernels: of the largest, which is slow to compile, a GPU gets one.
     it.each(host || (rung.kind === "tile" ? rung.tile : 0) < 64 ? names : (["NT"] as const))(
       "%s",
@@ -217,7 +227,7 @@ describe.each(PLAN_RUNNERS)("a dot %s", (where, run) => {
         for (const shape of sampled(host ? 18 : 6)) await check(run, name, shape, launchDot(shape, rung, 1));
       },
     );
-    if (rung.kind !== "direct" && (host || rung.kind === "gemv"))
+    if (rung.kind !== "direct" && (host || rung.kind === "gemv" || rung.kind === "subgroups"))
       it("in slices of k", async () => {
         for (const shape of sampled(host ? 12 : 4)) await check(run, "NT", shape, launchDot(shape, rung, 3));
       });
@@ -268,6 +278,7 @@ describe("dots", () => {
     const kind =
       rung.kind === "gemv" ? `gemv of ${rung.few} ${rung.of}, neighbours along ${rung.fast}` :
       rung.kind === "tile" ? `tiles of ${rung.tile}` :
+      rung.kind === "subgroups" ? `subgroups, ${rung.few} ${rung.of}, along ${rung.along}` :
       rung.kind === "registers" ? `registers, ${rung.each} by ${rung.each}` : rung.kind; // prettier-ignore
     return `${kind}, ${config.workgroups} workgroups${split === undefined ? "" : `, slices of ${split.chunk}`}`;
   };
@@ -313,6 +324,12 @@ describe("dots", () => {
       "registers, 8 by 8, 1536 workgroups",
       "registers, 4 by 4, 9 workgroups",
     ]);
+    const subgroups = { ...SOFTWARE, subgroups: { min: 4, max: 8 } };
+    expect(choice(3, 768, 3072, "NN", 1, subgroups)).toBe("subgroups, 4 rows, along wide, 12 workgroups");
+    // Too few to fill a workgroup, or subgroups that are larger than one.
+    expect(choice(3, 60, 3072, "NN", 1, subgroups)).toMatch(/^gemv/);
+    expect(choice(3, 768, 3072, "NN", 1, { ...SOFTWARE, subgroups: { min: 4, max: 128 } })).toMatch(/^gemv/);
+    expect(choice(3, 768, 3072, "NN", 1, { ...subgroups, software: false })).toMatch(/^gemv/);
     const layout: DotLayout = { left: "k", right: "k", computed: true };
     expect(chooseDot({ batch: 1, rows: 64, columns: 256, inner: 768 }, layout, SOFTWARE).rung.kind).toBe(
       "tile",

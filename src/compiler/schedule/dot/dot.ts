@@ -5,7 +5,7 @@
  * them up in order and stores. That way the GPU is full, and the result does not depend on who finishes first.
  *
  * Consumed by the scheduler, and by `candidates.ts`, from which a tuner chooses otherwise. To add a rung: a member of `DotRung`, its
- * writer, a case below and in `chooseDot`. What `chooseDot` chooses stays below 16 KiB of workgroup memory and within 256 lanes, which
+ * writer, a case below and in `chooseDot`. What `chooseDot` chooses takes at most 16 KiB of workgroup memory and within 256 lanes, which
  * every adapter has.
  */
 import type { TensorType } from "../../../dsl/program/program.ts";
@@ -18,6 +18,7 @@ import { writeDirect } from "./direct.ts";
 import { writeGemv } from "./gemv.ts";
 import type { DotJob, DotLayout, DotOperands, DotRung, DotShape, DotStore } from "./problem.ts";
 import { REGISTER_LANES, registerTile, writeRegisters } from "./registers.ts";
+import { SUBGROUP_LANES, fillsSubgroups, subgroupsWide, writeSubgroups } from "./subgroups.ts";
 import { tileLanes, writeTile } from "./tile.ts";
 
 /** How a dot is launched. */
@@ -70,6 +71,8 @@ function chooseRung(shape: DotShape, layout: DotLayout, limits: TargetLimits): D
     const of = rows <= columns ? "rows" : "columns";
     const along = of === "rows" ? layout.right : layout.left;
     const few = 2 ** Math.ceil(Math.log2(short));
+    if (handsAround(limits) && Math.max(rows, columns) >= SUBGROUP_LANES)
+      return { kind: "subgroups", few, of, along: "wide" };
     // Lanes that share a sum are the more, the fewer sums each has.
     const shared = few <= 2 ? 4 : 1;
     const wide = Math.max(rows, columns);
@@ -90,6 +93,12 @@ function chooseRung(shape: DotShape, layout: DotLayout, limits: TargetLimits): D
 export const LARGE = { kind: "tile", tile: 64, depth: 16, each: 8, unroll: 2 } as const satisfies DotRung;
 export const SMALL = { kind: "tile", tile: 32, depth: 16, each: 4, unroll: 4 } as const satisfies DotRung;
 
+/**
+ * Whether lanes had better hand values around than load them each: measured on software adapters, 1.3 to 4 times as fast. Not known
+ * of others, where the tuner tries it.
+ */
+const handsAround = (limits: TargetLimits): boolean => limits.software === true && fillsSubgroups(limits);
+
 /** Tiles of the same sizes without workgroup memory. */
 export const LARGE_REGISTERS = { kind: "registers", each: 8 } as const satisfies DotRung;
 export const SMALL_REGISTERS = { kind: "registers", each: 4 } as const satisfies DotRung;
@@ -100,6 +109,8 @@ export function lanesOf(rung: DotRung): number {
       return DIRECT_LANES;
     case "gemv":
       return rung.kLanes * rung.wideLanes;
+    case "subgroups":
+      return SUBGROUP_LANES;
     case "registers":
       return REGISTER_LANES;
     case "tile":
@@ -116,6 +127,10 @@ export function partsOf({ batch, rows, columns }: DotShape, rung: DotRung): numb
       const [short, wide] = rung.of === "rows" ? [rows, columns] : [columns, rows];
       return batch * Math.ceil(short / rung.few) * Math.ceil(wide / rung.wideLanes);
     }
+    case "subgroups": {
+      const [short, wide] = rung.of === "rows" ? [rows, columns] : [columns, rows];
+      return batch * Math.ceil(short / rung.few) * Math.ceil(wide / subgroupsWide(rung));
+    }
     case "registers":
     case "tile": {
       const side = rung.kind === "tile" ? rung.tile : registerTile(rung);
@@ -130,6 +145,8 @@ function writeRung(builder: KernelBuilder, job: DotJob, rung: DotRung): void {
       return writeDirect(builder, job, DIRECT_LANES);
     case "gemv":
       return writeGemv(builder, job, rung);
+    case "subgroups":
+      return writeSubgroups(builder, job, rung);
     case "registers":
       return writeRegisters(builder, job, rung);
     case "tile":

@@ -64,6 +64,14 @@ export type DotRung =
       readonly wideLanes: number;
       readonly fast: "k" | "wide";
     }
+  /** For few rows or columns: `few` sums per lane, and lanes of a subgroup exchange values. They lie along k, and add their sums up;
+   * or along the axis that is not short, and each loads a part of what all of them need. */
+  | {
+      readonly kind: "subgroups";
+      readonly few: number;
+      readonly of: "rows" | "columns";
+      readonly along: "k" | "wide";
+    }
   /** `each` × `each` sums per lane, and no workgroup memory for the operands. */
   | { readonly kind: "registers"; readonly each: number }
   /** Square tiles, `depth` values of k at a time staged in workgroup memory; `each` × `each` sums per lane. */
@@ -74,6 +82,8 @@ export type DotRung =
       readonly each: number;
       /** Values of k that the innermost loop's text has. Its length is no constant, or compilers would write out all of it. */
       readonly unroll: number;
+      /** Operands are f16 in workgroup memory too: for those that are stored so. */
+      readonly half?: true;
     };
 
 /** What a rung is given. With `slices`, k is cut into that many ranges, whose sums go to different places. */

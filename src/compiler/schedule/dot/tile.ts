@@ -29,6 +29,15 @@ const TOGETHER = 2;
 /** Lanes of a workgroup. */
 export const tileLanes = ({ tile, each }: Tile): number => (tile / each) ** 2;
 
+/** Parts in which the sums of a tile are stored: as many as it takes for each to fit where the operands were. */
+const storedIn = ({ tile, depth }: Tile): number => Math.ceil(tile ** 2 / (2 * depth * (tile + 1)));
+
+/** Bytes of workgroup memory. */
+export const tileBytes = (rung: Tile): number => {
+  const words = 2 * rung.depth * (rung.tile + 1);
+  return rung.half === true ? 2 * words + (4 * rung.tile ** 2) / storedIn(rung) : 4 * words;
+};
+
 const upTo = (n: number): readonly number[] => Array.from({ length: n }, (_, i) => i);
 
 export function writeTile(builder: KernelBuilder, job: DotJob, rung: Tile): void {
@@ -36,7 +45,11 @@ export function writeTile(builder: KernelBuilder, job: DotJob, rung: Tile): void
   const { extents, layout, operands } = job;
   // A row of `tile` words and one more, so that lanes that store a column do not meet in one memory bank.
   const stride = tile + 1;
-  const array = builder.shared({ type: "f32", length: 2 * depth * stride });
+  const length = 2 * depth * stride;
+  const array = builder.shared({ type: "f32", length, ...(rung.half === true ? { half: true } : {}) });
+  // Sums are no f16.
+  const results =
+    rung.half === true ? builder.shared({ type: "f32", length: tile ** 2 / storedIn(rung) }) : array;
   const across = tile / each;
 
   eachPart(builder, job, { rows: tile, columns: tile }, (part) => {
@@ -84,7 +97,7 @@ export function writeTile(builder: KernelBuilder, job: DotJob, rung: Tile): void
       );
       builder.barrier();
     });
-    storeTile(builder, job, rung, part, array, { rowStart, columnStart, x, y }, sums);
+    storeTile(builder, job, rung, part, results, { rowStart, columnStart, x, y }, sums);
   });
 }
 
@@ -130,10 +143,10 @@ function storeTile(
   { rowStart, columnStart, x, y }: { readonly [name in "rowStart" | "columnStart" | "x" | "y"]: Expr },
   sums: readonly (readonly Expr[])[],
 ): void {
-  const { tile, depth, each } = rung;
+  const { tile, each } = rung;
   const { rows, columns } = extents;
   const across = tile / each;
-  const parts = Math.ceil(tile ** 2 / (2 * depth * (tile + 1)));
+  const parts = storedIn(rung);
   /** Rows of sums of a lane, and rows of the tile, in one part. */
   const [own, high] = [each / parts, tile / parts];
   const place = builder.let(plus(times(y, index(tile)), x));
