@@ -188,6 +188,19 @@ describe("programs of different sizes have the same kernels", () => {
     expect(a.map(({ params }) => params)).not.toEqual(b.map(({ params }) => params));
   });
 
+  it("wherever in a larger tensor their operands are", () => {
+    const halves = (start: number): Program =>
+      traced(
+        (x, y) => {
+          const part = prim.slice(x as TracedTensor, { start: [start], stop: [start + 64], step: [1] });
+          return [prim.concat([prim.mul(part, y as TracedTensor), part], 0)];
+        },
+        [f32(1000), f32(64)],
+      );
+    const [a, b] = [100, 700].map((start) => dispatchesOf(halves(start)));
+    expect(a?.map(({ kernel }) => wgsl(kernel))).toEqual(b?.map(({ kernel }) => wgsl(kernel)));
+  });
+
   it("and sum along axes that come apart and together without dividing", () => {
     const over = { lhsBatch: [], rhsBatch: [], lhsContract: [0, 1], rhsContract: [0, 1] };
     const program = traced(

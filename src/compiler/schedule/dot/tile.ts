@@ -24,7 +24,7 @@ import type { DotJob, DotPart, DotRung } from "./problem.ts";
 type Tile = DotRung & { readonly kind: "tile" };
 
 /** Words of each operand that a lane loads before it stores them: under way at once, and in the text. */
-const TOGETHER = 2;
+const TOGETHER = 4;
 
 /** Lanes of a workgroup. */
 export const tileLanes = ({ tile, each }: Tile): number => (tile / each) ** 2;
