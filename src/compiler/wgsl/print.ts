@@ -16,13 +16,14 @@ import { storedType } from "./storage.ts";
 import type { WgslOptions } from "./storage.ts";
 
 export function printWgsl(kernel: Kernel, options: WgslOptions): string {
+  const vectors = Math.ceil(kernel.params / 4);
   const declarations = [
     ...kernel.buffers.map(
       ({ dtype, access }, i) =>
         `@group(0) @binding(${i}) var<storage, ${ACCESS[access]}> ${buffer(i)}: array<${storedType(dtype, options)}>;`,
     ),
     ...(kernel.params > 0
-      ? [`@group(1) @binding(0) var<uniform> params: array<vec4<u32>, ${Math.ceil(kernel.params / 4)}>;`]
+      ? [`@group(1) @binding(0) var<uniform> params: array<vec4<u32>, ${vectors}>;`]
       : []),
     ...kernel.shared.map(
       ({ type, length, half }, i) =>
@@ -41,6 +42,8 @@ export function printWgsl(kernel: Kernel, options: WgslOptions): string {
     ...subgroups.map(([name, builtin]) => `  @builtin(${builtin}) ${name}: u32,`),
     `) {`,
     `  let workgroup = group.x + group.y * groups.x;`,
+    // Read once: a compiler that does not know that stores leave them alone would read them again in every round of a loop.
+    ...Array.from({ length: vectors }, (_, i) => `  let ${params(i)} = params[${i}];`),
     ...indent(body),
     `}`,
   ].join("\n");
@@ -68,6 +71,8 @@ const SUBGROUP = {
 
 const indent = (lines: readonly string[]): string[] => lines.map((line) => `  ${line}`);
 const buffer = (position: number): string => `buffer_${position}`;
+/** Four parameters. */
+const params = (vector: number): string => `params_${vector}`;
 const shared = (array: number): string => `shared_${array}`;
 
 /** Names that a body uses and that look like a kernel's own. */
@@ -154,7 +159,7 @@ class Printer {
       case "lane":
         return atom(x.kind);
       case "param":
-        return atom(`params[${x.index >> 2}].${"xyzw"[x.index & 3]}`);
+        return atom(`${params(x.index >> 2)}.${"xyzw"[x.index & 3]}`);
       case "load":
         return this.#loaded(x.buffer, this.#expression(x.at));
       case "shared": {

@@ -111,9 +111,10 @@ describe("printWgsl", () => {
         @builtin(local_invocation_index) lane: u32,
       ) {
         let workgroup = group.x + group.y * groups.x;
+        let params_0 = params[0];
         let t0 = workgroup * 64u + lane;
-        if ((t0 < (params[0].x * 12u)) && (buffer_2[t0] != 0u)) {
-          let t1 = f32(buffer_0[t0 % 12u * params[0].x + t0 / 12u]) * 0.1f;
+        if ((t0 < (params_0.x * 12u)) && (buffer_2[t0] != 0u)) {
+          let t1 = f32(buffer_0[t0 % 12u * params_0.x + t0 / 12u]) * 0.1f;
           buffer_1[t0] = to_f16(t1);
           buffer_2[t0] = u32((from_bits(0x80000000u) < t1));
         }
@@ -144,10 +145,11 @@ describe("printWgsl", () => {
         @builtin(local_invocation_index) lane: u32,
       ) {
         let workgroup = group.x + group.y * groups.x;
+        let params_0 = params[0];
         var v0 = from_bits(0xff800000u);
-        let i1_end = params[0].x + 1u;
+        let i1_end = params_0.x + 1u;
         for (var i1 = lane; i1 < i1_end; i1 += 2u) {
-          v0 = max_f32(v0, buffer_0[workgroup * (params[0].x + 1u) + i1]);
+          v0 = max_f32(v0, buffer_0[workgroup * (params_0.x + 1u) + i1]);
         }
         shared_0[lane] = v0;
         workgroupBarrier();

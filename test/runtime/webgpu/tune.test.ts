@@ -166,6 +166,23 @@ describe("the dots of a program", () => {
 });
 
 describe("tuning on a device", () => {
+  it("knows what the adapter has", async () => {
+    const device = await openDevice(false);
+    const { features, subgroups, software } = device.context.gpu;
+    expect(device.limits).toMatchObject({ f16: features.has("shader-f16"), subgroups, software });
+  });
+
+  it("tries f16 in workgroup memory for operands of f16", async () => {
+    const device = await openDevice(false);
+    if (device.limits.f16 !== true) return console.log("Not tested: this GPU has no f16.");
+    const layout = { ...LAYOUT, dtype: "f16" } as const;
+    const shape = { batch: 1, rows: 20, columns: 24, inner: 40 };
+    const [report] = await tuneProgram(device, dotProgram(shape, layout), { time: async () => 1 });
+    expect(report?.key).toBe(dotKey(shape, layout));
+    expect(report?.measured.map(({ problem }) => problem).filter(Boolean)).toEqual([]);
+    expect(report?.measured.map(({ config }) => rungName(config.rung))).toContain("f16 tiles of 32 by 8 x 8 lanes"); // prettier-ignore
+  });
+
   it("keeps the fastest in a table, which the next compile uses", async () => {
     const device = await openDevice(false);
     const alone = dotProgram(SHAPE, LAYOUT);
