@@ -37,9 +37,9 @@ class Rewriter {
     return statements.map((statement) => this.#statement(statement));
   }
 
-  /** Every place has its own: which sizes happen to be equal makes no difference to the text. */
+  /** Every place has its own: which sizes happen to be equal makes no difference to the text. Below 0 they wrap, as u32 does. */
   #param(value: number): Expr {
-    return { kind: "param", type: "u32", index: this.#first + this.sizes.push(value) - 1 };
+    return { kind: "param", type: "u32", index: this.#first + this.sizes.push(value >>> 0) - 1 };
   }
 
   #statement(s: Statement): Statement {

@@ -10,6 +10,7 @@ import {
   extent,
   index,
   literal,
+  minus,
   modulo,
   over,
   plus,
@@ -72,6 +73,15 @@ describe("a size", () => {
     const data = new Float64Array(1);
     runKernel(kernel, { buffers: [data], params: [2, ...sizes], workgroups: 1 });
     expect(data[0]).toBe(9);
+  });
+
+  it("wraps below zero, as index arithmetic does where nothing uses it", () => {
+    const kernel = kernelOf(index(10), (_, element) =>
+      plus(plus(element, minus(index(1), extent(3))), index(9)),
+    );
+    const { kernel: shared, sizes } = sizesAsParams(kernel);
+    expect(sizes).toEqual([2 ** 32 - 2]);
+    expect(results(shared, sizes)).toEqual([7, 8, 9, 10, 11, 12, 13, 14, 15, 16]);
   });
 
   it("stays in the text where lanes divide by it, and is a parameter where a workgroup does", () => {
