@@ -26,7 +26,6 @@ import { openTestGpu } from "../../support/webgpu.ts";
 vi.setConfig({ testTimeout: 120_000 });
 
 const LARGER: TargetLimits = { ...MINIMUM_LIMITS, buffers: 10, lanes: 1024, sharedBytes: 49152 };
-const LARGER: TargetLimits = { buffers: 10, lanes: 1024, sharedBytes: 49152 };
 const FEATURES: TargetLimits = { ...LARGER, f16: true, subgroups: { min: 8, max: 8 } };
 const LAYOUTS: readonly DotLayout[] = [
   { left: "k", right: "column" },
