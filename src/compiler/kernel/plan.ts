@@ -109,6 +109,12 @@ export interface TargetLimits {
   readonly workgroups: number;
   /** A kernel may be given a part of a buffer that begins at a multiple of so many elements, whatever their dtype. */
   readonly alignment: number;
+  /** It computes on a CPU: workgroup memory is no faster than any other, and a few workgroups keep it busy. Default false. */
+  readonly software?: boolean;
+  /** f16 is stored as such, also in workgroup memory. Default false. */
+  readonly f16?: boolean;
+  /** Least and largest number of lanes in a subgroup; undefined where lanes cannot exchange values but through memory. */
+  readonly subgroups?: { readonly min: number; readonly max: number } | undefined;
 }
 
 /** The least that any WebGPU adapter offers. */

@@ -4,6 +4,8 @@ import type { AnyEquation } from "../../dsl/program/program.ts";
 import { formatSite, rawSite } from "../../dsl/trace/callsite.ts";
 import { byteSize } from "../../dsl/types/dtype.ts";
 import type { Dispatch, PlanBuffer } from "../kernel/plan.ts";
+import { sizesAsParams } from "../kernel/sizes.ts";
+import { withoutUnused } from "../kernel/unused.ts";
 import type { LaidOut } from "./map-kernel.ts";
 
 /** What a kernel does. */
@@ -30,14 +32,15 @@ export function dispatchOf(
     (sum, { dtype }, i) => sum + (touched[i] ?? (all[i] as number)) * byteSize(dtype),
     0,
   );
+  const shared = sizesAsParams(withoutUnused(kernel));
   const raw = from === undefined ? undefined : rawSite(from);
   return {
     kind: "dispatch",
-    kernel,
+    kernel: shared.kernel,
     buffers: bound,
     parts: parts.some((part) => part !== undefined) ? parts : undefined,
     touched: touched.some((count) => count !== undefined) ? touched : undefined,
-    params,
+    params: [...params, ...shared.sizes],
     workgroups,
     flops,
     bytes,

@@ -6,7 +6,7 @@
  */
 import { sizeOf, typeOf } from "../../dsl/program/program.ts";
 import type { AnyEquation, OpKind, Program, TensorType, VarId } from "../../dsl/program/program.ts";
-import { KernelBuilder, index as literalIndex, minus, plus, times } from "../kernel/builder.ts";
+import { KernelBuilder, extent, minus, plus, times } from "../kernel/builder.ts";
 import { scalarOf } from "../kernel/ir.ts";
 import type { Access, Expr, Kernel } from "../kernel/ir.ts";
 import type { BufferId, Param, Part } from "../kernel/plan.ts";
@@ -161,13 +161,13 @@ export class KernelWriter {
 
   /** Position in the location's buffer of an element. */
   #place({ offset = 0, slice }: Location, at: Expr): Expr {
-    const moved = plus(at, literalIndex(offset));
+    const moved = offset === 0 ? at : plus(at, extent(offset));
     if (slice === undefined) return moved;
     const known = this.#loops.get(slice.loop);
     const iteration = known ?? this.param({ loop: slice.loop });
     this.#loops.set(slice.loop, iteration);
-    const step = slice.reverse ? minus(literalIndex(slice.length - 1), iteration) : iteration;
-    return plus(times(step, literalIndex(slice.stride)), moved);
+    const step = slice.reverse ? minus(extent(slice.length - 1), iteration) : iteration;
+    return plus(times(step, extent(slice.stride)), moved);
   }
 
   /** The element of a variable at an index. */

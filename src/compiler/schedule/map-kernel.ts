@@ -10,6 +10,7 @@ import {
   below,
   binary,
   both,
+  extent,
   index,
   minus,
   modulo,
@@ -49,7 +50,7 @@ export function writeMap(scope: Scope, group: Group): LaidOut {
   const writer = new KernelWriter(scope, ownOf(group));
   const { builder } = writer;
   const size = group.space.rows;
-  eachElement(builder, MAP_LANES, index(size), (element) => {
+  eachElement(builder, MAP_LANES, extent(size), (element) => {
     const at = digit(builder, element, size);
     // All of an element is loaded before any of it is stored: a result may take the place of an operand.
     const values = group.members.flatMap(({ nodes }) =>
@@ -67,17 +68,17 @@ export function writeCopies(scope: Scope, parts: readonly Placed[], name: string
   const { builder } = writer;
   const sizes = parts.map(({ id }) => sizeOf(typeOf(scope.program, id).shape));
   const total = sizes.reduce((sum, size) => sum + size, 0);
-  eachElement(builder, MAP_LANES, index(total), (element) => {
+  eachElement(builder, MAP_LANES, extent(total), (element) => {
     let start = 0;
     parts.forEach(({ id, to }, i) => {
       const [from, size] = [start, sizes[i] as number]; // one for each
       start += size;
       const write = (): void => {
-        const at = digit(builder, minus(element, index(from)), size);
+        const at = digit(builder, minus(element, extent(from)), size);
         writer.store(id, to, at, writer.value(id, at));
       };
-      const after = from > 0 ? [binary("lessEqual", index(from), element)] : [];
-      const before = start < total ? [below(element, index(start))] : [];
+      const after = from > 0 ? [binary("lessEqual", extent(from), element)] : [];
+      const before = start < total ? [below(element, extent(start))] : [];
       const [first, second] = [...after, ...before];
       if (first === undefined) write();
       else builder.if(second === undefined ? first : both(first, second), write);
@@ -117,7 +118,7 @@ export function writeRows(scope: Scope, group: Group, limits: TargetLimits): Lai
   // Lanes beyond the last row do its work once more, without storing: barriers need all lanes.
   const surplus = rows % perGroup !== 0 || Math.ceil(rows / perGroup) > limits.workgroups;
   const here = surplus ? builder.let(binary("min", row, lastOf(rows)), "row") : row;
-  const writes = (): Expr | undefined => (surplus ? below(row, index(rows)) : undefined);
+  const writes = (): Expr | undefined => (surplus ? below(row, extent(rows)) : undefined);
   const atRow = digit(builder, here, rows);
 
   const phases = Math.max(...group.members.map((member) => member.phase));
@@ -139,12 +140,12 @@ export function writeRows(scope: Scope, group: Group, limits: TargetLimits): Lai
           return {
             column,
             at: [...atRow, ...digit(builder, column, columns)],
-            inside: whole ? undefined : builder.let(below(wanted, index(columns))),
+            inside: whole ? undefined : builder.let(below(wanted, extent(columns))),
           };
         });
   const eachColumn = (write: (column: Column) => void): void => {
     if (held !== undefined) return held.forEach(write);
-    builder.for(lane, index(columns), index(team), (column) =>
+    builder.for(lane, extent(columns), index(team), (column) =>
       write({ column, at: [...atRow, ...digit(builder, column, columns)], inside: undefined }),
     );
   };
@@ -193,7 +194,7 @@ export function writeRows(scope: Scope, group: Group, limits: TargetLimits): Lai
 
   function storeRow(member: Member): void {
     const first = binary("equal", lane, index(0));
-    const condition = surplus ? binary("and", first, below(row, index(rows))) : first;
+    const condition = surplus ? binary("and", first, below(row, extent(rows))) : first;
     guarded(team === 1 ? writes() : condition, () => {
       for (const id of member.nodes)
         if (group.stored.has(id))
@@ -228,14 +229,14 @@ export function writeColumns(scope: Scope, group: Group, limits: TargetLimits): 
   const atInner = digit(builder, modulo(position, index(inner)), inner);
   const operand = equation.inputs[0] as VarId; // a reduction has one
   const sum = new Accumulator(builder, equation.op as ReductionOp, writer.typeOf(operand).dtype);
-  builder.for(lane, index(reduced), index(team), (step) => {
+  builder.for(lane, extent(reduced), index(team), (step) => {
     const at: Index = [...atOuter, ...digit(builder, step, reduced), ...atInner];
     sum.take(writer.value(operand, at), step);
   });
   const value = sum.combine(team, width, lanes, lane, base);
   const id = equation.outputs[0] as VarId;
   const first = binary("equal", lane, index(0));
-  builder.if(binary("and", first, below(result, index(results))), () =>
+  builder.if(binary("and", first, below(result, extent(results))), () =>
     writer.store(id, scope.location(id) as Location, here, value),
   );
   return { ...writer.finish(nameOf(group), lanes), workgroups: Math.ceil(results / width) };

@@ -264,7 +264,7 @@ class Scheduler implements Host {
       row: (way: Scope) => [writeRows(way, group, this.#limits)],
       column: (way: Scope) => [writeColumns(way, group, this.#limits)],
       dot: (way: Scope) =>
-        writeDots(way, group, (type) => (partial ??= this.temporary(type).buffer), this.#dots),
+        writeDots(way, group, (type) => (partial ??= this.temporary(type).buffer), this.#limits, this.#dots),
     }[group.kind];
     const laidOut = this.#fitting(scope, write);
     // Where the sum of a dot is taken in slices, what follows it is in the kernel that adds them up.

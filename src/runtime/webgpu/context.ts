@@ -47,6 +47,9 @@ export function createContext(gpu: Gpu, print: (kernel: Kernel) => string, profi
       sharedBytes: limits.maxComputeWorkgroupStorageSize,
       workgroups: limits.maxComputeWorkgroupsPerDimension,
       alignment: limits.minStorageBufferOffsetAlignment / (f16 ? 2 : 4), // bytes of the smallest element
+      software: gpu.software,
+      f16,
+      subgroups: gpu.subgroups,
     },
     f16,
     profile,
