@@ -48,6 +48,8 @@ export default defineConfig({
     ],
   },
   test: {
+    // Not the cache of whoever runs the tests: what `fluxion tune` found on this machine must not change what they compile.
+    env: { FLUXION_CACHE: fileURLToPath(new URL(".cache/test", import.meta.url)) },
     provide: { seed },
     setupFiles: ["test/support/seed.ts"],
     projects: missing === undefined ? [node, browser] : [node],

@@ -25,7 +25,8 @@ export interface DeviceValue {
 export interface CompileOptions {
   /**
    * Positions of inputs that a run may consume: the values passed there are disposed by it and their storage
-   * is used again. A run that fails leaves them alive.
+   * is used again. A run that fails leaves them alive; but a device may overwrite them while it runs, and then using one afterwards
+   * throws what made the run fail.
    */
   readonly donate?: readonly number[];
   /** Names of inputs and outputs, for messages. */

@@ -190,7 +190,7 @@ function concat(g: Gen): void {
   const x = g.any(({ shape }) => shape.length >= 1);
   const axis = g.pick(x.type.shape.length);
   const parts = [x];
-  for (let i = 0, more = g.pick(3); i < more; i++) {
+  for (let i = 0, more = g.pick(6); i < more; i++) {
     const extent = g.choose([x.type.shape[axis] as number, ...g.settings.extents]);
     parts.push(
       g.ofType({ dtype: x.type.dtype, shape: x.type.shape.map((dim, a) => (a === axis ? extent : dim)) }),

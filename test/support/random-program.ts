@@ -146,3 +146,10 @@ export function arbitraryRun(
     arbitraryInputs(program, { bounded }).map((inputs) => ({ program, inputs })),
   );
 }
+
+/** Which inputs of a program are donated, a bit for each: none, in most cases some. */
+export const anyDonation: fc.Arbitrary<number> = fc.nat({ max: 255 });
+
+/** The positions of those of `count` inputs that are donated. */
+export const positionsOf = (donation: number, count: number): readonly number[] =>
+  Array.from({ length: count }, (_, i) => i).filter((i) => ((donation >> i) & 1) === 1);

@@ -6,10 +6,14 @@ import {
   WORKGROUP,
   below,
   binary,
+  cast,
   index,
   literal,
   plus,
   select,
+  shuffle,
+  subgroup,
+  subgroupSum,
   times,
 } from "../../src/compiler/kernel/builder.ts";
 import type { Expr, Scalar } from "../../src/compiler/kernel/ir.ts";
@@ -62,6 +66,66 @@ it("runs loops, branches and parameters", () => {
     store(builder, id, sum);
   });
   expect(sums).toEqual([-3, -2, -2, 1, 1, 6, 6, 6]);
+});
+
+const exchanged = (size: number, write: (builder: KernelBuilder) => Expr): readonly number[] => {
+  const builder = new KernelBuilder();
+  builder.buffer({ dtype: "f32", access: "write" });
+  const value = write(builder);
+  builder.emit({ kind: "store", buffer: 0, at: LANE, value });
+  const data = new Float64Array(SIZE);
+  runKernel(builder.finish("exchanging", SIZE), { buffers: [data], workgroups: 1, subgroup: size });
+  return [...data];
+};
+
+it("exchanges values within a subgroup, whatever its size", () => {
+  const own = cast("f32", LANE);
+  const sums = (size: number): readonly number[] => exchanged(size, (b) => b.let(subgroupSum(own)));
+  expect(sums(4)).toEqual([6, 6, 6, 6, 22, 22, 22, 22]);
+  expect(sums(2)).toEqual([1, 1, 5, 5, 9, 9, 13, 13]);
+  expect(sums(16)).toEqual(Array.from({ length: SIZE }, () => 28));
+  const next = binary("rem", plus(subgroup("lane"), index(1)), subgroup("size"));
+  expect(exchanged(4, (b) => b.let(shuffle(own, next)))).toEqual([1, 2, 3, 0, 5, 6, 7, 4]);
+  expect(exchanged(4, () => cast("f32", subgroup("number")))).toEqual([0, 0, 0, 0, 1, 1, 1, 1]);
+  // Between barriers, and in loops as well.
+  const rounds = exchanged(4, (b) => {
+    const array = b.shared({ type: "f32", length: SIZE });
+    const sum = b.variable(literal("f32", 0));
+    b.for(index(0), index(2), index(1), (round) => {
+      b.emit({ kind: "storeShared", array, at: LANE, value: subgroupSum(own) });
+      b.barrier();
+      const other: Expr = { kind: "shared", type: "f32", array, at: binary("sub", index(SIZE - 1), LANE) };
+      b.assign(sum, binary("add", sum, binary("mul", shuffle(other, round), literal("f32", 1))));
+      b.barrier();
+    });
+    return sum;
+  });
+  expect(rounds).toEqual([44, 44, 44, 44, 12, 12, 12, 12]);
+});
+
+it.each<[string, (builder: KernelBuilder) => Expr]>([
+  ["a lane asks lane 4 of a subgroup of 4", () => shuffle(cast("f32", LANE), index(4))],
+  [
+    "exchange values at different places, or some do not",
+    (b) => {
+      const sum = b.variable(literal("f32", 0));
+      b.if(below(LANE, index(2)), () => b.assign(sum, subgroupSum(cast("f32", LANE))));
+      return sum;
+    },
+  ],
+])("finds that %s", (message, write) => {
+  expect(() => exchanged(4, write)).toThrow(message);
+});
+
+it("keeps what f16 holds in arrays of f16, and finds what it does not hold", () => {
+  const through = (value: number): readonly number[] =>
+    exchanged(4, (b) => {
+      const array = b.shared({ type: "f32", length: SIZE, half: true });
+      b.emit({ kind: "storeShared", array, at: LANE, value: literal("f32", value) });
+      return { kind: "shared", type: "f32", array, at: LANE };
+    });
+  expect(through(0.25)[0]).toBe(0.25);
+  expect(() => through(0.1)).toThrow("in workgroup array 0, which is of f16");
 });
 
 const MISTAKES: readonly (readonly [message: string, write: (builder: KernelBuilder, id: Expr) => void])[] = [

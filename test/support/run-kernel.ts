@@ -4,7 +4,8 @@
  *
  * A lane runs until its next barrier, then the next lane does. Two lanes that touch one element without a barrier between them,
  * where one writes, are a race, whatever the order did to the result. Barriers order workgroup memory only: an element of
- * a storage buffer that one lane writes, no other lane of the dispatch may touch.
+ * a storage buffer that one lane writes, no other lane of the dispatch may touch. Lanes of a subgroup exchange values where all of them
+ * reach the same place.
  *
  * Consumed by tests of everything that makes kernels. A new expression or statement needs a case below.
  */
@@ -15,6 +16,8 @@ import { threefry2x32 } from "../../src/dsl/random/threefry.ts";
 import type { ExactData } from "../../src/compiler/host-tensor.ts";
 import { scalarOf } from "../../src/compiler/kernel/ir.ts";
 import type { Expr, Kernel, Scalar, Statement } from "../../src/compiler/kernel/ir.ts";
+import { WRAP, advance } from "./run-subgroup.ts";
+import type { Steps } from "./run-subgroup.ts";
 
 /** What a dispatch is given. */
 export interface KernelRun {
@@ -22,10 +25,15 @@ export interface KernelRun {
   readonly buffers: readonly ExactData[];
   readonly params?: readonly number[];
   readonly workgroups: number;
+  /** Lanes of a subgroup; neighbours are in one. Default 8. */
+  readonly subgroup?: number;
 }
 
 /** Runs one dispatch; the buffers that the kernel stores to are changed. @throws Error on the first thing that is wrong. */
-export function runKernel(kernel: Kernel, { buffers, params = [], workgroups }: KernelRun): void {
+export function runKernel(
+  kernel: Kernel,
+  { buffers, params = [], workgroups, subgroup = 8 }: KernelRun,
+): void {
   const wrong = (text: string): never => {
     throw new Error(`kernel ${kernel.name}: ${text}`);
   };
@@ -35,19 +43,19 @@ export function runKernel(kernel: Kernel, { buffers, params = [], workgroups }: 
   const code = compiled(kernel);
   const memory = new Memory(kernel, buffers, wrong);
   for (let workgroup = 0; workgroup < workgroups; workgroup++) {
-    const waiting: (Iterator<number, void> | undefined)[] = [];
+    const waiting: (Steps | undefined)[] = [];
     memory.next();
     for (let lane = 0; lane < kernel.lanes; lane++) {
       memory.lane(workgroup * kernel.lanes + lane);
-      const steps = code.run(memory, params, workgroup, lane);
-      waiting.push(code.barriers ? (steps as Iterator<number, void>) : undefined);
+      const steps = code.run(memory, params, workgroup, lane, subgroup);
+      waiting.push(code.waits ? (steps as Steps) : undefined);
     }
-    while (code.barriers) {
+    while (code.waits) {
       const reached = new Set<number | undefined>();
-      for (const [lane, steps] of waiting.entries()) {
-        memory.lane(workgroup * kernel.lanes + lane);
-        const step = (steps as Iterator<number, void>).next();
-        reached.add(step.done === true ? undefined : step.value);
+      for (let first = 0; first < kernel.lanes; first += subgroup) {
+        const lanes = (waiting as readonly Steps[]).slice(first, first + subgroup);
+        const resume = (lane: number): void => memory.lane(workgroup * kernel.lanes + first + lane);
+        for (const barrier of advance(lanes, resume, wrong)) reached.add(barrier);
       }
       if (reached.size > 1)
         wrong(`the lanes of workgroup ${workgroup} wait at different barriers, or some at none`);
@@ -162,6 +170,8 @@ class Memory {
       this.#wrong(
         `stores element ${at} of workgroup array ${array}, which another lane loads, without a barrier`,
       );
+    if (this.#kernel.shared[array]?.half === true && !Object.is(f16ToNumber(numberToF16(value)), value))
+      this.#wrong(`stores ${value} in workgroup array ${array}, which is of f16`);
     writer[at] = this.#me;
     written[at] = this.#epoch;
     data[at] = value;
@@ -173,11 +183,12 @@ type Lane = (
   params: readonly number[],
   workgroup: number,
   lane: number,
-) => Iterator<number, void> | void;
+  subgroup: number,
+) => Steps | void;
 
 interface Code {
-  /** With barriers, a generator that yields the number of each barrier it reaches. */
-  readonly barriers: boolean;
+  /** With barriers or exchanges, a generator that yields each as it reaches it. */
+  readonly waits: boolean;
   readonly run: Lane;
 }
 
@@ -188,30 +199,24 @@ function compiled(kernel: Kernel): Code {
   if (known !== undefined) return known;
   const writer = new CodeWriter(kernel);
   const body = writer.block(kernel.body);
-  const source = `return function${writer.barriers > 0 ? "*" : ""} (memory, params, workgroup, lane) {\n${body}}`;
+  const waits = writer.barriers + writer.exchanges > 0;
+  const source = `return function${waits ? "*" : ""} (memory, params, workgroup, lane, subgroup) {\n${body}}`;
   // The text was made below, from a kernel: compiled, it runs many times faster than a walk over the tree. Function has no typed result.
   // oxlint-disable-next-line typescript/no-implied-eval
   const make = new Function(...Object.keys(HELPERS), source) as (...helpers: unknown[]) => Lane;
-  const code: Code = { barriers: writer.barriers > 0, run: make(...Object.values(HELPERS)) };
+  const code: Code = { waits, run: make(...Object.values(HELPERS)) };
   CODE.set(kernel, code);
   return code;
 }
 
-const wrap: Readonly<Record<Scalar, (x: number) => number>> = {
-  f32: Math.fround,
-  i32: (x) => x | 0,
-  u32: (x) => x >>> 0,
-  bool: Number,
-};
-
 const scalarOps = Object.fromEntries([
   ...UNARY_OPS.map((op) => {
     const { value } = OPS[op];
-    return [op, (x: number, type: Scalar) => wrap[type](value(x, type))] as const;
+    return [op, (x: number, type: Scalar) => WRAP[type](value(x, type))] as const;
   }),
   ...ARITHMETIC_OPS.map((op) => {
     const { value } = OPS[op];
-    return [op, (x: number, y: number, type: Scalar) => wrap[type](value(x, y, type))] as const;
+    return [op, (x: number, y: number, type: Scalar) => WRAP[type](value(x, y, type))] as const;
   }),
   ...COMPARE_OPS.map((op) => {
     const { value } = OPS[op];
@@ -234,7 +239,7 @@ const HELPERS = {
   pick: (condition: number, x: number, y: number): number => (condition === 0 ? y : x),
   convert: (x: number, from: Scalar, to: Scalar): number => {
     if (to === "bool") return x === 0 ? 0 : 1;
-    if (from !== "f32" || to === "f32") return wrap[to](x);
+    if (from !== "f32" || to === "f32") return WRAP[to](x);
     return Number.isNaN(x) ? 0 : Math.min(Math.max(Math.trunc(x), LOW[to]), HIGH[to]);
   },
 };
@@ -243,6 +248,7 @@ const HELPERS = {
 class CodeWriter {
   readonly #kernel: Kernel;
   barriers = 0;
+  exchanges = 0;
   #scopes: Map<string, { readonly type: Scalar; readonly variable: boolean }>[] = [new Map()];
 
   constructor(kernel: Kernel) {
@@ -360,6 +366,12 @@ class CodeWriter {
           () => `loads ${x.type} from workgroup array ${x.array}`,
         );
         return `memory.loadShared(${x.array}, ${this.#typed(x.at, "u32", "an index")})`;
+      case "subgroup":
+        return { size: "subgroup", lane: "(lane % subgroup)", number: "Math.floor(lane / subgroup)" }[x.what];
+      case "subgroupSum":
+        return this.#exchange(x.x, x.type, `"sum"`);
+      case "shuffle":
+        return this.#exchange(x.x, x.type, this.#typed(x.lane, "u32", "the lane of a shuffle"));
       case "unary":
         return `ops.${x.op}(${this.#typed(x.x, x.type, `the operand of ${x.op}`)}, "${x.type}")`;
       case "binary":
@@ -374,6 +386,11 @@ class CodeWriter {
       case "isNan":
         return `Number(Number.isNaN(${this.#typed(x.x, "f32", "the operand of isNan")}))`;
     }
+  }
+
+  #exchange(x: Expr, type: Scalar, from: string): string {
+    const value = this.#typed(x, type, "a value that is exchanged");
+    return `(yield { exchange: ${this.exchanges++}, value: ${value}, from: ${from}, type: "${type}" })`;
   }
 
   #binary({ op, type, x, y }: Expr & { readonly kind: "binary" }): string {

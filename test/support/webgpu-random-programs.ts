@@ -11,27 +11,33 @@ import { interpret } from "../../src/compiler/interpret/interpret.ts";
 import { schedule } from "../../src/compiler/schedule/schedule.ts";
 import { OPS } from "../../src/dsl/ops/index.ts";
 import type { OpKind, Program } from "../../src/dsl/program/program.ts";
+import type { DeviceValue } from "../../src/runtime/device.ts";
 import type { WebGpuDevice } from "../../src/runtime/webgpu/device.ts";
 import { difference } from "./programs.ts";
-import { arbitraryRun } from "./random-program.ts";
+import { anyDonation, arbitraryRun, positionsOf } from "./random-program.ts";
 import type { RandomProgramOptions } from "./random-program.ts";
 
 const NONE = Symbol();
 
-/** Runs the program three times on the device. @returns what differs from the interpreter, or between the runs */
+/** Runs the program three times on the device, each time on the same. @returns what differs from the interpreter, or between the runs */
 async function problem(
   device: WebGpuDevice,
   program: Program,
   inputs: readonly HostTensor[],
-  fusion: boolean,
+  { fusion, donated }: { readonly fusion: boolean; readonly donated: readonly number[] },
   tolerance: number,
 ): Promise<string | undefined> {
-  const executable = await device.load(schedule(program, { limits: device.limits, fusion }));
-  const values = inputs.map((input) => device.upload(toStorage(input)));
+  const plan = schedule(program, { limits: device.limits, fusion, donated });
+  const executable = await device.load(plan, { donate: donated });
+  const upload = (input: HostTensor): DeviceValue => device.upload(toStorage(input));
+  const values = inputs.map(upload);
   const expected = interpret(program, inputs.map(toStorage)).map((tensor) => toExact(toStorage(tensor)));
   let first: readonly HostTensor[] | typeof NONE = NONE;
   try {
     for (let run = 0; run < 3; run++) {
+      values.forEach((value, i) => {
+        if (value.disposed) values[i] = upload(inputs[i] as HostTensor); // one for each
+      });
       const outputs = await executable.run(values);
       const actual = await Promise.all(outputs.map((output) => output.read()));
       for (const output of outputs) output.dispose();
@@ -71,10 +77,15 @@ export function testRandomPrograms(device: WebGpuDevice, runs: number): void {
     it.each(CASES)(
       "agree with the interpreter %s",
       async (_name, options, tolerance) => {
-        const property = fc.asyncProperty(arbitraryRun(options), async ({ program, inputs }) => {
-          const found = await problem(device, program, inputs, fusion, tolerance);
-          if (found !== undefined) throw new Error(found);
-        });
+        const property = fc.asyncProperty(
+          arbitraryRun(options),
+          anyDonation,
+          async ({ program, inputs }, donation) => {
+            const donated = positionsOf(donation, inputs.length);
+            const found = await problem(device, program, inputs, { fusion, donated }, tolerance);
+            if (found !== undefined) throw new Error(found);
+          },
+        );
         await fc.assert(property, { numRuns: runs });
       },
       600_000,

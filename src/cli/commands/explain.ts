@@ -71,6 +71,8 @@ export const explain: Command = {
         inputNames,
         outputNames,
         dots: device?.dots,
+        // As the training donates it.
+        donated: inputNames.flatMap((input, position) => (input.startsWith("state.") ? [position] : [])),
       });
       const explanation =
         device === undefined || !time

@@ -205,7 +205,12 @@ function sum(costs: readonly Cost[]): Cost {
 
 function memoryText({ memory, temporaries }: Explanation, most: number): readonly string[] {
   const { slots, peakBytes, lowerBoundBytes, unsharedBytes, inputBytes, outputBytes, constantBytes } = memory;
-  const held = `Inputs ${bytesText(inputBytes)}, outputs ${bytesText(outputBytes)}, constants ${bytesText(constantBytes)}`;
+  const replaced = memory.inPlace.reduce((sum, { bytes }) => sum + bytes, 0);
+  const held =
+    `Inputs ${bytesText(inputBytes)}, outputs ${bytesText(outputBytes)}, constants ${bytesText(constantBytes)}` +
+    (replaced === 0
+      ? ""
+      : `; ${plural(memory.inPlace.length, "more output")} (${bytesText(replaced)}) in the place of inputs`);
   const used = temporaries.filter(({ slot }) => slot !== null);
   if (used.length === 0) return [`Memory: no temporaries. ${held}`];
   const types = new Map(temporaries.map((temporary) => [temporary.buffer, typeText(temporary)]));

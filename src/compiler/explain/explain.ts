@@ -20,6 +20,7 @@ import type {
   ExplainedFusion,
   ExplainedMemory,
   ExplainedPipeline,
+  ExplainedReplacement,
   ExplainedTemporary,
   Explanation,
   Totals,
@@ -131,7 +132,7 @@ export function explain(plan: Plan, target: ExplainTarget, options: ExplainOptio
     explainDispatch(plan, placed, index, pipelines.of(placed.step.kernel), target, names),
   );
   const copies = listing.copies.map((placed) => explainCopy(plan, placed, target));
-  const memory = explainMemory(plan, target);
+  const memory = explainMemory(plan, target, options);
   return {
     version: 1,
     totals: totalsOf(dispatches, copies, pipelines.list.length),
@@ -219,6 +220,8 @@ function explainDispatch(
   const parts = partsOf(step, lengths);
   const buffers = step.buffers.map((id, i): BoundBuffer => {
     const { type, role } = bufferOf(plan, id);
+    const size = step.touched?.[i] ?? step.parts?.[i]?.size;
+    const bound = size === undefined ? type : { ...type, shape: [size] };
     return {
       buffer: id,
       role: role.kind,
@@ -226,7 +229,7 @@ function explainDispatch(
       access: (kernel.buffers[i] as Kernel["buffers"][number]).access, // the plan is checked with its memory
       shape: type.shape,
       dtype: type.dtype,
-      bytes: Math.ceil(target.dataBytes(type) / (parts[i] as number)), // one for each
+      bytes: Math.ceil(target.dataBytes(bound) / (parts[i] as number)), // one for each
     };
   });
   const moved = (except: BoundBuffer["access"]): number =>
@@ -296,6 +299,7 @@ function explainFusion(
 function explainMemory(
   plan: Plan,
   target: ExplainTarget,
+  { inputNames = [], outputNames = [] }: ExplainOptions,
 ): { readonly memory: ExplainedMemory; readonly temporaries: readonly ExplainedTemporary[] } {
   const { slots, slotOf, peakBytes, lowerBoundBytes } = planMemory(plan, (type) => target.heldBytes(type));
   const intervals = liveness(plan);
@@ -318,6 +322,13 @@ function explainMemory(
     unsharedBytes: total(temporaries, ({ bytes, slot }) => (slot === null ? 0 : bytes)),
     inputBytes: held("input"),
     outputBytes: held("output"),
+    inPlace: plan.outputs.flatMap((buffer, position): readonly ExplainedReplacement[] => {
+      const { type, role } = bufferOf(plan, buffer);
+      if (role.kind !== "input" || role.written !== true) return [];
+      const input = { position: role.position, name: inputNames[role.position] ?? null };
+      const output = { position, name: outputNames[position] ?? null };
+      return [{ buffer, input, output, bytes: target.heldBytes(type) }];
+    }),
     constantBytes: held("constant"),
   };
   return { memory, temporaries };

@@ -6,8 +6,8 @@
  * there is no temporary of a certain shape. To show something new: a field here, filled in `explain.ts`.
  *
  * Costs are estimates by a simple rule. FLOPs are those of the ops as they are defined (see `costOf`), inlined ones included once per
- * kernel. Bytes count every bound buffer once, whole, whatever caches save and whatever a gather leaves out; of a buffer that a loop
- * goes through, each iteration counts its own part.
+ * kernel. Bytes count every tensor that a kernel uses once, whole, whatever caches save and whatever a gather leaves out; of a buffer
+ * that a loop goes through, each iteration counts its own part.
  */
 import type { DType } from "../../dsl/types/dtype.ts";
 import type { BufferId, Role } from "../kernel/plan.ts";
@@ -100,6 +100,15 @@ export interface ExplainedTemporary extends ExplainedType {
   readonly last: number;
 }
 
+/** An output that takes the place of a donated input: one buffer for both. */
+export interface ExplainedReplacement {
+  readonly buffer: BufferId;
+  /** Positions among the program's inputs and outputs, and names where they have one. */
+  readonly input: { readonly position: number; readonly name: string | null };
+  readonly output: { readonly position: number; readonly name: string | null };
+  readonly bytes: number;
+}
+
 export interface ExplainedMemory {
   /** The largest first. */
   readonly slots: readonly {
@@ -114,7 +123,10 @@ export interface ExplainedMemory {
   /** Bytes of all temporaries, if none shared its place with another. */
   readonly unsharedBytes: number;
   readonly inputBytes: number;
+  /** Without the outputs that take the place of inputs. */
   readonly outputBytes: number;
+  /** Outputs that take the place of donated inputs. */
+  readonly inPlace: readonly ExplainedReplacement[];
   readonly constantBytes: number;
 }
 

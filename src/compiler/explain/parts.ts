@@ -40,6 +40,7 @@ function indexLoops(kernel: Kernel, params: readonly Loops[]): readonly (Loops |
       case "literal":
       case "workgroup":
       case "lane":
+      case "subgroup":
         return NONE;
       case "name":
         return names.get(x.name) ?? NONE;
@@ -54,6 +55,10 @@ function indexLoops(kernel: Kernel, params: readonly Loops[]): readonly (Loops |
       case "unary":
       case "cast":
       case "isNan":
+      case "subgroupSum":
+        return loopsIn(x.x);
+      case "shuffle": // of another lane, in the same iteration
+        void loopsIn(x.lane);
         return loopsIn(x.x);
       case "binary":
         return union(x.x, x.y);

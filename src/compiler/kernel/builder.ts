@@ -10,8 +10,14 @@ import type { Expr, Kernel, KernelBuffer, Scalar, SharedArray, Statement } from 
 export const literal = (type: Scalar, value: number): Expr => ({ kind: "literal", type, value });
 /** A u32 literal: for index arithmetic. */
 export const index = (value: number): Expr => literal("u32", value);
+/** A size of the problem, for index arithmetic: in the end mostly a parameter (sizes.ts). */
+export const extent = (value: number): Expr => ({ kind: "literal", type: "u32", value, size: true });
 export const WORKGROUP: Expr = { kind: "workgroup", type: "u32" };
 export const LANE: Expr = { kind: "lane", type: "u32" };
+
+export const subgroup = (what: "size" | "lane" | "number"): Expr => ({ kind: "subgroup", type: "u32", what });
+export const subgroupSum = (x: Expr): Expr => ({ kind: "subgroupSum", type: x.type, x });
+export const shuffle = (x: Expr, lane: Expr): Expr => ({ kind: "shuffle", type: x.type, x, lane });
 
 export const unary = (op: UnaryOp, x: Expr): Expr => ({ kind: "unary", type: x.type, op, x });
 
@@ -37,13 +43,17 @@ export const cast = (type: Scalar, x: Expr): Expr => (x.type === type ? x : { ki
 
 const isLiteral = (x: Expr, value: number): boolean => x.kind === "literal" && x.value === value;
 const known = (x: Expr): number | undefined => (x.kind === "literal" ? x.value : undefined);
+const isSize = (x: Expr): boolean => x.kind === "literal" && x.size === true;
+/** What is computed from a size is one. */
+const folded = (value: number, x: Expr, y: Expr): Expr =>
+  isSize(x) || isSize(y) ? extent(value) : index(value);
 
 /** Index arithmetic: u32, never negative, never wrapping; simplified where an operand is known. */
 export function plus(x: Expr, y: Expr): Expr {
   const [a, b] = [known(x), known(y)];
   if (a === 0) return y;
   if (b === 0) return x;
-  return a !== undefined && b !== undefined ? index(a + b) : binary("add", x, y);
+  return a !== undefined && b !== undefined ? folded(a + b, x, y) : binary("add", x, y);
 }
 
 export function times(x: Expr, y: Expr): Expr {
@@ -51,25 +61,25 @@ export function times(x: Expr, y: Expr): Expr {
   if (a === 0 || b === 0) return index(0);
   if (a === 1) return y;
   if (b === 1) return x;
-  return a !== undefined && b !== undefined ? index(a * b) : binary("mul", x, y);
+  return a !== undefined && b !== undefined ? folded(a * b, x, y) : binary("mul", x, y);
 }
 
 export function minus(x: Expr, y: Expr): Expr {
   const [a, b] = [known(x), known(y)];
   if (b === 0) return x;
-  return a !== undefined && b !== undefined ? index(a - b) : binary("sub", x, y);
+  return a !== undefined && b !== undefined ? folded(a - b, x, y) : binary("sub", x, y);
 }
 
 export function over(x: Expr, y: Expr): Expr {
   const [a, b] = [known(x), known(y)];
   if (b === 1) return x;
-  return a !== undefined && b !== undefined ? index(Math.floor(a / b)) : binary("div", x, y);
+  return a !== undefined && b !== undefined ? folded(Math.floor(a / b), x, y) : binary("div", x, y);
 }
 
 export function modulo(x: Expr, y: Expr): Expr {
   const [a, b] = [known(x), known(y)];
   if (b === 1) return index(0);
-  return a !== undefined && b !== undefined ? index(a % b) : binary("rem", x, y);
+  return a !== undefined && b !== undefined ? folded(a % b, x, y) : binary("rem", x, y);
 }
 
 export const below = (x: Expr, y: Expr): Expr => binary("less", x, y);
@@ -95,6 +105,11 @@ export class KernelBuilder {
   /** Declares a buffer; returns its position. */
   buffer(buffer: KernelBuffer): number {
     return this.#buffers.push(buffer) - 1;
+  }
+
+  /** Says that a buffer which was declared to be read or written is both. */
+  readAndWrite(position: number): void {
+    this.#buffers[position] = { ...(this.#buffers[position] as KernelBuffer), access: "readWrite" };
   }
 
   shared(array: SharedArray): number {
@@ -143,6 +158,11 @@ export class KernelBuilder {
     const made = make();
     this.#scope.bound.set(key, made);
     return made;
+  }
+
+  /** What was made for this key in an enclosing scope. */
+  made(key: unknown): Expr | readonly Expr[] | undefined {
+    return this.#scopes.find(({ bound }) => bound.has(key))?.bound.get(key);
   }
 
   /** The statements that `write` emits, in a scope of their own. */

@@ -5,7 +5,7 @@
  * Consumed by `compiler/schedule`, which makes kernels from programs (through `KernelBuilder`), and by printers.
  * To add an expression or a statement: a member here; each printer's exhaustive switch then fails to compile.
  *
- * Meaning. Scalars are those of the language: arithmetic on f16 happens in f32 (a load widens, a store rounds), so expressions are f32,
+ * Meaning. Scalars are those of the language: arithmetic on f16 happens in f32 (a load widens, a store to a buffer rounds), so expressions are f32,
  * i32, u32 or bool only. Ops have the meaning of their entries in src/dsl/ops (integers wrap, x / 0 = x for integers, …). Index
  * arithmetic is u32. Every load is in bounds: kernels guard themselves.
  */
@@ -20,7 +20,8 @@ export const scalarOf = (dtype: DType): Scalar => (dtype === "f16" ? "f32" : dty
 
 /** `isNan` and `bitcast` are what an op's meaning may need beyond the ops themselves. */
 export type Expr =
-  | { readonly kind: "literal"; readonly type: Scalar; readonly value: number }
+  /** With `size`, it belongs to the problem and not to the way to compute it: `sizesAsParams` makes a parameter of it. */
+  | { readonly kind: "literal"; readonly type: Scalar; readonly value: number; readonly size?: true }
   /** A name bound by `let`, `var`, `threefry` or a loop. */
   | { readonly kind: "name"; readonly type: Scalar; readonly name: string }
   /** Flat index of the workgroup, and index of the lane within it. */
@@ -47,6 +48,15 @@ export type Expr =
       readonly x: Expr;
       readonly y: Expr;
     }
+  /**
+   * Of lanes that run in step: how many they are, which of them this one is, and which of the workgroup's such groups this is. For
+   * targets that have them (`TargetLimits.subgroups`), in workgroups of a whole number of subgroups.
+   */
+  | { readonly kind: "subgroup"; readonly type: "u32"; readonly what: "size" | "lane" | "number" }
+  /** Over the lanes of the subgroup, in an order that is the target's. In uniform control flow only, as is a shuffle. */
+  | { readonly kind: "subgroupSum"; readonly type: Scalar; readonly x: Expr }
+  /** What that lane of the subgroup has for x. */
+  | { readonly kind: "shuffle"; readonly type: Scalar; readonly x: Expr; readonly lane: Expr }
   /** Conversion as the op `cast` defines it. */
   | { readonly kind: "cast"; readonly type: Scalar; readonly x: Expr }
   | { readonly kind: "isNan"; readonly type: "bool"; readonly x: Expr };
@@ -95,6 +105,8 @@ export interface KernelBuffer {
 export interface SharedArray {
   readonly type: Scalar;
   readonly length: number;
+  /** Elements of f32 that are kept as f16, on targets that have it: only numbers that f16 holds are stored there. */
+  readonly half?: true;
 }
 
 export interface Kernel {

@@ -11,7 +11,7 @@ import type { TensorType } from "../../dsl/program/program.ts";
 import { liveness } from "./liveness.ts";
 import type { Interval } from "./liveness.ts";
 import { bufferOf, verifyPlan } from "./verify-plan.ts";
-import type { BufferId, Plan } from "./plan.ts";
+import type { BufferId, Plan, TargetLimits } from "./plan.ts";
 
 export interface MemoryPlan {
   /** Bytes of each slot. */
@@ -73,10 +73,15 @@ function mostAlive(items: readonly { readonly bytes: number; readonly interval: 
 /**
  * Gives every temporary its slot.
  * @param bytesOf what a tensor of a type takes on the target
+ * @param limits of the target, which the plan is checked against
  * @throws PlanError when the plan is broken
  */
-export function planMemory(plan: Plan, bytesOf: (type: TensorType) => number): MemoryPlan {
-  const items = [...liveness(verifyPlan(plan))].map(([id, interval]) => ({
+export function planMemory(
+  plan: Plan,
+  bytesOf: (type: TensorType) => number,
+  limits?: TargetLimits,
+): MemoryPlan {
+  const items = [...liveness(verifyPlan(plan, limits))].map(([id, interval]) => ({
     id,
     interval,
     bytes: bytesOf(bufferOf(plan, id).type),

@@ -12,7 +12,8 @@ export type BufferId = number;
 
 /** Where a buffer's contents come from, or go. */
 export type Role =
-  | { readonly kind: "input"; readonly position: number }
+  /** `written`: the run overwrites it, since an output takes its place. The caller must have donated it. */
+  | { readonly kind: "input"; readonly position: number; readonly written?: true }
   /** Filled once, before the first run. */
   | { readonly kind: "constant"; readonly value: HostTensor }
   /** Handed to the caller. A buffer serves one output; `Plan.outputs` may name it, an input or a constant. */
@@ -28,14 +29,25 @@ export interface PlanBuffer {
 /** A parameter of a dispatch: a number known now, or the iteration of the enclosing loop of that depth (0 is the outermost). */
 export type Param = number | { readonly loop: number };
 
+/** A range of a buffer's elements. */
+export interface Part {
+  /** A multiple of the target's alignment. */
+  readonly offset: number;
+  readonly size: number;
+}
+
 export interface Dispatch {
   readonly kind: "dispatch";
   readonly kernel: Kernel;
-  /** One buffer for each of the kernel's. */
+  /** One buffer for each of the kernel's. A buffer may appear more than once if the kernel only reads it. */
   readonly buffers: readonly BufferId[];
+  /** For each of the buffers the part that is bound, where the kernel's element 0 is the part's first; undefined: the whole. */
+  readonly parts?: readonly (Part | undefined)[] | undefined;
   readonly params: readonly Param[];
   /** Number of workgroups, any: a device lays more than it allows in one dimension out in two. */
   readonly workgroups: number;
+  /** How many elements of each of the buffers it may touch, where it is known not to be all: for `explain`. */
+  readonly touched?: readonly (number | undefined)[] | undefined;
   /** Floating-point operations and bytes moved, estimated: for `explain`. */
   readonly flops: number;
   readonly bytes: number;
@@ -67,7 +79,7 @@ export interface Branch {
   readonly onFalse: readonly Step[];
 }
 
-/** Copies a whole buffer to another of the same type. */
+/** Copies a whole buffer to another of the same dtype and number of elements. */
 export interface Copy {
   readonly kind: "copy";
   readonly from: BufferId;
@@ -81,7 +93,7 @@ export interface Plan {
   readonly steps: readonly Step[];
   /** The buffer of each program input. */
   readonly inputs: readonly BufferId[];
-  /** The buffer of each program output: an output buffer, or an input or constant that is passed on. */
+  /** The buffer of each program output: an output buffer, an input or constant that is passed on, or an input that it replaces. */
   readonly outputs: readonly BufferId[];
 }
 
@@ -95,7 +107,21 @@ export interface TargetLimits {
   readonly sharedBytes: number;
   /** Workgroups in one dimension. A device lays more of them out in two, and then a few more may run than a dispatch has. */
   readonly workgroups: number;
+  /** A kernel may be given a part of a buffer that begins at a multiple of so many elements, whatever their dtype. */
+  readonly alignment: number;
+  /** It computes on a CPU: workgroup memory is no faster than any other, and a few workgroups keep it busy. Default false. */
+  readonly software?: boolean;
+  /** f16 is stored as such, also in workgroup memory. Default false. */
+  readonly f16?: boolean;
+  /** Least and largest number of lanes in a subgroup; undefined where lanes cannot exchange values but through memory. */
+  readonly subgroups?: { readonly min: number; readonly max: number } | undefined;
 }
 
 /** The least that any WebGPU adapter offers. */
-export const MINIMUM_LIMITS: TargetLimits = { buffers: 8, lanes: 256, sharedBytes: 16384, workgroups: 65535 };
+export const MINIMUM_LIMITS: TargetLimits = {
+  buffers: 8,
+  lanes: 256,
+  sharedBytes: 16384,
+  workgroups: 65535,
+  alignment: 128,
+};

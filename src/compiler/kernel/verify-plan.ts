@@ -4,8 +4,8 @@
  *
  * Consumed by `planMemory`, hence by every device that runs plans. To add a rule: a check in `checkDispatch` or `checkStep`.
  */
-import { formatType, sameType } from "../../dsl/program/program.ts";
-import type { BufferId, Dispatch, Plan, PlanBuffer, Step } from "./plan.ts";
+import { formatType, sizeOf } from "../../dsl/program/program.ts";
+import type { BufferId, Dispatch, Plan, PlanBuffer, Step, TargetLimits } from "./plan.ts";
 
 /** A mistake in a plan: an internal error of the compiler. */
 export class PlanError extends Error {
@@ -24,29 +24,66 @@ export function bufferOf(plan: Plan, id: BufferId): PlanBuffer {
 
 function checkWritable(plan: Plan, id: BufferId, what: string): void {
   const { role } = bufferOf(plan, id);
-  if (role.kind === "input" || role.kind === "constant")
+  if (role.kind === "constant" || (role.kind === "input" && role.written !== true))
     throw new PlanError(`${what} writes buffer ${id}, whose role is ${role.kind}.`);
 }
 
-function checkDispatch(plan: Plan, dispatch: Dispatch, depth: number): void {
+function checkLimits({ kernel, parts = [] }: Dispatch, limits: TargetLimits): void {
+  const found = {
+    buffers: kernel.buffers.length,
+    lanes: kernel.lanes,
+    sharedBytes: kernel.shared.reduce((sum, { length }) => sum + 4 * length, 0),
+  };
+  for (const limit of ["buffers", "lanes", "sharedBytes"] as const)
+    if (found[limit] > limits[limit])
+      throw new PlanError(
+        `kernel ${kernel.name} has ${limit} ${found[limit]}, the target allows ${limits[limit]}.`,
+      );
+  for (const part of parts)
+    if (part !== undefined && part.offset % limits.alignment !== 0)
+      throw new PlanError(
+        `kernel ${kernel.name} binds a buffer from element ${part.offset} on, no multiple of ${limits.alignment}.`,
+      );
+}
+
+function checkDispatch(
+  plan: Plan,
+  dispatch: Dispatch,
+  depth: number,
+  limits: TargetLimits | undefined,
+): void {
   const { kernel, buffers, params, workgroups } = dispatch;
   const what = `kernel ${kernel.name}`;
+  if (limits !== undefined) checkLimits(dispatch, limits);
   if (buffers.length !== kernel.buffers.length)
     throw new PlanError(
       `${what} binds ${kernel.buffers.length} buffers, the dispatch names ${buffers.length}.`,
     );
   if (params.length !== kernel.params)
     throw new PlanError(`${what} takes ${kernel.params} parameters, the dispatch gives ${params.length}.`);
+  if (dispatch.parts !== undefined && dispatch.parts.length !== buffers.length)
+    throw new PlanError(
+      `${what} binds ${buffers.length} buffers, the dispatch has ${dispatch.parts.length} parts.`,
+    );
   buffers.forEach((id, i) => {
     const { dtype, access } = kernel.buffers[i] as (typeof kernel.buffers)[number]; // the counts agree
     const { type } = bufferOf(plan, id);
     if (type.dtype !== dtype)
       throw new PlanError(`${what} takes ${dtype} as its buffer ${i}, buffer ${id} is ${formatType(type)}.`);
     if (access !== "read") checkWritable(plan, id, what);
-    // A kernel that reads and writes one buffer through two bindings is a race, and some targets forbid any such pair.
+    // A kernel that reads and writes one buffer through two bindings may be a race, and some targets forbid any such pair.
     const first = buffers.indexOf(id);
-    if (first !== i)
-      throw new PlanError(`${what} binds buffer ${id} twice, as its buffers ${first} and ${i}.`);
+    if (first !== i && (access !== "read" || kernel.buffers[first]?.access !== "read"))
+      throw new PlanError(
+        `${what} binds buffer ${id} twice, as its buffers ${first} and ${i}, and writes it.`,
+      );
+    const part = dispatch.parts?.[i];
+    if (part === undefined) return;
+    const { offset, size } = part;
+    if (!(Number.isInteger(offset) && offset >= 0 && size >= 1 && offset + size <= sizeOf(type.shape)))
+      throw new PlanError(
+        `${what} takes ${size} elements from ${offset} on as its buffer ${i}, buffer ${id} is ${formatType(type)}.`,
+      );
   });
   for (const param of params) {
     if (typeof param !== "number" && !(param.loop >= 0 && param.loop < depth))
@@ -65,17 +102,18 @@ function checkFlag(plan: Plan, flag: BufferId, what: string): void {
 }
 
 /** @param depth number of `loop` steps around it */
-function checkStep(plan: Plan, step: Step, depth: number): void {
+function checkStep(plan: Plan, step: Step, depth: number, limits: TargetLimits | undefined): void {
   const checkAll = (steps: readonly Step[], depth: number): void => {
-    for (const inner of steps) checkStep(plan, inner, depth);
+    for (const inner of steps) checkStep(plan, inner, depth, limits);
   };
   switch (step.kind) {
     case "dispatch":
-      return checkDispatch(plan, step, depth);
+      return checkDispatch(plan, step, depth, limits);
     case "copy": {
       const [from, to] = [bufferOf(plan, step.from).type, bufferOf(plan, step.to).type];
       if (step.from === step.to) throw new PlanError(`buffer ${step.from} is copied to itself.`);
-      if (!sameType(from, to)) throw new PlanError(`a copy of ${formatType(from)} to ${formatType(to)}.`);
+      if (from.dtype !== to.dtype || sizeOf(from.shape) !== sizeOf(to.shape))
+        throw new PlanError(`a copy of ${formatType(from)} to ${formatType(to)}.`);
       return checkWritable(plan, step.to, "a copy");
     }
     case "loop":
@@ -93,8 +131,12 @@ function checkStep(plan: Plan, step: Step, depth: number): void {
   }
 }
 
-/** The plan itself, if it keeps the rules. @throws PlanError naming the first that it breaks */
-export function verifyPlan(plan: Plan): Plan {
+/**
+ * The plan itself, if it keeps the rules.
+ * @param limits of the target, where it is known
+ * @throws PlanError naming the first rule that it breaks
+ */
+export function verifyPlan(plan: Plan, limits?: TargetLimits): Plan {
   plan.inputs.forEach((id, position) => {
     const { role } = bufferOf(plan, id);
     if (role.kind !== "input" || role.position !== position)
@@ -104,6 +146,10 @@ export function verifyPlan(plan: Plan): Plan {
     if (bufferOf(plan, id).role.kind === "temporary")
       throw new PlanError(`output ${position} is buffer ${id}, a temporary.`);
   });
-  for (const step of plan.steps) checkStep(plan, step, 0);
+  plan.buffers.forEach(({ role }, id) => {
+    if (role.kind === "input" && role.written === true && !plan.outputs.includes(id))
+      throw new PlanError(`input ${role.position} is overwritten, and no output takes its place.`);
+  });
+  for (const step of plan.steps) checkStep(plan, step, 0, limits);
   return plan;
 }

@@ -5,7 +5,7 @@
  * Consumed by the pointwise rules and by the kernels. All values are u32 expressions as short as a name (`digit` binds longer ones).
  */
 import { sizeOf } from "../../dsl/program/program.ts";
-import { index as literalIndex, modulo, over, plus, times } from "../kernel/builder.ts";
+import { extent, index as literalIndex, modulo, over, plus, times } from "../kernel/builder.ts";
 import type { KernelBuilder } from "../kernel/builder.ts";
 import type { Expr } from "../kernel/ir.ts";
 
@@ -43,15 +43,28 @@ export const keyOf = (index: Index): string =>
 
 /** Position in row-major order. */
 export function flat(builder: KernelBuilder, index: Index): Expr {
-  const [first, ...rest] = index;
+  const [first, ...rest] = rejoined(builder, index);
   if (first === undefined) return literalIndex(0);
   if (rest.length === 0) return first.value;
   return builder.once(`flat ${keyOf(index)}`, () =>
     builder.let(
-      rest.reduce((sum, { value, size }) => plus(times(sum, literalIndex(size)), value), first.value),
+      rest.reduce((sum, { value, size }) => plus(times(sum, extent(size)), value), first.value),
       "i",
     ),
   );
+}
+
+/** Digits that one value was split into, and that come together again, as that value: dividing and multiplying costs time. */
+function rejoined(builder: KernelBuilder, index: Index): Index {
+  for (let start = 0; start < index.length - 1; start++)
+    for (let end = index.length; end > start + 1; end--) {
+      const digits = index.slice(start, end);
+      const value = builder.made(`whole ${keyOf(digits)}`) as Expr | undefined; // `split` puts one there
+      if (value === undefined) continue;
+      const size = digits.reduce((product, digit) => product * digit.size, 1);
+      return rejoined(builder, [...index.slice(0, start), { value, size }, ...index.slice(end)]);
+    }
+  return index;
 }
 
 /**
@@ -92,6 +105,8 @@ export function split(builder: KernelBuilder, index: Index, sizes: readonly numb
       return found;
     });
     axes.forEach((i, n) => (parts[i] = digit(builder, values[n] as Expr, sizes[i] as number)));
+    const split = axes.flatMap((i) => parts[i] as Index);
+    builder.once(`whole ${keyOf(split)}`, () => flat(builder, digits));
   }
   return parts;
 }

@@ -5,9 +5,9 @@
 import { freeAxes } from "../../dsl/ops/reduction.ts";
 import { sizeOf, typeOf } from "../../dsl/program/program.ts";
 import type { DotParams, TensorType, VarId } from "../../dsl/program/program.ts";
-import { index } from "../kernel/builder.ts";
+import { extent } from "../kernel/builder.ts";
 import type { Expr } from "../kernel/ir.ts";
-import type { BufferId } from "../kernel/plan.ts";
+import type { BufferId, TargetLimits } from "../kernel/plan.ts";
 import { digit, split } from "./coordinates.ts";
 import type { Index } from "./coordinates.ts";
 import { DOT_SUM_LANES, chooseDot, slicesType, writeDot, writeDotSlices, writeDotSum } from "./dot/dot.ts";
@@ -17,7 +17,7 @@ import { workgroupsFor } from "./elements.ts";
 import type { Group, Member } from "./groups.ts";
 import { KernelWriter, kernelName } from "./kernel-writer.ts";
 import type { Location, Scope } from "./kernel-writer.ts";
-import { contiguousAxis } from "./layout.ts";
+import { contiguousAxis, isReadAsStored } from "./layout.ts";
 import type { LaidOut } from "./map-kernel.ts";
 
 /** One operand: its variable, and its axes by the part that they play. */
@@ -79,6 +79,7 @@ export function writeDots(
   scope: Scope,
   group: Group,
   temporary: (type: TensorType) => BufferId,
+  limits: TargetLimits,
   choice?: DotChoice,
 ): readonly LaidOut[] {
   const { equation } = group.members[0] as Member; // groups have members
@@ -91,12 +92,17 @@ export function writeDots(
     columns: extentOf(right, right.free),
     inner: extentOf(left, left.contract),
   };
-  const layout: DotLayout = { left: fast(scope, left, "row"), right: fast(scope, right, "column") };
+  const layout: DotLayout = {
+    left: fast(scope, left, "row"),
+    right: fast(scope, right, "column"),
+    ...(typeOf(scope.program, left.id).dtype === "f16" ? { dtype: "f16" } : {}), // both have the same
+    ...(sides.every(({ id }) => isReadAsStored(scope, id)) ? {} : { computed: true }),
+  };
   const extents: DotShape<Expr> = {
-    batch: index(shape.batch),
-    rows: index(shape.rows),
-    columns: index(shape.columns),
-    inner: index(shape.inner),
+    batch: extent(shape.batch),
+    rows: extent(shape.rows),
+    columns: extent(shape.columns),
+    inner: extent(shape.inner),
   };
   const own = new Set(group.members.flatMap((member) => member.nodes));
   const storeIn =
@@ -109,10 +115,11 @@ export function writeDots(
         ...digit(builder, column, shape.columns),
       ];
       writer.define(equation.outputs[0] as VarId, at, builder.let(value));
-      for (const id of own)
-        if (group.stored.has(id)) writer.store(id, scope.location(id) as Location, at, writer.value(id, at)); // stored: it has one
+      // All of an element is loaded before any of it is stored: a result may take the place of an operand.
+      const values = [...group.stored].map((id) => ({ id, value: writer.value(id, at) }));
+      for (const { id, value } of values) writer.store(id, scope.location(id) as Location, at, value); // stored: it has one
     };
-  const config = choice?.(shape, layout) ?? chooseDot(shape, layout);
+  const config = choice?.(shape, layout) ?? chooseDot(shape, layout, limits);
   const ops = group.members.map((member) => member.equation.op);
   const { lanes, workgroups } = config;
   if (config.split === undefined) {
@@ -124,10 +131,10 @@ export function writeDots(
   const type = slicesType(shape, slices);
   const partial = temporary(type);
   const first = new KernelWriter(scope, own);
-  const into = { buffer: first.bind(partial, type, "write"), chunk: index(chunk) };
+  const into = { buffer: first.bind(partial, type, "write"), chunk: extent(chunk) };
   writeDotSlices(first.builder, extents, layout, operandsOf(first, sides), into, config);
   const second = new KernelWriter(scope, own);
-  const from = { buffer: second.bind(partial, type, "read"), chunk: index(chunk) };
+  const from = { buffer: second.bind(partial, type, "read"), chunk: extent(chunk) };
   writeDotSum(second.builder, extents, from, storeIn(second));
   const results = shape.batch * shape.rows * shape.columns;
   return [

@@ -5,14 +5,18 @@
  *   row     reductions along rows, with everything of the same rows that comes before, between and after them (softmax, norms, …)
  *   column  one reduction across rows
  *   dot     a dot with pointwise nodes of its result's size after it
- *   whole   a routine or a loop, alone
+ *   whole   a routine, a loop, or a concat that is assembled, alone
  *
  * A node may join when what it needs from inside the group is at hand in a register, when nothing that it needs from outside waits for
- * the group, and when the buffers stay within the target's limit. Consumed by `schedule.ts`.
+ * the group, and when the buffers stay within the target's limit. A result that takes the place of an input (see `in-place.ts`) comes
+ * after all that reads the input, and needs no buffer of its own. Consumed by `schedule.ts`.
  */
 import { sizeOf, typeOf } from "../../dsl/program/program.ts";
 import type { AnyEquation, OpKind, Program, VarId } from "../../dsl/program/program.ts";
 import type { TargetLimits } from "../kernel/plan.ts";
+import { assembles } from "./assembly.ts";
+import { pairUp, possible } from "./in-place.ts";
+import type { Candidates } from "./in-place.ts";
 import type { Nodes } from "./nodes.ts";
 import { isPointwise } from "./pointwise.ts";
 import { dependenciesOf } from "./relations.ts";
@@ -43,6 +47,12 @@ export interface Group {
   readonly stored: ReadonlySet<VarId>;
 }
 
+export interface Grouping {
+  readonly groups: readonly Group[];
+  /** For each result that takes the place of an input, that input. */
+  readonly replaced: ReadonlyMap<VarId, VarId>;
+}
+
 interface OpenGroup {
   kind: GroupKind;
   space: Space;
@@ -55,8 +65,10 @@ interface OpenGroup {
 export const isReduction = (op: OpKind): op is "reduceSum" | "reduceMax" | "argmax" =>
   op === "reduceSum" || op === "reduceMax" || op === "argmax";
 
-/** Reductions in one kernel: each takes a shared array of a word per lane. */
-const MAX_REDUCTIONS = 8;
+/** Lanes of a row kernel, at most. Each of its reductions takes a word of shared memory for each of them, argmax two. */
+export const MAX_ROW_LANES = 256;
+const wordsOf = ({ equation: { op } }: Pick<Member, "equation">): number =>
+  op === "argmax" ? 2 : isReduction(op) ? 1 : 0;
 /** Rows up to this length are combined by one workgroup in one go. */
 const MAX_COLUMNS = 8192;
 /** A map of more elements than this stays one when a reduction over few rows follows: rows would leave the device idle. */
@@ -85,14 +97,36 @@ export function reducedExtents(
   };
 }
 
-export function formGroups(
-  program: Program,
-  nodes: Nodes,
-  limits: TargetLimits,
-  fusion: boolean,
-): readonly Group[] {
+export interface GroupOptions {
+  readonly limits: TargetLimits;
+  /** false: a group for every node. */
+  readonly fusion: boolean;
+  /** Inputs that results may replace. */
+  readonly candidates: Candidates;
+}
+
+export function formGroups(program: Program, nodes: Nodes, options: GroupOptions): Grouping {
   const definitions: (AnyEquation | undefined)[] = [];
   for (const equation of program.equations) for (const id of equation.outputs) definitions[id] = equation;
+  const candidates = possible(program, definitions, nodes, options.candidates);
+  const refused = new Set<string>();
+  for (;;) {
+    const pairs = pairUp(program, definitions, candidates, (output, input) =>
+      refused.has(`${output} ${input}`),
+    );
+    const { broken, ...grouping } = tryGroups(program, definitions, nodes, { ...options, candidates, pairs });
+    if (broken.length === 0) return grouping;
+    for (const [output, input] of broken) refused.add(`${output} ${input}`);
+  }
+}
+
+/** Groups that count on pairs of results and inputs. @returns as `broken` those that cannot be, where a kernel is too large for that */
+function tryGroups(
+  program: Program,
+  definitions: readonly (AnyEquation | undefined)[],
+  nodes: Nodes,
+  { limits, fusion, candidates, pairs }: GroupOptions & { readonly pairs: ReadonlyMap<VarId, VarId> },
+): Grouping & { readonly broken: readonly (readonly [output: VarId, input: VarId])[] } {
   const inputs = new Set(program.inputs);
   const listed = (id: VarId): boolean => {
     const equation = definitions[id];
@@ -126,12 +160,21 @@ export function formGroups(
   };
 
   /** What the group's kernel would bind: all that it reads from outside, all of its nodes that are used outside. */
-  const bindings = (kind: GroupKind, members: readonly Member[], reads: ReadonlySet<VarId>): number => {
+  const bindings = (
+    kind: GroupKind,
+    members: readonly Member[],
+    reads: ReadonlySet<VarId>,
+    replaced: ReadonlyMap<VarId, VarId>,
+  ): number => {
     const own = new Set(members.flatMap((member) => member.nodes));
     const inside = new Map<VarId, number>();
     for (const { equation } of members)
       for (const { id } of dependencies.get(equation) ?? []) inside.set(id, (inside.get(id) ?? 0) + 1);
-    const stored = [...own].filter((id) => returned.has(id) || inside.get(id) !== uses.get(id));
+    const inPlace = (id: VarId): boolean =>
+      (kind === "map" || kind === "dot") && reads.has(replaced.get(id) ?? -1);
+    const stored = [...own].filter(
+      (id) => (returned.has(id) || inside.get(id) !== uses.get(id)) && !inPlace(id),
+    );
     // A listed constant that is a node is copied from its list.
     const lists = members.filter(({ equation }) => listed(equation.outputs[0] as VarId)).length;
     const all = [...reads].filter((id) => !own.has(id)).length + stored.length + lists;
@@ -194,10 +237,8 @@ export function formGroups(
     if (place === undefined) return false;
     const phase = phaseIn(group, place.space, place.level, equation);
     if (phase === undefined) return false;
-    if (isReduction(equation.op)) {
-      const reductions = group.members.filter((member) => isReduction(member.equation.op)).length;
-      if (reductions >= MAX_REDUCTIONS) return false;
-    }
+    const words = [...group.members, { equation }].reduce((sum, member) => sum + wordsOf(member), 0);
+    if (4 * words * MAX_ROW_LANES > limits.sharedBytes) return false;
     const found = dependencies.get(equation) ?? [];
     const member: Member = {
       equation,
@@ -206,7 +247,7 @@ export function formGroups(
       phase,
     };
     const reads = new Set([...group.reads, ...found.map(({ id }) => id)]);
-    if (bindings(place.kind, [...group.members, member], reads) > limits.buffers) return false;
+    if (bindings(place.kind, [...group.members, member], reads, pairs) > limits.buffers) return false;
     for (const { id } of found) {
       const source = home.get(id);
       if (source !== undefined && source !== group && waits(source, group)) return false;
@@ -234,7 +275,8 @@ export function formGroups(
     const size = sizeOf(typeOf(program, equation.outputs[0] as VarId).shape);
     let [kind, space]: [GroupKind, Space] = ["whole", { rows: size, columns: 1 }];
     let [level, phase]: [Level, number] = ["full", 0];
-    if (isPointwise(equation.op)) kind = "map";
+    if (assembles(program, equation)) kind = "whole";
+    else if (isPointwise(equation.op)) kind = "map";
     else if (equation.op === "dot") kind = "dot";
     else if (isReduction(equation.op)) {
       const { outer, reduced, inner } = reducedExtents(program, equation);
@@ -250,7 +292,8 @@ export function formGroups(
   for (const equation of program.equations) {
     const found = dependencies.get(equation);
     if (found === undefined) continue;
-    if (fusion && (isPointwise(equation.op) || isReduction(equation.op))) {
+    const fuses = isPointwise(equation.op) || isReduction(equation.op);
+    if (fusion && fuses && !assembles(program, equation)) {
       const sources = new Set(found.flatMap(({ id }) => home.get(id) ?? []));
       const shared = groups
         .slice(-SIBLINGS)
@@ -261,7 +304,47 @@ export function formGroups(
     open(equation);
   }
 
-  return ordered(groups).map((group) => {
+  /** Whether a group may write a result over an input: it reads of it only the element that it writes, if any. */
+  const readsOwnElement = ({ kind, members, reads }: OpenGroup, input: VarId): boolean => {
+    if (!reads.has(input)) return true;
+    const relations = members.map(({ equation }) =>
+      (dependencies.get(equation) ?? [])
+        .filter(({ id }) => id === input)
+        .map(({ relation }) => relation.kind),
+    );
+    if (kind !== "map" && (kind !== "dot" || relations[0]?.length !== 0)) return false;
+    return relations.flat().every((relation) => relation === "same");
+  };
+
+  const readersOf = new Map<VarId, OpenGroup[]>();
+  for (const group of groups)
+    for (const id of group.reads) {
+      const readers = readersOf.get(id) ?? [];
+      readersOf.set(id, readers);
+      readers.push(group);
+    }
+  const replaced = new Map<VarId, VarId>();
+  const replace = (output: VarId, input: VarId): boolean => {
+    const group = home.get(output) as OpenGroup; // candidates are nodes
+    const readers = (readersOf.get(input) ?? []).filter((other) => other !== group);
+    if (!readsOwnElement(group, input) || readers.some((reader) => waits(reader, group))) return false;
+    for (const reader of readers) group.before.add(reader);
+    replaced.set(output, input);
+    return true;
+  };
+  const failed = [...pairs].filter(([output, input]) => !replace(output, input));
+  const broken = failed.filter(([output]) => {
+    const { kind, members, reads } = home.get(output) as OpenGroup;
+    return bindings(kind, members, reads, replaced) > limits.buffers;
+  });
+  const taken = new Set(replaced.values());
+  for (const [output, choice] of candidates) {
+    if (replaced.has(output)) continue;
+    const input = choice.find((id) => !taken.has(id) && replace(output, id));
+    if (input !== undefined) taken.add(input);
+  }
+
+  const result = ordered(groups).map((group) => {
     const own = new Set(group.members.flatMap((member) => member.nodes));
     const inside = new Map<VarId, number>();
     for (const { equation } of group.members)
@@ -269,6 +352,7 @@ export function formGroups(
     const stored = [...own].filter((id) => returned.has(id) || (inside.get(id) ?? 0) !== (uses.get(id) ?? 0));
     return { kind: group.kind, space: group.space, members: group.members, stored: new Set(stored) };
   });
+  return { groups: result, replaced, broken };
 }
 
 /** Whether one workgroup per row is a good way to combine `columns` elements in each of `rows`. */

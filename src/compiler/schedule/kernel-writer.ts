@@ -4,22 +4,29 @@
  *
  * Consumed by the makers of kernels in this folder. Within one scope of the builder an element is loaded or computed once.
  */
-import { typeOf } from "../../dsl/program/program.ts";
+import { sizeOf, typeOf } from "../../dsl/program/program.ts";
 import type { AnyEquation, OpKind, Program, TensorType, VarId } from "../../dsl/program/program.ts";
-import { KernelBuilder, index as literalIndex, minus, plus, times } from "../kernel/builder.ts";
+import { KernelBuilder, extent, minus, plus, times } from "../kernel/builder.ts";
 import { scalarOf } from "../kernel/ir.ts";
 import type { Access, Expr, Kernel } from "../kernel/ir.ts";
-import type { BufferId, Param } from "../kernel/plan.ts";
+import type { BufferId, Param, Part } from "../kernel/plan.ts";
 import { flat, keyOf } from "./coordinates.ts";
 import type { Index } from "./coordinates.ts";
 import { POINTWISE, isPointwise } from "./pointwise.ts";
 import type { PointwiseContext } from "./pointwise.ts";
 
-/** Where a variable is stored: a buffer, or the part of one that belongs to an iteration of a loop. */
+/** Where a variable is stored, its elements side by side: a buffer, or a part of one, which may be another in each iteration of a loop. */
 export interface Location {
   readonly buffer: BufferId;
-  /** The loop of this depth is at iteration i: elements start at i·size, or at (length − 1 − i)·size when reversed. */
-  readonly slice?: { readonly loop: number; readonly length: number; readonly reverse: boolean };
+  /** Its first element in the buffer; 0 by default. */
+  readonly offset?: number;
+  /** The loop of this depth is at iteration i: elements start i·stride later, or (length − 1 − i)·stride when reversed. */
+  readonly slice?: {
+    readonly loop: number;
+    readonly length: number;
+    readonly reverse: boolean;
+    readonly stride: number;
+  };
 }
 
 /** What the kernels of one program share. */
@@ -27,26 +34,54 @@ export interface Scope {
   readonly program: Program;
   /** The equation that defines each variable; undefined for inputs. */
   readonly definitions: readonly (AnyEquation | undefined)[];
-  /** Where a variable is stored; undefined when it is not. */
+  /** Where a variable is stored, as such or as part of what it is a view of; undefined when it is not. */
   location(id: VarId): Location | undefined;
+  /** The variable that this one is a contiguous view of; itself for others. */
+  root(id: VarId): VarId;
   /** The buffer of a constant that is a list. */
   listed(id: VarId): BufferId;
+  /** A binding may begin at a multiple of so many elements; undefined: kernels bind whole buffers, each once. */
+  readonly alignment: number | undefined;
 }
 
 /** A kernel with what its dispatch binds. */
 export interface WrittenKernel {
   readonly kernel: Kernel;
   readonly buffers: readonly BufferId[];
+  /** The part of each buffer that is bound; undefined: the whole. */
+  readonly parts: readonly (Part | undefined)[];
+  /** How many elements of each buffer it reaches; undefined: any. */
+  readonly touched: readonly (number | undefined)[];
   readonly params: readonly Param[];
 }
+
+/** Whether a kernel writes a buffer that it binds more than once: then it must bind it as a whole. */
+export const clashes = ({ kernel, buffers }: WrittenKernel): boolean =>
+  buffers.some(
+    (id, i) =>
+      kernel.buffers[i]?.access !== "read" && (buffers.indexOf(id) !== i || buffers.lastIndexOf(id) !== i),
+  );
+
+/** A buffer of the plan as the kernel binds it. */
+interface Bound {
+  readonly buffer: BufferId;
+  /** The first element that is bound, and how many are; undefined: all. */
+  readonly offset: number;
+  size: number | undefined;
+  access: Access;
+  /** The variables that are reached through it: where they begin, and their size. Undefined: all that is bound. */
+  touched: Map<number, number> | undefined;
+}
+
+const totalOf = (sizes: ReadonlyMap<number, number>): number =>
+  [...sizes.values()].reduce((sum, size) => sum + size, 0);
 
 export class KernelWriter {
   readonly builder = new KernelBuilder();
   readonly #scope: Scope;
   /** Variables that this kernel computes, although they may be stored as well. */
   readonly #own: ReadonlySet<VarId>;
-  readonly #buffers: BufferId[] = [];
-  readonly #access: Access[] = [];
+  readonly #bound: Bound[] = [];
   readonly #params: Param[] = [];
   readonly #loops = new Map<number, Expr>();
   readonly #context: PointwiseContext;
@@ -58,7 +93,7 @@ export class KernelWriter {
       builder: this.builder,
       value: (id, index) => this.value(id, index),
       typeOf: (id) => this.typeOf(id),
-      listed: (id, index) => this.#load(scope.listed(id), this.typeOf(id), flat(this.builder, index)),
+      listed: (id, index) => this.#load({ buffer: scope.listed(id) }, this.typeOf(id), index),
     };
   }
 
@@ -66,21 +101,56 @@ export class KernelWriter {
     return typeOf(this.#scope.program, id);
   }
 
-  /** Position in the kernel of a buffer of the plan. @throws Error when it is bound already for another access */
+  /** Position in the kernel of a buffer of the plan, bound as a whole. */
   bind(buffer: BufferId, type: TensorType, access: Access): number {
-    const known = this.#buffers.indexOf(buffer);
-    if (known >= 0) {
-      if (this.#access[known] !== access) throw new Error(`a kernel reads and writes buffer ${buffer}`);
-      return known;
-    }
-    this.#buffers.push(buffer);
-    this.#access.push(access);
-    return this.builder.buffer({ dtype: type.dtype, access });
+    return this.#bind({ buffer, offset: 0, size: undefined, access, touched: undefined }, type);
   }
 
-  #load(buffer: BufferId, type: TensorType, at: Expr): Expr {
-    const position = this.bind(buffer, type, "read");
-    return this.builder.let({ kind: "load", type: scalarOf(type.dtype), buffer: position, at }, "x");
+  #bind(wanted: Bound, { dtype }: TensorType): number {
+    const { buffer, offset, size, access, touched } = wanted;
+    const at = this.#bound.findIndex(
+      (bound) =>
+        bound.buffer === buffer &&
+        bound.offset === offset &&
+        (bound.size === undefined) === (size === undefined),
+    );
+    const known = this.#bound[at];
+    if (known === undefined) {
+      this.#bound.push(wanted);
+      return this.builder.buffer({ dtype, access });
+    }
+    if (known.size !== undefined) known.size = Math.max(known.size, size ?? 0);
+    if (touched === undefined) known.touched = undefined;
+    for (const [start, count] of touched ?? [])
+      known.touched?.set(start, Math.max(count, known.touched.get(start) ?? 0));
+    if (known.access !== access) {
+      known.access = "readWrite";
+      this.builder.readAndWrite(at);
+    }
+    return at;
+  }
+
+  /** The binding through which a location is reached, and the position of its element there. */
+  #reach(
+    location: Location,
+    type: TensorType,
+    access: Access,
+    index: Index,
+  ): { readonly buffer: number; readonly at: Expr } {
+    const { buffer, offset = 0, slice } = location;
+    const { alignment } = this.#scope;
+    const within = flat(this.builder, index);
+    const size = sizeOf(type.shape);
+    const touched = new Map([[offset, size * (slice?.length ?? 1)]]);
+    if (offset > 0 && slice === undefined && alignment !== undefined && offset % alignment === 0)
+      return { buffer: this.#bind({ buffer, offset, size, access, touched }, type), at: within };
+    const whole = { buffer, offset: 0, size: undefined, access, touched };
+    return { buffer: this.#bind(whole, type), at: this.#place(location, within) };
+  }
+
+  #load(location: Location, type: TensorType, index: Index): Expr {
+    const reached = this.#reach(location, type, "read", index);
+    return this.builder.let({ kind: "load", type: scalarOf(type.dtype), ...reached }, "x");
   }
 
   /** A parameter of the kernel that the dispatch sets. */
@@ -89,25 +159,23 @@ export class KernelWriter {
     return this.builder.param();
   }
 
-  /** Position in the location's buffer of an element of a variable of `size` elements. */
-  #place({ slice }: Location, size: number, at: Expr): Expr {
-    if (slice === undefined) return at;
+  /** Position in the location's buffer of an element. */
+  #place({ offset = 0, slice }: Location, at: Expr): Expr {
+    const moved = offset === 0 ? at : plus(at, extent(offset));
+    if (slice === undefined) return moved;
     const known = this.#loops.get(slice.loop);
     const iteration = known ?? this.param({ loop: slice.loop });
     this.#loops.set(slice.loop, iteration);
-    const step = slice.reverse ? minus(literalIndex(slice.length - 1), iteration) : iteration;
-    return plus(times(step, literalIndex(size)), at);
+    const step = slice.reverse ? minus(extent(slice.length - 1), iteration) : iteration;
+    return plus(times(step, extent(slice.stride)), moved);
   }
 
   /** The element of a variable at an index. */
   value(id: VarId, index: Index): Expr {
     return this.builder.once(`${id} ${keyOf(index)}`, () => {
-      const location = this.#own.has(id) ? undefined : this.#scope.location(id);
-      const type = this.typeOf(id);
-      if (location !== undefined) {
-        const at = this.#place(location, size(type), flat(this.builder, index));
-        return this.#load(location.buffer, type, at);
-      }
+      const own = this.#own.has(id) || this.#own.has(this.#scope.root(id));
+      const location = own ? undefined : this.#scope.location(id);
+      if (location !== undefined) return this.#load(location, this.typeOf(id), index);
       const equation = this.#scope.definitions[id];
       if (equation === undefined || !isPointwise(equation.op))
         throw new Error(`%${id} (${equation?.op ?? "input"}) is not at hand in this kernel`);
@@ -138,18 +206,19 @@ export class KernelWriter {
 
   /** Stores an element of a variable at its location. */
   store(id: VarId, location: Location, index: Index, value: Expr): void {
-    const type = this.typeOf(id);
-    const position = this.bind(location.buffer, type, "write");
-    const at = this.#place(location, size(type), flat(this.builder, index));
-    this.builder.emit({ kind: "store", buffer: position, at, value });
+    this.builder.emit({ kind: "store", ...this.#reach(location, this.typeOf(id), "write", index), value });
   }
 
   finish(name: string, lanes: number): WrittenKernel {
-    return { kernel: this.builder.finish(name, lanes), buffers: this.#buffers, params: this.#params };
+    return {
+      kernel: this.builder.finish(name, lanes),
+      buffers: this.#bound.map(({ buffer }) => buffer),
+      parts: this.#bound.map(({ offset, size }) => (size === undefined ? undefined : { offset, size })),
+      touched: this.#bound.map(({ touched }) => (touched === undefined ? undefined : totalOf(touched))),
+      params: this.#params,
+    };
   }
 }
-
-const size = ({ shape }: TensorType): number => shape.reduce((product, extent) => product * extent, 1);
 
 /** An identifier that says what a kernel computes. */
 export const kernelName = (kind: string, ops: readonly OpKind[]): string =>

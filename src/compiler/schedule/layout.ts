@@ -1,9 +1,9 @@
 /**
- * Along which axis of a value neighbours lie side by side in memory, seen through the views between it and what is stored. It
- * decides nothing but speed. Consumed by the dot kernels.
+ * How a value lies in memory, seen through the views between it and what is stored: along which axis neighbours are side by side, and
+ * whether it is read as it is stored. Consumed by the dot kernels.
  */
 import { typeOf } from "../../dsl/program/program.ts";
-import type { VarId } from "../../dsl/program/program.ts";
+import type { OpKind, VarId } from "../../dsl/program/program.ts";
 import { isPointwise } from "./pointwise.ts";
 import type { Scope } from "./kernel-writer.ts";
 
@@ -41,4 +41,23 @@ export function contiguousAxis(scope: Scope, id: VarId): number | undefined {
     default:
       return inner;
   }
+}
+
+/** Ops whose results are elements of their operands, or zeros. */
+const MOVES: ReadonlySet<OpKind> = new Set<OpKind>([
+  "broadcast",
+  "reshape",
+  "transpose",
+  "slice",
+  "pad",
+  "concat",
+  "stopGradient",
+]);
+
+/** Whether every element of a value is one that is stored, or zero: then it is a number that the value's type holds. */
+export function isReadAsStored(scope: Scope, id: VarId): boolean {
+  const equation = scope.definitions[id];
+  if (scope.location(id) !== undefined || equation === undefined) return true;
+  if (equation.op === "gather") return isReadAsStored(scope, equation.inputs[0] as VarId); // the second has positions
+  return MOVES.has(equation.op) && equation.inputs.every((input) => isReadAsStored(scope, input));
 }

@@ -4,13 +4,27 @@
  */
 import { sizeOf, typeOf } from "../../dsl/program/program.ts";
 import type { VarId } from "../../dsl/program/program.ts";
-import { LANE, WORKGROUP, below, binary, both, index, modulo, over, plus, times } from "../kernel/builder.ts";
+import {
+  LANE,
+  WORKGROUP,
+  below,
+  binary,
+  both,
+  extent,
+  index,
+  minus,
+  modulo,
+  over,
+  plus,
+  times,
+} from "../kernel/builder.ts";
 import type { Expr } from "../kernel/ir.ts";
 import type { TargetLimits } from "../kernel/plan.ts";
+import type { Placed } from "./assembly.ts";
 import { digit, flat } from "./coordinates.ts";
 import type { Index } from "./coordinates.ts";
 import { eachElement, workgroupsFor } from "./elements.ts";
-import { isReduction, reducedExtents } from "./groups.ts";
+import { MAX_ROW_LANES, isReduction, reducedExtents } from "./groups.ts";
 import type { Group, Member } from "./groups.ts";
 import { KernelWriter, kernelName } from "./kernel-writer.ts";
 import type { Location, Scope, WrittenKernel } from "./kernel-writer.ts";
@@ -25,14 +39,6 @@ const MAP_LANES = 64;
 
 const ownOf = (group: Group): ReadonlySet<VarId> => new Set(group.members.flatMap((member) => member.nodes));
 
-/** Computes a member's nodes at an index and stores those that are. */
-function settle(writer: KernelWriter, group: Group, scope: Scope, member: Member, at: Index): void {
-  for (const id of member.nodes) {
-    const value = writer.value(id, at);
-    if (group.stored.has(id)) writer.store(id, scope.location(id) as Location, at, value); // stored: it has one
-  }
-}
-
 const nameOf = (group: Group): string =>
   kernelName(
     group.kind,
@@ -44,23 +50,41 @@ export function writeMap(scope: Scope, group: Group): LaidOut {
   const writer = new KernelWriter(scope, ownOf(group));
   const { builder } = writer;
   const size = group.space.rows;
-  eachElement(builder, MAP_LANES, index(size), (element) => {
+  eachElement(builder, MAP_LANES, extent(size), (element) => {
     const at = digit(builder, element, size);
-    for (const member of group.members) settle(writer, group, scope, member, at);
+    // All of an element is loaded before any of it is stored: a result may take the place of an operand.
+    const values = group.members.flatMap(({ nodes }) =>
+      nodes.map((id) => ({ id, value: writer.value(id, at) })),
+    );
+    for (const { id, value } of values)
+      if (group.stored.has(id)) writer.store(id, scope.location(id) as Location, at, value); // stored: it has one
   });
   return { ...writer.finish(nameOf(group), MAP_LANES), workgroups: workgroupsFor(size, MAP_LANES) };
 }
 
-/** Copies a variable from where it is to a location. */
-export function writeCopy(scope: Scope, id: VarId, to: Location): LaidOut {
+/** Copies variables, from where they are or from what they are computed of, to locations. */
+export function writeCopies(scope: Scope, parts: readonly Placed[], name: string): LaidOut {
   const writer = new KernelWriter(scope, new Set());
   const { builder } = writer;
-  const size = sizeOf(typeOf(scope.program, id).shape);
-  eachElement(builder, MAP_LANES, index(size), (element) => {
-    const at = digit(builder, element, size);
-    writer.store(id, to, at, writer.value(id, at));
+  const sizes = parts.map(({ id }) => sizeOf(typeOf(scope.program, id).shape));
+  const total = sizes.reduce((sum, size) => sum + size, 0);
+  eachElement(builder, MAP_LANES, extent(total), (element) => {
+    let start = 0;
+    parts.forEach(({ id, to }, i) => {
+      const [from, size] = [start, sizes[i] as number]; // one for each
+      start += size;
+      const write = (): void => {
+        const at = digit(builder, minus(element, extent(from)), size);
+        writer.store(id, to, at, writer.value(id, at));
+      };
+      const after = from > 0 ? [binary("lessEqual", extent(from), element)] : [];
+      const before = start < total ? [below(element, extent(start))] : [];
+      const [first, second] = [...after, ...before];
+      if (first === undefined) write();
+      else builder.if(second === undefined ? first : both(first, second), write);
+    });
   });
-  return { ...writer.finish("copy", MAP_LANES), workgroups: workgroupsFor(size, MAP_LANES) };
+  return { ...writer.finish(name, MAP_LANES), workgroups: workgroupsFor(total, MAP_LANES) };
 }
 
 /** A column that a lane is at. Where `inside` is given and false, it is one that another lane has, for its loads to be in bounds. */
@@ -78,7 +102,7 @@ const conjunction = (a: Expr | undefined, b: Expr | undefined): Expr | undefined
 
 /** Lanes that share a row: enough for some thousands of lanes at work, not more than there is work for. */
 const lanesPerRow = (rows: number, columns: number, limit: number): number =>
-  Math.min(powerAbove(columns / 4), rows >= 1024 ? 64 : 256, powerBelow(limit));
+  Math.min(powerAbove(columns / 4), rows >= 1024 ? 64 : MAX_ROW_LANES, powerBelow(limit));
 
 /** Rows, in as many passes over the columns as there are reductions that wait for one another, and one for what follows them. */
 export function writeRows(scope: Scope, group: Group, limits: TargetLimits): LaidOut {
@@ -94,7 +118,7 @@ export function writeRows(scope: Scope, group: Group, limits: TargetLimits): Lai
   // Lanes beyond the last row do its work once more, without storing: barriers need all lanes.
   const surplus = rows % perGroup !== 0 || Math.ceil(rows / perGroup) > limits.workgroups;
   const here = surplus ? builder.let(binary("min", row, lastOf(rows)), "row") : row;
-  const writes = (): Expr | undefined => (surplus ? below(row, index(rows)) : undefined);
+  const writes = (): Expr | undefined => (surplus ? below(row, extent(rows)) : undefined);
   const atRow = digit(builder, here, rows);
 
   const phases = Math.max(...group.members.map((member) => member.phase));
@@ -116,12 +140,12 @@ export function writeRows(scope: Scope, group: Group, limits: TargetLimits): Lai
           return {
             column,
             at: [...atRow, ...digit(builder, column, columns)],
-            inside: whole ? undefined : builder.let(below(wanted, index(columns))),
+            inside: whole ? undefined : builder.let(below(wanted, extent(columns))),
           };
         });
   const eachColumn = (write: (column: Column) => void): void => {
     if (held !== undefined) return held.forEach(write);
-    builder.for(lane, index(columns), index(team), (column) =>
+    builder.for(lane, extent(columns), index(team), (column) =>
       write({ column, at: [...atRow, ...digit(builder, column, columns)], inside: undefined }),
     );
   };
@@ -170,7 +194,7 @@ export function writeRows(scope: Scope, group: Group, limits: TargetLimits): Lai
 
   function storeRow(member: Member): void {
     const first = binary("equal", lane, index(0));
-    const condition = surplus ? binary("and", first, below(row, index(rows))) : first;
+    const condition = surplus ? binary("and", first, below(row, extent(rows))) : first;
     guarded(team === 1 ? writes() : condition, () => {
       for (const id of member.nodes)
         if (group.stored.has(id))
@@ -205,14 +229,14 @@ export function writeColumns(scope: Scope, group: Group, limits: TargetLimits): 
   const atInner = digit(builder, modulo(position, index(inner)), inner);
   const operand = equation.inputs[0] as VarId; // a reduction has one
   const sum = new Accumulator(builder, equation.op as ReductionOp, writer.typeOf(operand).dtype);
-  builder.for(lane, index(reduced), index(team), (step) => {
+  builder.for(lane, extent(reduced), index(team), (step) => {
     const at: Index = [...atOuter, ...digit(builder, step, reduced), ...atInner];
     sum.take(writer.value(operand, at), step);
   });
   const value = sum.combine(team, width, lanes, lane, base);
   const id = equation.outputs[0] as VarId;
   const first = binary("equal", lane, index(0));
-  builder.if(binary("and", first, below(result, index(results))), () =>
+  builder.if(binary("and", first, below(result, extent(results))), () =>
     writer.store(id, scope.location(id) as Location, here, value),
   );
   return { ...writer.finish(nameOf(group), lanes), workgroups: Math.ceil(results / width) };

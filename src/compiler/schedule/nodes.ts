@@ -9,7 +9,10 @@
  */
 import { sizeOf, typeOf } from "../../dsl/program/program.ts";
 import type { AnyEquation, OpKind, Program, VarId } from "../../dsl/program/program.ts";
+import { assembles } from "./assembly.ts";
 import { isPointwise } from "./pointwise.ts";
+import { aliasOf } from "./views.ts";
+import type { Alias } from "./views.ts";
 
 const VIEWS: ReadonlySet<OpKind> = new Set<OpKind>([
   "constant", "iota", "broadcast", "reshape", "transpose", "slice", "stopGradient",
@@ -39,6 +42,8 @@ export interface Nodes {
   readonly isNode: (id: VarId) => boolean;
   /** The stored variables (inputs, nodes, listed constants) that an inlined variable is computed from; itself for those. */
   readonly leaves: (id: VarId) => ReadonlySet<VarId>;
+  /** The input or node that a variable is a contiguous part of, where it is one and no node itself. */
+  readonly alias: (id: VarId) => Alias | undefined;
 }
 
 export interface NodeOptions {
@@ -83,17 +88,25 @@ function markNodes(program: Program, { fusion, maxLeaves }: NodeOptions, forced:
     if (uses.length > 1 && cost > SHARED_COST) return true;
     if (cost > MAX_COST) return true;
     return uses.some((user) => {
+      if (assembles(program, user)) return fusesInto(id);
       if (user.op === "dot") return cost > DOT_OPERAND_COST || leavesOf(id).size > 1;
       if (user.op === "gather" && user.inputs[0] === id) return cost > REPEATED_COST;
       if (user.op === "broadcast") return cost > REPEATED_COST && size(user.outputs[0] as VarId) > size(id);
       if (user.op === "reduceSum" || user.op === "reduceMax" || user.op === "argmax") return false;
-      return !isPointwise(user.op);
+      // What takes whole operands takes a part of a buffer as well.
+      return !isPointwise(user.op) && alias(id) === undefined;
     });
   };
+  const inputs = new Set(program.inputs);
+  const isStored = (id: VarId): boolean => inputs.has(id) || nodes.has(id);
+  /** Whether a part of a concat may be computed in the kernel of what it is computed from, and stored there at its place. */
+  const fusesInto = (id: VarId): boolean =>
+    alias(id) === undefined && [...leavesOf(id)].some((leaf) => nodes.has(leaf) && size(leaf) === size(id));
+  const alias = (id: VarId): Alias | undefined => aliasOf(program, definitions, isStored, id);
   const leavesOf = (id: VarId): ReadonlySet<VarId> => leaves.get(id) as ReadonlySet<VarId>; // in program order
 
   for (const equation of program.equations) {
-    if (!isPointwise(equation.op)) {
+    if (!isPointwise(equation.op) || assembles(program, equation)) {
       for (const id of equation.outputs) makeNode(id);
       continue;
     }
@@ -114,5 +127,10 @@ function markNodes(program: Program, { fusion, maxLeaves }: NodeOptions, forced:
     }
     for (const id of equation.outputs) if (mustBe(id, cost)) makeNode(id);
   }
-  return { isNode: (id) => nodes.has(id), leaves: leavesOf };
+  const aliases = new Map<VarId, Alias | undefined>();
+  const known = (id: VarId): Alias | undefined => {
+    if (!aliases.has(id)) aliases.set(id, alias(id));
+    return aliases.get(id);
+  };
+  return { isNode: (id) => nodes.has(id), leaves: leavesOf, alias: known };
 }

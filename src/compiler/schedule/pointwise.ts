@@ -12,6 +12,7 @@ import {
   binary,
   both,
   cast,
+  extent as literalSize,
   index as literalIndex,
   literal,
   minus,
@@ -138,7 +139,7 @@ const slice: Rule<"slice"> = ({ builder, value, typeOf }, inputs, { start, stop,
     (axis, at) =>
       digit(
         builder,
-        plus(times(at, literalIndex(step[axis] as number)), literalIndex(start[axis] as number)),
+        plus(times(at, literalIndex(step[axis] as number)), literalSize(start[axis] as number)),
         from[axis] as number,
       ),
   );
@@ -158,10 +159,10 @@ const pad: Rule<"pad"> = ({ builder, value, typeOf }, inputs, { low, high, inter
     (axis) => shape[axis] !== type.shape[axis],
     (axis, at) => {
       const [before, gap] = [low[axis] as number, (interior[axis] as number) + 1];
-      let here = before > 0 ? binary("lessEqual", literalIndex(before), at) : literal("bool", 1);
+      let here = before > 0 ? binary("lessEqual", literalSize(before), at) : literal("bool", 1);
       if ((high[axis] as number) > 0)
-        here = both(here, below(at, literalIndex(before + (spread[axis] as number))));
-      const offset = minus(at, literalIndex(before)); // wraps where it is not used
+        here = both(here, below(at, literalSize(before + (spread[axis] as number))));
+      const offset = minus(at, literalSize(before)); // wraps where it is not used
       if (gap > 1) here = both(here, binary("equal", modulo(offset, literalIndex(gap)), literalIndex(0)));
       const bound = builder.let(here);
       inside = both(inside, bound);
@@ -186,11 +187,11 @@ const concat: Rule<"concat"> = ({ builder, value, typeOf }, inputs, { axis }, in
     const extent = typeOf(id).shape[axis] as number;
     const start = end - extent;
     if (extent > 0) {
-      const offset = minus(at, literalIndex(start));
+      const offset = minus(at, literalSize(start));
       const inside = builder.let(
         both(
-          start > 0 ? binary("lessEqual", literalIndex(start), at) : literal("bool", 1),
-          end < (shape[axis] as number) ? below(at, literalIndex(end)) : literal("bool", 1),
+          start > 0 ? binary("lessEqual", literalSize(start), at) : literal("bool", 1),
+          end < (shape[axis] as number) ? below(at, literalSize(end)) : literal("bool", 1),
         ),
       );
       const element = value(id, [

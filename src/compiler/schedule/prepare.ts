@@ -1,7 +1,7 @@
 /**
  * Brings a program into the form that the scheduler takes apart: calls inlined, attention written out where it has no kernels of its
  * own, branches turned into selections where that is cheap, and every reduction over one run of neighbouring axes, none longer than a
- * kernel does well.
+ * kernel does well. Dots are written in the order in which their result is wanted.
  *
  * Consumed by `schedule.ts`. Each rule keeps the program's values (sums in another order, the same on every run).
  */
@@ -9,14 +9,14 @@ import { attentionDecomposition } from "../../dsl/transforms/attention-decomposi
 import { nestedPrograms, sizeOf } from "../../dsl/program/program.ts";
 import type { AnyEquation, Program, TensorType, VarId } from "../../dsl/program/program.ts";
 import { costOf } from "../cost.ts";
+import { MAX_CHOICES, isAssembly } from "./assembly.ts";
 import { eliminateDead } from "../passes/dce.ts";
 import { inlineCalls } from "../passes/inline.ts";
 import { mapNested, rewrite } from "../passes/rewrite.ts";
 import type { Rewriter } from "../passes/rewrite.ts";
 import { simplify } from "../passes/simplify.ts";
+import { exchangeDots } from "./transposed-dots.ts";
 
-/** Operands of one concat: what one kernel binds without trouble. */
-const MAX_OPERANDS = 4;
 /** Both branches of a cond are computed, and one selected, up to this many operations: asking the device which to run takes longer. */
 const MAX_SELECTED_FLOPS = 1e8;
 /** Up to so many terms, causal attention that is written out leaves out what it does not see: they are not stored where they are fused. */
@@ -94,7 +94,7 @@ const hasWhile = (program: Program): boolean =>
 /** The form of single equations. */
 function prepareNested(program: Program): Program {
   return eliminateDead(
-    rewrite(program, (equation, r, types) => {
+    rewrite(exchangeDots(program), (equation, r, types) => {
       switch (equation.op) {
         case "reduceSum":
         case "reduceMax":
@@ -240,14 +240,18 @@ function chunkOf(extent: number): number {
   return root;
 }
 
-/** A concat as a tree of concats of few operands, without the empty ones. */
+/** A concat without the empty operands, as a tree of concats of few operands if it is not assembled in place. */
 function concatFew(r: Rewriter, from: AnyEquation, operands: readonly VarId[], axis: number): VarId {
   const filled = operands.filter((id) => sizeOf(r.typeOf(id).shape) > 0);
   const [only] = filled;
   if (only === undefined) return r.one("concat", operands, { axis }, from);
   if (filled.length === 1) return only;
-  if (filled.length <= MAX_OPERANDS) return r.one("concat", filled, { axis }, from);
-  const size = Math.ceil(filled.length / MAX_OPERANDS);
+  const assembled = isAssembly(
+    filled.map((id) => r.typeOf(id)),
+    axis,
+  );
+  if (filled.length <= MAX_CHOICES || assembled) return r.one("concat", filled, { axis }, from);
+  const size = Math.ceil(filled.length / MAX_CHOICES);
   const parts: VarId[] = [];
   for (let i = 0; i < filled.length; i += size)
     parts.push(concatFew(r, from, filled.slice(i, i + size), axis));

@@ -3,7 +3,19 @@
  * sum does not depend on timing. Consumed by the row and column kernels. To add a reduction: an entry in `REDUCERS`.
  */
 import type { DType } from "../../dsl/types/dtype.ts";
-import { LANE, below, binary, both, index, literal, minus, plus, select, unary } from "../kernel/builder.ts";
+import {
+  LANE,
+  below,
+  binary,
+  both,
+  extent as size,
+  index,
+  literal,
+  minus,
+  plus,
+  select,
+  unary,
+} from "../kernel/builder.ts";
 import type { KernelBuilder } from "../kernel/builder.ts";
 import { scalarOf } from "../kernel/ir.ts";
 import type { Expr, Scalar } from "../kernel/ir.ts";
@@ -130,4 +142,4 @@ export const powerBelow = (x: number): number => 2 ** Math.max(0, Math.floor(Mat
 export const powerAbove = (x: number): number => 2 ** Math.max(0, Math.ceil(Math.log2(Math.max(1, x))));
 
 /** The last index below an extent: keeps the loads of surplus lanes in bounds. */
-export const lastOf = (extent: number): Expr => minus(index(extent), index(1));
+export const lastOf = (extent: number): Expr => minus(size(extent), index(1));

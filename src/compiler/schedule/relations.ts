@@ -25,7 +25,7 @@ const SAME: Relation = { kind: "same" };
 const OTHER: Relation = { kind: "other" };
 
 /** The relation of an equation's output to its operand, both taken as flat lists. */
-function step(program: Program, equation: AnyEquation): Relation {
+export function relationOf(program: Program, equation: AnyEquation): Relation {
   switch (equation.op) {
     case "reshape":
     case "stopGradient":
@@ -92,10 +92,10 @@ export function dependenciesOf(
     }
     const inner = definitions[id];
     if (inner === undefined) throw new Error(`%${id} is neither stored nor computed`);
-    const next = compose(relation, step(program, inner));
+    const next = compose(relation, relationOf(program, inner));
     for (const input of inner.inputs) visit(input, next);
   };
-  const start = isPointwise(equation.op) ? step(program, equation) : SAME;
+  const start = isPointwise(equation.op) ? relationOf(program, equation) : SAME;
   for (const id of equation.inputs) visit(id, start);
   return found;
 }

@@ -16,29 +16,45 @@ import { storedType } from "./storage.ts";
 import type { WgslOptions } from "./storage.ts";
 
 export function printWgsl(kernel: Kernel, options: WgslOptions): string {
+  const vectors = Math.ceil(kernel.params / 4);
   const declarations = [
     ...kernel.buffers.map(
       ({ dtype, access }, i) =>
         `@group(0) @binding(${i}) var<storage, ${ACCESS[access]}> ${buffer(i)}: array<${storedType(dtype, options)}>;`,
     ),
     ...(kernel.params > 0
-      ? [`@group(1) @binding(0) var<uniform> params: array<vec4<u32>, ${Math.ceil(kernel.params / 4)}>;`]
+      ? [`@group(1) @binding(0) var<uniform> params: array<vec4<u32>, ${vectors}>;`]
       : []),
-    ...kernel.shared.map(({ type, length }, i) => `var<workgroup> ${shared(i)}: array<${type}, ${length}>;`),
+    ...kernel.shared.map(
+      ({ type, length, half }, i) =>
+        `var<workgroup> ${shared(i)}: array<${half === true ? "f16" : type}, ${length}>;`,
+    ),
   ];
+  const body = new Printer(kernel, options).block(kernel.body);
+  const text = body.join("\n");
+  const subgroups = Object.entries(SUBGROUP).filter(([name]) => text.includes(name));
   const main = [
     `@compute @workgroup_size(${kernel.lanes})`,
     `fn main(`,
     `  @builtin(workgroup_id) group: vec3<u32>,`,
     `  @builtin(num_workgroups) groups: vec3<u32>,`,
     `  @builtin(local_invocation_index) lane: u32,`,
+    ...subgroups.map(([name, builtin]) => `  @builtin(${builtin}) ${name}: u32,`),
     `) {`,
     `  let workgroup = group.x + group.y * groups.x;`,
-    ...indent(new Printer(kernel, options).block(kernel.body)),
+    // Read once: a compiler that does not know that stores leave them alone would read them again in every round of a loop.
+    ...Array.from({ length: vectors }, (_, i) => `  let ${params(i)} = params[${i}];`),
+    ...indent(body),
     `}`,
   ].join("\n");
-  const half = kernel.buffers.some(({ dtype }) => storedType(dtype, options) === "f16");
-  return [...(half ? ["enable f16;"] : []), declarations.join("\n"), ...helpersOf(main), main, ""].join("\n");
+  const half =
+    kernel.buffers.some(({ dtype }) => storedType(dtype, options) === "f16") ||
+    kernel.shared.some(({ half }) => half === true);
+  const enabled = [
+    ...(half ? ["enable f16;"] : []),
+    ...(text.includes("subgroup") ? ["enable subgroups;"] : []),
+  ];
+  return [...enabled, declarations.join("\n"), ...helpersOf(main), main, ""].join("\n");
 }
 
 const ACCESS = { read: "read", write: "read_write", readWrite: "read_write" } as const satisfies Record<
@@ -46,8 +62,17 @@ const ACCESS = { read: "read", write: "read_write", readWrite: "read_write" } as
   string
 >;
 
+/** Names of what a subgroup is in a kernel's text, and the builtin values that they are. */
+const SUBGROUP = {
+  subgroup_size: "subgroup_size",
+  subgroup_lane: "subgroup_invocation_id",
+  subgroup_number: "subgroup_id",
+} as const;
+
 const indent = (lines: readonly string[]): string[] => lines.map((line) => `  ${line}`);
 const buffer = (position: number): string => `buffer_${position}`;
+/** Four parameters. */
+const params = (vector: number): string => `params_${vector}`;
 const shared = (array: number): string => `shared_${array}`;
 
 /** Names that a body uses and that look like a kernel's own. */
@@ -82,7 +107,7 @@ class Printer {
       case "store":
         return [`${buffer(s.buffer)}[${this.#text(s.at)}] = ${this.#stored(s.buffer, s.value)};`];
       case "storeShared":
-        return [`${shared(s.array)}[${this.#text(s.at)}] = ${this.#text(s.value)};`];
+        return [`${shared(s.array)}[${this.#text(s.at)}] = ${this.#kept(s.array, s.value)};`];
       case "for": {
         const name = identifier(s.name);
         const before: string[] = [];
@@ -134,11 +159,19 @@ class Printer {
       case "lane":
         return atom(x.kind);
       case "param":
-        return atom(`params[${x.index >> 2}].${"xyzw"[x.index & 3]}`);
+        return atom(`${params(x.index >> 2)}.${"xyzw"[x.index & 3]}`);
       case "load":
         return this.#loaded(x.buffer, this.#expression(x.at));
-      case "shared":
-        return element(shared(x.array), this.#expression(x.at));
+      case "shared": {
+        const found = element(shared(x.array), this.#expression(x.at));
+        return this.#kernel.shared[x.array]?.half === true ? call("f32", found) : found;
+      }
+      case "subgroup":
+        return atom(`subgroup_${x.what}`);
+      case "subgroupSum":
+        return call("subgroupAdd", this.#expression(x.x));
+      case "shuffle":
+        return call("subgroupShuffle", this.#expression(x.x), this.#expression(x.lane));
       case "unary": {
         const [operand] = this.#operands(x.x);
         return unaryCode(x.op, x.type, operand);
@@ -184,6 +217,12 @@ class Printer {
     const code = this.#expression(value);
     if (type === "f16") return callHelper("to_f16", code).text;
     return (dtype === "bool" ? call(type, code) : code).text;
+  }
+
+  /** A value for workgroup memory. What f16 holds is converted exactly, however a device rounds. */
+  #kept(array: number, value: Expr): string {
+    const code = this.#expression(value);
+    return (this.#kernel.shared[array]?.half === true ? call("f16", code) : code).text;
   }
 
   #buffer(position: number): KernelBuffer {

@@ -19,9 +19,6 @@ import type { TreeDef } from "../trace/pytree.ts";
 import { flattenTensors, rebuild, sameStructure } from "../trace/tree-trace.ts";
 import type { DType, Tensor } from "../types/index.ts";
 
-/** The key of the type of tree that is packed; no value is ever stored under it. */
-declare const packed: unique symbol;
-
 /**
  * A tree P of tensors, packed into vectors. It is a tree of tensors itself, so it can go in and out of functions, be compiled and
  * donated, and be given to `ema`, `globalNorm` and `clipByGlobalNorm`. An optimizer takes it by `optimizer.flat(layout)`, which knows
@@ -30,7 +27,7 @@ declare const packed: unique symbol;
 export interface Flat<P> {
   readonly vectors: readonly Tensor<[number]>[];
   /** Absent at run time: it keeps the packed parameters of different models apart. */
-  readonly [packed]?: P;
+  readonly packs?: P;
 }
 
 /** Where a leaf lies. */

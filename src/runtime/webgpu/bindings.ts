@@ -18,7 +18,8 @@ interface Entry {
 /** A buffer of a plan as a dispatch binds it. */
 export interface Bound {
   readonly id: BufferId;
-  /** Bytes that the kernel may touch. */
+  /** The first byte that is bound, and how many bytes the kernel may touch. */
+  readonly offset: number;
   readonly bytes: number;
   /** Whether it is another block at other runs. */
   readonly varies: boolean;
@@ -55,9 +56,9 @@ export class Bindings {
     }
     const group = this.#device.createBindGroup({
       layout: this.#layout,
-      entries: this.#bound.map(({ id, bytes }, binding) => ({
+      entries: this.#bound.map(({ id, offset, bytes }, binding) => ({
         binding,
-        resource: { buffer: (blocks[id] as Block).buffer, size: bytes }, // every buffer that is bound has a block
+        resource: { buffer: (blocks[id] as Block).buffer, offset, size: bytes }, // every buffer that is bound has a block
       })),
     });
     if (entries.length === KEPT) entries.shift();

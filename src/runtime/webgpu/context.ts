@@ -2,6 +2,7 @@
  * What the parts of an open WebGPU device share. Consumed by the device, which makes it, by values and by executables.
  */
 import type { Kernel } from "../../compiler/kernel/ir.ts";
+import type { TargetLimits } from "../../compiler/kernel/plan.ts";
 import { storageBytes } from "../../compiler/wgsl/storage.ts";
 import { sizeOf } from "../../dsl/program/program.ts";
 import type { TensorType } from "../../dsl/program/program.ts";
@@ -14,6 +15,8 @@ import { Throttle } from "./throttle.ts";
 
 export interface Context {
   readonly gpu: Gpu;
+  /** What kernels may need. */
+  readonly limits: TargetLimits;
   /** Whether f16 is stored as such. */
   readonly f16: boolean;
   /** Whether dispatches are timed. */
@@ -35,9 +38,20 @@ export function createContext(gpu: Gpu, print: (kernel: Kernel) => string, profi
   const memory = new Memory(device);
   const pool = new BlockPool(memory, limits.maxBufferSize);
   const readback = new Readback(device, memory, failures);
+  const f16 = gpu.features.has("shader-f16");
   return {
     gpu,
-    f16: gpu.features.has("shader-f16"),
+    limits: {
+      buffers: limits.maxStorageBuffersPerShaderStage,
+      lanes: Math.min(limits.maxComputeInvocationsPerWorkgroup, limits.maxComputeWorkgroupSizeX),
+      sharedBytes: limits.maxComputeWorkgroupStorageSize,
+      workgroups: limits.maxComputeWorkgroupsPerDimension,
+      alignment: limits.minStorageBufferOffsetAlignment / (f16 ? 2 : 4), // bytes of the smallest element
+      software: gpu.software,
+      f16,
+      subgroups: gpu.subgroups,
+    },
+    f16,
     profile,
     failures,
     memory,

@@ -54,12 +54,7 @@ export class WebGpuDevice implements Device, ExecutableOwner {
       throw new UserError(`Kernels cannot be timed: ${gpu.adapter.name} has no timestamps.`);
     const f16 = gpu.features.has("shader-f16");
     this.context = createContext(gpu, (kernel) => printWgsl(kernel, { f16 }), profile);
-    this.limits = {
-      buffers: gpu.limits.maxStorageBuffersPerShaderStage,
-      lanes: Math.min(gpu.limits.maxComputeInvocationsPerWorkgroup, gpu.limits.maxComputeWorkgroupSizeX),
-      sharedBytes: gpu.limits.maxComputeWorkgroupStorageSize,
-      workgroups: gpu.limits.maxComputeWorkgroupsPerDimension,
-    };
+    this.limits = this.context.limits;
   }
 
   get closed(): boolean {
@@ -116,14 +111,18 @@ export class WebGpuDevice implements Device, ExecutableOwner {
   async compile(program: Program, options: CompileOptions = {}): Promise<WebGpuExecutable> {
     this.#checkOpen();
     checkDonation(options.donate ?? [], program.inputs.length);
-    return this.load(schedule(program, { limits: this.limits, dots: this.dots }), options);
+    const donated = options.donate ?? [];
+    return this.load(schedule(program, { limits: this.limits, dots: this.dots, donated }), options);
   }
 
   /** Makes a plan ready to run. @throws PlanError when it breaks the rules; Error when the GPU refuses it */
   async load(plan: Plan, options: CompileOptions = {}): Promise<WebGpuExecutable> {
     this.#checkOpen();
     this.context.failures.check();
-    checkDonation(options.donate ?? [], plan.inputs.length);
+    const donated = checkDonation(options.donate ?? [], plan.inputs.length);
+    for (const { role } of plan.buffers)
+      if (role.kind === "input" && role.written === true && !donated.has(role.position))
+        throw new Error(`the plan overwrites input ${role.position}, which is not donated`);
     const load = () => loadPlan(this.context, plan, options.name ?? "the program");
     const loaded = await load().catch((error: unknown) => {
       // What was kept for reuse has been given back by now.

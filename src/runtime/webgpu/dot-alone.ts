@@ -10,17 +10,18 @@ import type { Program, TensorType } from "../../dsl/program/program.ts";
 /** Sums longer than this get smaller operands, to stay exact in f32. */
 const LONG_SUM = 2 ** 17;
 
-/** A program of one dot with the operands stored as the layout says. */
+/** A program of one dot with the operands stored as the layout says, in f16 where they are f16 there. */
 export function dotProgram({ batch, rows, columns, inner }: DotShape, layout: DotLayout): Program {
-  const f32 = (...extents: number[]): TensorType => ({ dtype: "f32", shape: extents });
+  const { dtype = "f32" } = layout;
+  const tensor = (...extents: number[]): TensorType => ({ dtype, shape: extents });
   const [byRow, byColumn] = [layout.left !== "row", layout.right === "k"];
   return {
     inputs: [0, 1],
     outputs: [2],
     types: [
-      byRow ? f32(batch, rows, inner) : f32(batch, inner, rows),
-      byColumn ? f32(batch, columns, inner) : f32(batch, inner, columns),
-      f32(batch, rows, columns),
+      byRow ? tensor(batch, rows, inner) : tensor(batch, inner, rows),
+      byColumn ? tensor(batch, columns, inner) : tensor(batch, inner, columns),
+      tensor(batch, rows, columns),
     ],
     equations: [
       {
@@ -38,7 +39,7 @@ export function dotProgram({ batch, rows, columns, inner }: DotShape, layout: Do
   };
 }
 
-/** Numbers whose products, `inner` of them, are summed exactly in f32, in any order: small multiples of a power of two. */
+/** Numbers that f16 holds, and whose products, `inner` of them, are summed exactly in f32, in any order: small multiples of a power of two. */
 export function exactOperand(type: TensorType, seed: number, inner: number): HostTensor {
   const [levels, step] = inner > LONG_SUM ? [3, 1] : [17, 0.25];
   const data = new Float32Array(sizeOf(type.shape));

@@ -7,6 +7,9 @@
  *
  * The first run waits for the GPU's verdict on its calls, so a plan that it refuses is an error there. What a later run gets wrong,
  * out of memory for instance, is thrown by the next call that waits for the device; its outputs are marked as failed.
+ *
+ * Where an output takes the place of a donated input, the run writes into the input's block, if nobody else holds it: else into a copy.
+ * Donated inputs are given back by a run that fails, but what it may have overwritten by then is marked as failed.
  */
 import type { BufferId } from "../../compiler/kernel/plan.ts";
 import { bufferOf } from "../../compiler/kernel/verify-plan.ts";
@@ -33,8 +36,27 @@ export interface ExecutableOwner extends Owner {
   forget(executable: WebGpuExecutable): void;
 }
 
+/** Users of a donated input's storage, if nobody else holds it: the value that was donated, and the run. */
+const OWN_USERS = 2;
 /** Blocks that an output had last, and gets again if it can: bind groups are kept for them. */
 const RECENT = 2;
+
+/** A buffer that a run makes. */
+interface Made {
+  readonly id: BufferId;
+  readonly bytes: number;
+  readonly recent: Block[];
+}
+
+/** The storage of one run. */
+interface Run {
+  /** Of each input, with a use of the run. */
+  readonly held: readonly Storage[];
+  /** Of the buffers that it makes, with one use, the run's. */
+  readonly made: Map<BufferId, Storage>;
+  /** Of donated inputs that it may have overwritten. */
+  readonly overwritten: Set<Storage>;
+}
 
 export class WebGpuExecutable implements Executable {
   readonly inputTypes: readonly TensorType[];
@@ -45,7 +67,9 @@ export class WebGpuExecutable implements Executable {
   readonly #name: string;
   readonly #donated: ReadonlySet<number>;
   /** Buffers that each run makes. */
-  readonly #made: readonly { readonly id: BufferId; readonly bytes: number; readonly recent: Block[] }[];
+  readonly #made: readonly Made[];
+  /** Inputs that a run overwrites, and their buffers if it has to make them. */
+  readonly #replaced: readonly (Made & { readonly position: number })[];
   readonly #turns = new Turns();
   readonly #unwatch: () => void;
   /** Whether the GPU accepted a whole run. */
@@ -61,8 +85,15 @@ export class WebGpuExecutable implements Executable {
     this.inputTypes = plan.inputs.map((id) => bufferOf(plan, id).type);
     this.outputTypes = plan.outputs.map((id) => bufferOf(plan, id).type);
     this.#donated = checkDonation(options.donate ?? [], plan.inputs.length);
-    this.#made = plan.buffers.flatMap(({ role, type }, id) =>
-      role.kind === "output" ? [{ id, bytes: boundBytes(owner.context, type), recent: [] }] : [],
+    const made = plan.buffers.map(({ role, type }, id) => ({
+      id,
+      role,
+      bytes: boundBytes(owner.context, type),
+      recent: [],
+    }));
+    this.#made = made.filter(({ role }) => role.kind === "output");
+    this.#replaced = made.flatMap(({ role, ...buffer }) =>
+      role.kind === "input" && role.written === true ? [{ ...buffer, position: role.position }] : [],
     );
     this.#unwatch = owner.context.memory.watch((block) => {
       for (const { bindings } of dispatches) bindings.forget(block);
@@ -87,19 +118,21 @@ export class WebGpuExecutable implements Executable {
       taken.set(value, value.donate());
     }
     const leave = await this.#turns.enter();
-    const made = new Map<BufferId, Storage>();
+    const run: Run = { held, made: new Map(), overwritten: new Set() };
     try {
       this.#checkOpen();
-      await this.#execute(held, made);
+      await this.#execute(run);
       await throttle.pass();
-      const outputs = this.#outputs(held, made);
+      const outputs = this.#outputs(run);
       for (const storage of taken.values()) storage.release();
       return outputs;
     } catch (error) {
+      const failure = this.#explain(error);
       for (const [value, storage] of taken) value.restore(storage);
-      throw this.#explain(error);
+      for (const storage of run.overwritten) storage.fail(failure);
+      throw failure;
     } finally {
-      for (const storage of [...held, ...made.values()]) storage.release();
+      for (const storage of [...held, ...run.made.values()]) storage.release();
       leave();
     }
   }
@@ -136,9 +169,9 @@ export class WebGpuExecutable implements Executable {
     return own;
   }
 
-  /** Runs the plan on the inputs' storage. What it makes goes into `made`, with one use, the caller's. */
-  async #execute(held: readonly Storage[], made: Map<BufferId, Storage>): Promise<void> {
+  async #execute({ held, made, overwritten }: Run): Promise<void> {
     const { context } = this.#owner;
+    const inPlace: Storage[] = [];
     const { plan, params, stream, profiler, fixed } = this.#loaded;
     const recorder = new Recorder(context.gpu.device, context.failures, {
       what: `${this.#name}: a run`,
@@ -156,17 +189,24 @@ export class WebGpuExecutable implements Executable {
       plan.inputs.forEach((id, position) => {
         blocks[id] = held[position]?.block;
       });
-      for (const { id, bytes, recent } of this.#made) {
+      const make = ({ id, bytes, recent }: Made): Block => {
         const storage = context.pool.take(bytes, recent);
         made.set(id, storage);
         blocks[id] = storage.block;
-        if (recent.includes(storage.block)) continue;
-        if (recent.push(storage.block) > RECENT) recent.shift();
+        if (!recent.includes(storage.block) && recent.push(storage.block) > RECENT) recent.shift();
+        return storage.block;
+      };
+      for (const buffer of this.#made) make(buffer);
+      for (const { position, ...buffer } of this.#replaced) {
+        const storage = held[position] as Storage; // one for each input
+        if (storage.users === OWN_USERS) inPlace.push(storage);
+        else recorder.copy(storage.block.buffer, make(buffer).buffer, this.#dataBytes(buffer.id));
       }
       await this.#interpret(recorder, blocks);
     } finally {
       recorder.abandon(); // after a submit there is nothing left of it
-      const storages = [...made.values()];
+      if (recorder.submitted) for (const storage of inPlace) overwritten.add(storage);
+      const storages = [...made.values(), ...overwritten];
       for (const outcome of recorder.outcomes) void failWith(outcome, storages);
     }
     if (this.#proven) return;
@@ -249,9 +289,12 @@ export class WebGpuExecutable implements Executable {
   }
 
   #copy(recorder: Recorder, from: BufferId, to: BufferId, blocks: readonly (Block | undefined)[]): void {
-    const bytes = dataBytes(this.#owner.context, bufferOf(this.#loaded.plan, from).type);
     // Both are bound to a block: every buffer that a step touches is.
-    recorder.copy((blocks[from] as Block).buffer, (blocks[to] as Block).buffer, bytes);
+    recorder.copy((blocks[from] as Block).buffer, (blocks[to] as Block).buffer, this.#dataBytes(from));
+  }
+
+  #dataBytes(id: BufferId): number {
+    return dataBytes(this.#owner.context, bufferOf(this.#loaded.plan, id).type);
   }
 
   async #flag(block: Block): Promise<boolean> {
@@ -259,13 +302,13 @@ export class WebGpuExecutable implements Executable {
     return new Uint32Array(words)[0] !== 0;
   }
 
-  #outputs(held: readonly Storage[], made: ReadonlyMap<BufferId, Storage>): readonly DeviceValue[] {
+  #outputs({ held, made }: Run): readonly DeviceValue[] {
     const { plan, constants } = this.#loaded;
     return plan.outputs.map((id, i) => {
       const { role } = bufferOf(plan, id);
       const storage =
         role.kind === "input"
-          ? held[role.position]
+          ? (made.get(id) ?? held[role.position])
           : role.kind === "constant"
             ? constants.get(id)
             : made.get(id);
@@ -275,10 +318,10 @@ export class WebGpuExecutable implements Executable {
   }
 
   /** The error with the program's name, unless it has it or is about the whole device. */
-  #explain(error: unknown): unknown {
-    if (error instanceof DeviceLostError) return error;
+  #explain(error: unknown): Error {
     const message = messageOf(error);
-    if (message.startsWith("webgpu: ") || message.startsWith("The webgpu device")) return error;
+    const known = message.startsWith("webgpu: ") || message.startsWith("The webgpu device");
+    if (error instanceof DeviceLostError || (known && error instanceof Error)) return error;
     return new Error(`webgpu: ${this.#name} failed to run: ${message}`, { cause: error });
   }
 }

@@ -9,6 +9,7 @@ import type { HostTensor } from "../../compiler/host-tensor.ts";
 import { MINIMUM_LIMITS } from "../../compiler/kernel/plan.ts";
 import type { Dispatch, Plan, TargetLimits } from "../../compiler/kernel/plan.ts";
 import type { DotChoice } from "../../compiler/schedule/dot-kernel.ts";
+import { bufferOf } from "../../compiler/kernel/verify-plan.ts";
 import { schedule } from "../../compiler/schedule/schedule.ts";
 import { printWgsl } from "../../compiler/wgsl/print.ts";
 import type { Program, TensorType } from "../../dsl/program/program.ts";
@@ -25,6 +26,8 @@ export interface ExplainWebGpuOptions {
   readonly fusion?: boolean;
   /** How dots are computed. Default: as the heuristic says. */
   readonly dots?: DotChoice | undefined;
+  /** Positions of inputs that are donated. */
+  readonly donated?: readonly number[];
   readonly inputNames?: readonly string[];
   readonly outputNames?: readonly string[];
 }
@@ -37,14 +40,14 @@ export interface ExplainedPlan {
 
 /** Explains what the device would run for a program. @throws Error when an op has no kernel within the limits, naming it */
 export function explainWebGpu(program: Program, options: ExplainWebGpuOptions = {}): ExplainedPlan {
-  const { limits = MINIMUM_LIMITS, f16 = false, fusion = true, dots, ...names } = options;
-  const plan = schedule(program, { limits, fusion, dots });
+  const { limits = MINIMUM_LIMITS, f16 = false, fusion = true, dots, donated = [], ...names } = options;
+  const plan = schedule(program, { limits, fusion, dots, donated });
   const target = {
     print: (kernel: Dispatch["kernel"]) => printWgsl(kernel, { f16 }),
     dataBytes: (type: TensorType) => dataBytes({ f16 }, type),
     heldBytes: (type: TensorType) => boundBytes({ f16 }, type),
   };
-  const unfused = fusion ? schedule(program, { limits, fusion: false, dots }) : plan;
+  const unfused = fusion ? schedule(program, { limits, fusion: false, dots, donated }) : plan;
   return { plan, explanation: explain(plan, target, { ...names, fusion, program, unfused }) };
 }
 
@@ -77,13 +80,23 @@ export async function timeExplained(
   inputs: readonly HostTensor[],
   { runs, name }: TimeOptions,
 ): Promise<Explanation> {
-  const executable = await device.load(plan, { name });
+  // An output that takes the place of an input is that input of the next run.
+  const overwritten = plan.inputs.map((id) => {
+    const { role } = bufferOf(plan, id);
+    return role.kind === "input" && role.written === true ? plan.outputs.indexOf(id) : undefined;
+  });
+  const donate = overwritten.flatMap((output, position) => (output === undefined ? [] : [position]));
+  const executable = await device.load(plan, { name, donate });
   const values: DeviceValue[] = [];
   const totals = new Map<Dispatch, number[]>();
   try {
     for (const input of inputs) values.push(device.upload(input));
     for (let run = 0; run <= runs; run++) {
-      for (const output of await executable.run(values)) output.dispose();
+      const outputs = await executable.run(values);
+      overwritten.forEach((output, position) => {
+        if (output !== undefined) values[position] = outputs[output] as DeviceValue; // positions are of outputs
+      });
+      for (const output of outputs) if (!values.includes(output)) output.dispose();
       for (const { dispatch, nanoseconds } of executable.timings())
         totals.set(dispatch, [...(totals.get(dispatch) ?? []), nanoseconds]);
     }

@@ -4,7 +4,8 @@
 import { planMemory } from "../../compiler/kernel/memory.ts";
 import type { BufferId, Plan } from "../../compiler/kernel/plan.ts";
 import { bufferOf } from "../../compiler/kernel/verify-plan.ts";
-import { formatType } from "../../dsl/program/program.ts";
+import { storageBytes } from "../../compiler/wgsl/storage.ts";
+import { formatType, sizeOf } from "../../dsl/program/program.ts";
 import type { TensorType } from "../../dsl/program/program.ts";
 import { Bindings } from "./bindings.ts";
 import { flatten } from "./code.ts";
@@ -58,7 +59,7 @@ export interface Loaded {
 export async function loadPlan(context: Context, plan: Plan, name: string): Promise<Loaded> {
   const { failures, memory, gpu, pool } = context;
   for (const { type } of plan.buffers) checkSize(context, type, name);
-  const memoryPlan = planMemory(plan, (type) => boundBytes(context, type));
+  const memoryPlan = planMemory(plan, (type) => boundBytes(context, type), context.limits);
   const code = flatten(plan);
   const pipelines = await context.pipelines.of(
     code.dispatches.map(({ dispatch }) => dispatch),
@@ -101,13 +102,16 @@ export async function loadPlan(context: Context, plan: Plan, name: string): Prom
     if (tables !== undefined) gpu.device.queue.writeBuffer(tables.buffer, 0, params.tables());
     const paramGroups = paramGroupsOf(context, tables, stream);
     const dispatches = code.dispatches.map(({ dispatch }, index): LoadedDispatch => {
-      const { kernel, buffers, workgroups, flops, bytes } = dispatch;
+      const { kernel, buffers, parts, workgroups, flops, bytes } = dispatch;
       const { pipeline, buffers: layout } = pipelines.get(kernel) as Pipeline; // made for these dispatches
-      const bound = buffers.map((id) => {
+      const bound = buffers.map((id, i) => {
         const { type, role } = bufferOf(plan, id);
+        const { offset, size } = parts?.[i] ?? { offset: 0, size: sizeOf(type.shape) };
+        const { dtype } = type;
         return {
           id,
-          bytes: boundBytes(context, type),
+          offset: offset * storageBytes(dtype, context),
+          bytes: boundBytes(context, { shape: [size], dtype }),
           varies: role.kind === "input" || role.kind === "output",
         };
       });

@@ -1,6 +1,6 @@
 /**
  * GPU memory: blocks that are kept for reuse by size, and storage, which counts who uses a block. A training step whose state is
- * donated alternates between the same blocks and allocates nothing.
+ * donated overwrites it, or alternates between the same blocks, and allocates nothing.
  *
  * Consumed by values, executables and readback. Blocks can be reused as soon as the work that uses them is submitted: what comes
  * after it in the queue waits for it.
@@ -65,6 +65,11 @@ export class Storage {
   constructor(block: Block, pool: BlockPool) {
     this.block = block;
     this.#pool = pool;
+  }
+
+  /** Number of users. */
+  get users(): number {
+    return this.#users;
   }
 
   /** Adds a user. */

@@ -47,6 +47,7 @@ export class Recorder {
   #group: GPUBindGroup | undefined;
   #params: Recorded["params"];
   #work = { dispatches: 0, flops: 0, bytes: 0 };
+  #submitted = false;
 
   constructor(device: GPUDevice, failures: Failures, options: RecorderOptions) {
     this.#device = device;
@@ -57,6 +58,11 @@ export class Recorder {
   /** What the submits so far got wrong. */
   get outcomes(): readonly Promise<Error | undefined>[] {
     return this.#outcomes;
+  }
+
+  /** Whether anything was submitted. */
+  get submitted(): boolean {
+    return this.#submitted;
   }
 
   /** Whether the next submit has work enough. */
@@ -105,7 +111,9 @@ export class Recorder {
       this.#endPass();
       this.#options.profiler?.resolve(encoder);
       this.#options.ahead();
-      this.#device.queue.submit([encoder.finish()]);
+      const commands = encoder.finish();
+      this.#submitted = true;
+      this.#device.queue.submit([commands]);
     }
     this.abandon();
   }

@@ -14,7 +14,7 @@ import type { DotLayout, DotShape } from "../../compiler/schedule/dot/problem.ts
 import type { DotChoice } from "../../compiler/schedule/dot-kernel.ts";
 import type { Gpu } from "./gpu.ts";
 
-export const SCHEMA = 1;
+export const SCHEMA = 2;
 
 /** A way to compute a dot, in the words of `candidates.ts`. */
 export interface TunedDot {
@@ -35,10 +35,13 @@ export const EMPTY_TABLE: TuneTable = { schema: SCHEMA, adapters: {} };
 export const adapterKey = ({ vendor, architecture, name }: Gpu["adapter"]): string =>
   [vendor, architecture, name].join("/");
 
-/** Dots of the same key are computed the same way: each extent up to the next power of two. */
-export function dotKey({ batch, rows, columns, inner }: DotShape, { left, right }: DotLayout): string {
+/** Dots of the same key are computed the same way: each extent up to the next power of two, the layout, the type of the operands. */
+export function dotKey(
+  { batch, rows, columns, inner }: DotShape,
+  { left, right, dtype = "f32" }: DotLayout,
+): string {
   const sizes = [batch, rows, columns, inner].map((extent) => 2 ** Math.ceil(Math.log2(Math.max(1, extent))));
-  return `${sizes.join("x")} ${left ?? "none"},${right ?? "none"}`;
+  return `${sizes.join("x")} ${left ?? "none"},${right ?? "none"} ${dtype}`;
 }
 
 /** Entry of a record that may come from a file: what every object inherits is no entry. */

@@ -1,6 +1,6 @@
 /**
  * The autotuner of dots: times the ways to compute each dot of a program on the GPU, and keeps what clearly beats the heuristic. Each
- * dot is timed alone, on f32 operands that are stored as the program's are; what the program fuses with it is left out.
+ * dot is timed alone, on operands that are stored as the program's are; what the program fuses with it is left out.
  *
  * Operands are such (`dot-alone.ts`) that every order of summation gives the same result to the last bit: a way
  * whose result differs from that of most others is wrong on this adapter, and is dropped and reported.

@@ -2,6 +2,7 @@
 import { readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
+import { MINIMUM_LIMITS } from "../../../src/compiler/kernel/plan.ts";
 import type { Explanation } from "../../../src/compiler/explain/explanation.ts";
 import { fluxion, testFolder } from "../../support/cli.ts";
 
@@ -50,11 +51,20 @@ describe("fluxion explain", options, () => {
     for (const line of stdout.split("\n")) expect(line.length).toBeLessThanOrEqual(110);
   });
 
+  it("says which outputs of a training step take the place of inputs", async () => {
+    const { memory } = await json("flm-step", "--preset", "quick", "--vocab", "50");
+    const pairs = memory.inPlace.map(({ input, output }) => [input.name, output.name]);
+    expect(pairs.length).toBeGreaterThan(0);
+    for (const name of pairs.flat()) expect(name).toMatch(/^state\./);
+    const { stdout } = await fluxion(["explain", "flm-step", "--preset", "quick", "--vocab", "50"]);
+    expect(stdout.replace(/\s+/g, " ")).toMatch(/\d+ more outputs \([^)]*\) in the place of inputs/);
+  });
+
   it("prints the same as JSON, with names of inputs and the code", async () => {
     const printed = await json(...QUICK);
     expect(Object.keys(printed)).toEqual(["name", "limits", "limitsOf", "gpu", "timedRuns", "version", "totals", "fusion", "dispatches", "copies", "pipelines", "control", "memory", "temporaries"]); // prettier-ignore
     expect(printed).toMatchObject({ name: "sampler-step", gpu: null, timedRuns: null, version: 1 });
-    expect(printed.limits).toEqual({ buffers: 8, lanes: 256, sharedBytes: 16384, workgroups: 65535 });
+    expect(printed.limits).toEqual(MINIMUM_LIMITS);
     const names = printed.dispatches.flatMap(({ buffers }) => buffers.flatMap(({ name }) => name ?? []));
     expect(names).toEqual(expect.arrayContaining(["params.embedding", "state", "tokens"]));
     for (const { code } of printed.pipelines) expect(code).toContain("@compute @workgroup_size(");

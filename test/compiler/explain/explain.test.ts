@@ -151,6 +151,7 @@ describe("the explanation of a small plan", () => {
       unsharedBytes: 80,
       inputBytes: 32,
       outputBytes: 32,
+      inPlace: [],
       constantBytes: 16,
     });
   });

@@ -2,7 +2,15 @@ import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { liveness } from "../../../src/compiler/kernel/liveness.ts";
 import { planMemory } from "../../../src/compiler/kernel/memory.ts";
-import type { BufferId, Dispatch, Plan, PlanBuffer, Step } from "../../../src/compiler/kernel/plan.ts";
+import { MINIMUM_LIMITS } from "../../../src/compiler/kernel/plan.ts";
+import type {
+  BufferId,
+  Dispatch,
+  Plan,
+  PlanBuffer,
+  Step,
+  TargetLimits,
+} from "../../../src/compiler/kernel/plan.ts";
 import { PlanError, verifyPlan } from "../../../src/compiler/kernel/verify-plan.ts";
 import { sizeOf } from "../../../src/dsl/program/program.ts";
 import type { TensorType } from "../../../src/dsl/program/program.ts";
@@ -159,8 +167,8 @@ describe("broken plans", () => {
   const dispatch = op(1, 0);
 
   it("are refused in a sentence that names the kernel", () => {
-    expect(refused(planOf([4], op(2, 0), op(1, 2, 2)))).toBe(
-      "kernel to1 binds buffer 2 twice, as its buffers 0 and 1.",
+    expect(refused(planOf([4], op(2, 0), op(1, 2, 1)))).toBe(
+      "kernel to1 binds buffer 1 twice, as its buffers 1 and 2, and writes it.",
     );
     expect(refused(planOf([], op(0)))).toBe("kernel to0 writes buffer 0, whose role is input.");
     expect(refused(planOf([], op(7)))).toBe("there is no buffer 7 among 2.");
@@ -182,6 +190,40 @@ describe("broken plans", () => {
       "the flag of a branch is f32[4], expected one bool.",
     );
     expect(refused({ ...planOf([4]), outputs: [2] })).toBe("output 0 is buffer 2, a temporary.");
+  });
+
+  it("are refused where a part is not in its buffer, or a kernel beyond the limits of the target", () => {
+    const part = (offset: number, size: number): Plan => planOf([], { ...dispatch, parts: [{ offset, size }, undefined] }); // prettier-ignore
+    expect(refused(part(0, 4))).toBe("it was accepted");
+    expect(refused(part(3, 2))).toBe(
+      "kernel to1 takes 2 elements from 3 on as its buffer 0, buffer 0 is f32[4].",
+    );
+    expect(refused(planOf([], { ...dispatch, parts: [] }))).toBe(
+      "kernel to1 binds 2 buffers, the dispatch has 0 parts.",
+    );
+    const beyond = (plan: Plan, limits: Partial<TargetLimits>): (() => Plan) => () => verifyPlan(plan, { ...MINIMUM_LIMITS, ...limits }); // prettier-ignore
+    const shared = {
+      ...dispatch,
+      kernel: { ...dispatch.kernel, shared: [{ type: "f32", length: 9 }] as const },
+    };
+    expect(beyond(planOf([], shared), { buffers: 2, lanes: 1, sharedBytes: 36, alignment: 3 })).not.toThrow();
+    expect(beyond(planOf([], shared), { buffers: 1 })).toThrow(
+      "kernel to1 has buffers 2, the target allows 1.",
+    );
+    expect(beyond(planOf([], shared), { lanes: 0 })).toThrow("kernel to1 has lanes 1, the target allows 0.");
+    expect(beyond(planOf([], shared), { sharedBytes: 35 })).toThrow(
+      "kernel to1 has sharedBytes 36, the target allows 35.",
+    );
+    expect(beyond(part(1, 2), { alignment: 2 })).toThrow(
+      "kernel to1 binds a buffer from element 1 on, no multiple of 2.",
+    );
+  });
+
+  it("are refused where they overwrite an input, unless an output takes its place", () => {
+    const written: PlanBuffer = { ...input, role: { kind: "input", position: 0, written: true } };
+    const plan = { ...planOf([], op(0)), buffers: [written, output] };
+    expect(refused(plan)).toBe("input 0 is overwritten, and no output takes its place.");
+    expect(refused({ ...plan, outputs: [0] })).toBe("it was accepted");
   });
 
   it("are refused where a temporary may be read before anything wrote it", () => {

@@ -20,11 +20,13 @@ import { typeOf } from "../../../src/dsl/program/program.ts";
 import { difference } from "../../support/programs.ts";
 import { PLAN_RUNNERS } from "../../support/stage-plan.ts";
 import type { RunPlan } from "../../support/stage-plan.ts";
+import { openTestGpu } from "../../support/webgpu.ts";
 
 // Software adapters take seconds to compile a kernel.
 vi.setConfig({ testTimeout: 120_000 });
 
 const LARGER: TargetLimits = { ...MINIMUM_LIMITS, buffers: 10, lanes: 1024, sharedBytes: 49152 };
+const FEATURES: TargetLimits = { ...LARGER, f16: true, subgroups: { min: 8, max: 8 } };
 const LAYOUTS: readonly DotLayout[] = [
   { left: "k", right: "column" },
   { left: "k", right: "k" },
@@ -44,7 +46,7 @@ const dispatchesOf = (plan: Plan): readonly Dispatch[] =>
 async function check(run: RunPlan, shape: DotShape, layout: DotLayout, config: DotConfig): Promise<void> {
   const program = dotProgram(shape, layout);
   const inputs = program.inputs.map((id) => exactOperand(typeOf(program, id), id, shape.inner));
-  const plan = schedule(program, { limits: LARGER, dots: () => config });
+  const plan = schedule(program, { limits: FEATURES, dots: () => config });
   const problem = difference(await run(plan, inputs), interpret(program, inputs).map(toExact));
   expect(problem === undefined ? undefined : `${problem}: ${configName(config)}`).toBeUndefined();
 }
@@ -56,10 +58,12 @@ describe("candidates", () => {
         const candidates = dotCandidates(shape, layout, LARGER);
         expect(candidates.length).toBeLessThanOrEqual(MOST_CANDIDATES);
         expect(new Set(candidates.map(configName)).size).toBe(candidates.length);
-        expect(candidates[0]).toEqual(chooseDot(shape, layout));
+        expect(candidates[0]).toEqual(chooseDot(shape, layout, LARGER));
       }
     const layout: DotLayout = { left: "k", right: "column" };
-    expect(dotCandidates({ batch: 1, rows: 96, columns: 96, inner: 768 }, layout, LARGER).length).toBe(6);
+    expect(dotCandidates({ batch: 1, rows: 96, columns: 96, inner: 768 }, layout, LARGER).length).toBe(
+      MOST_CANDIDATES,
+    );
   });
 
   it.each([
@@ -109,6 +113,50 @@ describe("candidates", () => {
     // On the host a tile takes long: large dots are stored in two ways only.
     for (const layout of shape.rows > 16 ? LAYOUTS.slice(1, 3) : LAYOUTS.slice(0, 4))
       for (const config of dotCandidates(shape, layout, LARGER)) await check(host, shape, layout, config);
+  });
+
+  it("exchange values, or keep f16 in workgroup memory, only where the target can and the operands allow it", () => {
+    const shape = { batch: 1, rows: 40, columns: 40, inner: 100 };
+    const few = { ...shape, rows: 3 };
+    const names = (shape: DotShape, layout: DotLayout, limits: TargetLimits): readonly string[] =>
+      dotCandidates(shape, layout, limits).map(({ rung }) => rungName(rung));
+    const layout: DotLayout = { left: "k", right: "k" };
+    const subgroups = expect.stringMatching(/^subgroups/);
+    expect(names(few, layout, FEATURES)).toContainEqual(subgroups);
+    expect(names(few, layout, LARGER)).not.toContainEqual(subgroups);
+    const wide = { ...FEATURES, subgroups: { min: 8, max: 128 } };
+    expect(names(few, layout, wide)).not.toContainEqual(subgroups);
+    const half = expect.stringMatching(/^f16 tiles/);
+    const f16: DotLayout = { ...layout, dtype: "f16" };
+    expect(names(shape, f16, FEATURES)).toContainEqual(half);
+    expect(names(shape, f16, LARGER)).not.toContainEqual(half);
+    expect(names(shape, layout, FEATURES)).not.toContainEqual(half);
+    expect(names(shape, { ...f16, computed: true }, FEATURES)).not.toContainEqual(half);
+  });
+
+  it.each([
+    { batch: 2, rows: 3, columns: 70, inner: 130 },
+    { batch: 1, rows: 65, columns: 7, inner: 600 },
+    { batch: 1, rows: 33, columns: 65, inner: 40 },
+  ])("with all features compute $rows x $columns, summed over $inner", async (shape) => {
+    for (const dtype of ["f32", "f16"] as const)
+      for (const layout of LAYOUTS.slice(0, 4))
+        for (const config of dotCandidates(shape, { ...layout, dtype }, FEATURES))
+          if (config.rung.kind === "subgroups" || dtype === "f16")
+            await check(host, shape, { ...layout, dtype }, config);
+  });
+
+  it("with the features of this GPU compute it there", async () => {
+    const { features, subgroups } = await openTestGpu();
+    const f16 = features.has("shader-f16");
+    if (!f16) console.log("f16 in workgroup memory is not tested: this GPU has no f16.");
+    const limits: TargetLimits = { ...MINIMUM_LIMITS, f16, subgroups };
+    const layout: DotLayout = { left: "k", right: "column", dtype: f16 ? "f16" : "f32" };
+    for (const shape of [
+      { batch: 1, rows: 5, columns: 70, inner: 130 },
+      { batch: 1, rows: 33, columns: 65, inner: 40 },
+    ])
+      for (const config of dotCandidates(shape, layout, limits)) await check(gpu, shape, layout, config);
   });
 
   it("compute it on a GPU", async () => {

@@ -4,6 +4,7 @@ import { exactTensor } from "../../../src/compiler/host-tensor.ts";
 import type { ExactTensor } from "../../../src/compiler/host-tensor.ts";
 import { dot } from "../../../src/compiler/interpret/arrays.ts";
 import { MINIMUM_LIMITS } from "../../../src/compiler/kernel/plan.ts";
+import type { TargetLimits } from "../../../src/compiler/kernel/plan.ts";
 import { KernelBuilder, index, plus, times } from "../../../src/compiler/kernel/builder.ts";
 import type { Expr } from "../../../src/compiler/kernel/ir.ts";
 import {
@@ -30,6 +31,7 @@ import type { Routine, Stage } from "../../../src/compiler/schedule/routines/rou
 import { difference } from "../../support/programs.ts";
 import { PLAN_RUNNERS, planOf } from "../../support/stage-plan.ts";
 import type { RunPlan } from "../../support/stage-plan.ts";
+import { openTestGpu } from "../../support/webgpu.ts";
 
 // Software adapters take seconds to compile a kernel.
 vi.setConfig({ testTimeout: 120_000 });
@@ -190,9 +192,18 @@ const RUNGS: Readonly<Record<string, DotRung>> = {
   "gemv, eight rows": { kind: "gemv", few: 8, of: "rows", kLanes: 16, wideLanes: 4, fast: "k" },
   "gemv, two columns": { kind: "gemv", few: 2, of: "columns", kLanes: 64, wideLanes: 4, fast: "k" },
   "tiles of 32": { kind: "tile", tile: 32, depth: 16, each: 4, unroll: 4 },
+  "subgroups along k": { kind: "subgroups", few: 4, of: "columns", along: "k" },
+  "subgroups along rows": { kind: "subgroups", few: 2, of: "columns", along: "wide" },
+  "subgroups along columns": { kind: "subgroups", few: 8, of: "rows", along: "wide" },
+  "registers, 4 by 4": { kind: "registers", each: 4 },
+  "registers, 8 by 8": { kind: "registers", each: 8 },
   "tiles of 64": { kind: "tile", tile: 64, depth: 16, each: 8, unroll: 2 },
 };
+const SOFTWARE: TargetLimits = { ...MINIMUM_LIMITS, software: true };
 const SIZES = [1, 3, 7, 8, 9, 31, 32, 33, 63, 64, 65, 127];
+
+const { subgroups } = await openTestGpu();
+if (subgroups === undefined) console.log("Dots by subgroups are not tested on this GPU: it has none.");
 
 /** `count` points of the cube of sizes: each size in each place, in changing company. */
 const sampled = (count: number): readonly DotShape[] =>
@@ -205,7 +216,10 @@ const sampled = (count: number): readonly DotShape[] =>
 describe.each(PLAN_RUNNERS)("a dot %s", (where, run) => {
   const host = where === "on the host";
   const names = Object.keys(STORAGES) as readonly Name[];
-  describe.each(Object.entries(RUNGS))("by %s", (_rung, rung) => {
+  const possible = Object.entries(RUNGS).filter(
+    ([, { kind }]) => kind !== "subgroups" || host || subgroups !== undefined,
+  );
+  describe.each(possible)("by %s", (_rung, rung) => {
     // Each way of storing operands makes other kernels: of the largest, which is slow to compile, a GPU gets one.
     it.each(host || (rung.kind === "tile" ? rung.tile : 0) < 64 ? names : (["NT"] as const))(
       "%s",
@@ -213,7 +227,7 @@ describe.each(PLAN_RUNNERS)("a dot %s", (where, run) => {
         for (const shape of sampled(host ? 18 : 6)) await check(run, name, shape, launchDot(shape, rung, 1));
       },
     );
-    if (rung.kind !== "direct" && (host || rung.kind === "gemv"))
+    if (rung.kind !== "direct" && (host || rung.kind === "gemv" || rung.kind === "subgroups"))
       it("in slices of k", async () => {
         for (const shape of sampled(host ? 12 : 4)) await check(run, "NT", shape, launchDot(shape, rung, 3));
       });
@@ -251,12 +265,21 @@ describe("dots", () => {
         await check(host, "TN", shape, launchDot(shape, rung, slices), { literal: true });
   });
 
-  const choice = (rows: number, columns: number, inner: number, name: Name = "NN", batch = 1): string => {
-    const config = chooseDot({ batch, rows, columns, inner }, layoutOf(STORAGES[name]));
+  const choice = (
+    rows: number,
+    columns: number,
+    inner: number,
+    name: Name = "NN",
+    batch = 1,
+    limits: TargetLimits = MINIMUM_LIMITS,
+  ): string => {
+    const config = chooseDot({ batch, rows, columns, inner }, layoutOf(STORAGES[name]), limits);
     const { rung, split } = config;
     const kind =
       rung.kind === "gemv" ? `gemv of ${rung.few} ${rung.of}, neighbours along ${rung.fast}` :
-      rung.kind === "tile" ? `tiles of ${rung.tile}` : rung.kind; // prettier-ignore
+      rung.kind === "tile" ? `tiles of ${rung.tile}` :
+      rung.kind === "subgroups" ? `subgroups, ${rung.few} ${rung.of}, along ${rung.along}` :
+      rung.kind === "registers" ? `registers, ${rung.each} by ${rung.each}` : rung.kind; // prettier-ignore
     return `${kind}, ${config.workgroups} workgroups${split === undefined ? "" : `, slices of ${split.chunk}`}`;
   };
 
@@ -292,6 +315,27 @@ describe("dots", () => {
     `);
   });
 
+  it("are summed in registers where workgroup memory is no faster, unless operands are computed", () => {
+    const on = (rows: number, columns: number, inner: number): string =>
+      choice(rows, columns, inner, "NN", 1, SOFTWARE);
+    expect([on(1, 768, 3072), on(64, 256, 768), on(8192, 768, 3072), on(96, 96, 4096)]).toEqual([
+      "gemv of 1 rows, neighbours along wide, 96 workgroups",
+      "registers, 8 by 8, 12 workgroups, slices of 256",
+      "registers, 8 by 8, 1536 workgroups",
+      "registers, 4 by 4, 9 workgroups",
+    ]);
+    const subgroups = { ...SOFTWARE, subgroups: { min: 4, max: 8 } };
+    expect(choice(3, 768, 3072, "NN", 1, subgroups)).toBe("subgroups, 4 rows, along wide, 12 workgroups");
+    // Too few to fill a workgroup, or subgroups that are larger than one.
+    expect(choice(3, 60, 3072, "NN", 1, subgroups)).toMatch(/^gemv/);
+    expect(choice(3, 768, 3072, "NN", 1, { ...SOFTWARE, subgroups: { min: 4, max: 128 } })).toMatch(/^gemv/);
+    expect(choice(3, 768, 3072, "NN", 1, { ...subgroups, software: false })).toMatch(/^gemv/);
+    const layout: DotLayout = { left: "k", right: "k", computed: true };
+    expect(chooseDot({ batch: 1, rows: 64, columns: 256, inner: 768 }, layout, SOFTWARE).rung.kind).toBe(
+      "tile",
+    );
+  });
+
   it.each([
     [1, 70, 600],
     [2, 2, 700],
@@ -301,7 +345,8 @@ describe("dots", () => {
   ])("of %i × %i, summed over %i, are right as chosen", async (rows, columns, inner) => {
     const shape = { batch: 1, rows, columns, inner };
     for (const name of Object.keys(STORAGES) as readonly Name[])
-      await check(host, name, shape, chooseDot(shape, layoutOf(STORAGES[name])));
+      for (const limits of [MINIMUM_LIMITS, SOFTWARE])
+        await check(host, name, shape, chooseDot(shape, layoutOf(STORAGES[name]), limits));
   });
 
   it("need no more than every adapter has", () => {

@@ -11,8 +11,12 @@ import {
   cast,
   index,
   literal,
+  modulo,
   over,
   plus,
+  shuffle,
+  subgroup,
+  subgroupSum,
   times,
   unary,
 } from "../../../src/compiler/kernel/builder.ts";
@@ -36,6 +40,42 @@ const blank = (dtype: DType, size: number): HostTensor => hostTensor(dtype, [siz
 const random = (count: number, seed: number): number[] =>
   Array.from({ length: count }, (_, i) => threefry2x32(5, 7, i, seed)[0]);
 const numbers = (tensor: HostTensor | undefined): number[] => toNumbers(tensor ?? blank("f32", 0));
+
+describe("lanes of a subgroup", () => {
+  it("add values up and hand them around", async (test) => {
+    if (gpu.subgroups === undefined) test.skip("this adapter has no subgroups");
+    const lanes = 64;
+    const k = new KernelBuilder();
+    const outs = ["size", "lane", "number", "sum", "shuffled"].map(() =>
+      k.buffer({ dtype: "u32", access: "write" }),
+    );
+    const own = k.let(times(LANE, LANE));
+    const next = k.let(modulo(plus(subgroup("lane"), index(1)), subgroup("size")));
+    [
+      subgroup("size"),
+      subgroup("lane"),
+      subgroup("number"),
+      k.let(subgroupSum(own)),
+      k.let(shuffle(own, next)),
+    ].forEach((value, i) => k.emit({ kind: "store", buffer: outs[i] as number, at: LANE, value }));
+    const results = await runOnGpu(gpu, k.finish("subgroups", lanes), {
+      buffers: outs.map(() => blank("u32", lanes)),
+      workgroups: [1],
+    });
+    const [sizes, positions, which, sums, shuffled] = results.map(numbers) as [number[], number[], number[], number[], number[]]; // prettier-ignore
+    const size = sizes[0] as number;
+    const each = (value: (lane: number) => number): number[] =>
+      Array.from({ length: lanes }, (_, i) => value(i));
+    expect(sizes).toEqual(each(() => size));
+    // Neighbours are in one subgroup: no kernel counts on it, but on the host it is so.
+    expect(positions).toEqual(each((lane) => lane % size));
+    expect(which).toEqual(each((lane) => Math.floor(lane / size)));
+    const first = (lane: number): number => lane - (lane % size);
+    const square = (lane: number): number => lane ** 2;
+    expect(sums).toEqual(each((lane) => each(square).slice(first(lane), first(lane) + size).reduce((a, b) => a + b))); // prettier-ignore
+    expect(shuffled).toEqual(each((lane) => square(first(lane) + (((lane % size) + 1) % size))));
+  });
+});
 
 describe("statements", () => {
   it("sum rows in workgroup memory, with loops, branches, variables and barriers", async () => {

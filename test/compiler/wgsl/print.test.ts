@@ -55,6 +55,36 @@ function rowMaximum(): Kernel {
 }
 
 describe("printWgsl", () => {
+  it("asks for subgroups and for f16 where a kernel uses them", () => {
+    const k = new KernelBuilder();
+    const out = k.buffer({ dtype: "f32", access: "write" });
+    const array = k.shared({ type: "f32", length: 32, half: true });
+    k.emit({ kind: "storeShared", array, at: LANE, value: make.cast("f32", LANE) });
+    const own: Expr = { kind: "shared", type: "f32", array, at: LANE };
+    const last = make.minus(make.subgroup("size"), index(1));
+    const value = make.binary("add", make.subgroupSum(own), make.shuffle(own, last));
+    k.emit({ kind: "store", buffer: out, at: LANE, value });
+    expect(printWgsl(k.finish("exchange", 32), { f16: true })).toMatchInlineSnapshot(`
+      "enable f16;
+      enable subgroups;
+      @group(0) @binding(0) var<storage, read_write> buffer_0: array<f32>;
+      var<workgroup> shared_0: array<f16, 32>;
+      @compute @workgroup_size(32)
+      fn main(
+        @builtin(workgroup_id) group: vec3<u32>,
+        @builtin(num_workgroups) groups: vec3<u32>,
+        @builtin(local_invocation_index) lane: u32,
+        @builtin(subgroup_size) subgroup_size: u32,
+      ) {
+        let workgroup = group.x + group.y * groups.x;
+        shared_0[lane] = f16(f32(lane));
+        buffer_0[lane] = subgroupAdd(f32(shared_0[lane])) + subgroupShuffle(f32(shared_0[lane]), subgroup_size - 1u);
+      }
+      "
+    `);
+    expect(printWgsl(rowMaximum(), { f16: true })).not.toMatch(/subgroup|f16/);
+  });
+
   it("prints index arithmetic as operators, and storage as its type", () => {
     expect(printWgsl(scaledTranspose(), { f16: true })).toMatchInlineSnapshot(`
       "enable f16;
@@ -81,9 +111,10 @@ describe("printWgsl", () => {
         @builtin(local_invocation_index) lane: u32,
       ) {
         let workgroup = group.x + group.y * groups.x;
+        let params_0 = params[0];
         let t0 = workgroup * 64u + lane;
-        if ((t0 < (params[0].x * 12u)) && (buffer_2[t0] != 0u)) {
-          let t1 = f32(buffer_0[t0 % 12u * params[0].x + t0 / 12u]) * 0.1f;
+        if ((t0 < (params_0.x * 12u)) && (buffer_2[t0] != 0u)) {
+          let t1 = f32(buffer_0[t0 % 12u * params_0.x + t0 / 12u]) * 0.1f;
           buffer_1[t0] = to_f16(t1);
           buffer_2[t0] = u32((from_bits(0x80000000u) < t1));
         }
@@ -114,10 +145,11 @@ describe("printWgsl", () => {
         @builtin(local_invocation_index) lane: u32,
       ) {
         let workgroup = group.x + group.y * groups.x;
+        let params_0 = params[0];
         var v0 = from_bits(0xff800000u);
-        let i1_end = params[0].x + 1u;
+        let i1_end = params_0.x + 1u;
         for (var i1 = lane; i1 < i1_end; i1 += 2u) {
-          v0 = max_f32(v0, buffer_0[workgroup * (params[0].x + 1u) + i1]);
+          v0 = max_f32(v0, buffer_0[workgroup * (params_0.x + 1u) + i1]);
         }
         shared_0[lane] = v0;
         workgroupBarrier();

@@ -26,9 +26,9 @@ const blocks = (count: number): readonly Block[] =>
 
 describe("bind groups", () => {
   const bound = [
-    { id: 0, bytes: 16, varies: true },
-    { id: 1, bytes: 16, varies: false },
-    { id: 2, bytes: 16, varies: true },
+    { id: 0, offset: 0, bytes: 16, varies: true },
+    { id: 1, offset: 0, bytes: 16, varies: false },
+    { id: 2, offset: 0, bytes: 16, varies: true },
   ];
   const make = (): Bindings => new Bindings(nothing, {} as GPUBindGroupLayout, bound);
 

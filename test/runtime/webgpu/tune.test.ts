@@ -82,8 +82,10 @@ describe("a table", () => {
   const dots = new Map([["8x8x8x8 k,k", { rung: "direct", slices: 1 }]]);
 
   it("counts sizes by the next power of two", () => {
-    expect(dotKey({ batch: 1, rows: 5, columns: 8, inner: 9 }, LAYOUT)).toBe("1x8x8x16 k,k");
-    expect(dotKey({ batch: 3, rows: 1, columns: 2, inner: 0 }, { left: "row", right: undefined })).toBe("4x1x2x1 row,none"); // prettier-ignore
+    expect(dotKey({ batch: 1, rows: 5, columns: 8, inner: 9 }, LAYOUT)).toBe("1x8x8x16 k,k f32");
+    const half = { ...LAYOUT, dtype: "f16" } as const;
+    expect(dotKey({ batch: 1, rows: 5, columns: 8, inner: 9 }, half)).toBe("1x8x8x16 k,k f16");
+    expect(dotKey({ batch: 3, rows: 1, columns: 2, inner: 0 }, { left: "row", right: undefined })).toBe("4x1x2x1 row,none f32"); // prettier-ignore
   });
 
   it("keeps what it had, and forgets where the heuristic decides again", () => {
@@ -109,27 +111,27 @@ describe("a table", () => {
   it.each<[string, string]>([
     ["no JSON", "{"],
     ["nothing", ""],
-    ["another version", '{"schema":2,"adapters":{}}'],
+    ["another version", '{"schema":1,"adapters":{}}'],
     ["a list", "[]"],
     ["null", "null"],
-    ["no adapters", '{"schema":1}'],
-    ["adapters that are no record", '{"schema":1,"adapters":[]}'],
-    ["an adapter that is no record", '{"schema":1,"adapters":{"a":3}}'],
-    ["a dot that is no record", '{"schema":1,"adapters":{"a":{"k":null}}}'],
-    ["a rung that is no text", '{"schema":1,"adapters":{"a":{"k":{"rung":{},"slices":1}}}}'],
-    ["no slices", '{"schema":1,"adapters":{"a":{"k":{"rung":"direct","slices":0}}}}'],
-    ["half a slice", '{"schema":1,"adapters":{"a":{"k":{"rung":"direct","slices":1.5}}}}'],
-    ["endless slices", '{"schema":1,"adapters":{"a":{"k":{"rung":"direct","slices":1e400}}}}'],
+    ["no adapters", '{"schema":2}'],
+    ["adapters that are no record", '{"schema":2,"adapters":[]}'],
+    ["an adapter that is no record", '{"schema":2,"adapters":{"a":3}}'],
+    ["a dot that is no record", '{"schema":2,"adapters":{"a":{"k":null}}}'],
+    ["a rung that is no text", '{"schema":2,"adapters":{"a":{"k":{"rung":{},"slices":1}}}}'],
+    ["no slices", '{"schema":2,"adapters":{"a":{"k":{"rung":"direct","slices":0}}}}'],
+    ["half a slice", '{"schema":2,"adapters":{"a":{"k":{"rung":"direct","slices":1.5}}}}'],
+    ["endless slices", '{"schema":2,"adapters":{"a":{"k":{"rung":"direct","slices":1e400}}}}'],
     [
       "a long name",
-      JSON.stringify({ schema: 1, adapters: { a: { ["k".repeat(501)]: { rung: "", slices: 1 } } } }),
+      JSON.stringify({ schema: 2, adapters: { a: { ["k".repeat(501)]: { rung: "", slices: 1 } } } }),
     ],
   ])("is refused with %s", (_name, text) => {
     expect(parseTable(text)).toBeTypeOf("string");
   });
 
   it("may have any name in it", () => {
-    const text = '{"schema":1,"adapters":{"__proto__":{"__proto__":{"rung":"direct","slices":1}}}}';
+    const text = '{"schema":2,"adapters":{"__proto__":{"__proto__":{"rung":"direct","slices":1}}}}';
     const table = parseTable(text);
     expect(JSON.stringify(table)).toBe(text);
     expect(({} as Record<string, unknown>)["rung"]).toBeUndefined();
@@ -153,9 +155,9 @@ describe("the dots of a program", () => {
       ],
     );
     expect(dotsOf(whole, MINIMUM_LIMITS)).toEqual([
-      { key: "1x64x64x64 k,k", shape: { batch: 1, rows: 50, columns: 50, inner: 60 }, layout: LAYOUT },
+      { key: "1x64x64x64 k,k f32", shape: { batch: 1, rows: 50, columns: 50, inner: 60 }, layout: LAYOUT },
       {
-        key: "1x8x64x64 k,column",
+        key: "1x8x64x64 k,column f32",
         shape: { batch: 1, rows: 7, columns: 60, inner: 50 },
         layout: { left: "k", right: "column" },
       },
@@ -164,10 +166,27 @@ describe("the dots of a program", () => {
 });
 
 describe("tuning on a device", () => {
+  it("knows what the adapter has", async () => {
+    const device = await openDevice(false);
+    const { features, subgroups, software } = device.context.gpu;
+    expect(device.limits).toMatchObject({ f16: features.has("shader-f16"), subgroups, software });
+  });
+
+  it("tries f16 in workgroup memory for operands of f16", async () => {
+    const device = await openDevice(false);
+    if (device.limits.f16 !== true) return console.log("Not tested: this GPU has no f16.");
+    const layout = { ...LAYOUT, dtype: "f16" } as const;
+    const shape = { batch: 1, rows: 20, columns: 24, inner: 40 };
+    const [report] = await tuneProgram(device, dotProgram(shape, layout), { time: async () => 1 });
+    expect(report?.key).toBe(dotKey(shape, layout));
+    expect(report?.measured.map(({ problem }) => problem).filter(Boolean)).toEqual([]);
+    expect(report?.measured.map(({ config }) => rungName(config.rung))).toContain("f16 tiles of 32 by 8 x 8 lanes"); // prettier-ignore
+  });
+
   it("keeps the fastest in a table, which the next compile uses", async () => {
     const device = await openDevice(false);
     const alone = dotProgram(SHAPE, LAYOUT);
-    const heuristic = chooseDot(SHAPE, LAYOUT);
+    const heuristic = chooseDot(SHAPE, LAYOUT, device.limits);
     const wanted = dotCandidates(SHAPE, LAYOUT, device.limits).find(
       ({ rung, split }) => rung.kind !== heuristic.rung.kind && split === undefined,
     ) as DotConfig; // there is the direct one

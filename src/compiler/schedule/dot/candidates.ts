@@ -8,19 +8,24 @@
 import type { TargetLimits } from "../../kernel/plan.ts";
 import {
   chooseDot,
-  ENOUGH_WORKGROUPS,
+  enoughWorkgroups,
   lanesOf,
   LARGE,
+  LARGE_REGISTERS,
   launchDot,
   mostSlices,
   partsOf,
   SMALL,
+  SMALL_REGISTERS,
 } from "./dot.ts";
 import type { DotConfig } from "./dot.ts";
 import type { DotLayout, DotRung, DotShape } from "./problem.ts";
+import { registerWords } from "./registers.ts";
+import { SUBGROUP_LANES, fillsSubgroups } from "./subgroups.ts";
+import { tileBytes } from "./tile.ts";
 
 /** Timing more than so many takes longer than it gains. */
-export const MOST_CANDIDATES = 6;
+export const MOST_CANDIDATES = 8;
 
 /** Longest sums, and most products, for which a lane for each element is worth trying. */
 const DIRECT = { inner: 2048, products: 2 ** 26 };
@@ -41,8 +46,12 @@ export function rungName(rung: DotRung): string {
       return "direct";
     case "gemv":
       return `gemv of ${rung.few} ${rung.of}, ${rung.kLanes} x ${rung.wideLanes} lanes, ${rung.fast} fast`;
+    case "subgroups":
+      return `subgroups, ${rung.few} ${rung.of}, along ${rung.along}`;
+    case "registers":
+      return `registers, ${rung.each} x ${rung.each}`;
     case "tile":
-      return `tiles of ${rung.tile} by ${rung.tile / rung.each} x ${rung.tile / rung.each} lanes`;
+      return `${rung.half === true ? "f16 " : ""}tiles of ${rung.tile} by ${rung.tile / rung.each} x ${rung.tile / rung.each} lanes`;
   }
 }
 
@@ -57,23 +66,34 @@ function sharedBytes(rung: DotRung): number {
       return 0;
     case "gemv":
       return 4 * rung.few * rung.kLanes * rung.wideLanes;
+    case "subgroups":
+      return 4 * SUBGROUP_LANES * rung.few;
+    case "registers":
+      return 4 * registerWords(rung);
     case "tile":
-      return 4 * 2 * rung.depth * (rung.tile + 1);
+      return tileBytes(rung);
   }
 }
 
 /** The rungs that are worth trying, the heuristic's first. */
 function rungsFor(shape: DotShape, layout: DotLayout, limits: TargetLimits): readonly DotRung[] {
   const { batch, rows, columns, inner } = shape;
-  const rungs: DotRung[] = [chooseDot(shape, layout).rung];
+  const rungs: DotRung[] = [chooseDot(shape, layout, limits).rung];
   const short = Math.min(rows, columns);
+  const halves = limits.f16 === true && layout.dtype === "f16" && layout.computed !== true;
+  if (halves && short > 4)
+    rungs.push({ ...SMALL, half: true }, ...(short > 16 ? [{ ...LARGE, half: true } as const] : []));
   if (short > 4) rungs.push(SMALL);
   if (short > 16) rungs.push(LARGE, WIDE);
   if (short > 64) rungs.push(HUGE);
+  if (limits.software === true && short > 4)
+    rungs.push(SMALL_REGISTERS, ...(short > 32 ? [LARGE_REGISTERS] : []));
   if (short <= FEW && inner > 8) {
     const few = Math.min(8, 2 ** Math.ceil(Math.log2(short)));
     const of = rows <= columns ? "rows" : "columns";
     const common = { kind: "gemv", few, of } as const;
+    if (fillsSubgroups(limits))
+      rungs.push({ kind: "subgroups", few, of, along: "k" }, { kind: "subgroups", few, of, along: "wide" });
     rungs.push(
       { ...common, kLanes: few <= 2 ? 64 : 16, wideLanes: 4, fast: "k" },
       { ...common, kLanes: few <= 2 ? 32 : 8, wideLanes: 8, fast: "wide" },
@@ -103,11 +123,11 @@ export function dotCandidates(
   const rungs = rungsFor(shape, layout, limits);
   /** In as many slices as fill a GPU so many times. */
   const filling = (rung: DotRung, times: number): DotConfig => {
-    const wanted = Math.round((times * ENOUGH_WORKGROUPS) / partsOf(shape, rung));
+    const wanted = Math.round((times * enoughWorkgroups(limits)) / partsOf(shape, rung));
     return launchDot(shape, rung, Math.min(wanted, slicesAllowed(shape, rung)));
   };
   const candidates = [
-    chooseDot(shape, layout),
+    chooseDot(shape, layout, limits),
     ...rungs.map((rung) => filling(rung, 1)),
     ...rungs.map((rung) => filling(rung, 4)),
     ...rungs.map((rung) => launchDot(shape, rung, 1)),

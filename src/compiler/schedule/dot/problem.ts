@@ -28,10 +28,17 @@ export interface DotShape<N = number> {
   readonly inner: N;
 }
 
-/** The axis along which neighbours lie side by side in memory, where there is one: it decides which lane loads which element. */
+/**
+ * How operands lie in memory. The axis along which neighbours lie side by side, where there is one, decides which lane loads which
+ * element.
+ */
 export interface DotLayout {
   readonly left: "k" | "row" | undefined;
   readonly right: "k" | "column" | undefined;
+  /** Type of both operands. Default f32. */
+  readonly dtype?: "f32" | "f16";
+  /** Whether an operand is computed, in f32, as it is read. Default false: both are read as they are stored. */
+  readonly computed?: boolean;
 }
 
 /** Elements as f32. Indices are in bounds, literals or bound to names, and within one scope of the builder never the same twice. */
@@ -57,6 +64,16 @@ export type DotRung =
       readonly wideLanes: number;
       readonly fast: "k" | "wide";
     }
+  /** For few rows or columns: `few` sums per lane, and lanes of a subgroup exchange values. They lie along k, and add their sums up;
+   * or along the axis that is not short, and each loads a part of what all of them need. */
+  | {
+      readonly kind: "subgroups";
+      readonly few: number;
+      readonly of: "rows" | "columns";
+      readonly along: "k" | "wide";
+    }
+  /** `each` × `each` sums per lane, and no workgroup memory for the operands. */
+  | { readonly kind: "registers"; readonly each: number }
   /** Square tiles, `depth` values of k at a time staged in workgroup memory; `each` × `each` sums per lane. */
   | {
       readonly kind: "tile";
@@ -65,6 +82,8 @@ export type DotRung =
       readonly each: number;
       /** Values of k that the innermost loop's text has. Its length is no constant, or compilers would write out all of it. */
       readonly unroll: number;
+      /** Operands are f16 in workgroup memory too: for those that are stored so. */
+      readonly half?: true;
     };
 
 /** What a rung is given. With `slices`, k is cut into that many ranges, whose sums go to different places. */

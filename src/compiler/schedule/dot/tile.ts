@@ -17,14 +17,26 @@ import {
   times,
 } from "../../kernel/builder.ts";
 import type { KernelBuilder } from "../../kernel/builder.ts";
-import type { Expr } from "../../kernel/ir.ts";
+import type { Expr, Statement } from "../../kernel/ir.ts";
 import { eachPart, inside, when, within } from "./problem.ts";
 import type { DotJob, DotPart, DotRung } from "./problem.ts";
 
 type Tile = DotRung & { readonly kind: "tile" };
 
+/** Words of each operand that a lane loads before it stores them: under way at once, and in the text. */
+const TOGETHER = 4;
+
 /** Lanes of a workgroup. */
 export const tileLanes = ({ tile, each }: Tile): number => (tile / each) ** 2;
+
+/** Parts in which the sums of a tile are stored: as many as it takes for each to fit where the operands were. */
+const storedIn = ({ tile, depth }: Tile): number => Math.ceil(tile ** 2 / (2 * depth * (tile + 1)));
+
+/** Bytes of workgroup memory. */
+export const tileBytes = (rung: Tile): number => {
+  const words = 2 * rung.depth * (rung.tile + 1);
+  return rung.half === true ? 2 * words + (4 * rung.tile ** 2) / storedIn(rung) : 4 * words;
+};
 
 const upTo = (n: number): readonly number[] => Array.from({ length: n }, (_, i) => i);
 
@@ -33,7 +45,11 @@ export function writeTile(builder: KernelBuilder, job: DotJob, rung: Tile): void
   const { extents, layout, operands } = job;
   // A row of `tile` words and one more, so that lanes that store a column do not meet in one memory bank.
   const stride = tile + 1;
-  const array = builder.shared({ type: "f32", length: 2 * depth * stride });
+  const length = 2 * depth * stride;
+  const array = builder.shared({ type: "f32", length, ...(rung.half === true ? { half: true } : {}) });
+  // Sums are no f16.
+  const results =
+    rung.half === true ? builder.shared({ type: "f32", length: tile ** 2 / storedIn(rung) }) : array;
   const across = tile / each;
 
   eachPart(builder, job, { rows: tile, columns: tile }, (part) => {
@@ -55,9 +71,14 @@ export function writeTile(builder: KernelBuilder, job: DotJob, rung: Tile): void
     const stageRight = stager(builder, rung, inner, rightHalf, layout.right === "column", part, (i, k) =>
       operands.right(batch, k, builder.let(within(plus(columnStart, i), columns, columns, tile))),
     );
+    const words = (tile * depth) / tileLanes(rung);
+    const together = Math.min(TOGETHER, words);
     builder.for(from, to, index(depth), (kStart) => {
-      stageLeft(kStart);
-      stageRight(kStart);
+      builder.for(index(0), index(words), index(together), (step) => {
+        const steps = upTo(together).map((more) => builder.let(plus(step, index(more))));
+        const stores = [stageLeft, stageRight].flatMap((stage) => steps.map((at) => stage(kStart, at)));
+        stores.forEach((store) => builder.emit(store));
+      });
       builder.barrier();
       builder.for(index(0), binary("min", index(depth), minus(to, kStart)), index(unroll), (k) =>
         upTo(unroll).forEach((more) => {
@@ -76,13 +97,14 @@ export function writeTile(builder: KernelBuilder, job: DotJob, rung: Tile): void
       );
       builder.barrier();
     });
-    storeTile(builder, job, rung, part, array, { rowStart, columnStart, x, y }, sums);
+    storeTile(builder, job, rung, part, results, { rowStart, columnStart, x, y }, sums);
   });
 }
 
 /**
  * Brings one operand's part of a tile to workgroup memory, k-major; `i` runs along the tile. Neighbouring lanes take neighbouring i, or
  * else neighbouring k. What is beyond the end of k is zero there: the last round of the innermost loop may sum it.
+ * @returns what loads the lane's word of a step, and gives the statement that stores it
  */
 function stager(
   builder: KernelBuilder,
@@ -92,24 +114,22 @@ function stager(
   alongTile: boolean,
   { to }: DotPart,
   load: (i: Expr, k: Expr) => Expr,
-): (kStart: Expr) => void {
+): (kStart: Expr, step: Expr) => Statement {
   const { tile, depth } = rung;
   const stride = tile + 1;
   const lanes = tileLanes(rung);
   const neighbours = alongTile ? tile : depth;
   const fast = builder.let(modulo(LANE, index(neighbours)));
   const slow = builder.let(over(LANE, index(neighbours)));
-  return (kStart) => {
-    builder.for(index(0), index((tile * depth) / lanes), index(1), (step) => {
-      const far = builder.let(plus(slow, times(step, index(lanes / neighbours))));
-      const [i, deep] = alongTile ? [fast, far] : [far, fast];
-      const k = builder.let(plus(kStart, deep));
-      const value = load(i, builder.let(within(k, to, inner, depth)));
-      const before = inside(k, to, inner, depth);
-      const kept = before === undefined ? value : select(before, value, literal("f32", 0));
-      const at = plus(plus(times(deep, index(stride)), i), index(start));
-      builder.emit({ kind: "storeShared", array, at, value: kept });
-    });
+  return (kStart, step) => {
+    const far = builder.let(plus(slow, times(step, index(lanes / neighbours))));
+    const [i, deep] = alongTile ? [fast, far] : [far, fast];
+    const k = builder.let(plus(kStart, deep));
+    const value = load(i, builder.let(within(k, to, inner, depth)));
+    const before = inside(k, to, inner, depth);
+    const kept = builder.let(before === undefined ? value : select(before, value, literal("f32", 0)));
+    const at = plus(plus(times(deep, index(stride)), i), index(start));
+    return { kind: "storeShared", array, at, value: kept };
   };
 }
 
@@ -123,10 +143,10 @@ function storeTile(
   { rowStart, columnStart, x, y }: { readonly [name in "rowStart" | "columnStart" | "x" | "y"]: Expr },
   sums: readonly (readonly Expr[])[],
 ): void {
-  const { tile, depth, each } = rung;
+  const { tile, each } = rung;
   const { rows, columns } = extents;
   const across = tile / each;
-  const parts = Math.ceil(tile ** 2 / (2 * depth * (tile + 1)));
+  const parts = storedIn(rung);
   /** Rows of sums of a lane, and rows of the tile, in one part. */
   const [own, high] = [each / parts, tile / parts];
   const place = builder.let(plus(times(y, index(tile)), x));
