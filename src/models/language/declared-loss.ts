@@ -4,25 +4,12 @@
  * Consumed by training (src/models/training). FLM and FMLM with a streamed vocabulary have their own pages, flm.ts and fmlm.ts; on a
  * written one they are these losses, and a test says so.
  */
-import {
-  concat,
-  expandDims,
-  log,
-  logSoftmax,
-  maximum,
-  mean,
-  mul,
-  oneHot,
-  slice,
-  square,
-  stopGradient,
-  sub,
-  sum,
-} from "../../dsl/index.ts";
+import { concat, expandDims, mean, mul, oneHot, slice, stopGradient } from "../../dsl/index.ts";
 import type { Tensor } from "../../dsl/index.ts";
 import type { FlowMap } from "../flow/flow-map.ts";
-import type { Flow, TokenLoss } from "../flow/flow.ts";
+import type { Flow } from "../flow/flow.ts";
 import { pointAt } from "../flow/interpolant.ts";
+import { judged } from "../flow/judged.ts";
 import { conditional } from "../flow/quantities.ts";
 import { diagonalOf } from "../flow/two-time.ts";
 import type { OneTimeDenoiser, Time, TwoTimeDenoiser } from "../flow/two-time.ts";
@@ -52,15 +39,6 @@ export interface Teaching<P> {
   readonly teacher?: NetworkModel<P>;
   /** Dropout masks for the calls of the target; the same as in the student's own call without it. */
   readonly targetKey?: Tensor<[2], "u32">;
-}
-
-/** Judges a distribution by its logits against target distributions, or a point against target points: [batch, length]. */
-function judged(loss: TokenLoss, target: Tensor, value: Tensor, logits: Tensor | undefined): Tensor {
-  if (loss === "squared error" || logits === undefined) return sum(square(sub(value, target)), 2);
-  const cross: Tensor = sum(mul(target, logSoftmax(logits)), 2);
-  if (loss === "cross-entropy") return mul(cross, -1);
-  // 0 log 0 is 0.
-  return sub(sum(mul(target, log(maximum(target, 1e-30) as Tensor)), 2) as Tensor, cross);
 }
 
 function weighted(flow: Flow, perToken: Tensor, t: Tensor): Tensor {
