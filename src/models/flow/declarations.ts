@@ -27,3 +27,6 @@ export { alongPath, arrive, byTime, diagonalOf, drift } from "./two-time.ts";
 export type { OneTimeDenoiser, Time, TwoTimeDenoiser } from "./two-time.ts";
 export { oracleDenoiser } from "./oracle-denoiser.ts";
 export { oracleMap } from "./oracle-map.ts";
+export { identitiesOf } from "./verify/identities.ts";
+export type { Checks } from "./verify/identities.ts";
+export type { Averages, Cases, Family, Identity, LeftOut, World } from "./verify/identity.ts";

@@ -14,8 +14,8 @@ import { jump, moved, semigroupWeights } from "./jump.ts";
 import type { IntegrationOptions, Oracle } from "./oracle.ts";
 import type { Time, TwoTimeDenoiser } from "./two-time.ts";
 
-/** Smallest probability whose logarithm is taken. */
-const LEAST = 1e-300;
+/** Smallest probability whose logarithm is taken; also a number in single precision. */
+const LEAST = 1e-30;
 
 /** x and t of the linear interpolant that mean the same as (x, t) of another. */
 function straightened(
