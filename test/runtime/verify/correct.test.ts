@@ -6,6 +6,7 @@ import { describe, expect, it } from "vitest";
 import { mul, square, sub } from "../../../src/dsl/index.ts";
 import { decodingError } from "../../../src/models/flow/clock-decoding-error.ts";
 import { mixtureClock } from "../../../src/models/flow/clock.ts";
+import * as clocks from "../../../src/models/flow/clocks.ts";
 import { flowMap } from "../../../src/models/flow/flow-map.ts";
 import type { FlowMap } from "../../../src/models/flow/flow-map.ts";
 import { flow } from "../../../src/models/flow/flow.ts";
@@ -109,6 +110,33 @@ describe("no alarm", () => {
       }
     },
   );
+});
+
+describe("clocks", () => {
+  const times = [0, 0.25, 0.5, 0.75, 1];
+  it.each([
+    clocks.cosineClock(),
+    clocks.logSnrClock(),
+    clocks.entropicClock({ times, entropies: [5.1, 5, 3.2, 0.6, 0] }),
+    clocks.accumulatedLossClock({ times, losses: [0, 1, 4, 2, 0.1] }),
+    {
+      name: "square root, of infinite rate at 0",
+      tau: Math.sqrt,
+      remaining: (t: number) => 1 - Math.sqrt(t),
+      time: (tau: number) => tau ** 2,
+      dTau: (t: number) => 0.5 / Math.sqrt(t),
+    },
+    clock,
+  ])("$name raises no alarm", async (given) => {
+    for (const seed of [0, 1, 2]) {
+      const { results } = await verifyFlow(flow({ name: "", clock: given }), {
+        cases: 16,
+        seed,
+        families: ["clock"],
+      });
+      expect(results.filter(({ passed }) => !passed)).toEqual([]);
+    }
+  });
 });
 
 describe("what is left out", () => {

@@ -12,6 +12,8 @@ const clockIdentity = (entry: Omit<NumberIdentity, "kind" | "family">): NumberId
 
 /** Half the distance over which a rate is compared with a difference. */
 const STEP = 1e-5;
+/** Nearer to 0 and 1 rates are not looked at. */
+const EDGE = 1e-3;
 
 /** Times that the clock must tell apart. */
 const APART = 0.01;
@@ -66,8 +68,10 @@ export const clockIdentities = (clock: Clock): readonly Identity[] => [
     of: "t",
     tolerance: 1e-4,
     residual: (at) => {
-      const t = Math.min(Math.max(at, STEP), 1 - STEP);
-      const difference = (clock.tau(t + STEP) - clock.tau(t - STEP)) / (2 * STEP);
+      // Not at the ends, where a rate may be infinite.
+      const t = Math.min(Math.max(at, EDGE), 1 - EDGE);
+      const h = STEP * Math.min(1, 100 * Math.min(t, 1 - t));
+      const difference = (clock.tau(t + h) - clock.tau(t - h)) / (2 * h);
       return Math.abs(clock.dTau(t) - difference) / (1 + Math.abs(difference));
     },
   }),

@@ -103,8 +103,8 @@ export function worldsOf({ interpolant, source: declared, clock }: Flow): readon
 }
 
 /**
- * The time up to which derivatives are looked at: β/α there is four deviations of the noise, or 8 where that is less. Beyond, the data are known and
- * identities hold because nothing moves.
+ * The time up to which derivatives are looked at: β/α there is four deviations of the noise, or 8 where that is less. Beyond, the
+ * data are known and identities hold because nothing moves.
  */
 export function latestOf({ alpha, beta }: Interpolant, source: Source): number {
   const [a, b] = [scalarFunction((t) => alpha(t)), scalarFunction((t) => beta(t))];
