@@ -126,7 +126,7 @@ export const mapLossIdentities = ({ loss, objective, flow }: FlowMap): readonly 
     cause:
       "The target is not what the exact map has, or the loss asks for a distribution and the target is none.",
     times: REGIMES.apart,
-    tolerance: 5e-3,
+    tolerance: 1e-2,
     single: 1e-2,
     everywhere: false,
     residual({ x, s, u, t }, { map }) {

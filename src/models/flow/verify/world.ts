@@ -73,7 +73,7 @@ export function worldsOf({ interpolant, source: declared, clock }: Flow): readon
   const source = hasPosterior(declared) ? declared : gaussian({ scale: deviationOf(declared) });
   const deviation = deviationOf(source);
   // The more noise, the nearer to the data are sentences told apart, where steps that are even in time are long.
-  const steps = Math.ceil(STEPS * Math.min(3, Math.max(1, Math.sqrt(deviation))));
+  const steps = Math.ceil(STEPS * Math.min(3, Math.max(1, deviation)));
   const total = CORPUS.weights.reduce((sum, w) => sum + w, 0);
   const read = reading(clock);
   const oneHot = [0, 1, 2].map((id) => [0, 1, 2].map((v) => Number(v === id)));
