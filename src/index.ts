@@ -47,6 +47,9 @@ export type {
 export type { CompileOptions, Device, DeviceValue, Executable } from "./runtime/device.ts";
 export { UserError } from "./runtime/files/errors.ts";
 export { openInterpreter } from "./runtime/interpreter-device.ts";
+export { verifyFlow } from "./runtime/verify/verify.ts";
+export type { VerifyOptions } from "./runtime/verify/verify.ts";
+export type { Counterexample, IdentityResult, VerifyReport } from "./runtime/verify/report.ts";
 export { DeviceLostError, OutOfMemoryError } from "./runtime/webgpu/errors.ts";
 export { openWebGpu } from "./runtime/webgpu/open.ts";
 export type { WebGpu } from "./runtime/webgpu/open.ts";

@@ -15,11 +15,12 @@ import {
   trainKneserNey,
 } from "../models/eval/index.ts";
 import type { KneserNeyModel } from "../models/eval/kneser-ney.ts";
-import { decodingError } from "../models/flow/clock.ts";
+import { decodingError } from "../models/flow/clock-decoding-error.ts";
 import { fold, key } from "../models/flow/host-random.ts";
 import type { Key } from "../models/flow/host-random.ts";
 import { eulerSchedule, gammaSchedule } from "../models/language/sampler.ts";
 import { stepKey } from "../models/training/batches.ts";
+import type { ModelOptions } from "../models/training/programs.ts";
 import { disposeTree } from "../runtime/compile.ts";
 import type { Device } from "../runtime/device.ts";
 import { loadCheckpoint } from "../runtime/files/run-folder.ts";
@@ -48,7 +49,32 @@ export interface OpenModel {
   dispose(): Promise<void>;
 }
 
+/** The weights of one of a run's models on a device, and what its programs need to know. */
+interface LoadedModel {
+  readonly params: unknown;
+  readonly options: ModelOptions;
+  /** Specification of the weights. */
+  readonly spec: unknown;
+}
+
 /** Loads the weights of one model of a run. @throws UserError when they are missing or do not fit */
+export async function loadModel(
+  run: RunFolder<TrainingConfig>,
+  name: PhaseName,
+  vocab: number,
+  device: Device,
+  batch: number,
+): Promise<LoadedModel> {
+  const { config } = run;
+  const network = name === "flm" ? flmNetwork(config, vocab) : fmlmNetwork(config, vocab);
+  const options = { ...phaseOptions(config, name, vocab), network, batch };
+  const spec = paramsSpec(phaseOptions(config, name, vocab), name);
+  const naming = officialNaming(network);
+  const { tensors } = await loadCheckpoint(run, name, expectedTensors(spec, naming));
+  return { params: uploadTensors(device, spec, tensors, naming), options, spec };
+}
+
+/** {@link loadModel}, with the model's own sampler. */
 export async function openModel(
   run: RunFolder<TrainingConfig>,
   name: PhaseName,
@@ -56,20 +82,14 @@ export async function openModel(
   device: Device,
   batch: number,
 ): Promise<OpenModel> {
-  const { config } = run;
-  const network = name === "flm" ? flmNetwork(config, vocab) : fmlmNetwork(config, vocab);
-  const options = { ...phaseOptions(config, name, vocab), network, batch };
-  const spec = paramsSpec(phaseOptions(config, name, vocab), name);
-  const naming = officialNaming(network);
-  const { tensors } = await loadCheckpoint(run, name, expectedTensors(spec, naming));
-  const params = uploadTensors(device, spec, tensors, naming);
+  const { params, options, spec } = await loadModel(run, name, vocab, device, batch);
   const sampler = await openSampler(device, options, spec);
   const clock = decodingError({ vocab });
   return {
     name,
     params,
     sampler,
-    schedule: (steps, gamma = config.sampling.gamma) =>
+    schedule: (steps, gamma = run.config.sampling.gamma) =>
       name === "flm" ? eulerSchedule(clock, steps) : gammaSchedule(clock, steps, gamma),
     async dispose() {
       disposeTree(params);

@@ -14,8 +14,9 @@ import { explain } from "./commands/explain.ts";
 import { inspect } from "./commands/inspect.ts";
 import { sample } from "./commands/sample.ts";
 import { tune } from "./commands/tune.ts";
+import { verify } from "./commands/verify.ts";
 
-const COMMANDS: readonly Command[] = [demo, sample, inspect, explain, tune, devices];
+const COMMANDS: readonly Command[] = [demo, sample, verify, inspect, explain, tune, devices];
 
 function overview(): string {
   const width = Math.max(...COMMANDS.map(({ name, positionals }) => [name, ...positionals].join(" ").length));

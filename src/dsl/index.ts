@@ -15,6 +15,8 @@ export * from "./surface/control.ts";
 export * from "./transforms/functional.ts";
 export { bool, f16, f32, fn, i32, outputSpec, specLike, TensorSpec, trace, u32 } from "./fn.ts";
 export type { Fn, SpecOf, TensorsOf, TracedFunction } from "./fn.ts";
+export { scalarFunction } from "./scalar-function.ts";
+export type { ScalarFunction } from "./scalar-function.ts";
 export { OpError } from "./ops/definition.ts";
 export { flatten, leafPaths, unflatten } from "./trace/pytree.ts";
 export type { Tree, TreeDef } from "./trace/pytree.ts";

@@ -1,7 +1,8 @@
 /**
  * The science as one namespace: flows and their clocks, flow language models, networks, data and evaluation. Pure and
  * browser-safe. Consumed by users as `models` of the package's main entry; files inside the project import from where things
- * are. To publish something new: export it here.
+ * are. To publish something new: export it here, or in the namespace it belongs to: `flows` (declarations and what follows from them),
+ * `clocks`, `sources`, `objectives`, `samplers`.
  */
 export {
   eulerWeight,
@@ -10,16 +11,24 @@ export {
   interpolantJump,
   semigroupWeight,
 } from "./flow/algebra.ts";
-export { decodingError, mixtureClock, uniformClock } from "./flow/clock.ts";
-export type { Clock, DecodingErrorClock, MixtureClock } from "./flow/clock.ts";
+export { decodingError } from "./flow/clock-decoding-error.ts";
+export type { DecodingErrorClock } from "./flow/clock-decoding-error.ts";
+export { mixtureClock, uniformClock } from "./flow/clock.ts";
+export type { Clock, MixtureClock } from "./flow/clock.ts";
 export * from "./flow/fields.ts";
 export * as hostRandom from "./flow/host-random.ts";
 export { corpusOracle } from "./flow/oracle.ts";
-export type { Corpus, IntegrationOptions, Oracle } from "./flow/oracle.ts";
+export type { Corpus, IntegrationOptions, Oracle, OracleOptions } from "./flow/oracle.ts";
 export { projectedSpace, vocabularySpace } from "./flow/state-space.ts";
 export type { StateSpace } from "./flow/state-space.ts";
 export { fmlmTimes, stratifiedTimes } from "./flow/times.ts";
 export type { FlowMapDraws, Midpoint, RowFractions, RowTimes } from "./flow/times.ts";
+
+export * as flows from "./flow/declarations.ts";
+export * as clocks from "./flow/clocks.ts";
+export * as objectives from "./flow/objectives/index.ts";
+export * as samplers from "./flow/samplers/index.ts";
+export * as sources from "./flow/source.ts";
 
 export { ditConfigOf, ditFromTensors, ditToTensors } from "./networks/checkpoint.ts";
 export type { DitTree, TreeOf } from "./networks/checkpoint.ts";
@@ -34,6 +43,16 @@ export { flmLoss, flmTokenLoss } from "./language/flm.ts";
 export type { FlmBatch } from "./language/flm.ts";
 export { fmlmLoss, fmlmTerms } from "./language/fmlm.ts";
 export type { FmlmBatch, FmlmOptions, FmlmTerms, Jump } from "./language/fmlm.ts";
+export {
+  declaredFlowLoss,
+  declaredFlowTokenLoss,
+  declaredMapLoss,
+  declaredMapTokenLoss,
+} from "./language/declared-loss.ts";
+export type { FlowMapRows, FlowRows, Teaching } from "./language/declared-loss.ts";
+export { flowDenoiser, mapDenoiser } from "./language/declared-network.ts";
+export type { NetworkModel } from "./language/declared-network.ts";
+export * as variants from "./language/variants/index.ts";
 export { eulerSchedule, gammaSchedule, samplerStep } from "./language/sampler.ts";
 export type { SamplerInputs, SamplerOutputs, SamplerStep } from "./language/sampler.ts";
 

@@ -6,7 +6,7 @@ import { fluxion, testFolder } from "../support/cli.ts";
 import { storyText } from "../support/story.ts";
 
 const options = { timeout: 60_000 };
-const commands = ["demo", "sample", "inspect", "explain", "devices"];
+const commands = ["demo", "sample", "verify", "inspect", "explain", "devices"];
 
 describe("help", options, () => {
   it("lists the commands, without arguments too", async () => {
@@ -86,7 +86,10 @@ describe("inspect", options, () => {
 
 describe("mistyped commands: one line, exit code 2", options, () => {
   it.each<[string, readonly string[]]>([
-    ['there is no command "dmeo"; the commands are demo, sample, inspect, explain, tune, devices', ["dmeo"]],
+    [
+      'there is no command "dmeo"; the commands are demo, sample, verify, inspect, explain, tune, devices',
+      ["dmeo"],
+    ],
     ["fluxion demo has no option --step; see fluxion demo --help", ["demo", "--step", "3"]],
     [
       "--steps needs a value (--steps=VALUE if it begins with a dash); see fluxion demo --help",

@@ -175,6 +175,61 @@ describe("fluxion sample", options, () => {
     expect([without.code, without.stderr, linesOf(without)]).toEqual([0, "", expected]);
   });
 
+  it("samples by other methods: those that are the model's own give its texts", async () => {
+    const own = ["--steps", "3", "--count", "5"];
+    for (const [model, ...others] of [
+      ["flm", ["--method", "euler"], ["--method", "exponential"], ["--prior-scale", "1", "--top-p", "1"]],
+      ["fmlm", ["--method", "jumps"], ["--temperature", "1"]],
+    ] as const) {
+      const expected = await sample("--model", model, ...own);
+      for (const other of others) expect(await sample("--model", model, ...own, ...other)).toEqual(expected);
+      for (const other of ["heun", "midpoint", "bridge"]) {
+        const texts = await sample("--model", model, ...own, "--method", other);
+        expect(texts).toMatchObject({ code: 0, stderr: "" });
+        expect(linesOf(texts)).toHaveLength(5);
+        // An untrained drift may end at the same words; drawn endpoints do not.
+        if (other === "bridge") expect(linesOf(texts)).not.toEqual(linesOf(expected));
+      }
+    }
+  });
+
+  it("keeps the words that are given", async () => {
+    const [word = "", other = ""] = linesOf(await sample("--count", "1"))[0]?.split(" ") ?? [];
+    const texts = await sample(
+      "--steps",
+      "2",
+      "--count",
+      "4",
+      "--top-p",
+      "0.9",
+      "--infill",
+      `_ ${word} _ ${other}`,
+    );
+    expect(texts).toMatchObject({ code: 0, stderr: "" });
+    for (const line of linesOf(texts)) {
+      const words = line.split(" ");
+      expect([words.length, words[1], words[3]]).toEqual([6, word, other]);
+    }
+    expect(new Set(linesOf(texts)).size).toBeGreaterThan(1);
+  });
+
+  it.each([
+    [
+      "--method jumps needs a flow map, which flm is not; choose --model fmlm, or another method",
+      ["--model", "flm", "--method", "jumps"],
+    ],
+    [
+      "--gamma renews noise between jumps; leave it out, or choose --method jumps instead of heun",
+      ["--method", "heun", "--gamma", "0.5"],
+    ],
+    ["--infill has 7 words, and texts of this run have 6", ["--infill", "_ _ _ _ _ _ _"]],
+    ['--infill "_ _" gives nothing: write words to keep, and _ where any may come', ["--infill", "_ _"]],
+    ['--infill: "xyzzy" is not in the run\'s vocabulary of 51', ["--infill", "_ Xyzzy"]],
+    ['--top-p must be a number >= 0.001 and <= 1, got "2"', ["--top-p", "2"]],
+  ])("says %s", async (message, args) => {
+    expect(await sample(...args)).toMatchObject({ code: 2, stderr: `fluxion: ${message}\n` });
+  });
+
   it("refuses a setting of the other model's sampler", async () => {
     expect(await sample("--model", "flm", "--gamma", "1")).toMatchObject({
       code: 2,

@@ -7,7 +7,7 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { describe, expect, it, vi } from "vitest";
 import { execute, stage } from "../support/stage.ts";
-import { expectCustomInterpolant, expectTwoPhrases } from "./flows.ts";
+import { expectCustomInterpolant, expectNewClock, expectObjectives, expectTwoPhrases } from "./flows.ts";
 
 const FOLDER = fileURLToPath(new URL("../../examples", import.meta.url));
 
@@ -19,6 +19,8 @@ const EXPECTED: Readonly<Record<string, (printed: string) => void>> = {
   // Here on the interpreter; test/browser runs it on WebGPU.
   browser: (printed) => expect(printed).toBe("w = 2.00, -1.00"),
   "custom-interpolant": expectCustomInterpolant,
+  "new-clock": expectNewClock,
+  objectives: expectObjectives,
   "two-phrases": expectTwoPhrases,
 };
 

@@ -6,8 +6,8 @@ import { spawn } from "node:child_process";
 import type { ChildProcess } from "node:child_process";
 import { mkdtemp, rm, symlink, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
-import { fileURLToPath } from "node:url";
+import { dirname, join } from "node:path";
+import { fileURLToPath, pathToFileURL } from "node:url";
 import { build } from "esbuild";
 import { afterAll } from "vitest";
 
@@ -38,8 +38,8 @@ async function bundle(): Promise<string> {
   await writeFile(join(folder, "package.json"), '{ "type": "module" }');
   await build({
     absWorkingDir: root,
-    entryPoints: ["src/cli/main.ts"],
-    outdir: join(folder, "cli"),
+    entryPoints: { "cli/main": "src/cli/main.ts", index: "src/index.ts" },
+    outdir: folder,
     bundle: true,
     splitting: true,
     platform: "node",
@@ -50,6 +50,10 @@ async function bundle(): Promise<string> {
   });
   return join(folder, "cli", "main.js");
 }
+
+/** Address of the package's main entry, of the same copy that the program is made of: what a user's file imports. */
+export const packageUrl = async (): Promise<string> =>
+  pathToFileURL(join(dirname(await cliPath()), "..", "index.js")).href;
 
 export interface Outcome {
   /** The exit code; null when a signal ended the process. */

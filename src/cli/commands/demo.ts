@@ -5,7 +5,7 @@ import { resolve } from "node:path";
 import type { PreparedText } from "../../models/data/index.ts";
 import { fold } from "../../models/flow/host-random.ts";
 import { eulerSchedule, gammaSchedule } from "../../models/language/sampler.ts";
-import { decodingError } from "../../models/flow/clock.ts";
+import { decodingError } from "../../models/flow/clock-decoding-error.ts";
 import { stepKey } from "../../models/training/batches.ts";
 import type { Device } from "../../runtime/device.ts";
 import { openDevice } from "../../runtime/devices.ts";

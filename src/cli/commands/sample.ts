@@ -1,13 +1,49 @@
 /** `fluxion sample RUN`: texts from a finished run. */
 import { hasCheckpoint, openRun } from "../../runtime/files/run-folder.ts";
+import type { RunFolder } from "../../runtime/files/run-folder.ts";
+import { disposeTree } from "../../runtime/compile.ts";
+import type { Device } from "../../runtime/device.ts";
 import { openDevice } from "../../runtime/devices.ts";
 import { checkConfig } from "../../runtime/training/config.ts";
+import type { TrainingConfig } from "../../runtime/training/config.ts";
+import { openScheduledSampler } from "../../runtime/training/scheduled-sampler.ts";
 import { UserError } from "../../runtime/files/errors.ts";
+import type { PhaseName } from "../../runtime/training/phases.ts";
 import { stepKey } from "../../models/training/batches.ts";
 import { decode } from "../../models/data/index.ts";
-import type { Command } from "../arguments.ts";
-import { openModel } from "../evaluate.ts";
+import type { Vocabulary } from "../../models/data/index.ts";
+import type { Key } from "../../models/flow/host-random.ts";
+import {
+  bridge,
+  euler,
+  exponential,
+  gammaResampling,
+  heun,
+  midpoint,
+} from "../../models/flow/samplers/index.ts";
+import { flm } from "../../models/language/variants/flm.ts";
+import type { Command, Parsed } from "../arguments.ts";
+import { loadModel, openModel } from "../evaluate.ts";
+import { patternTokens } from "../infill.ts";
 import { vocabularyOf } from "../text.ts";
+
+const DRIFT = { euler, exponential, heun, midpoint, bridge };
+const METHODS = ["euler", "exponential", "heun", "midpoint", "bridge", "jumps"] as const;
+
+/** Options for which there is more than the run's own sampler. */
+const OWN_SCHEDULE = ["method", "temperature", "top-p", "prior-scale", "infill"];
+
+/** What is sampled. */
+interface Job {
+  readonly run: RunFolder<TrainingConfig>;
+  readonly name: PhaseName;
+  readonly vocabulary: Vocabulary;
+  readonly device: Device;
+  readonly steps: number;
+  readonly count: number;
+  readonly key: Key;
+  readonly gamma: number | undefined;
+}
 
 export const sample: Command = {
   name: "sample",
@@ -15,12 +51,17 @@ export const sample: Command = {
   summary: "Prints texts sampled by a model of a run folder.",
   options: {
     model: { value: "NAME", help: "flm or fmlm (default: fmlm where the run has it)." },
-    steps: { value: "N", help: "Denoiser calls per text (default: 1 for fmlm, 32 for flm)." },
+    steps: { value: "N", help: "Steps per text (default: 1 for fmlm, 32 for flm)." },
     count: { value: "N", help: "Number of texts (default: 8)." },
+    method: { value: "NAME", help: `${METHODS.join(", ")} (default: jumps for fmlm, euler for flm).` },
     gamma: {
       value: "G",
       help: "Share of renewed noise between the jumps of fmlm, 0 to 1 (default: the run's).",
     },
+    temperature: { value: "T", help: "Of the denoiser in every step (default: 1)." },
+    "top-p": { value: "P", help: "Keep the most probable tokens that have P together (default: 1)." },
+    "prior-scale": { value: "S", help: "Multiplies the first noise (default: 1)." },
+    infill: { value: "TEXT", help: 'Tokens to keep, with _ where any may come: "new _ _ york".' },
     seed: { value: "N", help: "Another seed gives other texts (default: the run's)." },
     device: { value: "NAME", help: "Device to run on (default: auto; see fluxion devices)." },
   },
@@ -28,34 +69,88 @@ export const sample: Command = {
     const run = await openRun(args.positionals[0] ?? "", checkConfig);
     const name =
       args.choice("model", ["flm", "fmlm"]) ?? ((await hasCheckpoint(run, "fmlm")) ? "fmlm" : "flm");
-    const steps = args.whole("steps", { min: 1 }) ?? (name === "fmlm" ? 1 : 32);
-    const count = args.whole("count", { min: 1 }) ?? 8;
     const gamma = args.number("gamma", { min: 0, max: 1 });
     if (gamma !== undefined && name === "flm")
       throw new UserError("--gamma is a setting of fmlm's sampler; leave it out, or choose --model fmlm");
-    const seed = args.whole("seed", { min: 0 }) ?? run.config.seed;
+    const steps = args.whole("steps", { min: 1 }) ?? (name === "fmlm" ? 1 : 32);
+    const count = args.whole("count", { min: 1 }) ?? 8;
+    const key = stepKey(args.whole("seed", { min: 0 }) ?? run.config.seed, "sample", 1);
     const vocabulary = await vocabularyOf(run);
+    // Before a device is opened: what cannot be is said at once.
+    const own = args.given.some((option) => OWN_SCHEDULE.includes(option))
+      ? scheduled(args, { run, name, vocabulary, steps, gamma })
+      : undefined;
     const device = await openDevice(args.text("device") ?? "auto");
     // Which GPU it is, or that it is none, is worth a line; only texts go to standard output.
     if (device.name === "webgpu") process.stderr.write(`Device webgpu: ${device.describe()}.\n`);
-    const model = await openModel(
+    const job = { run, name, vocabulary, device, steps, count, key, gamma };
+    const tokens = await (own === undefined ? usual(job) : own(job));
+    await device.dispose();
+    const { length } = run.config.network;
+    for (let i = 0; i < count; i++)
+      process.stdout.write(`${decode(vocabulary, tokens.subarray(i * length, (i + 1) * length))}\n`);
+    return 0;
+  },
+};
+
+const batchOf = ({ run, count }: Job): number => Math.min(count, run.config.sampling.batch);
+
+/** By the sampler that the run was measured with. */
+async function usual(job: Job): Promise<Int32Array> {
+  const { run, name, vocabulary, device, steps, count, key, gamma } = job;
+  const model = await openModel(run, name, vocabulary.tokens.length, device, batchOf(job));
+  const { tokens } = await model.sampler.sample(model.params, model.schedule(steps, gamma), count, key);
+  await model.dispose();
+  return tokens;
+}
+
+/** By another method, or with other settings. @throws UserError for options that do not go together */
+function scheduled(
+  args: Parsed,
+  { run, name, vocabulary, steps, gamma }: Pick<Job, "run" | "name" | "vocabulary" | "steps" | "gamma">,
+): (job: Job) => Promise<Int32Array> {
+  const method = args.choice("method", METHODS) ?? (name === "fmlm" ? "jumps" : "euler");
+  if (method === "jumps" && name === "flm")
+    throw new UserError(
+      "--method jumps needs a flow map, which flm is not; choose --model fmlm, or another method",
+    );
+  if (gamma !== undefined && method !== "jumps")
+    throw new UserError(
+      `--gamma renews noise between jumps; leave it out, or choose --method jumps instead of ${method}`,
+    );
+  const flow = flm(vocabulary.tokens.length);
+  const schedule =
+    method === "jumps"
+      ? gammaResampling(flow, steps, { gamma: gamma ?? run.config.sampling.gamma })
+      : DRIFT[method](flow, steps);
+  const temperature = args.number("temperature", { min: 0.001 });
+  const topP = args.number("top-p", { min: 0.001, max: 1 });
+  const priorScale = args.number("prior-scale", { min: 0 });
+  const pattern = args.text("infill");
+  const { length } = run.config.network;
+  const given =
+    pattern === undefined ? new Int32Array(length).fill(-1) : patternTokens(pattern, vocabulary, length);
+  const shaping = {
+    ...(temperature === undefined ? {} : { temperature }),
+    ...(topP === undefined ? {} : { topP }),
+  };
+  return async (job) => {
+    const { device, count, key } = job;
+    const { params, options, spec } = await loadModel(
       run,
       name,
       vocabulary.tokens.length,
       device,
-      Math.min(count, run.config.sampling.batch),
+      batchOf(job),
     );
-    const { tokens } = await model.sampler.sample(
-      model.params,
-      model.schedule(steps, gamma),
-      count,
-      stepKey(seed, "sample", 1),
-    );
-    const { length } = run.config.network;
-    for (let i = 0; i < count; i++)
-      process.stdout.write(`${decode(vocabulary, tokens.subarray(i * length, (i + 1) * length))}\n`);
-    await model.dispose();
-    await device.dispose();
-    return 0;
-  },
-};
+    const sampler = await openScheduledSampler(device, options, spec, {
+      schedule,
+      ...(Object.keys(shaping).length === 0 ? {} : { posterior: shaping }),
+      ...(priorScale === undefined ? {} : { priorScale }),
+    });
+    const tokens = await sampler.sample(params, count, key, given);
+    await sampler.dispose();
+    disposeTree(params);
+    return tokens;
+  };
+}

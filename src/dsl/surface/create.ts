@@ -34,6 +34,10 @@ export const ones = <const S extends readonly Dim[], D extends DType = "f32">(
 export const zerosLike = <T extends Tensor>(x: T): Tensor<ShapeOf<T>, DTypeOf<T>> =>
   typed(prim.zeros(traced("zerosLike", x)));
 
+/** Ones of the shape and dtype of `x`. */
+export const onesLike = <T extends Tensor>(x: T): Tensor<ShapeOf<T>, DTypeOf<T>> =>
+  typed(prim.fill(1, traced("onesLike", x)));
+
 /** A scalar. */
 export const scalar = <D extends DType = "f32">(value: number, dtype?: D): Tensor<[], D> =>
   full([], value, dtype);

@@ -1,40 +1,43 @@
-// Clocks: the re-parameterised time tau that a flow language model is conditioned on, as a function of the
-// interpolant's time t (t = 0 noise, t = 1 data), with its exact inverse and derivative.
-//
-// Consumed by flow(), flowMap(), times.ts and the samplers. To add a clock, return an object with the `Clock`
-// members: tau increasing with tau(0) = 0 and tau(1) = 1, time its exact inverse;
-// `test/models/flow/clock.test.ts` lists the properties every clock must pass.
+/**
+ * Clocks: the re-parameterised time τ that a flow language model is conditioned on, as a function of the interpolant's time t
+ * (t = 0 noise, t = 1 data), with its exact inverse and derivative.
+ *
+ * Consumed by flow(), flowMap(), times.ts and the samplers. To declare a clock of your own, see clock-declared.ts. To add one here,
+ * return an object with the `Clock` members, in a file clock-*.ts of its own: tau increasing with tau(0) = 0 and tau(1) = 1, time its
+ * exact inverse; `test/models/flow/clock.test.ts` lists the properties every clock must pass.
+ */
+import { solveIncreasing, TO_ROUNDING } from "./numerics.ts";
 
-import { decodingErrorFunction } from "./decoding-error.ts";
-import { solveIncreasing } from "./numerics.ts";
-
-/** An increasing map between the interpolant's time t and the clock time tau, both in [0, 1]. */
+/** An increasing map between the interpolant's time t and the clock time τ, both in [0, 1]. */
 export interface Clock {
-  readonly kind: "decoding error" | "uniform" | "mixture";
-  /** tau(t). Throws RangeError unless 0 <= t <= 1. */
+  readonly name: string;
+  /** τ(t). Throws RangeError unless 0 <= t <= 1. */
   tau(t: number): number;
-  /** 1 - tau(t), accurate also where tau(t) rounds to 1. Throws RangeError unless 0 <= t <= 1. */
+  /** 1 − τ(t), accurate also where τ(t) rounds to 1. Throws RangeError unless 0 <= t <= 1. */
   remaining(t: number): number;
-  /** The time t at which the clock shows tau: the exact inverse. Throws RangeError unless 0 <= tau <= 1. */
+  /** The time t at which the clock shows τ: the exact inverse. Throws RangeError unless 0 <= τ <= 1. */
   time(tau: number): number;
-  /** dtau/dt at t. Throws RangeError unless 0 <= t <= 1. */
+  /** dτ/dt at t, not negative, and positive but for the ends. Throws RangeError unless 0 <= t <= 1. */
   dTau(t: number): number;
-}
-
-/** The decoding-error clock; it depends on the vocabulary size only. */
-export interface DecodingErrorClock extends Clock {
-  readonly kind: "decoding error";
-  readonly vocab: number;
 }
 
 /** A convex combination of another clock and uniform time. */
 export interface MixtureClock extends Clock {
-  readonly kind: "mixture";
   readonly base: Clock;
   readonly weight: number;
 }
 
-const LARGEST_VOCAB = 1_000_000;
+/** What a clock is made of by `clockOf`: functions on [0, 1], which are called with numbers in [0, 1] only. */
+export interface ClockParts {
+  readonly name: string;
+  tau(t: number): number;
+  remaining(t: number): number;
+  dTau(t: number): number;
+  /** The inverse, where it is known otherwise than by searching, for 0 < τ < 1. */
+  time?(tau: number): number;
+  /** Where a search for the inverse begins, for 0 < τ < 1; at τ itself by default. */
+  guess?(tau: number): number;
+}
 
 function requireUnit(name: string, value: number): void {
   if (!(value >= 0 && value <= 1)) {
@@ -42,75 +45,46 @@ function requireUnit(name: string, value: number): void {
   }
 }
 
-/** Uniform time: tau = t. */
-export function uniformClock(): Clock {
-  const identity = (name: string, x: number): number => {
-    requireUnit(name, x);
-    return x;
+/** A clock from its parts: with the checks of its arguments, and an exact inverse where the parts have none. */
+export function clockOf(parts: ClockParts): Clock {
+  const at = (t: number, f: () => number): number => {
+    requireUnit("t", t);
+    return f();
   };
+  const isEnd = (x: number): boolean => x === 0 || x === 1;
+  const search = (tau: number): number =>
+    solveIncreasing(
+      // Whichever of τ and 1 − τ is small carries the information.
+      (t) => ({
+        residual: tau < 0.5 ? parts.tau(t) - tau : 1 - tau - parts.remaining(t),
+        slope: parts.dTau(t),
+      }),
+      [0, 1],
+      parts.guess?.(tau) ?? tau,
+      TO_ROUNDING,
+    );
   return {
-    kind: "uniform",
-    tau: (t) => identity("t", t),
-    remaining: (t) => 1 - identity("t", t),
-    time: (tau) => identity("tau", tau),
-    dTau: (t) => {
-      requireUnit("t", t);
-      return 1;
+    name: parts.name,
+    tau: (t) => at(t, () => (isEnd(t) ? t : parts.tau(t))),
+    remaining: (t) => at(t, () => (isEnd(t) ? 1 - t : parts.remaining(t))),
+    dTau: (t) => at(t, () => parts.dTau(t)),
+    time: (tau) => {
+      requireUnit("tau", tau);
+      if (isEnd(tau)) return tau;
+      return parts.time === undefined ? search(tau) : parts.time(tau);
     },
   };
 }
 
-/**
- * The decoding-error clock of FLM (arXiv:2602.16813): tau(t) = 1 - V/(V-1) P_e(t), where P_e is the
- * probability that the arg-max of `(1 - t) noise + t onehot` is not the token. tau advances at the rate at
- * which tokens become decodable, so that uniform tau spends training and sampling where the decisions are
- * made.
- *
- * Exact to about 1e-14 in tau, relative where tau or 1 - tau is small; the inverse is exact, not a table.
- * Equals the diffusion transformation operator of Duo at the same signal-to-noise ratio t / (1 - t).
- *
- * @param options.vocab vocabulary size V, a whole number from 2 to 1,000,000
- * @throws RangeError for any other vocabulary size
- */
-export function decodingError({ vocab }: { readonly vocab: number }): DecodingErrorClock {
-  if (!Number.isInteger(vocab) || vocab < 2 || vocab > LARGEST_VOCAB) {
-    throw new RangeError(
-      `The decoding-error clock needs a vocabulary of 2 to ${LARGEST_VOCAB} tokens, whole, got ${vocab}.`,
-    );
-  }
-  const error = decodingErrorFunction(vocab);
-  // t = 1 gives an infinite ratio, for which the function has its limits.
-  const at = (t: number) => {
-    requireUnit("t", t);
-    return error.at(t / (1 - t));
-  };
-  return {
-    kind: "decoding error",
-    vocab,
-    tau: (t) => at(t).tau,
-    remaining: (t) => at(t).rest,
-    time: (tau) => {
-      requireUnit("tau", tau);
-      if (tau === 0 || tau === 1) return tau;
-      const rest = 1 - tau;
-      const { low, high, guess } = error.bracket(tau, rest);
-      const ratio = solveIncreasing(
-        (m) => {
-          const here = error.at(m);
-          return { residual: tau < 0.5 ? here.tau - tau : rest - here.rest, slope: here.slope };
-        },
-        [low, high],
-        guess,
-      );
-      return ratio / (1 + ratio);
-    },
-    dTau: (t) => {
-      const { slope } = at(t);
-      // d(t / (1 - t))/dt = (1 - t)^-2; the Gaussian slope vanishes faster than this grows.
-      return slope === 0 ? 0 : slope / (1 - t) ** 2;
-    },
-  };
-}
+/** Uniform time: τ = t. */
+export const uniformClock = (): Clock =>
+  clockOf({
+    name: "uniform",
+    tau: (t) => t,
+    remaining: (t) => 1 - t,
+    dTau: () => 1,
+    time: (tau) => tau,
+  });
 
 /**
  * `weight * base + (1 - weight) * t`. Discrete Flow Maps (arXiv:2604.09784, appendix B) use `mixtureClock({
@@ -131,25 +105,13 @@ export function mixtureClock({
   if (!(weight >= 0 && weight <= 1)) {
     throw new RangeError(`A mixture clock's weight is its base's share and lies in [0, 1], got ${weight}.`);
   }
-  const tau = (t: number): number => weight * base.tau(t) + (1 - weight) * t;
-  const remaining = (t: number): number => weight * base.remaining(t) + (1 - weight) * (1 - t);
-  const dTau = (t: number): number => weight * base.dTau(t) + (1 - weight);
-  return {
-    kind: "mixture",
-    base,
-    weight,
-    tau,
-    remaining,
-    dTau,
-    time: (target) => {
-      requireUnit("tau", target);
-      if (target === 0 || target === 1) return target;
-      return solveIncreasing(
-        (t) => ({ residual: target < 0.5 ? tau(t) - target : 1 - target - remaining(t), slope: dTau(t) }),
-        [0, 1],
-        // Only a starting point: the bracket keeps the search safe wherever the linear part dominates.
-        base.time(target),
-      );
-    },
-  };
+  const mixture = clockOf({
+    name: `mixture of ${base.name} and uniform`,
+    tau: (t) => weight * base.tau(t) + (1 - weight) * t,
+    remaining: (t) => weight * base.remaining(t) + (1 - weight) * (1 - t),
+    dTau: (t) => weight * base.dTau(t) + (1 - weight),
+    // Only a starting point: the bracket keeps the search safe wherever the linear part dominates.
+    guess: (tau) => base.time(tau),
+  });
+  return { ...mixture, base, weight };
 }

@@ -1,7 +1,7 @@
 // Double-precision functions of the normal distribution, with full relative accuracy also in the far tails, and a root
 // finder: Newton's method inside a bracket.
 //
-// Consumed by clock.ts and the tests. Pure numbers, no tensors. To add a function, state its accuracy in its
+// Consumed by the clocks and the tests. Pure numbers, no tensors. To add a function, state its accuracy in its
 // docstring and check it against a high-precision table in test/models/flow/numerics.test.ts.
 
 import { erfcx, gaussian } from "../../dsl/numerics/erf.ts";
@@ -35,6 +35,9 @@ export interface Evaluation {
   readonly slope: number;
 }
 
+/** A tolerance of {@link solveIncreasing}: steps until they are rounding. */
+export const TO_ROUNDING = 2 ** -52;
+
 /**
  * The root of an increasing residual inside a bracket: Newton's method, replaced by bisection whenever a step
  * would leave the bracket or the derivative is useless.
@@ -45,6 +48,7 @@ export interface Evaluation {
  * @param evaluate residual and slope at a point
  * @param bracket `[low, high]` with a residual <= 0 at low and >= 0 at high (not checked)
  * @param guess where to start; clamped to the bracket
+ * @param tolerance `TO_ROUNDING` where the function bends on a scale much smaller than |x|, as near x = 1
  */
 export function solveIncreasing(
   evaluate: (x: number) => Evaluation,
@@ -61,7 +65,8 @@ export function solveIncreasing(
     if (residual === 0) return x;
     if (residual < 0) low = x;
     else high = x;
-    const step = residual / slope;
+    // An infinite slope says nothing of how far the root is.
+    const step = Number.isFinite(slope) ? residual / slope : Infinity;
     if (Math.abs(step) <= tolerance * Math.abs(x))
       return Math.min(bracket[1], Math.max(bracket[0], x - step));
     const proposal = x - step;

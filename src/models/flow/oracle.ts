@@ -2,8 +2,8 @@
  * The exact flow of a finite corpus: sequences y_k with weights π_k. Their posterior given a noisy state is a softmax, so
  * denoiser, velocity and score are exact, and the flow map is an ordinary differential equation that is solved to rounding.
  *
- * Consumed by tests and examples, wherever a learned network needs a truth to be compared with. Everything is in the language:
- * it batches, differentiates and runs on devices.
+ * Consumed by verify, tests and examples, wherever a learned network needs a truth to be compared with. Everything is in the
+ * language: it batches, differentiates and runs on devices.
  */
 import {
   add,
@@ -13,17 +13,25 @@ import {
   expandDims,
   greater,
   iota,
+  matmul,
   maximum,
   minimum,
   mul,
   oneHot,
   scan,
+  slice,
   softmax,
+  square,
   sub,
+  sum,
   where,
+  zeros,
 } from "../../dsl/index.ts";
 import type { Tensor } from "../../dsl/index.ts";
 import { expectedNoise, perRow, score, velocity } from "./fields.ts";
+import { perState } from "./interpolant.ts";
+import { gaussian } from "./source.ts";
+import type { Source } from "./source.ts";
 
 export interface Corpus {
   readonly vocab: number;
@@ -33,24 +41,37 @@ export interface Corpus {
   readonly weights?: readonly number[];
 }
 
+/** The world that a corpus lives in; by default that of FLM. */
+export interface OracleOptions {
+  /** What noise is, with a density; N(0, I) by default. */
+  readonly source?: Source;
+  /** The state of every token, [vocab][dim]; by default its one-hot vector. */
+  readonly embedding?: readonly (readonly number[])[];
+}
+
 export interface IntegrationOptions {
   /** Runge-Kutta steps from source to target time; 256 by default, good to about 1e-9 in f64. */
   readonly steps?: number;
 }
 
-/** The exact fields of a corpus. States are [batch, length, vocab], times [batch]. */
+/**
+ * The exact fields of a corpus. States are [batch, length, dim], where dim is the vocabulary unless there is an embedding; denoisers
+ * are distributions over tokens, [batch, length, vocab]; times are [batch], of the linear interpolant where nothing else is said.
+ */
 export interface Oracle {
   readonly vocab: number;
   readonly length: number;
-  /** Probability of every sequence given x = α x₀ + β x₁, [batch, sequences]; α and β are [batch]. */
+  /** Probability of every sequence given x = α x₀ + β x₁, [batch, sequences]; α and β are [batch], or [batch, length] per token. */
   posterior(x: Tensor, alpha: Tensor, beta: Tensor): Tensor;
-  /** E[x₁ | x] under any interpolant x = α x₀ + β x₁. */
+  /** The state that a distribution over tokens stands for: [batch, length, vocab] -> [batch, length, dim]. */
+  point(distribution: Tensor): Tensor;
+  /** The tokens given x = α x₀ + β x₁, under any interpolant. */
   denoiserAt(x: Tensor, alpha: Tensor, beta: Tensor): Tensor;
   /** D_t(x); at t = 1 the most probable sequence. */
   denoiser(x: Tensor, t: Tensor): Tensor;
   /** b_t(x), for t < 1. */
   velocity(x: Tensor, t: Tensor): Tensor;
-  /** ∇ log p_t(x), for t < 1. */
+  /** ∇ log p_t(x) of a Gaussian source, for t < 1. @throws RangeError for other sources */
   score(x: Tensor, t: Tensor): Tensor;
   /** E[x₀ | I_t = x], for t < 1. */
   noise(x: Tensor, t: Tensor): Tensor;
@@ -79,27 +100,33 @@ const signalToNoise = (t: Tensor): Tensor => div(t, left(t));
  * The oracle of a corpus.
  * @throws RangeError when sequences differ in length, ids are not below `vocab`, or the weights are not one per sequence and positive
  */
-export function corpusOracle({ vocab, sequences, weights }: Corpus): Oracle {
+export function corpusOracle(
+  { vocab, sequences, weights }: Corpus,
+  { source = gaussian(), embedding }: OracleOptions = {},
+): Oracle {
   const length = sequences[0]?.length ?? 0;
   check(vocab, sequences, weights);
+  const likelihood = likelihoodOf(source);
+  const dim = checkEmbedding(vocab, embedding);
   const total = weights?.reduce((sum, w) => sum + w, 0) ?? sequences.length;
   const logWeights = sequences.map((_, k) => Math.log((weights?.[k] ?? 1) / total));
   /** [sequences, length, vocab]. */
   const corpus = (): Tensor => oneHot(constant(sequences.flat(), [sequences.length, length], "i32"), vocab);
+  const point = (distribution: Tensor): Tensor =>
+    embedding === undefined
+      ? distribution
+      : matmul(distribution, constant(embedding.flat(), [vocab, dim]) as Tensor);
 
-  /** softmax_k(log π_k + scale ⟨x, y_k⟩), with scale [batch]: the norm of a one-hot sequence is the same for all. */
-  function posteriorOf(x: Tensor, scale: Tensor, table: Tensor): Tensor {
-    const matches: Tensor = einsum("b l v, k l v -> b k", x, table);
-    return softmax(
-      add(mul(expandDims(scale, 1), matches), constant(logWeights, [sequences.length])) as Tensor,
-    );
+  /** softmax_k(log π_k + log p(y − m c_k)) of y = x/α and m = β/α, [batch] or [batch, length], where c_k are the states of the sequences. */
+  function posteriorOf(y: Tensor, m: Tensor, states: Tensor): Tensor {
+    return softmax(add(likelihood(y, m, states), constant(logWeights, [sequences.length])) as Tensor);
   }
   const expected = (posterior: Tensor, table: Tensor): Tensor =>
     einsum("b k, k l v -> b l v", posterior, table);
 
   const posterior = (x: Tensor, alpha: Tensor, beta: Tensor): Tensor => {
     const noise: Tensor = maximum(alpha, CLOSEST);
-    return posteriorOf(x, div(beta, mul(noise, noise)), corpus());
+    return posteriorOf(div(x, perState(noise)), div(beta, noise), point(corpus()));
   };
   const denoiserAt = (x: Tensor, alpha: Tensor, beta: Tensor): Tensor =>
     expected(posterior(x, alpha, beta), corpus());
@@ -118,7 +145,8 @@ export function corpusOracle({ vocab, sequences, weights }: Corpus): Oracle {
     const end: Tensor = minimum(t, maximum(s, COMMITTED));
     const span: Tensor = sub(end, s);
     const table = corpus();
-    const at = (m: Tensor, y: Tensor): Tensor => expected(posteriorOf(y, m, table), table);
+    const states = point(table);
+    const at = (m: Tensor, y: Tensor): Tensor => expected(posteriorOf(y, m, states), table);
     const time = (fraction: Tensor): Tensor => add(s, mul(span, fraction));
     /** Share of [m_s, m_end] that is passed after a fraction of the time; also where the interval is empty. */
     const passed = (fraction: Tensor): Tensor => mul(fraction, div(left(end), left(time(fraction))));
@@ -132,7 +160,7 @@ export function corpusOracle({ vocab, sequences, weights }: Corpus): Oracle {
         const m = signalToNoise(time(fraction));
         const step: Tensor = mul(share, whole);
         const ahead = (by: number, slope: Tensor): Tensor =>
-          at(add(m, mul(step, by)), add(now, mul(perRow(mul(step, by)), slope)));
+          at(add(m, mul(step, by)), add(now, mul(perRow(mul(step, by)), point(slope))));
         const k1 = at(m, now);
         const k2 = ahead(0.5, k1);
         const k3 = ahead(0.5, k2);
@@ -141,9 +169,12 @@ export function corpusOracle({ vocab, sequences, weights }: Corpus): Oracle {
           add(add(k1, mul(add(k2, k3) as Tensor, 2) as Tensor) as Tensor, k4) as Tensor,
           6,
         );
-        return [[add(now, mul(perRow(step), slope)), add(mean, mul(perRow(share), slope))] as const, null];
+        return [
+          [add(now, mul(perRow(step), point(slope))), add(mean, mul(perRow(share), slope))] as const,
+          null,
+        ];
       },
-      [start, mul(x, 0)] as readonly [Tensor, Tensor],
+      [start, zeros([x.shape[0] ?? 0, length, vocab])] as readonly [Tensor, Tensor],
       fractions,
     );
     // Beyond `end` D does not change: δ = w·(average so far) + (1 − w)·D_end, w the share of [m_s, m_t] before `end`.
@@ -158,18 +189,61 @@ export function corpusOracle({ vocab, sequences, weights }: Corpus): Oracle {
     vocab,
     length,
     posterior,
+    point,
     denoiserAt,
     denoiser,
-    velocity: (x, t) => velocity(x, denoiser(x, t), t),
-    score: (x, t) => score(x, denoiser(x, t), t),
-    noise: (x, t) => expectedNoise(x, denoiser(x, t), t),
+    velocity: (x, t) => velocity(x, point(denoiser(x, t)), t),
+    score: (x, t) => {
+      if (source.scale === undefined)
+        throw new RangeError(
+          `The score of a flow is known here for Gaussian sources only, not "${source.name}".`,
+        );
+      return div(score(x, point(denoiser(x, t)), t), source.scale ** 2);
+    },
+    noise: (x, t) => expectedNoise(x, point(denoiser(x, t)), t),
     twoTimeDenoiser,
     flowMap: (x, s, t, options) => {
       const jumped: Tensor = div(sub(t, s), left(s));
       const weight = perRow(jumped);
-      return add(mul(sub(1, weight), x), mul(weight, twoTimeDenoiser(x, s, t, options)));
+      return add(mul(sub(1, weight), x), mul(weight, point(twoTimeDenoiser(x, s, t, options))));
     },
   };
+}
+
+/**
+ * log p(y − m c_k) up to a constant, [batch, sequences], of y [batch, length, dim], m [batch] or [batch, length], and
+ * c [sequences, length, dim].
+ */
+type Likelihood = (y: Tensor, m: Tensor, states: Tensor) => Tensor;
+
+function likelihoodOf({ name, logDensity, scale }: Source): Likelihood {
+  if (scale !== undefined)
+    return (y, m, states) => {
+      // −|y − m c|²/(2σ²) without |y|², which is common to all, and less |c₀|², so that large parts cancel before they are large.
+      const sizes: Tensor = sum(square(states), 2);
+      const excess: Tensor = sub(sizes, slice(sizes, 0, 0, 1));
+      const half: Tensor = mul(square(m), 0.5);
+      if (m.shape.length === 2) {
+        const matches: Tensor = einsum("b l d, k l d -> b k", mul(y, perState(m)) as Tensor, states);
+        return div(sub(matches, einsum("b l, k l -> b k", half, excess)), scale ** 2);
+      }
+      const matches: Tensor = einsum("b l d, k l d -> b k", y, states);
+      return div(sub(mul(expandDims(m, 1), matches), mul(expandDims(half, 1), sum(excess, 1))), scale ** 2);
+    };
+  if (logDensity === undefined)
+    throw new RangeError(`The source "${name}" has no density, so the posterior of a corpus is not known.`);
+  return (y, m, states) =>
+    logDensity(sub(expandDims(y, 1), mul(expandDims(perState(m), 1), expandDims(states, 0))));
+}
+
+function checkEmbedding(vocab: number, embedding: OracleOptions["embedding"]): number {
+  if (embedding === undefined) return vocab;
+  const dim = embedding[0]?.length ?? 0;
+  if (embedding.length !== vocab || dim === 0 || embedding.some((row) => row.length !== dim))
+    throw new RangeError(
+      `An embedding has a row for each of the ${vocab} tokens, all of one length, got ${embedding.length} rows.`,
+    );
+  return dim;
 }
 
 function check(vocab: number, sequences: Corpus["sequences"], weights: Corpus["weights"]): void {

@@ -1,17 +1,22 @@
 /**
- * Samplers. One step of every sampler here is z ← a·z + b·p + c·ε with the denoiser p at (τ, τ′); what differs is the schedule
- * of coefficients, which is data. So one compiled step serves any number of steps of any sampler.
+ * Samplers of FLM and FMLM, and the compiled step that runs them. One step of these is z ← a·z + b·p + c·ε with the denoiser p at (τ, τ′);
+ * what differs is the schedule of coefficients, which is data. So one compiled step serves any number of steps.
  *
  *   Euler (FLM):         a = 1 − w, b = w, w = (t′ − t)/(1 − t), c = 0
- *   γ-sampler (FMLM):    jump past the next time with δ, then renoise (arXiv:2602.16813; algebra.ts)
+ *   γ-sampler (FMLM):    jump past the next time with δ, then renoise (arXiv:2602.16813)
+ *
+ * Schedules for any interpolant are in flow/samplers, of which these are the linear ones.
  *
  * The last step's state is the denoiser itself and its tokens are the argmax. Consumed by training (samples while it runs) and the
  * command line. To add a sampler, write its schedule.
  */
 import { add, mul } from "../../dsl/index.ts";
 import type { Tensor } from "../../dsl/index.ts";
-import { eulerWeight, gammaSamplerCoefficients } from "../flow/algebra.ts";
+import { eulerWeight } from "../flow/algebra.ts";
 import type { Clock } from "../flow/clock.ts";
+import { linear } from "../flow/interpolant.ts";
+import { gammaResampling } from "../flow/samplers/jumps.ts";
+import { callOf, evenSchedule } from "../flow/samplers/schedule.ts";
 import type { StateSpace } from "../flow/state-space.ts";
 import type { Network } from "../networks/network.ts";
 import { predict } from "./denoiser.ts";
@@ -27,47 +32,38 @@ export interface SamplerStep {
   readonly noise: number;
 }
 
-function checkSteps(steps: number): void {
-  if (!Number.isSafeInteger(steps) || steps < 1)
-    throw new RangeError(`A sampler takes a whole number of steps >= 1, got ${steps}.`);
-}
-
-/** Times of a schedule: uniform in clock time, τ_i = i/N. */
-const clockTimes = (clock: Clock, steps: number): readonly (readonly [tau: number, t: number])[] =>
-  Array.from({ length: steps + 1 }, (_, i) => [i / steps, clock.time(i / steps)] as const);
-
 /**
  * The Euler schedule of the probability-flow ODE of FLM.
  * @param floor added to 1 − t; 0 is exact, 1e-5 reproduces the published code
  * @throws RangeError unless `steps` is a whole number >= 1
  */
-export function eulerSchedule(clock: Clock, steps: number, floor = 0): readonly SamplerStep[] {
-  checkSteps(steps);
-  const times = clockTimes(clock, steps);
-  return times.slice(0, -1).map(([tau, t], i) => {
-    const last = i === steps - 1;
-    const weight = last ? 1 : eulerWeight(t, times[i + 1]?.[1] ?? 1, floor);
-    return { tau, state: 1 - weight, denoiser: weight, noise: 0 };
-  });
-}
+export const eulerSchedule = (clock: Clock, steps: number, floor = 0): readonly SamplerStep[] =>
+  evenSchedule(
+    { name: "Euler", endpoint: "expected" },
+    { interpolant: linear, clock },
+    steps,
+    {},
+    (from, to) => {
+      // Of the published code, too, the last step is the denoiser itself.
+      const weight = to.t === 1 ? 1 : eulerWeight(from.t, to.t, floor);
+      return [callOf(from, { state: 1 - weight, denoiser: weight })];
+    },
+  ).calls.map(({ time, state, denoiser, noise }) => ({ tau: time.tau, state, denoiser, noise }));
 
 /**
  * The γ-schedule of FMLM: γ = 0 is deterministic, γ = 1 renoises fully between jumps.
  * @throws RangeError unless `steps` is a whole number >= 1 and 0 <= γ <= 1
  */
-export function gammaSchedule(clock: Clock, steps: number, gamma: number): readonly SamplerStep[] {
-  checkSteps(steps);
-  const times = clockTimes(clock, steps);
-  return times.slice(0, -1).map(([tau, time], i) => {
-    if (i === steps - 1) return { tau, target: 1, state: 0, denoiser: 1, noise: 0 };
-    const { target, state, denoiser, noise } = gammaSamplerCoefficients({
-      time,
-      next: times[i + 1]?.[1] ?? 1,
-      gamma,
-    });
-    return { tau, target: clock.tau(target), state, denoiser, noise };
-  });
-}
+export const gammaSchedule = (clock: Clock, steps: number, gamma: number): readonly SamplerStep[] =>
+  gammaResampling({ interpolant: linear, clock }, steps, { gamma }).calls.map(
+    ({ time, target, state, denoiser, noise }) => ({
+      tau: time.tau,
+      target: target.tau,
+      state,
+      denoiser,
+      noise,
+    }),
+  );
 
 /** A sampler step as a program: states and noise [batch, length, dim], scalars for the schedule's numbers. */
 export interface SamplerInputs {

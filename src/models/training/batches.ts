@@ -23,7 +23,7 @@ export const stepKey = (seed: number, phase: Phase, step: number): Key =>
 export const keyData = (from: Key): Uint32Array => Uint32Array.of(from[0], from[1]);
 
 /** Random windows of the stream: [batch, length] ids, row-major. */
-function randomWindows(stream: Int32Array, from: Key, batch: number, length: number): Int32Array {
+export function randomWindows(stream: Int32Array, from: Key, batch: number, length: number): Int32Array {
   const room = stream.length - length + 1;
   if (room < 1)
     throw new RangeError(`the text has ${stream.length} tokens, fewer than one sequence of ${length}`);

@@ -7,7 +7,7 @@
  */
 import type { Fn } from "../../dsl/index.ts";
 import type { PreparedText } from "../../models/data/index.ts";
-import { decodingError } from "../../models/flow/clock.ts";
+import { decodingError } from "../../models/flow/clock-decoding-error.ts";
 import { compile, disposeTree } from "../compile.ts";
 import type { Compiled } from "../compile.ts";
 import type { Device, DeviceValue } from "../device.ts";

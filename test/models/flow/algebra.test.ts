@@ -18,7 +18,7 @@ import {
   semigroupWeight,
   velocityFromDenoiser,
 } from "../../../src/models/flow/algebra.ts";
-import { decodingError } from "../../../src/models/flow/clock.ts";
+import { decodingError } from "../../../src/models/flow/clock-decoding-error.ts";
 import { goldenCase, numbers, scalar } from "../../golden/golden.ts";
 
 const unit = fc.double({ min: 0, max: 1, noNaN: true });

@@ -1,10 +1,17 @@
-// The decoding-error clock (spec: exact, invertible, differentiable), uniform and mixture clocks, and parity
-// with the published time tables.
+// What every clock must do (exact ends, exact inverse, a rate that is the derivative), the decoding-error clock against references
+// and for other interpolants and scales, and parity with the published time tables.
 
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { decodingError, mixtureClock, uniformClock } from "../../../src/models/flow/clock.ts";
+import { mul, sin, square, sub } from "../../../src/dsl/index.ts";
+import { clock as declaredClock, cosineClock } from "../../../src/models/flow/clock-declared.ts";
+import { decodingError } from "../../../src/models/flow/clock-decoding-error.ts";
+import { accumulatedLossClock, entropicClock, learnedClock } from "../../../src/models/flow/clock-learned.ts";
+import { logSnrClock } from "../../../src/models/flow/clock-log-snr.ts";
+import { mixtureClock, uniformClock } from "../../../src/models/flow/clock.ts";
+import type { Clock } from "../../../src/models/flow/clock.ts";
 import { fold, key, normals } from "../../../src/models/flow/host-random.ts";
+import { linear, trigonometric, variancePreservingLinear } from "../../../src/models/flow/interpolant.ts";
 import { normalCdf } from "../../../src/models/flow/numerics.ts";
 import { goldenCase, numbers, scalar } from "../../golden/golden.ts";
 
@@ -138,12 +145,100 @@ describe("decoding-error clock: reference values", () => {
   );
 });
 
-const variety = [
+describe("decoding-error clock: other interpolants and scales", () => {
+  const ratios = [
+    ["linear", linear, (t: number) => t / (1 - t)],
+    ["trigonometric", trigonometric, (t: number) => Math.tan((Math.PI / 2) * t)],
+    ["variance-preserving", variancePreservingLinear, (t: number) => t / Math.sqrt((1 - t) * (1 + t))],
+  ] as const;
+
+  it.each(ratios)("%s: what the linear clock shows at the same ratio", (_name, interpolant, ratioAt) => {
+    for (const scale of [0.5, 1, 2]) {
+      const clock = decodingError({ vocab: 27, interpolant, scale });
+      for (let i = 1; i < 50; i++) {
+        const ratio = ratioAt(i / 50) / scale;
+        const straight = ratio / (1 + ratio);
+        expect(relative(clock.tau(i / 50), clockOf(27).tau(straight))).toBeLessThan(1e-12);
+        // Where the ratio is large, rounding it moves 1 − τ by ratio² times as much.
+        const rounding = 4e-15 * (1 + ratio ** 2);
+        expect(relative(clock.remaining(i / 50), clockOf(27).remaining(straight))).toBeLessThan(rounding);
+      }
+    }
+  });
+
+  it("the linear one with scale 1 is the same to the last bit, however it is asked for", () => {
+    const clock = decodingError({ vocab: 27, interpolant: linear, scale: 1 });
+    for (let i = 0; i <= 50; i++) {
+      expect(clock.tau(i / 50)).toBe(clockOf(27).tau(i / 50));
+      expect(clock.time(i / 50)).toBe(clockOf(27).time(i / 50));
+    }
+  });
+
+  it.each([
+    ["trigonometric", trigonometric, 1, 0.4],
+    ["trigonometric", trigonometric, 0.5, 0.2],
+    ["variance-preserving", variancePreservingLinear, 1, 0.6],
+    ["variance-preserving", variancePreservingLinear, 2, 0.8],
+  ])("%s: is the decoding error of simulated rows, scale %d", (_name, interpolant, scale, t) => {
+    const [draws, vocab] = [20_000, 7];
+    // Not from the declaration: the test knows the two curves.
+    const [alpha, beta] =
+      interpolant === trigonometric
+        ? [Math.cos((Math.PI / 2) * t), Math.sin((Math.PI / 2) * t)]
+        : [Math.sqrt(1 - t * t), t];
+    const noise = normals(key(4), draws * vocab);
+    let errors = 0;
+    for (let row = 0; row < draws; row++) {
+      const rest = noise.subarray(row * vocab + 1, (row + 1) * vocab);
+      if (alpha * scale * Math.max(...rest) > alpha * scale * (noise[row * vocab] ?? 0) + beta) errors++;
+    }
+    const expected = ((vocab - 1) / vocab) * decodingError({ vocab, interpolant, scale }).remaining(t);
+    const deviation = Math.sqrt((expected * (1 - expected)) / draws);
+    expect(Math.abs(errors / draws - expected)).toBeLessThan(4 * deviation);
+  });
+});
+
+// Knots between the hundredths at which rates are compared with differences: curvature jumps at a knot.
+const KNOTS = [0, 0.0531, 0.2173, 0.4517, 0.7031, 0.9047, 1];
+
+const variety: readonly { readonly name: string; readonly clock: Clock }[] = [
   ...VOCABS.map((vocab) => ({ name: `decoding error, V = ${vocab}`, clock: clockOf(vocab) })),
   { name: "uniform", clock: uniformClock() },
   { name: "Discrete Flow Maps mixture", clock: mixtureClock({ base: clockOf(30_522), weight: 0.9 }) },
   { name: "mixture without base", clock: mixtureClock({ base: clockOf(27), weight: 0 }) },
   { name: "mixture of base alone", clock: mixtureClock({ base: clockOf(27), weight: 1 }) },
+  {
+    name: "decoding error, trigonometric",
+    clock: decodingError({ vocab: 27, interpolant: trigonometric }),
+  },
+  {
+    name: "decoding error, variance-preserving, scale 2",
+    clock: decodingError({ vocab: 1000, interpolant: variancePreservingLinear, scale: 2 }),
+  },
+  { name: "cosine", clock: cosineClock() },
+  {
+    name: "declared, a sine",
+    clock: declaredClock({ name: "sine", tau: (t) => sin(mul(t, Math.PI / 2)) }),
+  },
+  {
+    name: "declared, 3t² − 2t³",
+    clock: declaredClock({ name: "smooth step", tau: (t) => mul(square(t), sub(3, mul(t, 2))) }),
+  },
+  { name: "log SNR", clock: logSnrClock() },
+  {
+    name: "log SNR, trigonometric, other ends, scale 2",
+    clock: logSnrClock({ interpolant: trigonometric, from: -4, to: 1, scale: 2 }),
+  },
+  { name: "log SNR, variance-preserving", clock: logSnrClock({ interpolant: variancePreservingLinear }) },
+  { name: "learned", clock: learnedClock({ times: KNOTS, values: [3, 3.01, 3.3, 5, 9, 9.9, 10] }) },
+  {
+    name: "accumulated loss",
+    clock: accumulatedLossClock({ times: KNOTS, losses: [3, 2.9, 2.5, 1.4, 0.3, 0.02, 0] }),
+  },
+  {
+    name: "entropic",
+    clock: entropicClock({ times: KNOTS, entropies: [3, 3.02, 2.5, 1.4, 0.3, 0.31, 0] }),
+  },
 ];
 
 describe.each(variety)("every clock: $name", ({ clock }) => {
@@ -201,7 +296,8 @@ describe.each(variety)("every clock: $name", ({ clock }) => {
         (12 * h);
       expect(Math.abs(clock.dTau(t) - difference)).toBeLessThan(1e-10 * Math.max(1, clock.dTau(t)) + 2e-11);
     }
-    expect(clock.dTau(0)).toBeGreaterThan(0);
+    expect(clock.dTau(0)).toBeGreaterThanOrEqual(0);
+    expect(clock.dTau(2 ** -20)).toBeGreaterThan(0);
     expect(Number.isFinite(clock.dTau(1))).toBe(true);
     expect(Number.isFinite(clock.dTau(1 - 2 ** -53))).toBe(true);
   });
@@ -222,7 +318,8 @@ describe("construction", () => {
       expect(() => decodingError({ vocab })).toThrow(String(vocab));
     }
     expect(() => mixtureClock({ base: uniformClock(), weight: 1.5 })).toThrow("1.5");
-    expect(decodingError({ vocab: 5 })).toMatchObject({ kind: "decoding error", vocab: 5 });
+    expect(decodingError({ vocab: 5 })).toMatchObject({ name: "decoding error", vocab: 5 });
+    expect(() => decodingError({ vocab: 5, scale: 0 })).toThrow("positive scale of the source, got 0");
   });
 
   it("the mixture is the weighted sum of its parts", () => {

@@ -88,6 +88,15 @@ describe("solveIncreasing", () => {
     expect(root).toBeCloseTo(Math.cbrt(2), 14);
   });
 
+  it("takes an infinite slope for no news, not for having arrived", () => {
+    const root = solveIncreasing(
+      (x) => ({ residual: 0.7 - Math.sqrt(1 - x), slope: 0.5 / Math.sqrt(1 - x) }),
+      [0, 1],
+      1,
+    );
+    expect(root).toBeCloseTo(0.51, 14);
+  });
+
   it("keeps relative accuracy for a tiny root and stays inside the bracket", () => {
     expect(solveIncreasing((x) => ({ residual: 3 * x - 3e-200, slope: 3 }), [0, 1], 0.5)).toBeCloseTo(
       1e-200,

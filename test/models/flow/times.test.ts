@@ -3,7 +3,8 @@
 
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { decodingError, uniformClock } from "../../../src/models/flow/clock.ts";
+import { decodingError } from "../../../src/models/flow/clock-decoding-error.ts";
+import { uniformClock } from "../../../src/models/flow/clock.ts";
 import { semigroupWeight } from "../../../src/models/flow/algebra.ts";
 import { fold, key, permutation, uniforms } from "../../../src/models/flow/host-random.ts";
 import { chunk, fmlmTimes, rowCounts, rowTimes, stratifiedTimes } from "../../../src/models/flow/times.ts";

@@ -3,7 +3,7 @@ import { afterAll, describe, expect, it } from "vitest";
 import { constant, gather, logSoftmax, mean, sum, valueAndGrad } from "../../../src/dsl/index.ts";
 import type { Tensor } from "../../../src/dsl/index.ts";
 import { semigroupWeight } from "../../../src/models/flow/algebra.ts";
-import { decodingError } from "../../../src/models/flow/clock.ts";
+import { decodingError } from "../../../src/models/flow/clock-decoding-error.ts";
 import { interpolate } from "../../../src/models/flow/fields.ts";
 import { vocabularySpace } from "../../../src/models/flow/state-space.ts";
 import { flmLoss, flmTokenLoss } from "../../../src/models/language/flm.ts";

@@ -1,7 +1,7 @@
 /** The official samplers state by state: Euler with the FLM denoiser, the γ-sampler and one step with the FMLM denoiser. */
 import { afterAll, describe, expect, it } from "vitest";
 import type { ExactTensor } from "../../../src/compiler/host-tensor.ts";
-import { decodingError } from "../../../src/models/flow/clock.ts";
+import { decodingError } from "../../../src/models/flow/clock-decoding-error.ts";
 import type { Clock } from "../../../src/models/flow/clock.ts";
 import { vocabularySpace } from "../../../src/models/flow/state-space.ts";
 import { eulerSchedule, gammaSchedule, samplerStep } from "../../../src/models/language/sampler.ts";

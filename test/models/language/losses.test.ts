@@ -24,7 +24,7 @@ import {
 } from "../../../src/dsl/index.ts";
 import type { Tensor } from "../../../src/dsl/index.ts";
 import { semigroupWeight } from "../../../src/models/flow/algebra.ts";
-import { decodingError } from "../../../src/models/flow/clock.ts";
+import { decodingError } from "../../../src/models/flow/clock-decoding-error.ts";
 import { permutation, uniforms, key as hostKey, fold } from "../../../src/models/flow/host-random.ts";
 import { projectedSpace, vocabularySpace } from "../../../src/models/flow/state-space.ts";
 import { chunk, fmlmTimes } from "../../../src/models/flow/times.ts";

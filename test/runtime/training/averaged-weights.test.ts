@@ -9,7 +9,7 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import type { HostTensor } from "../../../src/compiler/host-tensor.ts";
 import { TensorSpec, unflatten } from "../../../src/dsl/index.ts";
 import type { Fn } from "../../../src/dsl/index.ts";
-import { decodingError } from "../../../src/models/flow/clock.ts";
+import { decodingError } from "../../../src/models/flow/clock-decoding-error.ts";
 import { key } from "../../../src/models/flow/host-random.ts";
 import { eulerSchedule, gammaSchedule } from "../../../src/models/language/sampler.ts";
 import { compile, readTree } from "../../../src/runtime/compile.ts";

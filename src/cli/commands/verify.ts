@@ -1,0 +1,77 @@
+/** `fluxion verify FILE`: whether the flows and flow maps that a file declares fulfil their identities. */
+import type { FlowMap } from "../../models/flow/flow-map.ts";
+import type { Flow } from "../../models/flow/flow.ts";
+import { openDevice } from "../../runtime/devices.ts";
+import { UserError } from "../../runtime/files/errors.ts";
+import { verifyFlow } from "../../runtime/verify/verify.ts";
+import type { VerifyReport } from "../../runtime/verify/report.ts";
+import type { Command } from "../arguments.ts";
+import { createProgress } from "../progress.ts";
+import { loadUserModule } from "../user-module.ts";
+import { verifyText } from "../verify-text.ts";
+
+const CASES = 16;
+
+export const verify: Command = {
+  name: "verify",
+  positionals: ["FILE"],
+  summary:
+    "Checks every flow and flow map that a file exports: which identities hold, and what breaks those that do not.",
+  options: {
+    json: { help: "Prints the reports as JSON." },
+    device: {
+      value: "NAME",
+      help: "Device to compute on (default: interpreter, in double precision; see fluxion devices).",
+    },
+    cases: { value: "N", help: `Cases of each identity (default: ${CASES}).` },
+    seed: { value: "N", help: "Another seed draws other cases (default: 0)." },
+  },
+  async run(args) {
+    const cases = args.whole("cases", { min: 1 }) ?? CASES;
+    const seed = args.whole("seed", { min: 0 }) ?? 0;
+    const file = args.positionals[0] ?? "";
+    const variants = variantsOf(await loadUserModule(file));
+    if (variants.length === 0)
+      throw new UserError(`${file} exports no flow and no flow map; export what flow() or flowMap() returns`);
+    const device = await openDevice(args.text("device") ?? "interpreter");
+    const reports: VerifyReport[] = [];
+    try {
+      for (const variant of variants) {
+        let progress: ReturnType<typeof createProgress> | undefined;
+        const report = await verifyFlow(variant, {
+          device,
+          cases,
+          seed,
+          onIdentity(identity, index, total) {
+            progress ??= createProgress({
+              label: `verifying ${variant.name}`,
+              total,
+              unit: { name: "identities", perStep: 1 },
+            });
+            progress.update(index, { identity });
+          },
+        });
+        progress?.update(report.results.length);
+        progress?.done();
+        reports.push(report);
+        if (!args.flag("json")) process.stdout.write(verifyText(report));
+      }
+    } finally {
+      await device.dispose();
+    }
+    const passed = reports.every((report) => report.passed);
+    if (args.flag("json")) process.stdout.write(`${JSON.stringify({ passed, reports })}\n`);
+    return passed ? 0 : 1;
+  },
+};
+
+const isVariant = (value: unknown): value is Flow | FlowMap =>
+  typeof value === "object" &&
+  value !== null &&
+  "kind" in value &&
+  (value.kind === "flow" || value.kind === "flow map");
+
+/** What is exported under two names is verified once. */
+const variantsOf = (exports: Readonly<Record<string, unknown>>): readonly (Flow | FlowMap)[] => [
+  ...new Set(Object.values(exports).filter(isVariant)),
+];

@@ -1,0 +1,32 @@
+/**
+ * Flows as declarations, as one namespace: what they are declared of, and what follows from a declaration. Consumed by users as
+ * `models.flows`; clocks, sources and objectives have namespaces of their own. To publish something new: export it here.
+ */
+export { flow } from "./flow.ts";
+export type { Flow, FlowDeclaration, Predicts, TokenLoss, Weighting } from "./flow.ts";
+export { flowMap } from "./flow-map.ts";
+export type { FlowMap, FlowMapDeclaration } from "./flow-map.ts";
+export {
+  interpolant,
+  linear,
+  mixed,
+  perState,
+  pointAt,
+  trigonometric,
+  variancePreserving,
+  variancePreservingLinear,
+} from "./interpolant.ts";
+export type { Interpolant, Point } from "./interpolant.ts";
+export { anyOrder, blockCausal, positioned } from "./schedule.ts";
+export type { Ramps, Schedule } from "./schedule.ts";
+export { conditional, convert, endpoints } from "./quantities.ts";
+export type { Endpoints, Quantity } from "./quantities.ts";
+export { denoisedOf, eulerianWeight, jump, lagrangianWeight, moved, semigroupWeights } from "./jump.ts";
+export type { Jump } from "./jump.ts";
+export { alongPath, arrive, byTime, diagonalOf, drift } from "./two-time.ts";
+export type { OneTimeDenoiser, Time, TwoTimeDenoiser } from "./two-time.ts";
+export { oracleDenoiser } from "./oracle-denoiser.ts";
+export { oracleMap } from "./oracle-map.ts";
+export { identitiesOf } from "./verify/identities.ts";
+export type { Checks } from "./verify/identities.ts";
+export type { Averages, Cases, Family, Identity, LeftOut, World } from "./verify/identity.ts";

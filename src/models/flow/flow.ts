@@ -1,0 +1,98 @@
+/**
+ * A flow, declared: how noise becomes data, what the clock shows meanwhile, where noise comes from, what is predicted, and how the
+ * prediction is judged. Everything else follows from the declaration: states, drift, conversions, times, the training loss.
+ *
+ * Consumed by flowMap(), by training and sampling, and by verify, which checks a declaration on the exact flow of a corpus.
+ */
+import type { Tensor } from "../../dsl/index.ts";
+import { uniformClock } from "./clock.ts";
+import type { Clock } from "./clock.ts";
+import { linear, mixed, pointAt } from "./interpolant.ts";
+import type { Interpolant, Point } from "./interpolant.ts";
+import { convert } from "./quantities.ts";
+import type { Quantity } from "./quantities.ts";
+import { gaussian } from "./source.ts";
+import type { Source } from "./source.ts";
+
+/** How a distribution over tokens is judged. Cross-entropy and KL divergence have one gradient; against tokens they are one. */
+export type TokenLoss = "cross-entropy" | "KL" | "squared error";
+
+/**
+ * Weight of a row's loss by its time, as a function of t in the language: [batch] -> [batch], positive. Cross-entropy of FLM has none.
+ */
+export type Weighting = (t: Tensor, point: Point) => Tensor;
+
+/** What a network predicts, and how it is judged: tokens by a distribution, everything else by its squared error. */
+export type Predicts =
+  | { readonly predicts?: "clean token"; readonly loss?: TokenLoss }
+  | { readonly predicts: Quantity; readonly loss?: "squared error" };
+
+export type FlowDeclaration = Predicts & {
+  readonly name: string;
+  /** By default I_t = (1 − t) x₀ + t x₁. */
+  readonly interpolant?: Interpolant;
+  /** What the network is told of the time, and in what times are drawn evenly; by default t itself. */
+  readonly clock?: Clock;
+  /** N(0, I) by default. */
+  readonly source?: Source;
+  /** None by default. */
+  readonly weighting?: Weighting;
+};
+
+/** A declaration with everything in its place. */
+export interface Flow {
+  readonly kind: "flow";
+  readonly name: string;
+  readonly interpolant: Interpolant;
+  readonly clock: Clock;
+  readonly source: Source;
+  readonly predicts: "clean token" | Quantity;
+  readonly loss: TokenLoss;
+  readonly weighting?: Weighting;
+  /** I_t = α x₀ + β x₁ of noise and clean states [batch, length, dim], at times [batch] or [batch, length]. */
+  state(noise: Tensor, clean: Tensor, t: Tensor): Tensor;
+  /** One predicted quantity of a state as another. @throws RangeError for a score where the source is not Gaussian */
+  convert(value: Tensor, from: Quantity, to: Quantity, state: Tensor, t: Tensor): Tensor;
+}
+
+/**
+ * Declares a flow.
+ * @throws RangeError when parts do not fit: a score of a source that is not Gaussian, a velocity of tokens that may stand still
+ */
+export function flow(declared: FlowDeclaration): Flow {
+  const { name, interpolant = linear, clock = uniformClock(), source = gaussian(), weighting } = declared;
+  const predicts = declared.predicts ?? "clean token";
+  const loss = declared.loss ?? (predicts === "clean token" ? "cross-entropy" : "squared error");
+  const scored = (): number => {
+    if (source.scale !== undefined) return source.scale;
+    throw new RangeError(
+      `The flow "${name}" has no score that follows from its noise: that takes a Gaussian source, and its source is ${source.name}.`,
+    );
+  };
+  if (predicts === "score") scored();
+  // Types exclude it; a declaration in JavaScript may still say so.
+  if (predicts !== "clean token" && loss !== "squared error")
+    throw new RangeError(
+      `The flow "${name}" predicts a ${predicts}, which is a point and no distribution: its loss is "squared error", not "${loss}".`,
+    );
+  if (interpolant.length !== undefined && predicts !== "clean token" && predicts !== "clean point")
+    throw new RangeError(
+      `The flow "${name}" gives tokens times of their own and predicts a ${predicts}, from which nothing follows for a token ` +
+        `that stands still: predict the clean token or the clean point.`,
+    );
+  return {
+    kind: "flow",
+    name,
+    interpolant,
+    clock,
+    source,
+    predicts,
+    loss,
+    ...(weighting === undefined ? {} : { weighting }),
+    state: (noise, clean, t) => mixed(pointAt(interpolant, t), noise, clean),
+    convert: (value, from, to, state, t) => {
+      const scale = from === "score" || to === "score" ? scored() : (source.scale ?? 1);
+      return convert(value, from, to, state, pointAt(interpolant, t), scale);
+    },
+  };
+}

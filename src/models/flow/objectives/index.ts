@@ -1,0 +1,7 @@
+/**
+ * The objectives of flow maps as one namespace. Consumed by users as `models.objectives`. To publish a new one: export it here.
+ */
+export { eulerian, eulerianLogits } from "./eulerian.ts";
+export { lagrangian, lagrangianLogits } from "./lagrangian.ts";
+export type { Objective, Rows, Targets } from "./objective.ts";
+export { semigroup } from "./semigroup.ts";

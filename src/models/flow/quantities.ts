@@ -1,0 +1,87 @@
+/**
+ * What a network may predict of a noisy state, and how one prediction becomes another. Given x = I_t, everything that is asked for is
+ * the expectation of some a x₀ + b x₁; and x itself is one such combination, α x₀ + β x₁. Two of them determine x₀ and x₁, and
+ * so every other. The table below says what each quantity is; no conversion is written by hand.
+ *
+ * Consumed by flow(), samplers and verify. To add a quantity: its line in `COMBINATIONS`.
+ */
+import { add, div, mul, sub } from "../../dsl/index.ts";
+import type { Tensor } from "../../dsl/index.ts";
+import { perState } from "./interpolant.ts";
+import type { Point } from "./interpolant.ts";
+
+/**
+ * - "clean point": D = E[x₁ | I_t = x], the denoiser
+ * - "noise": E[x₀ | I_t = x]
+ * - "velocity": b = E[İ_t | I_t = x], the drift of the probability flow
+ * - "score": ∇ log p_t(x) of a Gaussian source N(0, σ²), where it is −E[x₀ | x]/(α σ²)
+ */
+export type Quantity = "clean point" | "noise" | "velocity" | "score";
+
+/** a and b of a x₀ + b x₁, each a number or [batch] or [batch, length]. */
+type Combination = readonly [noise: Tensor | number, clean: Tensor | number];
+
+const COMBINATIONS = {
+  "clean point": () => [0, 1],
+  noise: () => [1, 0],
+  velocity: ({ alphaRate, betaRate }) => [alphaRate, betaRate],
+  score: ({ alpha }, scale) => [div(-1 / scale ** 2, alpha), 0],
+} as const satisfies { [Q in Quantity]: (point: Point, scale: number) => Combination };
+
+/** What a quantity is of one pair of noise and clean point: its conditional value, which a network learns the expectation of. */
+export function conditional(
+  quantity: Quantity,
+  { noise, clean }: Endpoints,
+  point: Point,
+  scale = 1,
+): Tensor {
+  const [a, b] = COMBINATIONS[quantity](point, scale);
+  return add(times(a, noise), times(b, clean));
+}
+
+/** x₀ and x₁, or what is expected of them. */
+export interface Endpoints {
+  readonly noise: Tensor;
+  readonly clean: Tensor;
+}
+
+const times = (weight: Tensor | number, x: Tensor): Tensor =>
+  mul(typeof weight === "number" ? weight : perState(weight), x);
+
+/**
+ * The expected noise and clean point of a state, [batch, length, dim], from one predicted quantity: the solution of
+ * α x₀ + β x₁ = x and a x₀ + b x₁ = value. Where the two are parallel there is none, and the result is not finite: noise and score
+ * say nothing of the data at t = 0, the clean point nothing of the noise at t = 1.
+ * @param scale σ of the source, for the score
+ */
+export function endpoints(
+  value: Tensor,
+  quantity: Quantity,
+  state: Tensor,
+  point: Point,
+  scale = 1,
+): Endpoints {
+  const [a, b] = COMBINATIONS[quantity](point, scale);
+  const { alpha, beta } = point;
+  const determinant: Tensor = perState(sub(mul(alpha, b) as Tensor, mul(beta, a) as Tensor) as Tensor);
+  return {
+    noise: div(sub(times(b, state), times(beta, value)), determinant),
+    clean: div(sub(times(alpha, value), times(a, state)), determinant),
+  };
+}
+
+/**
+ * One quantity as another.
+ * @param scale σ of the source, for the score
+ */
+export function convert(
+  value: Tensor,
+  from: Quantity,
+  to: Quantity,
+  state: Tensor,
+  point: Point,
+  scale = 1,
+): Tensor {
+  if (from === to) return value;
+  return conditional(to, endpoints(value, from, state, point, scale), point, scale);
+}

@@ -1,0 +1,75 @@
+/**
+ * Sources: the distribution of the noise x₀ that a flow starts from, of each coordinate of a state [batch, length, dim].
+ *
+ * Consumed by flow(), by sampling, and by the oracle, whose posterior is exact for any source that has a density. To add a source:
+ * how it is drawn, its moments, and its density if it has one; verify compares the three.
+ */
+import { add, div, log, mul, neg, random, softplus, square, sub, sum } from "../../dsl/index.ts";
+import type { Dim, Tensor } from "../../dsl/index.ts";
+
+export interface Source {
+  readonly name: string;
+  /** Noise of a shape [..., length, dim] from a key [2]. */
+  sample(key: Tensor<[2], "u32">, shape: readonly Dim[]): Tensor;
+  /**
+   * log p(x₀) of noise [..., length, dim], up to a constant: [...]. Without it there is no exact posterior, and verify leaves out what
+   * needs one and says so.
+   */
+  logDensity?(noise: Tensor): Tensor;
+  /** Of one coordinate. */
+  readonly mean: number;
+  readonly variance: number;
+  /** σ where the source is N(0, σ² I): only then is the score −E[x₀ | x]/(α σ²). */
+  readonly scale?: number;
+}
+
+const overState = (x: Tensor): Tensor => sum(x, [x.shape.length - 2, x.shape.length - 1]);
+
+/** N(0, σ² I), of FLM with σ = 1. @throws RangeError unless σ is positive */
+export function gaussian({ scale = 1 }: { readonly scale?: number } = {}): Source {
+  if (!(scale > 0 && Number.isFinite(scale)))
+    throw new RangeError(`A Gaussian source needs a positive scale, got ${scale}.`);
+  return {
+    name: scale === 1 ? "Gaussian" : `Gaussian of scale ${scale}`,
+    sample: (key, shape) => mul(random.normal(key, shape) as Tensor, scale),
+    logDensity: (noise) => mul(overState(square(noise)), -1 / (2 * scale ** 2)),
+    mean: 0,
+    variance: scale ** 2,
+    scale,
+  };
+}
+
+/**
+ * Independent logistic coordinates, density e^{−x/s}/(s (1 + e^{−x/s})²): heavier tails than a Gaussian's, and as smooth. Of variance 1 by
+ * default. @throws RangeError unless the scale is positive
+ */
+export function logistic({ scale = Math.sqrt(3) / Math.PI }: { readonly scale?: number } = {}): Source {
+  if (!(scale > 0 && Number.isFinite(scale)))
+    throw new RangeError(`A logistic source needs a positive scale, got ${scale}.`);
+  return {
+    name: "logistic",
+    // By the inverse distribution function; half a step of uniform() keeps 0 out, where it is infinite.
+    sample: (key, shape) => {
+      const u: Tensor = add(random.uniform(key, shape) as Tensor, 2 ** -25);
+      return mul(sub(log(u), log(sub(1 + 2 ** -24, u))), scale);
+    },
+    logDensity: (noise) => {
+      const x: Tensor = div(noise, scale);
+      return neg(overState(add(x, mul(softplus(neg(x)), 2))));
+    },
+    mean: 0,
+    variance: (scale * Math.PI) ** 2 / 3,
+  };
+}
+
+/** Independent coordinates, uniform on [−a, a]; bounded, so without a smooth density. @throws RangeError unless a is positive */
+export function uniform({ halfWidth = Math.sqrt(3) }: { readonly halfWidth?: number } = {}): Source {
+  if (!(halfWidth > 0 && Number.isFinite(halfWidth)))
+    throw new RangeError(`A uniform source needs a positive half width, got ${halfWidth}.`);
+  return {
+    name: "uniform",
+    sample: (key, shape) => mul(add(mul(random.uniform(key, shape) as Tensor, 2), -1) as Tensor, halfWidth),
+    mean: 0,
+    variance: halfWidth ** 2 / 3,
+  };
+}

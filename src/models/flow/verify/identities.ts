@@ -1,0 +1,77 @@
+/**
+ * All that is to be checked of a variant, and what does not apply to it. Consumed by src/runtime/verify.ts. To add a family: a file
+ * like those beside this one, and its lines here.
+ */
+import type { FlowMap } from "../flow-map.ts";
+import type { Flow } from "../flow.ts";
+import { clockIdentities } from "./clocks.ts";
+import { fieldIdentities } from "./fields.ts";
+import type { Identity, LeftOut } from "./identity.ts";
+import { interpolantIdentities } from "./interpolants.ts";
+import { flowLossIdentities, mapLossIdentities, weightingIdentities } from "./losses.ts";
+import { mapIdentities } from "./maps.ts";
+import { objectiveIdentities } from "./objectives.ts";
+import { eulerIdentity, jumpsIdentity } from "./samplers.ts";
+import { sourceIdentities } from "./sources.ts";
+import { hasPosterior, latestOf } from "./world.ts";
+
+export interface Checks {
+  readonly identities: readonly Identity[];
+  readonly leftOut: readonly LeftOut[];
+}
+
+/** Families that look at more than the clock and the source. */
+const FOLLOWED = ["interpolant", "flow", "loss", "flow map", "objective", "sampler"] as const;
+
+/** The identities of a declared flow or flow map, as data. */
+export function identitiesOf(variant: Flow | FlowMap): Checks {
+  const flow = variant.kind === "flow" ? variant : variant.flow;
+  const { source, interpolant, clock } = flow;
+  const drawn = sourceIdentities(source);
+  if (interpolant.length !== undefined)
+    return {
+      identities: [...clockIdentities(clock), ...drawn.identities],
+      leftOut: [
+        ...drawn.leftOut,
+        ...FOLLOWED.map((family) => ({
+          family,
+          name: `all of the family "${family}"`,
+          reason: `the interpolant "${interpolant.name}" gives tokens times of their own, for which there are no checks yet`,
+        })),
+      ],
+    };
+  const fields = fieldIdentities(flow, latestOf(interpolant, source));
+  const plain: readonly Identity[] = [
+    ...interpolantIdentities(interpolant),
+    ...clockIdentities(clock),
+    ...drawn.identities,
+    ...fields.identities,
+    ...weightingIdentities(flow),
+  ];
+  const missing: readonly LeftOut[] = [...drawn.leftOut, ...fields.leftOut];
+  if (!hasPosterior(source))
+    return {
+      identities: plain,
+      leftOut: [
+        ...missing,
+        {
+          family: "flow",
+          name: "all that is compared with the exact flow",
+          reason: `the source "${source.name}" has no density, so the flow of a corpus is not known`,
+        },
+      ],
+    };
+  const known: readonly Identity[] = [...plain, ...flowLossIdentities(flow), eulerIdentity];
+  if (variant.kind === "flow") return { identities: known, leftOut: missing };
+  const objective = objectiveIdentities(variant);
+  return {
+    identities: [
+      ...known,
+      jumpsIdentity,
+      ...mapIdentities,
+      ...objective.identities,
+      ...mapLossIdentities(variant),
+    ],
+    leftOut: [...missing, ...objective.leftOut],
+  };
+}

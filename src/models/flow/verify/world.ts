@@ -1,0 +1,169 @@
+/**
+ * Worlds in which identities are looked at: three sentences of two tokens, as one-hot rows and through an embedding, with the exact flow
+ * that the variant's own interpolant and source give them.
+ *
+ * Consumed by identities.ts and, for drawing states, by src/runtime/verify.ts.
+ */
+import {
+  add,
+  cast,
+  clip,
+  constant,
+  div,
+  floor,
+  gather,
+  greater,
+  mul,
+  scalarFunction,
+  stopGradient,
+  sub,
+  where,
+} from "../../../dsl/index.ts";
+import type { Tensor } from "../../../dsl/index.ts";
+import type { Clock } from "../clock.ts";
+import type { Flow } from "../flow.ts";
+import { linear } from "../interpolant.ts";
+import type { Interpolant } from "../interpolant.ts";
+import { oracleMap } from "../oracle-map.ts";
+import { corpusOracle } from "../oracle.ts";
+import { gaussian } from "../source.ts";
+import type { Source } from "../source.ts";
+import type { Time } from "../two-time.ts";
+import type { World } from "./identity.ts";
+
+/** Two of the sentences share a token with the third, and none is as likely as both others. */
+export const CORPUS = {
+  vocab: 3,
+  sequences: [
+    [0, 1],
+    [2, 0],
+    [1, 1],
+  ],
+  weights: [2, 1, 1],
+} as const;
+export const LENGTH = 2;
+
+/** Rows without a pattern, of about unit length. */
+const EMBEDDING = [
+  [0.94, 0.21],
+  [-0.43, 0.88],
+  [0.12, -1.07],
+] as const;
+
+/** Steps of integration for noise of unit variance: derivatives of jumps are good to about 1e-4. */
+const STEPS = 48;
+
+const deviationOf = ({ variance }: Source): number => Math.sqrt(variance);
+
+/**
+ * The flow that cases are drawn of. Where tokens have times of their own only clock and source are looked at, and any states will do.
+ */
+export const pictured = (flow: Flow): Flow =>
+  flow.interpolant.length === undefined ? flow : { ...flow, interpolant: linear };
+
+/** Whether the posterior of a corpus is known. */
+export const hasPosterior = ({ scale, logDensity }: Source): boolean =>
+  scale !== undefined || logDensity !== undefined;
+
+/**
+ * The worlds of a flow. Where its source has no density their noise is Gaussian of the same variance, and only identities that do not
+ * ask for the posterior are about the flow.
+ */
+export function worldsOf({ interpolant, source: declared, clock }: Flow): readonly World[] {
+  const source = hasPosterior(declared) ? declared : gaussian({ scale: deviationOf(declared) });
+  const deviation = deviationOf(source);
+  // The more noise, the nearer to the data are sentences told apart, where steps that are even in time are long.
+  const steps = Math.ceil(STEPS * Math.min(3, Math.max(1, deviation)));
+  const total = CORPUS.weights.reduce((sum, w) => sum + w, 0);
+  const read = reading(clock);
+  const oneHot = [0, 1, 2].map((id) => [0, 1, 2].map((v) => Number(v === id)));
+  return (
+    [
+      ["one-hot tokens", oneHot, {}],
+      ["embedded tokens", EMBEDDING, { embedding: EMBEDDING }],
+    ] as const
+  ).map(([name, table, options]) => {
+    const oracle = corpusOracle(CORPUS, { source, ...options });
+    const exact = oracleMap(oracle, interpolant, { steps });
+    return {
+      name,
+      interpolant,
+      oracle,
+      exact,
+      map: {
+        ...exact,
+        denoiser: (x, s, t) => exact.denoiser(x, read(s), read(t)),
+        logits: (x: Tensor, s: Time, t: Time) => exact.logits?.(x, read(s), read(t)) as Tensor, // oracle maps have logits
+      },
+      dim: table[0]?.length ?? 0,
+      states: CORPUS.sequences.map((ids) => ids.map((id) => table[id] as readonly number[])),
+      weights: CORPUS.weights.map((w) => w / total),
+    };
+  });
+}
+
+/**
+ * The time up to which derivatives are looked at: β/α there is four deviations of the noise, or 8 where that is less. Beyond, the
+ * data are known and identities hold because nothing moves.
+ */
+export function latestOf({ alpha, beta }: Interpolant, source: Source): number {
+  const [a, b] = [scalarFunction((t) => alpha(t)), scalarFunction((t) => beta(t))];
+  let [low, high] = [0, 1];
+  for (let i = 0; i < 40; i++) {
+    const middle = (low + high) / 2;
+    if (b(middle) <= 4 * Math.min(2, deviationOf(source)) * a(middle)) low = middle;
+    else high = middle;
+  }
+  return low;
+}
+
+/**
+ * The time that stands for the data: 1, or just before where the interpolant's rates are infinite there, as those of √(1 − t²): what
+ * is 0 · ∞ at the end itself has its limit.
+ */
+export function endOf({ alpha, beta }: Interpolant): number {
+  const rates = [alpha, beta].map((f) => scalarFunction((t) => f(t)).derivative(1));
+  return rates.every(Number.isFinite) ? 1 : 1 - 1e-7;
+}
+
+const NODES = 256;
+/** Below this rate the clock stands still, and says nothing of a time. */
+const STANDING = 1e-9;
+
+/**
+ * What a network knows of a time, which is the clock alone: the time at which the clock shows τ, moving with τ. For times as a declaration
+ * gives them it is t.
+ */
+function reading(clock: Clock): (time: Time) => Time {
+  let shown: readonly number[] | undefined;
+  return (time) => {
+    // When it is first asked: a clock that throws then fails the identity that asks.
+    shown ??= Array.from({ length: NODES + 1 }, (_, i) => clock.tau(i / NODES));
+    const at: Tensor = clip(stopGradient(time.t), 0, 1);
+    const rate: Tensor = stopGradient(time.rate);
+    const moves = greater(rate, STANDING);
+    const off: Tensor = sub(stopGradient(time.tau), curve(shown, at));
+    // The curve is good to 4e-4 for the steepest clock here; what is more than 1e-3 is a time that does not belong to its τ.
+    const wrong: Tensor = where(greater(mul(off, off), 1e-6), div(off, add(rate, 0.1)), 0) as Tensor;
+    const moved: Tensor = where(
+      moves,
+      div(sub(time.tau, stopGradient(time.tau)), where(moves, rate, 1)),
+      sub(time.t, stopGradient(time.t)),
+    ) as Tensor;
+    return { ...time, t: add(stopGradient(time.t), add(clip(wrong, -1, 1), moved) as Tensor) };
+  };
+}
+
+/** A function on [0, 1] from its values at even nodes, linear between them. */
+function curve(values: readonly number[], at: Tensor): Tensor {
+  const scaled: Tensor = mul(at, values.length - 1);
+  const node: Tensor = clip(floor(scaled) as Tensor, 0, values.length - 2);
+  const share: Tensor = sub(scaled, node);
+  const index = cast(node, "i32");
+  const table: Tensor = constant(values, [values.length]);
+  const rise: Tensor = constant(
+    values.map((value, i) => (values[i + 1] ?? value) - value),
+    [values.length],
+  );
+  return add(gather(table, index as never), mul(share, gather(rise, index as never))); // i32 by the cast
+}

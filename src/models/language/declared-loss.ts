@@ -1,0 +1,175 @@
+/**
+ * The training losses of declared flows and flow maps, for any network: what `flow()` and `flowMap()` mean as programs.
+ *
+ * Consumed by training (src/models/training). FLM and FMLM with a streamed vocabulary have their own pages, flm.ts and fmlm.ts; on a
+ * written one they are these losses, and a test says so.
+ */
+import { concat, expandDims, mean, mul, oneHot, slice, stopGradient } from "../../dsl/index.ts";
+import type { Tensor } from "../../dsl/index.ts";
+import type { FlowMap } from "../flow/flow-map.ts";
+import type { Flow } from "../flow/flow.ts";
+import { pointAt } from "../flow/interpolant.ts";
+import { judged } from "../flow/judged.ts";
+import { conditional } from "../flow/quantities.ts";
+import { diagonalOf } from "../flow/two-time.ts";
+import type { OneTimeDenoiser, Time, TwoTimeDenoiser } from "../flow/two-time.ts";
+import { flowDenoiser, mapDenoiser, velocityWeight } from "./declared-network.ts";
+import type { NetworkModel } from "./declared-network.ts";
+
+/** Tokens [batch, length] i32, source noise [batch, length, dim], and the time of every row. */
+export interface FlowRows {
+  readonly tokens: Tensor;
+  readonly noise: Tensor;
+  readonly t: Time;
+}
+
+/** Rows of a flow map; those with s = t come first. */
+export interface FlowMapRows {
+  readonly tokens: Tensor;
+  readonly noise: Tensor;
+  readonly s: Time;
+  readonly u: Time;
+  readonly t: Time;
+}
+
+/** What teaches: nothing, or a frozen network of the flow. */
+export interface Teaching<P> {
+  /** Number of rows with s = t. */
+  readonly diagonal: number;
+  readonly teacher?: NetworkModel<P>;
+  /** Dropout masks for the calls of the target; the same as in the student's own call without it. */
+  readonly targetKey?: Tensor<[2], "u32">;
+}
+
+function weighted(flow: Flow, perToken: Tensor, t: Tensor): Tensor {
+  if (flow.weighting === undefined) return perToken;
+  const weight = flow.weighting(t, pointAt(flow.interpolant, t));
+  // Per token, where tokens have times of their own and the weight is made of their coefficients.
+  return mul(perToken, weight.shape.length === 1 ? expandDims(weight, 1) : weight);
+}
+
+/** The loss of a flow per token, [batch, length]. */
+export function declaredFlowTokenLoss<P>(flow: Flow, model: NetworkModel<P>, rows: FlowRows): Tensor {
+  const { network, params, space } = model;
+  const clean = space.clean(rows.tokens, network.embedding(params));
+  const x = flow.state(rows.noise, clean, rows.t.t);
+  const denoiser = flowDenoiser(flow, model);
+  if (flow.predicts === "clean token") {
+    const logits = denoiser.logits?.(x, rows.t);
+    const tokens: Tensor = oneHot(rows.tokens, network.vocab);
+    return weighted(flow, judged(flow.loss, tokens, denoiser.denoiser(x, rows.t), logits), rows.t.t);
+  }
+  const point = pointAt(flow.interpolant, rows.t.t);
+  const wanted = conditional(flow.predicts, { noise: rows.noise, clean }, point, flow.source.scale);
+  const found = flow.convert(denoiser.denoiser(x, rows.t), "clean point", flow.predicts, x, rows.t.t);
+  return weighted(flow, judged("squared error", wanted, found, undefined), rows.t.t);
+}
+
+/** The mean of {@link declaredFlowTokenLoss}. */
+export const declaredFlowLoss = <P>(flow: Flow, model: NetworkModel<P>, rows: FlowRows): Tensor<[]> =>
+  mean(declaredFlowTokenLoss(flow, model, rows));
+
+const part = (x: Tensor, from: number, to: number): Tensor => slice(x, 0, from, to);
+const partOf = ({ t, tau, rate }: Time, from: number, to: number): Time => ({
+  t: part(t, from, to),
+  tau: part(tau, from, to),
+  rate: part(rate, from, to),
+});
+
+/** The loss of a flow map per token, [batch, length]: diagonal rows first. */
+export function declaredMapTokenLoss<P>(
+  map: FlowMap,
+  student: NetworkModel<P>,
+  rows: FlowMapRows,
+  { diagonal, teacher, targetKey }: Teaching<P>,
+): Tensor {
+  const { flow } = map;
+  const { network, params, space } = student;
+  const count = rows.tokens.shape[0] ?? 0;
+  const clean = space.clean(rows.tokens, network.embedding(params));
+  const x = flow.state(rows.noise, clean, rows.s.t);
+  const learning = mapDenoiser(flow, student);
+  const value = learning.denoiser(x, rows.s, rows.t);
+
+  // Targets are made of the present weights, and pass no gradient on.
+  const still = mapDenoiser(flow, {
+    ...student,
+    ...(targetKey === undefined ? {} : { dropoutKey: targetKey }),
+  });
+  const taught = teacher === undefined ? diagonalOf(still) : flowDenoiser(flow, teacher);
+  const targets = [
+    ...(diagonal > 0
+      ? [
+          diagonalTarget(
+            map,
+            rows,
+            { clean, x, vocab: network.vocab, diagonal },
+            teacher === undefined ? undefined : taught,
+          ),
+        ]
+      : []),
+    ...(diagonal < count ? [jumpTarget(map, rows, x, { diagonal, still, taught })] : []),
+  ];
+  const perToken = judged(
+    map.loss,
+    stopGradient(concat(targets, 0)) as Tensor,
+    value,
+    learning.logits?.(x, rows.s, rows.t),
+  );
+  const timed =
+    flow.predicts === "velocity"
+      ? mul(perToken, expandDims(velocityWeight(flow, rows.s, rows.t), 1))
+      : perToken;
+  return weighted(flow, timed, rows.s.t);
+}
+
+interface DiagonalRows {
+  readonly clean: Tensor;
+  readonly x: Tensor;
+  readonly vocab: number;
+  /** Number of them. */
+  readonly diagonal: number;
+}
+
+/** What rows with s = t learn: the teacher's denoiser, or the clean tokens or points. */
+function diagonalTarget(
+  map: FlowMap,
+  rows: FlowMapRows,
+  { clean, x, vocab, diagonal }: DiagonalRows,
+  teacher: OneTimeDenoiser | undefined,
+): Tensor {
+  if (teacher !== undefined) return teacher.denoiser(part(x, 0, diagonal), partOf(rows.s, 0, diagonal));
+  if (map.flow.predicts !== "clean token") return part(clean, 0, diagonal);
+  return oneHot(part(rows.tokens, 0, diagonal), vocab);
+}
+
+/** What the other rows learn: the objective's target. */
+function jumpTarget(
+  { objective }: FlowMap,
+  rows: FlowMapRows,
+  x: Tensor,
+  {
+    diagonal,
+    still,
+    taught,
+  }: { readonly diagonal: number; readonly still: TwoTimeDenoiser; readonly taught: OneTimeDenoiser },
+): Tensor {
+  const count = rows.tokens.shape[0] ?? 0;
+  return objective.target(
+    { student: still, instant: taught },
+    {
+      x: stopGradient(part(x, diagonal, count)) as Tensor,
+      s: partOf(rows.s, diagonal, count),
+      u: partOf(rows.u, diagonal, count),
+      t: partOf(rows.t, diagonal, count),
+    },
+  );
+}
+
+/** The mean of {@link declaredMapTokenLoss}. */
+export const declaredMapLoss = <P>(
+  map: FlowMap,
+  student: NetworkModel<P>,
+  rows: FlowMapRows,
+  teaching: Teaching<P>,
+): Tensor<[]> => mean(declaredMapTokenLoss(map, student, rows, teaching));

@@ -1,0 +1,106 @@
+/**
+ * A network as the denoiser that a declaration says it is: of one time for a flow, of two for a flow map. The network is told clock
+ * times. What it puts out per token is, by the declaration, logits of the clean token, or a point: the clean point itself, or a velocity,
+ * which for a flow map is the average velocity (X_{s,t}(x) − x)/(t − s).
+ *
+ * Consumed by declared-loss.ts and by samplers.
+ */
+import { add, div, equal, mul, softmax, sub, where } from "../../dsl/index.ts";
+import type { Tensor } from "../../dsl/index.ts";
+import type { Flow } from "../flow/flow.ts";
+import { perState, pointAt } from "../flow/interpolant.ts";
+import { denoisedOf, jump } from "../flow/jump.ts";
+import type { StateSpace } from "../flow/state-space.ts";
+import type { OneTimeDenoiser, Time, TwoTimeDenoiser } from "../flow/two-time.ts";
+import type { Conditioning, Network } from "../networks/network.ts";
+import { cappedLogits } from "./denoiser.ts";
+
+/** A network, its weights, and where its states live. */
+export interface NetworkModel<P> {
+  readonly network: Network<P>;
+  readonly params: P;
+  readonly space: StateSpace;
+  readonly dropoutKey?: Tensor<[2], "u32">;
+}
+
+function told<P>({ dropoutKey }: NetworkModel<P>, tau: Tensor, target?: Tensor): Conditioning {
+  return {
+    tau,
+    ...(target === undefined ? {} : { target }),
+    ...(dropoutKey === undefined ? {} : { dropoutKey }),
+  };
+}
+
+/** What the network puts out, [batch, length, vocab], without a cap. */
+const output = <P>(model: NetworkModel<P>, x: Tensor, conditioning: Conditioning): Tensor =>
+  model.network.logits(
+    model.params,
+    model.space.embed(x, model.network.embedding(model.params)),
+    conditioning,
+  );
+
+const capped = <P>(model: NetworkModel<P>, x: Tensor, conditioning: Conditioning): Tensor =>
+  cappedLogits(model.network, model.params, model.space, x, conditioning);
+
+const pointOf =
+  <P>(flow: Flow, { space, network, params }: NetworkModel<P>) =>
+  (value: Tensor): Tensor =>
+    flow.predicts === "clean token" ? space.expected(value, network.embedding(params)) : value;
+
+/** The denoiser D_t of a flow. */
+export function flowDenoiser<P>(
+  flow: Flow,
+  model: NetworkModel<P>,
+): OneTimeDenoiser & Pick<TwoTimeDenoiser, "point"> {
+  const { predicts } = flow;
+  const point = pointOf(flow, model);
+  if (predicts === "clean token") {
+    const logits = (x: Tensor, t: Time): Tensor => capped(model, x, told(model, t.tau));
+    return { logits, denoiser: (x, t) => softmax(logits(x, t)), point };
+  }
+  return {
+    denoiser: (x, t) => flow.convert(output(model, x, told(model, t.tau)), predicts, "clean point", x, t.t),
+    point,
+  };
+}
+
+/** The two-time denoiser ψ_{s,t} of a flow map. */
+export function mapDenoiser<P>(flow: Flow, model: NetworkModel<P>): TwoTimeDenoiser {
+  const { predicts, interpolant } = flow;
+  const point = pointOf(flow, model);
+  if (predicts === "clean token") {
+    const logits = (x: Tensor, s: Time, t: Time): Tensor => capped(model, x, told(model, s.tau, t.tau));
+    return { interpolant, logits, denoiser: (x, s, t) => softmax(logits(x, s, t)), point };
+  }
+  const value = (x: Tensor, s: Time, t: Time): Tensor => output(model, x, told(model, s.tau, t.tau));
+  if (predicts !== "velocity") return { interpolant, denoiser: value, point };
+  return {
+    interpolant,
+    point,
+    denoiser: (x, s, t) => {
+      const velocity = value(x, s, t);
+      const still = equal(s.t, t.t);
+      // Where nothing moves, the average velocity is the velocity, and the quotient below is 0/0.
+      const [from, to] = [pointAt(interpolant, s.t), pointAt(interpolant, t.t)];
+      const { kept, jumped } = jump(from, to);
+      const span: Tensor = sub(t.t, s.t);
+      const arrived = add(x, mul(perState(span), velocity));
+      const safe = { kept, jumped: where(still, 1, jumped) as Tensor };
+      return where(
+        perState(still),
+        flow.convert(velocity, "velocity", "clean point", x, s.t),
+        denoisedOf(x, arrived, safe),
+      ) as Tensor;
+    },
+  };
+}
+
+/** The squared rate at which a velocity moves with ψ: (Ξ/(t − s))², and at s = t (β̇ − βα̇/α)². [batch] */
+export function velocityWeight(flow: Flow, s: Time, t: Time): Tensor {
+  const [from, to] = [pointAt(flow.interpolant, s.t), pointAt(flow.interpolant, t.t)];
+  const still = equal(s.t, t.t);
+  const span = where(still, 1, sub(t.t, s.t) as Tensor) as Tensor;
+  const here = sub(from.betaRate, div(mul(from.beta, from.alphaRate), from.alpha));
+  const rate = where(still, here, div(jump(from, to).jumped, span)) as Tensor;
+  return mul(rate, rate);
+}

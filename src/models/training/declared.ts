@@ -1,0 +1,235 @@
+/**
+ * Training what was declared: the steps of a flow() and of a flowMap() as programs, and what each step is fed. The same state, update
+ * and files as those of FLM and FMLM (programs.ts), which are two such declarations.
+ *
+ * Consumed by users who train variants, and by tests of the objectives.
+ */
+import { f32, fn, i32, mul, random, u32, valueAndGrad } from "../../dsl/index.ts";
+import type { Dim, SpecOf, Tensor } from "../../dsl/index.ts";
+import type { Clock } from "../flow/clock.ts";
+import type { FlowMap } from "../flow/flow-map.ts";
+import type { Flow } from "../flow/flow.ts";
+import { fold, permutation, uniforms } from "../flow/host-random.ts";
+import type { Key } from "../flow/host-random.ts";
+import { projectedSpace, vocabularySpace } from "../flow/state-space.ts";
+import type { StateSpace } from "../flow/state-space.ts";
+import { fmlmTimes, stratifiedTimes } from "../flow/times.ts";
+import type { RowTimes } from "../flow/times.ts";
+import type { Time } from "../flow/two-time.ts";
+import { declaredFlowLoss, declaredMapLoss } from "../language/declared-loss.ts";
+import { dit } from "../networks/dit.ts";
+import type { DitConfig, DitParams } from "../networks/dit.ts";
+import { keyData, randomWindows } from "./batches.ts";
+import type { ModelOptions } from "./programs.ts";
+import { updateState, weightsLayout } from "./state.ts";
+import type { TrainingState } from "./state.ts";
+
+/** A time of every row as the host gives it. */
+export interface TimeData {
+  readonly t: Float32Array;
+  readonly tau: Float32Array;
+  readonly rate: Float32Array;
+}
+
+const timeSpec = (batch: number) => ({ t: f32(batch), tau: f32(batch), rate: f32(batch) });
+
+const spaceOf = (kind: StateSpace["kind"]): StateSpace =>
+  kind === "projected" ? projectedSpace() : vocabularySpace;
+
+/**
+ * Noise of a flow's source where its states live.
+ * @throws RangeError for projected states of a source that is not Gaussian, whose projection has no simple law
+ */
+function noiseOf(
+  flow: Flow,
+  space: StateSpace,
+  key: Tensor<[2], "u32">,
+  rows: readonly Dim[],
+  embedding: Tensor,
+): Tensor {
+  const { source } = flow;
+  if (space.kind === "vocabulary") return source.sample(key, [...rows, embedding.shape[0] ?? 0]);
+  if (source.scale === undefined)
+    throw new RangeError(
+      `The flow "${flow.name}" has a ${source.name} source, and noise is drawn on projected states for Gaussian ones only: use space "vocabulary".`,
+    );
+  return mul(space.noise(key, rows, embedding), source.scale);
+}
+
+/** A flow over points needs states that the network's output is one of. */
+function checkSpace(flow: Flow, space: StateSpace): void {
+  if (flow.predicts !== "clean token" && space.kind === "projected")
+    throw new RangeError(
+      `The flow "${flow.name}" predicts a ${flow.predicts} of the vocabulary's size, and projected states have the network's width: use space "vocabulary".`,
+    );
+}
+
+/** (state, tokens, t, key, learningRate) -> (state, loss, gradientNorm): one step of a declared flow. */
+export function flowStep(flow: Flow, options: ModelOptions, state: SpecOf<TrainingState>) {
+  const network = dit(options.network);
+  const layout = weightsLayout(options.network);
+  const space = spaceOf(options.space);
+  checkSpace(flow, space);
+  const { batch } = options;
+  const spec = {
+    state,
+    tokens: i32(batch, network.length),
+    t: timeSpec(batch),
+    key: u32(2),
+    learningRate: f32(),
+  };
+  return fn(spec, (input) => {
+    const current = input.state as unknown as TrainingState;
+    const [noiseKey, dropoutKey] = random.split(input.key, 2);
+    const { value, grad } = valueAndGrad((params: DitParams) => {
+      const noise = noiseOf(flow, space, noiseKey, [batch, network.length], params.embedding);
+      const rows = { tokens: input.tokens, noise, t: input.t as unknown as Time };
+      return declaredFlowLoss(flow, { network, params, space, dropoutKey }, rows);
+    })(layout.unpack(current.params));
+    const next = updateState(current, grad, input.learningRate, layout, options);
+    return { state: next.state, loss: value, gradientNorm: next.gradientNorm };
+  });
+}
+
+const student = (config: DitConfig): DitConfig => ({ ...config, targetTime: true });
+
+/** Rows of a batch with s = t. @throws RangeError when the declared share of them is no whole number */
+export function diagonalRowsOf({ name, diagonal }: FlowMap, batch: number): number {
+  const rows = batch * diagonal;
+  if (!Number.isInteger(rows))
+    throw new RangeError(
+      `The flow map "${name}" gives ${diagonal} of the rows to the diagonal, of a batch of ${batch} no whole number: choose another batch.`,
+    );
+  return rows;
+}
+
+/**
+ * (state, teacher, tokens, s, u, t, key, learningRate) -> (state, loss, gradientNorm): one step of a declared flow map.
+ * Without a teacher the specification of one is left out, and the flow map learns from tokens and from itself.
+ */
+export function flowMapStep(
+  map: FlowMap,
+  options: ModelOptions,
+  state: SpecOf<TrainingState>,
+  teacher?: SpecOf<DitParams>,
+) {
+  const { flow } = map;
+  if (map.teacher !== (teacher !== undefined))
+    throw new RangeError(
+      map.teacher
+        ? `The flow map "${map.name}" learns from a teacher: give the specification of its weights.`
+        : `The flow map "${map.name}" is declared without a teacher, and one is given.`,
+    );
+  const network = dit(student(options.network));
+  const layout = weightsLayout(student(options.network));
+  const space = spaceOf(options.space);
+  checkSpace(flow, space);
+  const { batch } = options;
+  const diagonal = diagonalRowsOf(map, batch);
+  const time = timeSpec(batch);
+  const spec = {
+    state,
+    ...(teacher === undefined ? {} : { teacher }),
+    tokens: i32(batch, network.length),
+    s: time,
+    u: time,
+    t: time,
+    key: u32(2),
+    learningRate: f32(),
+  };
+  return fn(spec, (input) => {
+    const current = input.state as unknown as TrainingState;
+    const frozen = (input as { readonly teacher?: unknown }).teacher as DitParams | undefined;
+    const [noiseKey, dropoutKey, targetKey] = random.split(input.key, 3);
+    const { value, grad } = valueAndGrad((params: DitParams) => {
+      // Student and teacher must see one state.
+      const weights =
+        space.kind === "projected" && frozen !== undefined
+          ? { ...params, embedding: frozen.embedding }
+          : params;
+      const noise = noiseOf(flow, space, noiseKey, [batch, network.length], weights.embedding);
+      const [s, u, t] = [input.s, input.u, input.t] as unknown as readonly [Time, Time, Time];
+      return declaredMapLoss(
+        map,
+        { network, params: weights, space, dropoutKey },
+        { tokens: input.tokens, noise, s, u, t },
+        {
+          diagonal,
+          targetKey,
+          ...(frozen === undefined
+            ? {}
+            : { teacher: { network: dit(options.network), params: frozen, space } }),
+        },
+      );
+    })(layout.unpack(current.params));
+    const next = updateState(current, grad, input.learningRate, layout, options);
+    return { state: next.state, loss: value, gradientNorm: next.gradientNorm };
+  });
+}
+
+const timesOf = (clock: Clock, t: readonly number[], tau: readonly number[]): TimeData => ({
+  t: Float32Array.from(t),
+  tau: Float32Array.from(tau),
+  rate: Float32Array.from(t, (time) => clock.dTau(time)),
+});
+
+/** What a step of a flow is fed: random windows of the stream, and times that are even on its clock. */
+export function flowDraw(flow: Flow, stream: Int32Array, length: number, batch: number, from: Key) {
+  const { clock } = flow;
+  const taus = Array.from(
+    stratifiedTimes({
+      uniforms: uniforms(fold(from, 1), batch),
+      permutation: permutation(fold(from, 2), batch),
+    }),
+  );
+  return {
+    tokens: randomWindows(stream, fold(from, 0), batch, length),
+    t: timesOf(
+      clock,
+      taus.map((tau) => clock.time(tau)),
+      taus,
+    ),
+    key: keyData(fold(from, 3)),
+  };
+}
+
+/** What a step of a flow map is fed: rows with s = t first, as many of each kind as it declares. */
+export function flowMapDraw(
+  map: FlowMap,
+  stream: Int32Array,
+  length: number,
+  batch: number,
+  step: number,
+  from: Key,
+) {
+  const { clock } = map.flow;
+  const draw = (n: number): Float64Array => uniforms(fold(from, n), batch);
+  const rows = fmlmTimes({
+    batch,
+    step,
+    diagonalFraction: map.diagonal,
+    boundaryFraction: map.boundary,
+    uniforms: { diagonal: draw(1), difference: draw(2), start: draw(3), midpoint: draw(6) },
+    permutation: permutation(fold(from, 4), batch),
+    clock,
+    midpoint: map.midpoint,
+  }).toSorted((a, b) => Number(a.kind !== "diagonal") - Number(b.kind !== "diagonal"));
+  const column = (t: (row: RowTimes) => number, tau: (row: RowTimes) => number): TimeData =>
+    timesOf(clock, rows.map(t), rows.map(tau));
+  return {
+    tokens: randomWindows(stream, fold(from, 0), batch, length),
+    s: column(
+      (row) => row.s,
+      (row) => row.tauS,
+    ),
+    u: column(
+      (row) => row.u,
+      (row) => row.tauU,
+    ),
+    t: column(
+      (row) => row.t,
+      (row) => row.tauT,
+    ),
+    key: keyData(fold(from, 5)),
+  };
+}

@@ -1,0 +1,100 @@
+/**
+ * Cases as plain numbers: drawn from a seed, and made simpler while something still fails. Consumed by run.ts.
+ */
+import { scalarFunction } from "../../dsl/index.ts";
+import type { Flow } from "../../models/flow/flow.ts";
+import { fold, normals, uniforms } from "../../models/flow/host-random.ts";
+import type { Key } from "../../models/flow/host-random.ts";
+import type { World } from "../../models/flow/verify/identity.ts";
+import type { Regime, Times } from "../../models/flow/verify/regimes.ts";
+import { CORPUS, LENGTH } from "../../models/flow/verify/world.ts";
+
+/** One case of a StateIdentity. */
+export interface Case extends Times {
+  /** [length][dim], one after the other. */
+  readonly x: readonly number[];
+  /** [length][vocab]. */
+  readonly free: readonly number[];
+}
+
+/** `count` cases: states as they occur at time s, and times of a regime. */
+export function drawCases(
+  key: Key,
+  count: number,
+  { interpolant, source }: Flow,
+  world: World,
+  { regime, latest }: { readonly regime: Regime; readonly latest: number },
+): readonly Case[] {
+  const [alpha, beta] = [
+    scalarFunction((t) => interpolant.alpha(t)),
+    scalarFunction((t) => interpolant.beta(t)),
+  ];
+  const size = LENGTH * world.dim;
+  const noise = normals(fold(key, 0), count * size);
+  const random = uniforms(fold(key, 1), count * 4);
+  const free = uniforms(fold(key, 2), count * LENGTH * CORPUS.vocab);
+  return Array.from({ length: count }, (_, i) => {
+    const at = (j: number): number => random[4 * i + j] ?? 0;
+    const times = regime.draw([at(0), at(1), at(2)], latest);
+    const sentence = world.states[Math.floor(at(3) * world.states.length)]?.flat() ?? [];
+    const [a, b] = [alpha(times.s), beta(times.s)];
+    const x = sentence.map((clean, j) => {
+      const x0 = source.mean + Math.sqrt(source.variance) * (noise[i * size + j] ?? 0);
+      return a * x0 + b * clean;
+    });
+    const width = LENGTH * CORPUS.vocab;
+    return { ...times, x, free: Array.from(free.slice(i * width, (i + 1) * width), (v) => 4 * v - 2) };
+  });
+}
+
+/** How much there is to read in a number: 0 for 0, the digits otherwise. */
+const reading = (x: number): number => (x === 0 ? 0 : String(Math.abs(x)).length);
+const total = (numbers: readonly number[]): number => numbers.reduce((sum, x) => sum + reading(x), 0);
+
+/** Times weigh most, so that they are simplified first. */
+export const complexity = ({ x, free, s, u, t }: Case): number =>
+  total(x) + total(free) + 4 * total([s, u, t]);
+
+const rounded = (x: number, digits: number): number => Number(x.toFixed(digits));
+const DIGITS = [1, 2, 3] as const;
+
+/** Simpler cases of the same regime, the simplest first: all numbers at once, then one by one. */
+export function simpler(
+  from: Case,
+  { regime, latest }: { readonly regime: Regime; readonly latest: number },
+): readonly Case[] {
+  const { s, u, t, x, free } = from;
+  const coarse = (list: readonly number[]) => [
+    list.map(() => 0),
+    list.map((value) => rounded(value, 1)),
+    list,
+  ];
+  const fine = (list: readonly number[]): readonly (readonly number[])[] =>
+    list.flatMap((value, i) => [list.with(i, 0), list.with(i, rounded(value, 0))]);
+  const times: readonly Times[] = [
+    from,
+    ...DIGITS.flatMap((digits) => {
+      const [a, b, c] = [rounded(s, digits), rounded(u, digits), rounded(t, digits)];
+      // Where two times nearly meet, the middle one keeps its share of the way between them.
+      const between = (start: number, end: number): number =>
+        s === t ? start : start + ((u - s) / (t - s)) * (end - start);
+      return [
+        { s: 0, u: b, t: c },
+        { s: a, u: b, t: c },
+        { s: 0, u: between(0, c), t: c },
+        { s: a, u: between(a, c), t: c },
+      ];
+    }),
+  ].filter((each) => regime.fits(each, latest));
+  const now = complexity(from);
+  const together = times.flatMap(({ s, u, t }) =>
+    coarse(x).flatMap((x) => coarse(free).map((free): Case => ({ s, u, t, x, free }))),
+  );
+  return [
+    ...together,
+    ...fine(x).map((x): Case => ({ ...from, x })),
+    ...fine(free).map((free): Case => ({ ...from, free })),
+  ]
+    .filter((candidate) => complexity(candidate) < now)
+    .toSorted((p, q) => complexity(p) - complexity(q));
+}

@@ -1,0 +1,175 @@
+/**
+ * Verifies a declared flow or flow map on the exact flow of a small corpus, on a device: every identity that applies, the worst case, and
+ * for what fails a simple counterexample and the usual cause. Browser-safe.
+ *
+ * Consumed by users as `verifyFlow`, and by `fluxion verify`.
+ */
+import type { FlowMap } from "../../models/flow/flow-map.ts";
+import type { Flow } from "../../models/flow/flow.ts";
+import { agreementValues } from "../../models/flow/verify/agreement.ts";
+import { identitiesOf } from "../../models/flow/verify/identities.ts";
+import type { Family, Identity } from "../../models/flow/verify/identity.ts";
+import { REGIMES } from "../../models/flow/verify/regimes.ts";
+import { latestOf, pictured, worldsOf } from "../../models/flow/verify/world.ts";
+import type { Device } from "../device.ts";
+import { openInterpreter } from "../interpreter-device.ts";
+import { DeviceLostError, OutOfMemoryError } from "../webgpu/errors.ts";
+import { drawCases } from "./cases.ts";
+import type { IdentityResult, VerifyReport } from "./report.ts";
+import { compileRows, isExact, keyOfIdentity, runDraws, runNumbers, runStates } from "./run.ts";
+import type { Bench, Outcome } from "./run.ts";
+
+export interface VerifyOptions {
+  /** Where residuals are computed: by default in the interpreter, in double precision. */
+  readonly device?: Device;
+  /** Cases of each identity in each of two worlds; 16 by default. */
+  readonly cases?: number;
+  /** Whole number from 0; 0 by default. The same seed draws the same cases. */
+  readonly seed?: number;
+  /** Families to look at; all by default. */
+  readonly families?: readonly Family[];
+  /** Called before each identity. */
+  readonly onIdentity?: (name: string, index: number, total: number) => void;
+}
+
+/** A device's numbers and the interpreter's, as a share of 1 + the larger. */
+const AGREEMENT = 2e-2;
+
+/**
+ * Checks a variant. What does not apply to it is listed with the reason.
+ * @throws RangeError unless cases is a whole number of at least 1 and seed one of at least 0; DeviceLostError and OutOfMemoryError as
+ *   the device does
+ */
+export async function verifyFlow(
+  variant: Flow | FlowMap,
+  options: VerifyOptions = {},
+): Promise<VerifyReport> {
+  const { cases = 16, seed = 0, families } = options;
+  if (!Number.isSafeInteger(cases) || cases < 1)
+    throw new RangeError(`verifyFlow needs at least one case, whole, got ${cases}.`);
+  if (!Number.isSafeInteger(seed) || seed < 0)
+    throw new RangeError(`verifyFlow needs a seed that is a whole number from 0, got ${seed}.`);
+  const flow = pictured(variant.kind === "flow" ? variant : variant.flow);
+  const { identities: all, leftOut } = identitiesOf(variant);
+  const wanted = (family: Family): boolean => families === undefined || families.includes(family);
+  const identities = all.filter(({ family }) => wanted(family));
+  const device = options.device ?? openInterpreter();
+  const bench: Bench = {
+    device,
+    flow,
+    worlds: worldsOf(flow),
+    latest: latestOf(flow.interpolant, flow.source),
+    cases,
+    seed,
+    compiled: new Map(),
+  };
+  const compares = !isExact(device);
+  const total = identities.length + (compares ? 1 : 0);
+  const results: IdentityResult[] = [];
+  try {
+    for (const [i, identity] of identities.entries()) {
+      options.onIdentity?.(identity.name, i, total);
+      results.push(await guarded(identity, () => outcomeOf(bench, identity)));
+    }
+    if (compares) {
+      options.onIdentity?.(AGREES.name, identities.length, total);
+      results.push(await guarded(AGREES, () => agreement(bench, variant)));
+    }
+  } finally {
+    for (const byWorld of bench.compiled.values()) for (const rows of byWorld.values()) await rows.dispose();
+    if (options.device === undefined) await device.dispose();
+  }
+  return {
+    variant: variant.name,
+    kind: variant.kind,
+    device: device.name,
+    seed,
+    passed: results.every(({ passed }) => passed),
+    results,
+    leftOut: leftOut.filter(({ family }) => wanted(family)),
+  };
+}
+
+type About = Pick<IdentityResult, "family" | "name" | "formula"> & { readonly cause: string };
+
+const AGREES: About = {
+  family: "device",
+  name: "device agreement",
+  formula: "ψ, b and the target on the device = in the interpreter",
+  cause:
+    "Values too large or too small for single precision, or a mistake in the device: please report it with the variant.",
+};
+
+/** An identity that cannot be computed fails, with what the declaration threw. */
+async function guarded(about: About, run: () => Promise<Outcome>): Promise<IdentityResult> {
+  const { family, name, formula, cause } = about;
+  try {
+    const { cases, worst, tolerance, counterexample } = await run();
+    const passed = worst <= tolerance;
+    return {
+      family,
+      name,
+      formula,
+      cases,
+      worst,
+      tolerance,
+      passed,
+      ...(passed ? {} : { cause }),
+      ...(counterexample === undefined ? {} : { counterexample }),
+    };
+  } catch (error) {
+    if (!(error instanceof Error) || error instanceof DeviceLostError || error instanceof OutOfMemoryError)
+      throw error;
+    return {
+      family,
+      name,
+      formula,
+      cases: 0,
+      worst: null,
+      tolerance: 0,
+      passed: false,
+      cause,
+      error: error.message,
+    };
+  }
+}
+
+function outcomeOf(bench: Bench, identity: Identity): Promise<Outcome> {
+  const key = keyOfIdentity(bench.seed, identity.name);
+  switch (identity.kind) {
+    case "states":
+      return runStates(bench, identity, key);
+    case "numbers":
+      // A promise even where it throws.
+      return new Promise((resolve) => resolve(runNumbers(bench, identity, key)));
+    case "draws":
+      return runDraws(bench, identity, key);
+  }
+}
+
+/** The same programs on the device and in the interpreter. */
+async function agreement(bench: Bench, variant: Flow | FlowMap): Promise<Outcome> {
+  const world = bench.worlds[0];
+  if (world === undefined) throw new Error("There is no world to compare devices in.");
+  const cases = drawCases(keyOfIdentity(bench.seed, AGREES.name), bench.cases, bench.flow, world, {
+    regime: REGIMES.apart,
+    latest: bench.latest,
+  });
+  const interpreter = openInterpreter();
+  const values: (readonly (readonly number[])[])[] = [];
+  for (const device of [bench.device, interpreter]) {
+    const rows = await compileRows({ ...bench, device }, world, (given) =>
+      agreementValues(variant, given, world),
+    );
+    values.push(await rows.run(cases));
+    await rows.dispose();
+  }
+  await interpreter.dispose();
+  const [found = [], expected = []] = values;
+  const gaps = expected.map((row, i) => {
+    const size = 1 + Math.max(...row.map(Math.abs));
+    return Math.max(...row.map((value, j) => Math.abs(value - (found[i]?.[j] ?? NaN)))) / size;
+  });
+  const worst = gaps.reduce((most, gap) => (Number.isNaN(gap) || gap > most ? gap : most), 0);
+  return { cases: cases.length, worst, tolerance: AGREEMENT };
+}

@@ -1,0 +1,131 @@
+/** `fluxion verify`: tables and JSON, exit codes, and a sentence for every file that cannot be verified. */
+import { writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { describe, expect, it } from "vitest";
+import { fluxion, packageUrl, testFolder } from "../support/cli.ts";
+
+const options = { timeout: 120_000 };
+
+/** A file of a user's, which imports the package. */
+async function userFile(name: string, text: string): Promise<string> {
+  const file = join(await testFolder(), name);
+  await writeFile(
+    file,
+    `import { models } from "${await packageUrl()}";\nconst { clocks, flows, sources } = models;\n${text}`,
+  );
+  return file;
+}
+
+const RIGHT = `export const bounded = flows.flow({ name: "bounded", source: sources.uniform() });
+export { bounded as again };
+export const other = 3;
+`;
+const WRONG = `const clock = { ...clocks.uniformClock(), time: (tau) => tau ** 2 };
+export default flows.flow({ name: "late", clock, source: sources.uniform() });
+`;
+
+describe("fluxion verify", options, () => {
+  it("prints a table of what holds, and what does not apply, once for each variant", async () => {
+    const { code, stdout, stderr } = await fluxion([
+      "verify",
+      await userFile("right.mjs", RIGHT),
+      "--cases",
+      "3",
+    ]);
+    expect({ code, stderr }).toMatchObject({ code: 0 });
+    expect(stdout.match(/^bounded \(flow\), on interpreter$/gm)).toHaveLength(1);
+    expect(stdout).toMatch(/^ +identity +cases +worst +at most +formula$/m);
+    expect(stdout).toMatch(/^ok +inverse of the clock +6 +0 +1\.0e-6 +τ\(time\(τ\)\) = τ$/m);
+    expect(stdout).toMatch(/^ {2}density of the source: the source "uniform" declares no density$/m);
+    expect(stdout).toMatch(/^All 11 identities hold\.$/m);
+  });
+
+  it("says what fails, where, and what usually is the cause; exit code 1", async () => {
+    const { code, stdout } = await fluxion(["verify", await userFile("wrong.mjs", WRONG), "--cases", "3"]);
+    expect(code).toBe(1);
+    expect(stdout).toMatch(/^FAILED +inverse of the clock /m);
+    expect(stdout).toContain(
+      [
+        "inverse of the clock: τ(time(τ)) = τ",
+        "  residual 0.25, τ 0.5",
+        "  usual cause: The inverse belongs to another clock, or comes from a table that is too coarse.",
+        "",
+        "1 identity of 11 fails.",
+      ].join("\n"),
+    );
+  });
+
+  it("prints JSON alone on standard output", async () => {
+    const { code, stdout } = await fluxion([
+      "verify",
+      await userFile("wrong.mjs", WRONG),
+      "--json",
+      "--seed",
+      "3",
+    ]);
+    expect(code).toBe(1);
+    const { passed, reports } = JSON.parse(stdout) as {
+      passed: boolean;
+      reports: { seed: number; variant: string }[];
+    };
+    expect(passed).toBe(false);
+    expect(reports).toMatchObject([{ seed: 3, variant: "late", kind: "flow", device: "interpreter" }]);
+  });
+
+  it.each<[string, string, string, RegExp]>([
+    [
+      "is no module",
+      "notes.txt",
+      "",
+      /notes\.txt is no module; give a file that ends in \.ts, \.mts, \.js, \.mjs$/,
+    ],
+    [
+      "exports nothing to verify",
+      "none.mjs",
+      "export const x = 1;",
+      /none\.mjs exports no flow and no flow map; export what/,
+    ],
+    [
+      "declares what does not fit",
+      "refused.mjs",
+      'export const f = flows.flow({ name: "f", source: sources.uniform(), predicts: "score" });',
+      /refused\.mjs: The flow "f" has no score that follows from its noise/,
+    ],
+    ["is no JavaScript", "broken.mjs", "export const = 1;", /broken\.mjs: Unexpected token '='$/],
+  ])("says in a line that a file %s; exit code 2", async (_what, name, text, message) => {
+    const { code, stdout, stderr } = await fluxion(["verify", await userFile(name, text)]);
+    expect({ code, stdout }).toEqual({ code: 2, stdout: "" });
+    expect(stderr.trim().split("\n")).toHaveLength(1);
+    expect(stderr.trim()).toMatch(message);
+  });
+
+  it("says so of a file that is not there, and of a device that is not", async () => {
+    const absent = await fluxion(["verify", "absent.mjs"]);
+    expect(absent).toMatchObject({
+      code: 2,
+      stderr: "fluxion: Cannot read absent.mjs: it does not exist; check the path (ENOENT).\n",
+    });
+    const device = await fluxion(["verify", await userFile("right.mjs", RIGHT), "--device", "abacus"]);
+    expect(device.code).toBe(2);
+    expect(device.stderr).toMatch(/There is no device "abacus"/);
+  });
+
+  it("loads TypeScript where Node does, and says what to do where it does not", async () => {
+    const file = await userFile(
+      "typed.ts",
+      `export const f: unknown = flows.flow({ name: "typed", source: sources.uniform() });\n`,
+    );
+    const { code, stdout, stderr } = await fluxion(["verify", file, "--cases", "2"]);
+    if ("typescript" in process.features && process.features.typescript !== false)
+      expect({ code, stdout }).toMatchObject({
+        code: 0,
+        stdout: expect.stringContaining("typed (flow)") as string,
+      });
+    else {
+      expect(code).toBe(2);
+      expect(stderr).toMatch(
+        /typed\.ts is TypeScript, which Node \d+\.\d+\.\d+ does not load: use Node 22\.18 or later/,
+      );
+    }
+  });
+});
