@@ -20,6 +20,8 @@ const EXPECTED: Readonly<Record<string, (printed: string) => void>> = {
   browser: (printed) => expect(printed).toBe("w = 2.00, -1.00"),
   "custom-interpolant": expectCustomInterpolant,
   "new-clock": expectNewClock,
+  "new-objective": (printed) =>
+    expect(printed).toMatch(/^right: every identity holds\nmistaken: fails by its target, /),
   objectives: expectObjectives,
   "two-phrases": expectTwoPhrases,
 };
