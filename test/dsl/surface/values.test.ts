@@ -93,6 +93,7 @@ const unary: {
   softplus: [dsl.softplus, (x) => Math.log1p(Math.exp(x))],
   stopGradient: [dsl.stopGradient, (x) => x],
   zerosLike: [dsl.zerosLike, () => 0],
+  onesLike: [dsl.onesLike, () => 1],
   softcap: [(x) => dsl.softcap(x, 1.5), (x) => 1.5 * Math.tanh(x / 1.5)],
   clip: [(x) => dsl.clip(x, -0.5, 1), (x) => Math.min(Math.max(x, -0.5), 1)],
 };
@@ -703,6 +704,7 @@ it("every function of the surface is named in this folder's tests or in those of
     "f16",
     "u32",
     "outputSpec",
+    "scalarFunction",
     "specLike",
     "TensorSpec",
     "flatten",
