@@ -6,6 +6,7 @@
  */
 import { nestedPrograms } from "../../dsl/program/program.ts";
 import type { Program, TensorType } from "../../dsl/program/program.ts";
+import { sharedBytes } from "../kernel/ir.ts";
 import type { Kernel } from "../kernel/ir.ts";
 import { liveness } from "../kernel/liveness.ts";
 import { planMemory } from "../kernel/memory.ts";
@@ -242,7 +243,7 @@ function explainDispatch(
     site: site ?? null,
     workgroups,
     lanes: kernel.lanes,
-    sharedBytes: total(kernel.shared, ({ length }) => 4 * length),
+    sharedBytes: total(kernel.shared, sharedBytes),
     runs,
     pipeline,
     flops: runs * flops,

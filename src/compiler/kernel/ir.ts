@@ -109,6 +109,9 @@ export interface SharedArray {
   readonly half?: true;
 }
 
+/** What a shared array takes. */
+export const sharedBytes = ({ length, half }: SharedArray): number => (half === true ? 2 : 4) * length;
+
 export interface Kernel {
   /** For people: what it computes, an identifier. Not part of the identity of the code. */
   readonly name: string;

@@ -5,6 +5,7 @@
  * Consumed by `planMemory`, hence by every device that runs plans. To add a rule: a check in `checkDispatch` or `checkStep`.
  */
 import { formatType, sizeOf } from "../../dsl/program/program.ts";
+import { sharedBytes } from "./ir.ts";
 import type { BufferId, Dispatch, Plan, PlanBuffer, Step, TargetLimits } from "./plan.ts";
 
 /** A mistake in a plan: an internal error of the compiler. */
@@ -32,7 +33,7 @@ function checkLimits({ kernel, parts = [] }: Dispatch, limits: TargetLimits): vo
   const found = {
     buffers: kernel.buffers.length,
     lanes: kernel.lanes,
-    sharedBytes: kernel.shared.reduce((sum, { length }) => sum + 4 * length, 0),
+    sharedBytes: kernel.shared.reduce((sum, array) => sum + sharedBytes(array), 0),
   };
   for (const limit of ["buffers", "lanes", "sharedBytes"] as const)
     if (found[limit] > limits[limit])
