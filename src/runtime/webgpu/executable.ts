@@ -271,16 +271,12 @@ export class WebGpuExecutable implements Executable {
   ): void {
     const loaded = this.#loaded.dispatches[index] as Loaded["dispatches"][number]; // the code counts them
     const { pipeline, bindings, params, grid, flops, bytes } = loaded;
-    const place = this.#loaded.params.place(index, iterations);
+    const place = params === undefined ? undefined : this.#loaded.params.place(index, iterations);
     recorder.dispatch({
       index,
       pipeline,
       group: bindings.group(blocks),
-      params:
-        place === undefined
-          ? undefined
-          : // Where there is such an entry, its buffer and group exist.
-            { ...place, group: (place.streamed ? params.stream : params.tables) as GPUBindGroup },
+      params: place === undefined ? undefined : params?.at(place),
       x: grid.x,
       y: grid.y,
       flops,

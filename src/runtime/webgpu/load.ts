@@ -17,6 +17,7 @@ import { gridOf } from "./grid.ts";
 import type { Grid } from "./grid.ts";
 import { TENSOR_USAGE } from "./memory.ts";
 import type { Block, Storage } from "./memory.ts";
+import { ParamGroups } from "./param-groups.ts";
 import { Params } from "./params.ts";
 import { describeDispatch, paramBytes } from "./pipelines.ts";
 import type { Pipeline } from "./pipelines.ts";
@@ -28,8 +29,8 @@ export interface LoadedDispatch {
   readonly index: number;
   readonly pipeline: GPUComputePipeline;
   readonly bindings: Bindings;
-  /** The groups of its parameters in tables and in the stream; undefined where it has none. */
-  readonly params: { readonly tables?: GPUBindGroup; readonly stream?: GPUBindGroup };
+  /** The groups of its parameters; undefined where it has none. */
+  readonly params: ParamGroups | undefined;
   readonly grid: Grid;
   readonly flops: number;
   readonly bytes: number;
@@ -170,26 +171,24 @@ export function checkSize(context: Context, type: TensorType, what: string): voi
   );
 }
 
-/** Bind groups of parameters, one for each size of entry: the entry is chosen by a dynamic offset. */
+/** The bind groups of all dispatches whose entries have one size. */
 function paramGroupsOf(
   { gpu, pipelines }: Context,
   tables: Block | undefined,
   stream: Block | undefined,
-): (bytes: number) => LoadedDispatch["params"] {
-  const made = new Map<number, LoadedDispatch["params"]>();
+): (bytes: number) => ParamGroups | undefined {
+  const made = new Map<number, ParamGroups>();
   return (bytes) => {
-    if (bytes === 0) return {};
-    const known = made.get(bytes);
-    if (known !== undefined) return known;
-    const group = ({ buffer }: Block): GPUBindGroup =>
-      gpu.device.createBindGroup({
+    if (bytes === 0) return undefined;
+    const groups =
+      made.get(bytes) ??
+      new ParamGroups({
+        device: gpu.device,
         layout: pipelines.paramLayout(bytes),
-        entries: [{ binding: 0, resource: { buffer, size: bytes } }],
+        bytes,
+        tables: tables?.buffer,
+        stream: stream?.buffer,
       });
-    const groups = {
-      ...(tables === undefined ? {} : { tables: group(tables) }),
-      ...(stream === undefined ? {} : { stream: group(stream) }),
-    };
     made.set(bytes, groups);
     return groups;
   };

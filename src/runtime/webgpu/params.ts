@@ -1,5 +1,5 @@
 /**
- * The parameters of dispatches: words in uniform buffers, found by a dynamic offset. Words that are known when the program is
+ * The parameters of dispatches: words in uniform buffers, an entry for each. Words that are known when the program is
  * compiled, and those of loops of moderate length, one entry for each iteration, are written once. For longer loops the entries are
  * written as they are recorded, into a buffer that is sent ahead of each submit.
  *

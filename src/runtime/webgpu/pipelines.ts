@@ -2,7 +2,7 @@
  * Kernels as pipelines, one for each text: programs that have a kernel in common share it.
  *
  * Consumed by executables when they are made. Groups: 0 has the kernel's storage buffers in their order, 1 its parameters, as a
- * uniform buffer with a dynamic offset.
+ * uniform buffer.
  */
 import type { Kernel } from "../../compiler/kernel/ir.ts";
 import type { Dispatch } from "../../compiler/kernel/plan.ts";
@@ -67,7 +67,7 @@ export class Pipelines {
   paramLayout(bytes: number): GPUBindGroupLayout {
     let layout = this.#paramLayouts.get(bytes);
     if (layout === undefined) {
-      const buffer = { type: "uniform", hasDynamicOffset: true, minBindingSize: bytes } as const;
+      const buffer = { type: "uniform", minBindingSize: bytes } as const;
       layout = this.#gpu.device.createBindGroupLayout({
         entries: [{ binding: 0, visibility: ShaderStage.COMPUTE, buffer }],
       });

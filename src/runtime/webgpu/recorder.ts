@@ -3,7 +3,6 @@
  * stop in between. Consumed by executables.
  */
 import type { Failures, Scope } from "./failures.ts";
-import type { ParamPlace } from "./params.ts";
 import type { Profiler } from "./profiler.ts";
 
 /**
@@ -17,7 +16,7 @@ export interface Recorded {
   readonly index: number;
   readonly pipeline: GPUComputePipeline;
   readonly group: GPUBindGroup;
-  readonly params: (ParamPlace & { readonly group: GPUBindGroup }) | undefined;
+  readonly params: GPUBindGroup | undefined;
   readonly x: number;
   readonly y: number;
   readonly flops: number;
@@ -84,12 +83,7 @@ export class Recorder {
     this.#pipeline = pipeline;
     if (group !== this.#group) pass.setBindGroup(0, group);
     this.#group = group;
-    // In Node a dynamic offset costs several times what the rest of a dispatch does; and an array less than a typed one.
-    if (
-      params !== undefined &&
-      !(params.group === this.#params?.group && params.offset === this.#params.offset)
-    )
-      pass.setBindGroup(1, params.group, [params.offset]);
+    if (params !== undefined && params !== this.#params) pass.setBindGroup(1, params);
     this.#params = params ?? this.#params;
     pass.dispatchWorkgroups(x, y);
     this.#work.dispatches++;
