@@ -5,18 +5,18 @@
  * A lane runs until its next barrier, then the next lane does. Two lanes that touch one element without a barrier between them,
  * where one writes, are a race, whatever the order did to the result. Barriers order workgroup memory only: an element of
  * a storage buffer that one lane writes, no other lane of the dispatch may touch. Lanes of a subgroup exchange values where all of them
- * reach the same place.
+ * reach the same place, and do there what is done with fragments.
  *
  * Consumed by tests of everything that makes kernels. A new expression or statement needs a case below.
  */
-import { OPS } from "../../src/dsl/ops/index.ts";
-import { ARITHMETIC_OPS, COMPARE_OPS, UNARY_OPS } from "../../src/dsl/program/program.ts";
+import { COMPARE_OPS } from "../../src/dsl/program/program.ts";
 import { f16ToNumber, numberToF16 } from "../../src/dsl/numerics/float16.ts";
-import { threefry2x32 } from "../../src/dsl/random/threefry.ts";
 import type { ExactData } from "../../src/compiler/host-tensor.ts";
 import { scalarOf } from "../../src/compiler/kernel/ir.ts";
 import type { Expr, Kernel, Scalar, Statement } from "../../src/compiler/kernel/ir.ts";
-import { WRAP, advance } from "./run-subgroup.ts";
+import { FRAGMENT_HELPERS, fragmentCode } from "./run-fragment.ts";
+import { SCALAR_HELPERS } from "./run-scalar.ts";
+import { advance } from "./run-subgroup.ts";
 import type { Steps } from "./run-subgroup.ts";
 
 /** What a dispatch is given. */
@@ -55,7 +55,7 @@ export function runKernel(
       for (let first = 0; first < kernel.lanes; first += subgroup) {
         const lanes = (waiting as readonly Steps[]).slice(first, first + subgroup);
         const resume = (lane: number): void => memory.lane(workgroup * kernel.lanes + first + lane);
-        for (const barrier of advance(lanes, resume, wrong)) reached.add(barrier);
+        for (const barrier of advance(lanes, resume, () => memory.together(), wrong)) reached.add(barrier);
       }
       if (reached.size > 1)
         wrong(`the lanes of workgroup ${workgroup} wait at different barriers, or some at none`);
@@ -65,7 +65,11 @@ export function runKernel(
   }
 }
 
-/** Who touched an element last, as a lane's number plus one; MANY stands for several lanes. */
+/** What the compiled code calls. */
+const HELPERS = { ...SCALAR_HELPERS, ...FRAGMENT_HELPERS };
+
+/** Who touched an element last, as a lane's number plus one; MANY stands for several lanes, and what is below for statements that a
+ * subgroup does together. */
 const NOBODY = 0;
 const MANY = -1;
 
@@ -93,6 +97,7 @@ class Memory {
   readonly #shared: readonly SharedTrace[];
   readonly #wrong: (text: string) => never;
   #me = NOBODY;
+  #statements = MANY;
   /** Counts barriers over all workgroups, and where the present workgroup began. */
   #epoch = 0;
   #began = 0;
@@ -120,6 +125,11 @@ class Memory {
 
   lane(number: number): void {
     this.#me = number + 1;
+  }
+
+  /** What is touched until the next lane goes on, is touched by lanes that are not known. */
+  together(): void {
+    this.#me = --this.#statements;
   }
 
   load(buffer: number, at: number): number {
@@ -209,41 +219,6 @@ function compiled(kernel: Kernel): Code {
   return code;
 }
 
-const scalarOps = Object.fromEntries([
-  ...UNARY_OPS.map((op) => {
-    const { value } = OPS[op];
-    return [op, (x: number, type: Scalar) => WRAP[type](value(x, type))] as const;
-  }),
-  ...ARITHMETIC_OPS.map((op) => {
-    const { value } = OPS[op];
-    return [op, (x: number, y: number, type: Scalar) => WRAP[type](value(x, y, type))] as const;
-  }),
-  ...COMPARE_OPS.map((op) => {
-    const { value } = OPS[op];
-    return [op, (x: number, y: number) => Number(value(x, y))] as const;
-  }),
-]);
-
-const [LOW, HIGH] = [
-  { f32: 0, bool: 0, i32: -(2 ** 31), u32: 0 },
-  { f32: 0, bool: 0, i32: 2 ** 31 - 1, u32: 2 ** 32 - 1 },
-];
-
-/** What the compiled code calls. */
-const HELPERS = {
-  ops: scalarOps,
-  threefry: threefry2x32,
-  fround: Math.fround,
-  imul: Math.imul,
-  /** Evaluates both sides, as a GPU may: loads must be in bounds on both. */
-  pick: (condition: number, x: number, y: number): number => (condition === 0 ? y : x),
-  convert: (x: number, from: Scalar, to: Scalar): number => {
-    if (to === "bool") return x === 0 ? 0 : 1;
-    if (from !== "f32" || to === "f32") return WRAP[to](x);
-    return Number.isNaN(x) ? 0 : Math.min(Math.max(Math.trunc(x), LOW[to]), HIGH[to]);
-  },
-};
-
 /** Writes JavaScript, checking names and types on the way. */
 class CodeWriter {
   readonly #kernel: Kernel;
@@ -332,6 +307,17 @@ class CodeWriter {
         const names = s.names.map((name) => this.#bind(name, "u32", false));
         return `const [${names.join(", ")}] = threefry(${words.join(", ")});\n`;
       }
+      case "zeroFragment":
+      case "loadFragment":
+      case "multiplyAccumulate":
+      case "storeFragment":
+        return fragmentCode(s, {
+          kernel: this.#kernel,
+          index: (x) => this.#typed(x, "u32", "a fragment's place"),
+          require: (condition, text) => this.#require(condition, text),
+          together: (same, work) =>
+            `(yield { exchange: ${this.exchanges++}, same: [${same.join(", ")}], work: (same) => ${work} })`,
+        });
     }
   }
 

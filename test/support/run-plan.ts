@@ -25,8 +25,14 @@ const ARRAYS: { readonly [D in DType]: (memory: ArrayBuffer, length: number) => 
 /**
  * @param plan made for these inputs
  * @param most workgroups in one dimension: more are laid out in two, and then a few more run than a dispatch has
+ * @param subgroup lanes of a subgroup
  */
-export function runPlan(plan: Plan, inputs: readonly HostTensor[], most = Infinity): readonly ExactTensor[] {
+export function runPlan(
+  plan: Plan,
+  inputs: readonly HostTensor[],
+  most = Infinity,
+  subgroup = 8,
+): readonly ExactTensor[] {
   const { slots, slotOf } = planMemory(plan, ({ shape }) => 8 * sizeOf(shape));
   const places = slots.map((bytes) => new Uint8Array(bytes).fill(77).buffer);
   const memory = plan.buffers.map(({ type: { shape, dtype }, role }, id): ExactData => {
@@ -56,6 +62,7 @@ export function runPlan(plan: Plan, inputs: readonly HostTensor[], most = Infini
             }),
             params: step.params.map(valueOf),
             workgroups: laidOut(step.workgroups, most),
+            subgroup,
           });
           break;
         case "copy":

@@ -4,7 +4,7 @@
  *
  * Consumed by `explain`. A new kind of expression or statement needs a case below.
  */
-import type { Expr, Kernel, Statement } from "../kernel/ir.ts";
+import type { Expr, FragmentPlace, Kernel, Statement } from "../kernel/ir.ts";
 import type { Dispatch } from "../kernel/plan.ts";
 
 type Loops = ReadonlySet<number>;
@@ -67,6 +67,11 @@ function indexLoops(kernel: Kernel, params: readonly Loops[]): readonly (Loops |
     }
   };
 
+  const place = ({ memory, at, stride }: FragmentPlace): void => {
+    if (memory.kind === "buffer") touch(memory.position, at);
+    void union(at, stride);
+  };
+
   const visit = (s: Statement): void => {
     switch (s.kind) {
       case "let":
@@ -92,6 +97,12 @@ function indexLoops(kernel: Kernel, params: readonly Loops[]): readonly (Loops |
         return s.otherwise.forEach(visit);
       case "threefry":
         return void union(...s.key, ...s.counter);
+      case "loadFragment":
+        return place(s.from);
+      case "storeFragment":
+        return place(s.to);
+      case "zeroFragment":
+      case "multiplyAccumulate":
       case "barrier":
     }
   };

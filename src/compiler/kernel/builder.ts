@@ -5,7 +5,16 @@
  * Consumed by everything in `compiler/schedule` that makes kernels.
  */
 import type { BinaryOp, UnaryOp } from "../../dsl/program/program.ts";
-import type { Expr, Kernel, KernelBuffer, Scalar, SharedArray, Statement } from "./ir.ts";
+import type {
+  Expr,
+  Fragment,
+  FragmentPlace,
+  Kernel,
+  KernelBuffer,
+  Scalar,
+  SharedArray,
+  Statement,
+} from "./ir.ts";
 
 export const literal = (type: Scalar, value: number): Expr => ({ kind: "literal", type, value });
 /** A u32 literal: for index arithmetic. */
@@ -189,6 +198,19 @@ export class KernelBuilder {
 
   barrier(): void {
     this.emit({ kind: "barrier" });
+  }
+
+  /** An accumulator of zeros. */
+  zeroFragment(type: Omit<Fragment, "name" | "role">): Fragment {
+    const fragment: Fragment = { ...type, name: this.fresh("sums"), role: "accumulator" };
+    this.emit({ kind: "zeroFragment", fragment });
+    return fragment;
+  }
+
+  loadFragment(type: Omit<Fragment, "name">, from: FragmentPlace): Fragment {
+    const fragment: Fragment = { ...type, name: this.fresh("part") };
+    this.emit({ kind: "loadFragment", fragment, from });
+    return fragment;
   }
 
   finish(name: string, lanes: number): Kernel {

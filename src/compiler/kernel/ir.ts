@@ -61,7 +61,53 @@ export type Expr =
   | { readonly kind: "cast"; readonly type: Scalar; readonly x: Expr }
   | { readonly kind: "isNan"; readonly type: "bool"; readonly x: Expr };
 
+/**
+ * A matrix that the lanes of a subgroup hold together (CUDA: a fragment of wmma; Metal: a simdgroup_matrix; WGSL: a subgroup matrix).
+ * Which lane has which element is the target's business. Targets list what they can multiply (`TargetLimits.matrices`): left, of
+ * rows × inner, by right, of inner × columns, added to an accumulator of rows × columns.
+ */
+export interface Fragment {
+  readonly name: string;
+  readonly role: "left" | "right" | "accumulator";
+  readonly rows: number;
+  readonly columns: number;
+  readonly element: FragmentElement;
+}
+
+export type FragmentElement = "f16" | "f32";
+
+/**
+ * Where a fragment is loaded from or stored to: elements of its own type in a buffer or a workgroup array. In row-major order, element
+ * (row, column) is at `at + row · stride + column`; in column-major order, at `at + row + column · stride`. All lanes of the subgroup
+ * say the same.
+ */
+export interface FragmentPlace {
+  readonly memory: { readonly kind: "buffer" | "shared"; readonly position: number };
+  readonly at: Expr;
+  readonly stride: Expr;
+  readonly order: "row-major" | "column-major";
+}
+
+/**
+ * What all lanes of a subgroup do together, in control flow that is the same for them, in workgroups of a whole number of subgroups of
+ * the largest size. Workgroup memory is as other lanes': what a lane stored there, or is to load, has a barrier in between.
+ */
+export type FragmentStatement =
+  /** Binds a fragment of zeros. */
+  | { readonly kind: "zeroFragment"; readonly fragment: Fragment }
+  /** Binds a fragment of what is there. */
+  | { readonly kind: "loadFragment"; readonly fragment: Fragment; readonly from: FragmentPlace }
+  /** accumulator += left · right, summed in the accumulator's type, in an order that is the target's. */
+  | {
+      readonly kind: "multiplyAccumulate";
+      readonly accumulator: Fragment;
+      readonly left: Fragment;
+      readonly right: Fragment;
+    }
+  | { readonly kind: "storeFragment"; readonly fragment: Fragment; readonly to: FragmentPlace };
+
 export type Statement =
+  | FragmentStatement
   | { readonly kind: "let"; readonly name: string; readonly value: Expr }
   | { readonly kind: "var"; readonly name: string; readonly value: Expr }
   | { readonly kind: "assign"; readonly name: string; readonly value: Expr }

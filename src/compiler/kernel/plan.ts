@@ -5,7 +5,7 @@
  */
 import type { TensorType } from "../../dsl/program/program.ts";
 import type { HostTensor } from "../host-tensor.ts";
-import type { Kernel } from "./ir.ts";
+import type { FragmentElement, Kernel } from "./ir.ts";
 
 /** Index into `Plan.buffers`. */
 export type BufferId = number;
@@ -97,6 +97,15 @@ export interface Plan {
   readonly outputs: readonly BufferId[];
 }
 
+/** Fragments that a subgroup multiplies: rows × inner by inner × columns, both of `element`, added to sums of `accumulator`. */
+export interface MatrixShape {
+  readonly rows: number;
+  readonly columns: number;
+  readonly inner: number;
+  readonly element: FragmentElement;
+  readonly accumulator: FragmentElement;
+}
+
 /** What a target allows. The scheduler makes kernels within it. */
 export interface TargetLimits {
   /** Storage buffers of one kernel. */
@@ -115,6 +124,8 @@ export interface TargetLimits {
   readonly f16?: boolean;
   /** Least and largest number of lanes in a subgroup; undefined where lanes cannot exchange values but through memory. */
   readonly subgroups?: { readonly min: number; readonly max: number } | undefined;
+  /** What subgroups multiply as fragments, those that the target prefers first. Default none. */
+  readonly matrices?: readonly MatrixShape[] | undefined;
 }
 
 /** The least that any WebGPU adapter offers. */

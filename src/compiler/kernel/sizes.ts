@@ -7,7 +7,7 @@
  *
  * Consumed by the scheduler, for each dispatch. A new expression or statement needs a case below.
  */
-import type { Expr, Kernel, Statement } from "./ir.ts";
+import type { Expr, FragmentPlace, Kernel, Statement } from "./ir.ts";
 
 /** Drivers would write out loops of constant length. Those of more rounds get a parameter: who wants them written out does it. */
 const MOST_ROUNDS = 3;
@@ -67,10 +67,20 @@ class Rewriter {
           otherwise: this.block(s.otherwise),
         };
       case "barrier":
+      case "zeroFragment":
+      case "multiplyAccumulate":
         return s;
+      case "loadFragment":
+        return { ...s, from: this.#place(s.from) };
+      case "storeFragment":
+        return { ...s, to: this.#place(s.to) };
       case "threefry":
         return { ...s, key: this.#pair(s.key), counter: this.#pair(s.counter) };
     }
+  }
+
+  #place(place: FragmentPlace): FragmentPlace {
+    return { ...place, at: this.#expr(place.at), stride: this.#expr(place.stride) };
   }
 
   #pair([x, y]: readonly [Expr, Expr]): readonly [Expr, Expr] {

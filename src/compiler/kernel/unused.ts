@@ -51,6 +51,20 @@ function keep(s: Statement, used: Set<string>): Statement | undefined {
     }
     case "barrier":
       return s;
+    case "zeroFragment": // as a variable
+      used.add(s.fragment.name);
+      return s;
+    case "loadFragment":
+      if (!used.has(s.fragment.name)) return undefined;
+      mention(used, s.from.at, s.from.stride);
+      return s;
+    case "multiplyAccumulate": // as an assignment
+      for (const { name } of [s.accumulator, s.left, s.right]) used.add(name);
+      return s;
+    case "storeFragment":
+      used.add(s.fragment.name);
+      mention(used, s.to.at, s.to.stride);
+      return s;
     case "threefry":
       if (!s.names.some((name) => used.has(name))) return undefined;
       mention(used, ...s.key, ...s.counter);

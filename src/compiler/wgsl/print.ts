@@ -6,7 +6,7 @@
  *
  * Consumed by the WebGPU runtime. A new expression or statement needs a case below; the compiler names the switch.
  */
-import type { Access, Expr, Kernel, KernelBuffer, Statement } from "../kernel/ir.ts";
+import type { Access, Expr, Fragment, FragmentPlace, Kernel, KernelBuffer, Statement } from "../kernel/ir.ts";
 import { atom, call, element, infix } from "./code.ts";
 import type { Code } from "./code.ts";
 import { callHelper, helpersOf } from "./helpers.ts";
@@ -53,6 +53,7 @@ export function printWgsl(kernel: Kernel, options: WgslOptions): string {
   const enabled = [
     ...(half ? ["enable f16;"] : []),
     ...(text.includes("subgroup") ? ["enable subgroups;"] : []),
+    ...(text.includes("subgroup_matrix") ? SUBGROUP_MATRIX : []),
   ];
   return [...enabled, declarations.join("\n"), ...helpersOf(main), main, ""].join("\n");
 }
@@ -68,6 +69,27 @@ const SUBGROUP = {
   subgroup_lane: "subgroup_invocation_id",
   subgroup_number: "subgroup_id",
 } as const;
+
+/**
+ * The extension, and the check that control flow and places are the same for all lanes of a subgroup turned off: as first specified, it
+ * accepts only what is the same for the whole workgroup, and subgroups have different tiles. Directives come before declarations.
+ */
+const SUBGROUP_MATRIX = [
+  "enable chromium_experimental_subgroup_matrix;",
+  "diagnostic(off, chromium.subgroup_matrix_uniformity);",
+];
+/** Names of the extension. */
+const ROLE = { left: "left", right: "right", accumulator: "result" } as const satisfies Record<
+  Fragment["role"],
+  string
+>;
+const ORDER = { "row-major": "row_major", "column-major": "col_major" } as const satisfies Record<
+  FragmentPlace["order"],
+  string
+>;
+/** Columns come before rows, for each role. */
+const fragmentType = ({ role, element, rows, columns }: Fragment): string =>
+  `subgroup_matrix_${ROLE[role]}<${element}, ${columns}, ${rows}>`;
 
 const indent = (lines: readonly string[]): string[] => lines.map((line) => `  ${line}`);
 const buffer = (position: number): string => `buffer_${position}`;
@@ -133,6 +155,24 @@ class Printer {
         ];
       case "barrier":
         return [`workgroupBarrier();`];
+      case "zeroFragment":
+        return [`var ${identifier(s.fragment.name)} = ${fragmentType(s.fragment)}();`];
+      case "loadFragment": {
+        const { memory, at, stride } = this.#place(s.fragment, s.from);
+        const of = `${fragmentType(s.fragment)}, ${ORDER[s.from.order]}`;
+        return [
+          `let ${identifier(s.fragment.name)} = subgroupMatrixLoad<${of}>(${memory}, ${at}, ${stride});`,
+        ];
+      }
+      case "multiplyAccumulate": {
+        const [sums, left, right] = [s.accumulator, s.left, s.right].map(({ name }) => identifier(name));
+        return [`${sums} = subgroupMatrixMultiplyAccumulate(${left}, ${right}, ${sums});`];
+      }
+      case "storeFragment": {
+        const { memory, at, stride } = this.#place(s.fragment, s.to);
+        const name = identifier(s.fragment.name);
+        return [`subgroupMatrixStore<${ORDER[s.to.order]}>(${memory}, ${at}, ${name}, ${stride});`];
+      }
       case "threefry": {
         const [first, second] = s.names.map(identifier);
         const words = callHelper("threefry", ...[...s.key, ...s.counter].map((x) => this.#expression(x)));
@@ -143,6 +183,25 @@ class Printer {
         ];
       }
     }
+  }
+
+  /** @throws Error where the memory does not keep elements as the fragment has them: nothing converts them */
+  #place(
+    { name, element }: Fragment,
+    { memory: { kind, position }, at, stride }: FragmentPlace,
+  ): { readonly [part in "memory" | "at" | "stride"]: string } {
+    const kept =
+      kind === "buffer"
+        ? storedType(this.#buffer(position).dtype, this.#options)
+        : this.#kernel.shared[position]?.half === true
+          ? "f16"
+          : this.#kernel.shared[position]?.type;
+    if (kept !== element)
+      throw new Error(
+        `kernel ${this.#kernel.name}: fragment ${name} is of ${element}, its memory of ${kept}`,
+      );
+    const memory = `&${kind === "buffer" ? buffer(position) : shared(position)}`;
+    return { memory, at: this.#text(at), stride: this.#text(stride) };
   }
 
   #text(x: Expr): string {

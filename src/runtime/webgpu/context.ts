@@ -50,6 +50,7 @@ export function createContext(gpu: Gpu, print: (kernel: Kernel) => string, profi
       software: gpu.software,
       f16,
       subgroups: gpu.subgroups,
+      matrices: gpu.matrices,
     },
     f16,
     profile,

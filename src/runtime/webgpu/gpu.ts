@@ -5,15 +5,18 @@
  * Consumed by the WebGPU device and by tests. To use another feature of WebGPU where it is there, add it to `WANTED_FEATURES`;
  * to use more than the guaranteed minimum of a limit, add it to `RAISED_LIMITS`.
  */
+import type { MatrixShape } from "../../compiler/kernel/plan.ts";
 import { UserError } from "../files/errors.ts";
+
+/** Not standard yet, and so not in the types; Dawn lists it where the hardware has matrix units. */
+const SUBGROUP_MATRIX = "chromium-experimental-subgroup-matrix" as GPUFeatureName;
 
 /** Switched on where the adapter has them: kernels have to do without any of them. */
 const WANTED_FEATURES = [
   "shader-f16",
   "subgroups",
   "timestamp-query",
-  // Not standard yet, and so not in the types; Dawn lists it where the hardware has matrix units.
-  "chromium-experimental-subgroup-matrix" as GPUFeatureName,
+  SUBGROUP_MATRIX,
 ] as const satisfies readonly GPUFeatureName[];
 
 /** Limits that matter to compute kernels and are asked for as high as the adapter offers them. */
@@ -43,7 +46,10 @@ export type GpuLimits = Readonly<Record<LimitName, number>>;
 export interface OpenGpuOptions {
   /** A part of the wanted adapter's name, in any case: "nvidia", "swiftshader". */
   readonly adapter?: string;
-  /** All that the adapter offers, or only what WebGPU guarantees everywhere. Default "adapter". */
+  /**
+   * All that the adapter offers, or only what WebGPU guarantees everywhere, and then no features that are no part of it yet. Default
+   * "adapter".
+   */
   readonly limits?: "adapter" | "minimum";
   /** The features to switch on where the adapter has them. By default all that the runtime can use. */
   readonly features?: readonly GPUFeatureName[];
@@ -74,6 +80,8 @@ export interface Gpu {
   readonly limits: GpuLimits;
   /** Smallest and largest number of invocations in a subgroup, where subgroups are on. */
   readonly subgroups: { readonly min: number; readonly max: number } | undefined;
+  /** What a subgroup multiplies as matrices, where that is on; none otherwise. */
+  readonly matrices: readonly MatrixShape[];
   /**
    * Whether `createComputePipelineAsync` may be used. Not in Node: there it ends the process at times, as seen with Mesa's
    * software adapter.
@@ -112,9 +120,12 @@ const browser: AdapterSource = {
 export async function openGpu(options: OpenGpuOptions = {}, source: AdapterSource = browser): Promise<Gpu> {
   const adapter = await source.find(options.adapter);
   const name = nameOf(adapter.info);
-  const requiredFeatures = (options.features ?? WANTED_FEATURES).filter((feature) =>
-    adapter.features.has(feature),
-  );
+  const wanted: readonly GPUFeatureName[] =
+    options.features ??
+    (options.limits === "minimum"
+      ? WANTED_FEATURES.filter((name) => name !== SUBGROUP_MATRIX)
+      : WANTED_FEATURES);
+  const requiredFeatures = wanted.filter((feature) => adapter.features.has(feature));
   const requiredLimits =
     options.limits === "minimum"
       ? {}
@@ -144,6 +155,8 @@ export async function openGpu(options: OpenGpuOptions = {}, source: AdapterSourc
     features,
     limits,
     subgroups,
+    matrices:
+      subgroups !== undefined && features.has(SUBGROUP_MATRIX) ? matricesOf(adapter.info, features) : [],
     asyncPipelines: !inNode(),
     describe: () => {
       const parts = [
@@ -151,13 +164,38 @@ export async function openGpu(options: OpenGpuOptions = {}, source: AdapterSourc
         subgroups === undefined
           ? "no subgroups"
           : `subgroups of ${subgroups.min === subgroups.max ? subgroups.min : `${subgroups.min} to ${subgroups.max}`}`,
-        ...(features.has("chromium-experimental-subgroup-matrix") ? ["subgroup matrices"] : []),
+        ...(features.has(SUBGROUP_MATRIX) ? ["subgroup matrices"] : []),
         ...(options.limits === "minimum" ? ["minimum limits"] : []),
       ];
       const kind = software ? ", a software adapter that computes on the CPU: right, but slow" : "";
       return `${name}${kind}; ${parts.join(", ")}`;
     },
   };
+}
+
+/** As Dawn lists it; the standard's draft does so too. Not in the types yet. */
+interface SubgroupMatrixConfig {
+  readonly componentType: string;
+  readonly resultComponentType: string;
+  /** Rows of the left operand, columns of the right one, and what both have in common. */
+  readonly M: number | bigint;
+  readonly N: number | bigint;
+  readonly K: number | bigint;
+}
+
+/** The shapes of floats among those that an adapter lists. */
+function matricesOf(info: GPUAdapterInfo, features: ReadonlySet<string>): readonly MatrixShape[] {
+  const { subgroupMatrixConfigs = [] } = info as {
+    readonly subgroupMatrixConfigs?: Iterable<SubgroupMatrixConfig>;
+  };
+  const isFloat = (type: string): type is "f16" | "f32" =>
+    type === "f32" || (type === "f16" && features.has("shader-f16"));
+  return [...subgroupMatrixConfigs].flatMap(
+    ({ componentType: element, resultComponentType: accumulator, M, N, K }) =>
+      isFloat(element) && isFloat(accumulator)
+        ? [{ rows: Number(M), columns: Number(N), inner: Number(K), element, accumulator }]
+        : [],
+  );
 }
 
 /** What adapters say of themselves, for people. */

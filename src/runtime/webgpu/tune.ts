@@ -3,7 +3,8 @@
  * dot is timed alone, on operands that are stored as the program's are; what the program fuses with it is left out.
  *
  * Operands are such (`dot-alone.ts`) that every order of summation gives the same result to the last bit: a way
- * whose result differs from that of most others is wrong on this adapter, and is dropped and reported.
+ * whose result differs from that of most others is wrong on this adapter, and is dropped and reported before any is timed. Matrix units
+ * are new to drivers: ways that use them are compared with the others, and have no say in what is right.
  *
  * Consumed by `fluxion tune`. Safe in a browser.
  */
@@ -155,7 +156,7 @@ async function tuneDot(
         problems.set(config, messageOf(error));
       }
     }
-    for (const config of disagreeing(outcomes))
+    for (const config of disagreeing(outcomes, ({ rung }) => rung.kind !== "matrix"))
       problems.set(config, "its result is not that of the other ways");
     const times = await timeAll(
       loaded.filter(({ config }) => !problems.has(config)),
@@ -235,9 +236,13 @@ async function resultOf(
   }
 }
 
-/** Those whose result is not that of most. Where as many say otherwise, those that come first are believed. */
+/**
+ * Those whose result is not that of most. Where as many say otherwise, those that come first are believed.
+ * @param counts whether a way has a say; where none has, none is believed
+ */
 export function disagreeing<C>(
   outcomes: readonly { readonly config: C; readonly result: ArrayLike<number> }[],
+  counts: (config: C) => boolean = () => true,
 ): readonly C[] {
   const groups: { readonly result: ArrayLike<number>; readonly configs: C[] }[] = [];
   for (const { config, result } of outcomes) {
@@ -245,8 +250,9 @@ export function disagreeing<C>(
     if (group === undefined) groups.push({ result, configs: [config] });
     else group.configs.push(config);
   }
-  const most = Math.max(0, ...groups.map(({ configs }) => configs.length));
-  const believed = groups.find(({ configs }) => configs.length === most);
+  const votes = groups.map(({ configs }) => configs.filter(counts).length);
+  const most = Math.max(1, ...votes);
+  const believed = groups[votes.indexOf(most)];
   return groups.filter((group) => group !== believed).flatMap(({ configs }) => configs);
 }
 

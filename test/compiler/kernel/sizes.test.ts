@@ -75,6 +75,20 @@ describe("a size", () => {
     expect(data[0]).toBe(9);
   });
 
+  it("is one in the place of a fragment too", () => {
+    const builder = new KernelBuilder();
+    const out = builder.buffer({ dtype: "f32", access: "write" });
+    const fragment = builder.zeroFragment({ rows: 8, columns: 8, element: "f32" });
+    const memory = { kind: "buffer", position: out } as const;
+    builder.emit({
+      kind: "storeFragment",
+      fragment,
+      to: { memory, at: extent(5), stride: extent(9), order: "row-major" },
+    });
+    const { kernel, sizes } = sizesAsParams(builder.finish("test", 8));
+    expect([kernel.params, sizes]).toEqual([2, [5, 9]]);
+  });
+
   it("wraps below zero, as index arithmetic does where nothing uses it", () => {
     const kernel = kernelOf(index(10), (_, element) =>
       plus(plus(element, minus(index(1), extent(3))), index(9)),

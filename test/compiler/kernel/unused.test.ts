@@ -46,11 +46,19 @@ it("keeps what stores need, from where it is bound", () => {
   builder.if(binary("less", LANE, needed), () =>
     builder.emit({ kind: "store", buffer: out, at: needed, value: plus(sum, word) }),
   );
+  const part = { role: "left", rows: 8, columns: 8, element: "f32" } as const;
+  const halves = builder.buffer({ dtype: "f32", access: "read" });
+  const from = (at: Expr) =>
+    ({ memory: { kind: "buffer", position: halves }, at, stride: index(8), order: "row-major" }) as const;
+  builder.loadFragment(part, from(builder.let(plus(LANE, index(9)), "idleAt")));
+  const left = builder.loadFragment(part, from(builder.let(plus(LANE, index(8)), "usedAt")));
+  builder.emit({ kind: "multiplyAccumulate", accumulator: builder.zeroFragment(part), left, right: left });
   const kernel = builder.finish("test", 4);
   const { body } = withoutUnused(kernel);
   expect(bound(body).map((name) => name.replace(/\d+$/, ""))).toEqual([
-    "needed", "sum", "i", "before", "usedOne", "usedTwo", "if",
+    "needed", "sum", "i", "before", "usedOne", "usedTwo", "if", "usedAt",
   ]); // prettier-ignore
+  expect(body.filter(({ kind }) => kind === "loadFragment")).toHaveLength(1);
   expect(body.filter(({ kind }) => kind === "barrier")).toHaveLength(1);
   expect(withoutUnused({ ...kernel, body }).body).toEqual(body);
 });

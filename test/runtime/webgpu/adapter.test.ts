@@ -125,6 +125,28 @@ describe("the description of a device", () => {
     expect(gpu.describe()).toBe("nvidia-h100-80gb-hbm3 (570.1); f16, subgroups of 32, subgroup matrices");
   });
 
+  it("lists the matrices of floats that subgroups multiply, and none where they are off", async () => {
+    const config = (componentType: string, resultComponentType: string, M: number | bigint, N: number, K: number) =>
+      ({ componentType, resultComponentType, M, N, K }); // prettier-ignore
+    // Not in the types yet.
+    const info = {
+      subgroupMinSize: 32,
+      subgroupMaxSize: 32,
+      subgroupMatrixConfigs: [config("f16", "f32", 16n, 8, 4), config("u8", "u32", 16, 16, 16), config("f32", "f32", 8, 8, 8)],
+    } as Partial<GPUAdapterInfo>; // prettier-ignore
+    const features = ["shader-f16", "subgroups", "chromium-experimental-subgroup-matrix"];
+    const [half, single] = [
+      { rows: 16, columns: 8, inner: 4, element: "f16", accumulator: "f32" },
+      { rows: 8, columns: 8, inner: 8, element: "f32", accumulator: "f32" },
+    ];
+    expect((await openFake(info, features)).matrices).toEqual([half, single]);
+    expect((await openFake(info, features.slice(1))).matrices).toEqual([single]);
+    expect((await openFake(info, features.slice(0, 2))).matrices).toEqual([]);
+    expect((await openFake({ subgroupMinSize: 32, subgroupMaxSize: 32 }, features)).matrices).toEqual([]);
+    const minimum = await openGpu({ limits: "minimum" }, { find: async () => fakeAdapter(info, features) });
+    expect([minimum.matrices, [...minimum.features]]).toEqual([[], features.slice(0, 2)]);
+  });
+
   it("gives a range of subgroup sizes, and the vendor where a browser hides the model", async () => {
     const gpu = await openFake(
       { vendor: "intel", architecture: "xe", subgroupMinSize: 8, subgroupMaxSize: 32 },

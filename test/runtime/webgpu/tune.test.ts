@@ -76,6 +76,17 @@ describe("a choice", () => {
     expect(of([1], [1, 2], [1, 2])).toEqual([0]);
     expect(of()).toEqual([]);
   });
+
+  it("does not ask those that have no say, and believes none of them alone", () => {
+    const of = (...results: readonly number[]) =>
+      disagreeing(
+        results.map((result, config) => ({ config, result: [result] })),
+        (config) => config < 1,
+      );
+    expect(of(1, 2, 2, 2)).toEqual([1, 2, 3]);
+    expect(of(1, 2, 1)).toEqual([1]);
+    expect(disagreeing([{ config: 5, result: [1] }], () => false)).toEqual([5]);
+  });
 });
 
 describe("a table", () => {
@@ -181,6 +192,21 @@ describe("tuning on a device", () => {
     expect(report?.key).toBe(dotKey(shape, layout));
     expect(report?.measured.map(({ problem }) => problem).filter(Boolean)).toEqual([]);
     expect(report?.measured.map(({ config }) => rungName(config.rung))).toContain("f16 tiles of 32 by 8 x 8 lanes"); // prettier-ignore
+  });
+
+  it("drops matrix units that the driver refuses, and measures the rest", async () => {
+    const gpu = await openNodeGpu({ limits: "minimum" });
+    const shape = { rows: 8, columns: 8, inner: 8, element: "f16", accumulator: "f16" } as const;
+    const device = new WebGpuDevice({ ...gpu, matrices: [shape] }); // the feature is off
+    opened.push(device);
+    if (device.limits.f16 !== true || device.limits.subgroups === undefined)
+      return console.log("Not tested: this GPU has no f16 or no subgroups.");
+    const dot = dotProgram({ batch: 1, rows: 20, columns: 24, inner: 40 }, { ...LAYOUT, dtype: "f16" });
+    const [report] = await tuneProgram(device, dot, { time: async () => 1 });
+    const refused = report?.measured.filter(({ problem }) => problem !== undefined) ?? [];
+    expect(new Set(refused.map(({ config }) => config.rung.kind))).toEqual(new Set(["matrix"]));
+    expect(refused[0]?.problem).toContain("chromium_experimental_subgroup_matrix");
+    expect(report?.measured.length).toBeGreaterThan(refused.length);
   });
 
   it("keeps the fastest in a table, which the next compile uses", async () => {

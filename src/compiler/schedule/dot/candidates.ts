@@ -19,6 +19,7 @@ import {
   SMALL_REGISTERS,
 } from "./dot.ts";
 import type { DotConfig } from "./dot.ts";
+import { matrixBytes, matrixName, matrixRungs } from "./matrix.ts";
 import type { DotLayout, DotRung, DotShape } from "./problem.ts";
 import { registerWords } from "./registers.ts";
 import { SUBGROUP_LANES, fillsSubgroups } from "./subgroups.ts";
@@ -33,6 +34,9 @@ const DIRECT = { inner: 2048, products: 2 ** 26 };
 const FEW = 16;
 /** Elements that slices may leave between their two kernels: 64 MiB. */
 const MOST_PARTIAL = 2 ** 24;
+
+/** Fewer rows or columns leave most of a matrix unit's work unused. */
+const LEAST_FOR_MATRICES = 16;
 
 /** More lanes on a tile: less work for each. */
 const WIDE = { kind: "tile", tile: 64, depth: 16, each: 4, unroll: 4 } as const satisfies DotRung;
@@ -52,6 +56,8 @@ export function rungName(rung: DotRung): string {
       return `registers, ${rung.each} x ${rung.each}`;
     case "tile":
       return `${rung.half === true ? "f16 " : ""}tiles of ${rung.tile} by ${rung.tile / rung.each} x ${rung.tile / rung.each} lanes`;
+    case "matrix":
+      return matrixName(rung);
   }
 }
 
@@ -72,6 +78,8 @@ function sharedBytes(rung: DotRung): number {
       return 4 * registerWords(rung);
     case "tile":
       return tileBytes(rung);
+    case "matrix":
+      return matrixBytes(rung);
   }
 }
 
@@ -81,6 +89,7 @@ function rungsFor(shape: DotShape, layout: DotLayout, limits: TargetLimits): rea
   const rungs: DotRung[] = [chooseDot(shape, layout, limits).rung];
   const short = Math.min(rows, columns);
   const halves = limits.f16 === true && layout.dtype === "f16" && layout.computed !== true;
+  if (halves && short >= LEAST_FOR_MATRICES) rungs.push(...matrixRungs(limits, inner));
   if (halves && short > 4)
     rungs.push({ ...SMALL, half: true }, ...(short > 16 ? [{ ...LARGE, half: true } as const] : []));
   if (short > 4) rungs.push(SMALL);

@@ -16,6 +16,7 @@ import type { TargetLimits } from "../../kernel/plan.ts";
 import { eachElement, workgroupsFor } from "../elements.ts";
 import { writeDirect } from "./direct.ts";
 import { writeGemv } from "./gemv.ts";
+import { matrixTile, writeMatrix } from "./matrix.ts";
 import type { DotJob, DotLayout, DotOperands, DotRung, DotShape, DotStore } from "./problem.ts";
 import { REGISTER_LANES, registerTile, writeRegisters } from "./registers.ts";
 import { SUBGROUP_LANES, fillsSubgroups, subgroupsWide, writeSubgroups } from "./subgroups.ts";
@@ -115,6 +116,8 @@ export function lanesOf(rung: DotRung): number {
       return REGISTER_LANES;
     case "tile":
       return tileLanes(rung);
+    case "matrix":
+      return rung.lanes;
   }
 }
 
@@ -136,6 +139,10 @@ export function partsOf({ batch, rows, columns }: DotShape, rung: DotRung): numb
       const side = rung.kind === "tile" ? rung.tile : registerTile(rung);
       return batch * Math.ceil(rows / side) * Math.ceil(columns / side);
     }
+    case "matrix": {
+      const tile = matrixTile(rung);
+      return batch * Math.ceil(rows / tile.rows) * Math.ceil(columns / tile.columns);
+    }
   }
 }
 
@@ -151,6 +158,8 @@ function writeRung(builder: KernelBuilder, job: DotJob, rung: DotRung): void {
       return writeRegisters(builder, job, rung);
     case "tile":
       return writeTile(builder, job, rung);
+    case "matrix":
+      return writeMatrix(builder, job, rung);
   }
 }
 

@@ -19,6 +19,7 @@ import {
 } from "../../kernel/builder.ts";
 import type { KernelBuilder } from "../../kernel/builder.ts";
 import type { Expr } from "../../kernel/ir.ts";
+import type { MatrixShape } from "../../kernel/plan.ts";
 
 /** Extents: numbers where a kernel is chosen, literals or parameters where it is written. */
 export interface DotShape<N = number> {
@@ -84,6 +85,14 @@ export type DotRung =
       readonly unroll: number;
       /** Operands are f16 in workgroup memory too: for those that are stored so. */
       readonly half?: true;
+    }
+  /** Tiles whose products matrix units make, in fragments of that shape. So many subgroups of the workgroup have fragments of the tile;
+   * where subgroups are smaller than the largest, there are more, without any. For operands that are stored as f16. */
+  | {
+      readonly kind: "matrix";
+      readonly shape: MatrixShape;
+      readonly subgroups: 1 | 2 | 4;
+      readonly lanes: number;
     };
 
 /** What a rung is given. With `slices`, k is cut into that many ranges, whose sums go to different places. */
