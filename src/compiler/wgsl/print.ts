@@ -1,6 +1,6 @@
 /**
- * Prints a kernel as a WGSL module. Its entry point is `main`. Bindings: the kernel's buffers in group 0, in order; its parameters,
- * if it has any, in group 1 at binding 0, as a uniform buffer of u32 padded to a multiple of four. Workgroups are numbered along x, then y.
+ * Prints a kernel as a WGSL module. Its entry point is `main`. Bindings of group 0: the kernel's buffers, in order; after
+ * them its parameters, if it has any, as a uniform buffer of u32 padded to a multiple of four. Workgroups are numbered along x, then y.
  *
  * The text depends on nothing but the code: kernels that differ in their names share it, so it is the key of a cache of pipelines.
  *
@@ -23,7 +23,7 @@ export function printWgsl(kernel: Kernel, options: WgslOptions): string {
         `@group(0) @binding(${i}) var<storage, ${ACCESS[access]}> ${buffer(i)}: array<${storedType(dtype, options)}>;`,
     ),
     ...(kernel.params > 0
-      ? [`@group(1) @binding(0) var<uniform> params: array<vec4<u32>, ${vectors}>;`]
+      ? [`@group(0) @binding(${kernel.buffers.length}) var<uniform> params: array<vec4<u32>, ${vectors}>;`]
       : []),
     ...kernel.shared.map(
       ({ type, length, half }, i) =>

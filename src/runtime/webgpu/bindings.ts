@@ -1,18 +1,37 @@
 /**
- * The bind groups of a dispatch. Temporaries and constants are the same at every run; inputs and outputs change, but in a training
- * step they alternate between few blocks. So a dispatch keeps a few groups, by the blocks that are bound.
+ * The bind groups of a dispatch: its buffers and its parameters. Temporaries and constants are the same at every run; inputs and outputs
+ * change, but in a training step they alternate between few blocks. So a dispatch keeps groups for a few choices of blocks, and in each
+ * of them one for every entry of parameters that it was recorded with. A dynamic offset, or a group for parameters alone, would need
+ * fewer groups; but in Node each call of a pass costs about as much as the dispatch, and an offset several times that.
  *
  * Consumed by executables.
  */
 import type { BufferId } from "../../compiler/kernel/plan.ts";
 import type { Block } from "./memory.ts";
+import type { ParamPlace } from "./params.ts";
 
-/** Groups that a dispatch keeps; the one that was not used the longest goes first. */
+/** Choices of blocks that a dispatch keeps groups for; the one that was not used the longest goes first. */
 const KEPT = 8;
 
 interface Entry {
   readonly blocks: readonly Block[];
-  readonly group: GPUBindGroup;
+  /** The group without parameters, or the one that was used last. */
+  group: GPUBindGroup | undefined;
+  /** Where the parameters of that group are. */
+  place: number;
+  /** By where the parameters are, where there is more than one place. */
+  readonly groups: Map<number, GPUBindGroup>;
+}
+
+/** A place as a number: those in tables are not negative. */
+const numberOf = (place: ParamPlace | undefined): number =>
+  place === undefined ? 0 : place.streamed ? -1 - place.offset : place.offset;
+
+/** The uniform buffers that parameters are in, and how many bytes of them a dispatch binds. */
+export interface ParamBuffers {
+  readonly bytes: number;
+  readonly tables: GPUBuffer | undefined;
+  readonly stream: GPUBuffer | undefined;
 }
 
 /** A buffer of a plan as a dispatch binds it. */
@@ -25,45 +44,83 @@ export interface Bound {
   readonly varies: boolean;
 }
 
+const NO_PARAMS: ParamBuffers = { bytes: 0, tables: undefined, stream: undefined };
+
 export class Bindings {
   readonly #device: GPUDevice;
   readonly #layout: GPUBindGroupLayout;
   readonly #bound: readonly Bound[];
+  readonly #params: ParamBuffers;
   readonly #varying: readonly BufferId[];
   /** The one that was used last is the last. */
   readonly #entries: Entry[] = [];
 
-  constructor(device: GPUDevice, layout: GPUBindGroupLayout, bound: readonly Bound[]) {
+  constructor(
+    device: GPUDevice,
+    layout: GPUBindGroupLayout,
+    bound: readonly Bound[],
+    params: ParamBuffers = NO_PARAMS,
+  ) {
     this.#device = device;
     this.#layout = layout;
     this.#bound = bound;
+    this.#params = params;
     this.#varying = bound.filter(({ varies }) => varies).map(({ id }) => id);
   }
 
-  /** Number of groups that are kept. */
+  /** Number of choices of blocks that are kept. */
   get size(): number {
     return this.#entries.length;
   }
 
-  /** @param blocks the block of each buffer of the plan in this run */
-  group(blocks: readonly (Block | undefined)[]): GPUBindGroup {
+  /**
+   * @param blocks the block of each buffer of the plan in this run
+   * @param place of the parameters, if there are any
+   */
+  group(blocks: readonly (Block | undefined)[], place?: ParamPlace): GPUBindGroup {
+    const entry = this.#entry(blocks);
+    const at = numberOf(place);
+    if (entry.group !== undefined && entry.place === at) return entry.group;
+    let group = entry.groups.get(at);
+    if (group === undefined) {
+      group = this.#make(blocks, place);
+      entry.groups.set(at, group);
+    }
+    entry.group = group;
+    entry.place = at;
+    return group;
+  }
+
+  #entry(blocks: readonly (Block | undefined)[]): Entry {
     const entries = this.#entries;
     for (let at = entries.length - 1; at >= 0; at--) {
       const entry = entries[at] as Entry; // within the list
       if (!this.#varying.every((id, i) => entry.blocks[i] === blocks[id])) continue;
       if (at < entries.length - 1) entries.push(...entries.splice(at, 1));
-      return entry.group;
+      return entry;
     }
-    const group = this.#device.createBindGroup({
-      layout: this.#layout,
-      entries: this.#bound.map(({ id, offset, bytes }, binding) => ({
-        binding,
-        resource: { buffer: (blocks[id] as Block).buffer, offset, size: bytes }, // every buffer that is bound has a block
-      })),
-    });
     if (entries.length === KEPT) entries.shift();
-    entries.push({ blocks: this.#varying.map((id) => blocks[id] as Block), group });
-    return group;
+    const entry = {
+      blocks: this.#varying.map((id) => blocks[id] as Block),
+      group: undefined,
+      place: 0,
+      groups: new Map(),
+    };
+    entries.push(entry);
+    return entry;
+  }
+
+  #make(blocks: readonly (Block | undefined)[], place: ParamPlace | undefined): GPUBindGroup {
+    const { bytes, tables, stream } = this.#params;
+    const entries = this.#bound.map(({ id, offset, bytes: size }, binding) => ({
+      binding,
+      resource: { buffer: (blocks[id] as Block).buffer, offset, size }, // every buffer that is bound has a block
+    }));
+    if (place !== undefined) {
+      const buffer = (place.streamed ? stream : tables) as GPUBuffer; // where there is an entry, there is its buffer
+      entries.push({ binding: entries.length, resource: { buffer, offset: place.offset, size: bytes } });
+    }
+    return this.#device.createBindGroup({ layout: this.#layout, entries });
   }
 
   /** Drops the groups that bind a block. */

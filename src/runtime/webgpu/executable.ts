@@ -270,13 +270,12 @@ export class WebGpuExecutable implements Executable {
     iterations: readonly number[],
   ): void {
     const loaded = this.#loaded.dispatches[index] as Loaded["dispatches"][number]; // the code counts them
-    const { pipeline, bindings, params, grid, flops, bytes } = loaded;
-    const place = params === undefined ? undefined : this.#loaded.params.place(index, iterations);
+    const { pipeline, bindings, grid, flops, bytes } = loaded;
+    const place = this.#loaded.params.place(index, iterations);
     recorder.dispatch({
       index,
       pipeline,
-      group: bindings.group(blocks),
-      params: place === undefined ? undefined : params?.at(place),
+      group: bindings.group(blocks, place),
       x: grid.x,
       y: grid.y,
       flops,

@@ -17,7 +17,6 @@ import { gridOf } from "./grid.ts";
 import type { Grid } from "./grid.ts";
 import { TENSOR_USAGE } from "./memory.ts";
 import type { Block, Storage } from "./memory.ts";
-import { ParamGroups } from "./param-groups.ts";
 import { Params } from "./params.ts";
 import { describeDispatch, paramBytes } from "./pipelines.ts";
 import type { Pipeline } from "./pipelines.ts";
@@ -29,8 +28,6 @@ export interface LoadedDispatch {
   readonly index: number;
   readonly pipeline: GPUComputePipeline;
   readonly bindings: Bindings;
-  /** The groups of its parameters; undefined where it has none. */
-  readonly params: ParamGroups | undefined;
   readonly grid: Grid;
   readonly flops: number;
   readonly bytes: number;
@@ -101,10 +98,9 @@ export async function loadPlan(context: Context, plan: Plan, name: string): Prom
     const tables = params.tableBytes === 0 ? undefined : own(params.tableBytes, usage, "parameters");
     const stream = params.streamBytes === 0 ? undefined : own(params.streamBytes, usage, "loop parameters");
     if (tables !== undefined) gpu.device.queue.writeBuffer(tables.buffer, 0, params.tables());
-    const paramGroups = paramGroupsOf(context, tables, stream);
     const dispatches = code.dispatches.map(({ dispatch }, index): LoadedDispatch => {
       const { kernel, buffers, parts, workgroups, flops, bytes } = dispatch;
-      const { pipeline, buffers: layout } = pipelines.get(kernel) as Pipeline; // made for these dispatches
+      const { pipeline, bindings: layout } = pipelines.get(kernel) as Pipeline; // made for these dispatches
       const bound = buffers.map((id, i) => {
         const { type, role } = bufferOf(plan, id);
         const { offset, size } = parts?.[i] ?? { offset: 0, size: sizeOf(type.shape) };
@@ -119,8 +115,11 @@ export async function loadPlan(context: Context, plan: Plan, name: string): Prom
       return {
         index,
         pipeline,
-        bindings: new Bindings(gpu.device, layout, bound),
-        params: paramGroups(paramBytes(kernel)),
+        bindings: new Bindings(gpu.device, layout, bound, {
+          bytes: paramBytes(kernel),
+          tables: tables?.buffer,
+          stream: stream?.buffer,
+        }),
         grid: within(
           () => `${name}: ${describeDispatch(dispatch)}`,
           () => gridOf(workgroups, gpu.limits.maxComputeWorkgroupsPerDimension),
@@ -169,29 +168,6 @@ export function checkSize(context: Context, type: TensorType, what: string): voi
   throw new Error(
     `webgpu: ${what}: ${formatType(type)} takes ${size} bytes, and this GPU binds ${most.toLocaleString("en")} at most.`,
   );
-}
-
-/** The bind groups of all dispatches whose entries have one size. */
-function paramGroupsOf(
-  { gpu, pipelines }: Context,
-  tables: Block | undefined,
-  stream: Block | undefined,
-): (bytes: number) => ParamGroups | undefined {
-  const made = new Map<number, ParamGroups>();
-  return (bytes) => {
-    if (bytes === 0) return undefined;
-    const groups =
-      made.get(bytes) ??
-      new ParamGroups({
-        device: gpu.device,
-        layout: pipelines.paramLayout(bytes),
-        bytes,
-        tables: tables?.buffer,
-        stream: stream?.buffer,
-      });
-    made.set(bytes, groups);
-    return groups;
-  };
 }
 
 /** Says what an error is about. */

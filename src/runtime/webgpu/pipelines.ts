@@ -1,8 +1,8 @@
 /**
  * Kernels as pipelines, one for each text: programs that have a kernel in common share it.
  *
- * Consumed by executables when they are made. Groups: 0 has the kernel's storage buffers in their order, 1 its parameters, as a
- * uniform buffer.
+ * Consumed by executables when they are made. A kernel has one group: its storage buffers in their order,
+ * and after them its parameters, if it has any, as a uniform buffer.
  */
 import type { Kernel } from "../../compiler/kernel/ir.ts";
 import type { Dispatch } from "../../compiler/kernel/plan.ts";
@@ -13,8 +13,8 @@ import type { Gpu } from "./gpu.ts";
 /** A kernel, ready to be dispatched. */
 export interface Pipeline {
   readonly pipeline: GPUComputePipeline;
-  /** The layout of its storage buffers. */
-  readonly buffers: GPUBindGroupLayout;
+  /** The layout of its group. */
+  readonly bindings: GPUBindGroupLayout;
 }
 
 /** Texts that are remembered; the one that was not asked for the longest is forgotten first. */
@@ -36,8 +36,7 @@ export class Pipelines {
   readonly #failures: Failures;
   readonly #print: (kernel: Kernel) => string;
   readonly #made = new Map<string, Promise<Pipeline>>();
-  readonly #bufferLayouts = new Map<string, GPUBindGroupLayout>();
-  readonly #paramLayouts = new Map<number, GPUBindGroupLayout>();
+  readonly #layouts = new Map<string, GPUBindGroupLayout>();
 
   constructor(gpu: Gpu, failures: Failures, print: (kernel: Kernel) => string) {
     this.#gpu = gpu;
@@ -63,31 +62,20 @@ export class Pipelines {
     );
   }
 
-  /** The layout of a group of parameters. */
-  paramLayout(bytes: number): GPUBindGroupLayout {
-    let layout = this.#paramLayouts.get(bytes);
+  #layout(kernel: Kernel): GPUBindGroupLayout {
+    const { buffers } = kernel;
+    const bytes = paramBytes(kernel);
+    const key = `${buffers.map(({ access }) => (access === "read" ? "r" : "w")).join("")}${bytes}`;
+    let layout = this.#layouts.get(key);
     if (layout === undefined) {
-      const buffer = { type: "uniform", minBindingSize: bytes } as const;
+      const kinds: GPUBufferBindingLayout[] = buffers.map(({ access }) => ({
+        type: access === "read" ? "read-only-storage" : "storage",
+      }));
+      if (bytes > 0) kinds.push({ type: "uniform", minBindingSize: bytes });
       layout = this.#gpu.device.createBindGroupLayout({
-        entries: [{ binding: 0, visibility: ShaderStage.COMPUTE, buffer }],
+        entries: kinds.map((buffer, binding) => ({ binding, visibility: ShaderStage.COMPUTE, buffer })),
       });
-      this.#paramLayouts.set(bytes, layout);
-    }
-    return layout;
-  }
-
-  #bufferLayout({ buffers }: Kernel): GPUBindGroupLayout {
-    const key = buffers.map(({ access }) => (access === "read" ? "r" : "w")).join("");
-    let layout = this.#bufferLayouts.get(key);
-    if (layout === undefined) {
-      layout = this.#gpu.device.createBindGroupLayout({
-        entries: buffers.map(({ access }, binding) => ({
-          binding,
-          visibility: ShaderStage.COMPUTE,
-          buffer: { type: access === "read" ? "read-only-storage" : "storage" },
-        })),
-      });
-      this.#bufferLayouts.set(key, layout);
+      this.#layouts.set(key, layout);
     }
     return layout;
   }
@@ -111,11 +99,8 @@ export class Pipelines {
   async #create(kernel: Kernel, code: string, what: () => string): Promise<Pipeline> {
     const { device, asyncPipelines } = this.#gpu;
     const scope = this.#failures.open(what);
-    const buffers = this.#bufferLayout(kernel);
-    const bytes = paramBytes(kernel);
-    const layout = device.createPipelineLayout({
-      bindGroupLayouts: bytes === 0 ? [buffers] : [buffers, this.paramLayout(bytes)],
-    });
+    const bindings = this.#layout(kernel);
+    const layout = device.createPipelineLayout({ bindGroupLayouts: [bindings] });
     const module = device.createShaderModule({ code, label: kernel.name });
     const descriptor = { label: kernel.name, layout, compute: { module, entryPoint: "main" } };
     const pipeline = asyncPipelines
@@ -135,6 +120,6 @@ export class Pipelines {
       const { message } = made.error as Error; // a GPUPipelineError
       throw new Error(`webgpu: ${what()} failed: ${message}`, { cause: made.error });
     }
-    return { pipeline: made.pipeline, buffers };
+    return { pipeline: made.pipeline, bindings };
   }
 }

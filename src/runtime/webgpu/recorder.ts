@@ -16,7 +16,6 @@ export interface Recorded {
   readonly index: number;
   readonly pipeline: GPUComputePipeline;
   readonly group: GPUBindGroup;
-  readonly params: GPUBindGroup | undefined;
   readonly x: number;
   readonly y: number;
   readonly flops: number;
@@ -44,7 +43,6 @@ export class Recorder {
   /** What is set in this pass. */
   #pipeline: GPUComputePipeline | undefined;
   #group: GPUBindGroup | undefined;
-  #params: Recorded["params"];
   #work = { dispatches: 0, flops: 0, bytes: 0 };
   #submitted = false;
 
@@ -75,7 +73,7 @@ export class Recorder {
     this.#scope ??= this.#failures.open(this.#options.what);
   }
 
-  dispatch({ index, pipeline, group, params, x, y, flops, bytes }: Recorded): void {
+  dispatch({ index, pipeline, group, x, y, flops, bytes }: Recorded): void {
     const { profiler } = this.#options;
     if (profiler !== undefined) this.#endPass();
     const pass = this.#beginPass(profiler?.pass(index));
@@ -83,8 +81,6 @@ export class Recorder {
     this.#pipeline = pipeline;
     if (group !== this.#group) pass.setBindGroup(0, group);
     this.#group = group;
-    if (params !== undefined && params !== this.#params) pass.setBindGroup(1, params);
-    this.#params = params ?? this.#params;
     pass.dispatchWorkgroups(x, y);
     this.#work.dispatches++;
     this.#work.flops += flops;
@@ -143,6 +139,5 @@ export class Recorder {
     this.#pass = undefined;
     this.#pipeline = undefined;
     this.#group = undefined;
-    this.#params = undefined;
   }
 }

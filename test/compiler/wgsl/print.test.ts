@@ -91,7 +91,7 @@ describe("printWgsl", () => {
       @group(0) @binding(0) var<storage, read> buffer_0: array<f16>;
       @group(0) @binding(1) var<storage, read_write> buffer_1: array<f16>;
       @group(0) @binding(2) var<storage, read_write> buffer_2: array<u32>;
-      @group(1) @binding(0) var<uniform> params: array<vec4<u32>, 1>;
+      @group(0) @binding(3) var<uniform> params: array<vec4<u32>, 1>;
       fn from_bits(bits: u32) -> f32 { return bitcast<f32>(bits); }
       fn to_f16(x: f32) -> f16 {
         let bits = bitcast<u32>(x);
@@ -133,7 +133,7 @@ describe("printWgsl", () => {
     expect(printWgsl(rowMaximum(), { f16: false })).toMatchInlineSnapshot(`
       "@group(0) @binding(0) var<storage, read> buffer_0: array<f32>;
       @group(0) @binding(1) var<storage, read_write> buffer_1: array<f32>;
-      @group(1) @binding(0) var<uniform> params: array<vec4<u32>, 1>;
+      @group(0) @binding(2) var<uniform> params: array<vec4<u32>, 1>;
       var<workgroup> shared_0: array<f32, 2>;
       fn from_bits(bits: u32) -> f32 { return bitcast<f32>(bits); }
       fn is_nan(x: f32) -> bool { return (bitcast<u32>(x) & 0x7fffffffu) > 0x7f800000u; }

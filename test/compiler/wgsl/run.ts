@@ -31,21 +31,16 @@ export async function runOnGpu(gpu: Gpu, kernel: Kernel, run: Run): Promise<read
   const messages = (await module.getCompilationInfo()).messages.map(
     ({ message, lineNum }) => `line ${lineNum}: ${message}`,
   );
-  const storage = device.createBindGroupLayout({
-    entries: kernel.buffers.map(({ access }, binding) => ({
-      binding,
-      visibility: COMPUTE,
-      buffer: { type: access === "read" ? "read-only-storage" : "storage" },
-    })),
-  });
-  const uniform = device.createBindGroupLayout({
-    entries: [
-      { binding: 0, visibility: COMPUTE, buffer: { type: "uniform", hasDynamicOffset: true } as const },
-    ],
-  });
   const hasParams = kernel.params > 0;
+  const kinds: GPUBufferBindingLayout[] = kernel.buffers.map(({ access }) => ({
+    type: access === "read" ? "read-only-storage" : "storage",
+  }));
+  if (hasParams) kinds.push({ type: "uniform" });
+  const group = device.createBindGroupLayout({
+    entries: kinds.map((buffer, binding) => ({ binding, visibility: COMPUTE, buffer })),
+  });
   const pipeline = device.createComputePipeline({
-    layout: device.createPipelineLayout({ bindGroupLayouts: hasParams ? [storage, uniform] : [storage] }),
+    layout: device.createPipelineLayout({ bindGroupLayouts: [group] }),
     compute: { module },
   });
   const make = (data: GPUAllowSharedBufferSource, usage: number): GPUBuffer => {
@@ -58,24 +53,15 @@ export async function runOnGpu(gpu: Gpu, kernel: Kernel, run: Run): Promise<read
   const encoder = device.createCommandEncoder();
   const pass = encoder.beginComputePass();
   pass.setPipeline(pipeline);
-  pass.setBindGroup(
-    0,
-    device.createBindGroup({
-      layout: storage,
-      entries: held.map((buffer, binding) => ({ binding, resource: { buffer } })),
-    }),
-  );
+  const bound: GPUBufferBinding[] = held.map((buffer) => ({ buffer }));
   if (hasParams) {
     const size = Math.ceil(kernel.params / 4) * 16;
     const words = new Uint32Array((256 + size) / 4).fill(0xdead);
     words.set(run.params ?? [], 64);
-    const resource = { buffer: make(words, UNIFORM), size };
-    pass.setBindGroup(
-      1,
-      device.createBindGroup({ layout: uniform, entries: [{ binding: 0, resource }] }),
-      [256],
-    );
+    bound.push({ buffer: make(words, UNIFORM), offset: 256, size });
   }
+  const entries = bound.map((resource, binding) => ({ binding, resource }));
+  pass.setBindGroup(0, device.createBindGroup({ layout: group, entries }));
   pass.dispatchWorkgroups(...run.workgroups);
   pass.end();
   const copies = held.map((buffer) => {

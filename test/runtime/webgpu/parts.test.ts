@@ -50,6 +50,26 @@ describe("bind groups", () => {
     expect(group(1, 0)).not.toBe(ba);
   });
 
+  it("are kept for each place of the parameters", () => {
+    const buffer = {} as GPUBuffer;
+    const params = { bytes: 16, tables: buffer, stream: buffer };
+    const bindings = new Bindings(nothing, {} as GPUBindGroupLayout, bound, params);
+    const [fixed, a, b] = blocks(3);
+    const at = (streamed: boolean, offset: number, first = a): GPUBindGroup =>
+      bindings.group([first, fixed, b], { streamed, offset });
+    const all = (): readonly GPUBindGroup[] => [
+      at(false, 0),
+      at(false, 256),
+      at(true, 0),
+      at(true, 256),
+      at(false, 0, b),
+    ];
+    const groups = all();
+    expect(new Set(groups).size).toBe(5);
+    for (let turn = 0; turn < 3; turn++) all().forEach((group, i) => expect(group).toBe(groups[i]));
+    expect(bindings.size).toBe(2);
+  });
+
   it("are dropped with their blocks", () => {
     const bindings = make();
     const [fixed, a, b, c] = blocks(4) as [Block, Block, Block, Block];
