@@ -140,6 +140,10 @@ export interface HostInterpolant {
   whereNoiseIs(from: number, level: number, perSignal?: number): number;
 }
 
+/** What is left of the noise at t = 1 is rounding, as of cos(π/2); a drift that divided by it would not be. */
+const ROUNDING = 1e-9;
+const rounded = (x: number): number => (Math.abs(x) <= ROUNDING ? 0 : x);
+
 /** @throws RangeError for an interpolant with times per token */
 export function hostInterpolant({ name, alpha, beta, length }: Interpolant): HostInterpolant {
   if (length !== undefined)
@@ -149,7 +153,7 @@ export function hostInterpolant({ name, alpha, beta, length }: Interpolant): Hos
     );
   const [noise, data] = [scalarFunction((t) => alpha(t)), scalarFunction((t) => beta(t))];
   return {
-    at: (t) => ({ alpha: noise(t), beta: data(t) }),
+    at: (t) => ({ alpha: t === 1 ? rounded(noise(t)) : noise(t), beta: data(t) }),
     drift(t) {
       const state = noise.derivative(t) / noise(t);
       return { state, denoiser: data.derivative(t) - data(t) * state };

@@ -4,9 +4,15 @@
  */
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
+import { cos, mul, sin } from "../../../../src/dsl/index.ts";
 import { decodingError } from "../../../../src/models/flow/clock-decoding-error.ts";
 import { mixtureClock, uniformClock } from "../../../../src/models/flow/clock.ts";
-import { linear, trigonometric, variancePreservingLinear } from "../../../../src/models/flow/interpolant.ts";
+import {
+  interpolant as declared,
+  linear,
+  trigonometric,
+  variancePreservingLinear,
+} from "../../../../src/models/flow/interpolant.ts";
 import { bridge } from "../../../../src/models/flow/samplers/bridge.ts";
 import { euler, exponential, heun, midpoint } from "../../../../src/models/flow/samplers/integrators.ts";
 import { gammaResampling, jumps } from "../../../../src/models/flow/samplers/jumps.ts";
@@ -98,6 +104,21 @@ describe("a state whose denoiser is right is at the next time after every step",
         expect(Math.abs(x1 - beta)).toBeLessThan(1e-5);
       }
   });
+});
+
+describe("the last step", () => {
+  it.each([euler, heun, midpoint])(
+    "is what the denoiser says, also where cos(π/2) leaves rounding of the noise",
+    (method) => {
+      const interpolant = declared({
+        name: "cosine",
+        alpha: (t) => cos(mul(t, Math.PI / 2)),
+        beta: (t) => sin(mul(t, Math.PI / 2)),
+      });
+      const { calls } = method({ interpolant, clock: uniformClock() }, 4);
+      expect(calls.at(-1)).toMatchObject({ state: 0, first: 0, denoiser: 1, begins: true });
+    },
+  );
 });
 
 describe("special cases", () => {
