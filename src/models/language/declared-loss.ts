@@ -13,7 +13,7 @@ import { judged } from "../flow/judged.ts";
 import { conditional } from "../flow/quantities.ts";
 import { diagonalOf } from "../flow/two-time.ts";
 import type { OneTimeDenoiser, Time, TwoTimeDenoiser } from "../flow/two-time.ts";
-import { flowDenoiser, mapDenoiser, velocityWeight } from "./declared-network.ts";
+import { flowDenoiser, mapDenoiser, predicted, velocityWeight } from "./declared-network.ts";
 import type { NetworkModel } from "./declared-network.ts";
 
 /** Tokens [batch, length] i32, source noise [batch, length, dim], and the time of every row. */
@@ -53,15 +53,16 @@ export function declaredFlowTokenLoss<P>(flow: Flow, model: NetworkModel<P>, row
   const { network, params, space } = model;
   const clean = space.clean(rows.tokens, network.embedding(params));
   const x = flow.state(rows.noise, clean, rows.t.t);
-  const denoiser = flowDenoiser(flow, model);
   if (flow.predicts === "clean token") {
+    const denoiser = flowDenoiser(flow, model);
     const logits = denoiser.logits?.(x, rows.t);
     const tokens: Tensor = oneHot(rows.tokens, network.vocab);
     return weighted(flow, judged(flow.loss, tokens, denoiser.denoiser(x, rows.t), logits), rows.t.t);
   }
   const point = pointAt(flow.interpolant, rows.t.t);
   const wanted = conditional(flow.predicts, { noise: rows.noise, clean }, point, flow.source.scale);
-  const found = flow.convert(denoiser.denoiser(x, rows.t), "clean point", flow.predicts, x, rows.t.t);
+  // The prediction itself: by way of the clean point it would be 0/0 at an end, and lose digits near it.
+  const found = predicted(model, x, rows.t);
   return weighted(flow, judged("squared error", wanted, found, undefined), rows.t.t);
 }
 

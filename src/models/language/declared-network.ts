@@ -47,6 +47,10 @@ const pointOf =
   (value: Tensor): Tensor =>
     flow.predicts === "clean token" ? space.expected(value, network.embedding(params)) : value;
 
+/** What the network predicts of a state where that is a point: as the flow declares it, before it is made a clean point. */
+export const predicted = <P>(model: NetworkModel<P>, x: Tensor, t: Time): Tensor =>
+  output(model, x, told(model, t.tau));
+
 /** The denoiser D_t of a flow. */
 export function flowDenoiser<P>(
   flow: Flow,
@@ -59,7 +63,7 @@ export function flowDenoiser<P>(
     return { logits, denoiser: (x, t) => softmax(logits(x, t)), point };
   }
   return {
-    denoiser: (x, t) => flow.convert(output(model, x, told(model, t.tau)), predicts, "clean point", x, t.t),
+    denoiser: (x, t) => flow.convert(predicted(model, x, t), predicts, "clean point", x, t.t),
     point,
   };
 }

@@ -251,6 +251,22 @@ describe.each(flows)("the flow of $name", (declared) => {
   });
 });
 
+it.each([
+  [flow({ name: "velocity", predicts: "velocity" }), 1],
+  [flow({ name: "noise", predicts: "noise" }), 0],
+] as const)("a time that rounds to an end has a finite loss and finite gradients (%#)", (declared, end) => {
+  const inputs = inputsOf(6);
+  const at = { ...inputs, u: floats([ROWS], Array<number>(ROWS).fill(end)) };
+  const leaves = evaluate(at, (input) => {
+    const i = input as unknown as Inputs;
+    const rows = { tokens: i.tokens, noise: i.noise, t: { t: i.u, tau: i.u, rate: onesLike(i.u) } };
+    const loss = (params: DitParams) => declaredFlowLoss(declared, model(teacherNetwork, params), rows);
+    const params = i.teacher as unknown as DitParams;
+    return [loss(params), ...sizes(grad(loss)(params))];
+  });
+  expect(numbers(leaves).every(Number.isFinite)).toBe(true);
+});
+
 describe("times per token", () => {
   const blocks = positioned(linear, blockCausal({ blocks: 2, overlap: 0.5 }), { length: 2 });
   const lossesOf = (interpolant: typeof blocks) =>
