@@ -10,8 +10,9 @@
  */
 import { add, mul, softmax, sub } from "../../../dsl/index.ts";
 import type { Tensor } from "../../../dsl/index.ts";
-import type { TwoTimeDenoiser } from "../two-time.ts";
+import type { Time, TwoTimeDenoiser } from "../two-time.ts";
 import { logitsNeeded } from "./sampled-denoiser.ts";
+import type { SampledDenoiser } from "./sampled-denoiser.ts";
 
 export interface GuidanceOptions {
   /** "points" by default. */
@@ -29,11 +30,11 @@ const beyond = (weak: Tensor, strong: Tensor, eta: number | Tensor): Tensor =>
  * @throws TypeError for the logits form of denoisers without logits
  */
 export function autoguided(
-  strong: TwoTimeDenoiser,
+  strong: SampledDenoiser,
   weak: TwoTimeDenoiser,
   eta: number | Tensor,
   { form = "points" }: GuidanceOptions = {},
-): TwoTimeDenoiser {
+): SampledDenoiser {
   if (typeof eta === "number" && !Number.isFinite(eta))
     throw new RangeError(`The strength of guidance is a finite number, got ${eta}.`);
   const common = { interpolant: strong.interpolant, point: (value: Tensor) => strong.point(value) };
@@ -41,6 +42,10 @@ export function autoguided(
     return {
       ...common,
       denoiser: (x, s, t) => beyond(weak.denoiser(x, s, t), strong.denoiser(x, s, t), eta),
+      // Of points, the places of the largest entries are no tokens.
+      ...(strong.tokens === undefined
+        ? {}
+        : { tokens: (x: Tensor, s: Time, t: Time) => strong.tokens?.(x, s, t) as Tensor }), // defined: asked above
     };
   const better = logitsNeeded("Guidance in logits", strong);
   const worse = logitsNeeded("Guidance in logits", weak);
@@ -54,8 +59,8 @@ export function autoguided(
  * @throws TypeError for the logits form of denoisers without logits
  */
 export const classifierFree = (
-  conditional: TwoTimeDenoiser,
+  conditional: SampledDenoiser,
   unconditional: TwoTimeDenoiser,
   scale: number | Tensor,
   options?: GuidanceOptions,
-): TwoTimeDenoiser => autoguided(conditional, unconditional, scale, options);
+): SampledDenoiser => autoguided(conditional, unconditional, scale, options);

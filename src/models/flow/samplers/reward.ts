@@ -14,11 +14,11 @@
  * Consumed by sampling. On projected states the state that is differentiated by is h = x·E, and Σ is EᵀE: the same guidance as on the
  * vocabulary, seen through E.
  */
-import { add, argmax, div, grad, greater, logSoftmax, matmul, maximum, mul, oneHot, onesLike, square, sum, transpose, where } from "../../../dsl/index.ts"; // prettier-ignore
+import { add, div, grad, greater, logSoftmax, matmul, maximum, mul, oneHot, onesLike, square, sum, transpose, where } from "../../../dsl/index.ts"; // prettier-ignore
 import type { Tensor } from "../../../dsl/index.ts";
 import { perState } from "../interpolant.ts";
 import type { Time, TwoTimeDenoiser } from "../two-time.ts";
-import { logitsNeeded } from "./sampled-denoiser.ts";
+import { logitsNeeded, tokensOf } from "./sampled-denoiser.ts";
 import type { SampledDenoiser } from "./sampled-denoiser.ts";
 
 export interface RewardOptions {
@@ -41,7 +41,7 @@ const LEAST = 1e-6;
 
 /** The denoiser moved by (α²/β) Σ ∇ of a score of states, one number a row. */
 function movedBy(
-  denoiser: TwoTimeDenoiser,
+  denoiser: SampledDenoiser,
   score: (x: Tensor, s: Time) => Tensor,
   { strength, covariance = (gradient) => gradient }: Omit<RewardOptions, "look">,
 ): SampledDenoiser {
@@ -49,7 +49,7 @@ function movedBy(
   return {
     interpolant,
     point: (value) => value,
-    tokens: (x, s, t) => argmax(denoiser.denoiser(x, s, t), 2),
+    tokens: (x, s, t) => tokensOf(denoiser, denoiser.denoiser(x, s, t), x, s, t),
     denoiser(x, s, t) {
       // A row's score depends on that row alone, so the gradient of the sum has every row's own.
       const gradient = grad((at: Tensor): Tensor<[]> => sum(score(at, s)))(x);
@@ -66,7 +66,7 @@ function movedBy(
  * @returns a denoiser whose values are points of the state space; its tokens are those of the denoiser that is guided
  */
 export const rewarded = (
-  denoiser: TwoTimeDenoiser,
+  denoiser: SampledDenoiser,
   reward: (value: Tensor) => Tensor,
   { look = "expected endpoint", ...options }: RewardOptions,
 ): SampledDenoiser =>

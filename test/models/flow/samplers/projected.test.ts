@@ -57,7 +57,7 @@ describe("a network on projected states", () => {
     weak: TwoTimeDenoiser,
     table: Tensor | undefined,
   ) => SampledDenoiser;
-  const cases: readonly (readonly [string, Change, typeof euler, boolean])[] = [
+  const cases: (readonly [string, Change, typeof euler, boolean])[] = [
     ["Euler", (d) => d, euler, false],
     ["Heun", (d) => d, heun, false],
     ["jumps", (d) => d, jumps, false],
@@ -86,6 +86,23 @@ describe("a network on projected states", () => {
       true,
     ],
   ];
+  const pushed: Change = (d, _, table) =>
+    conditionedOn(d, given(), table === undefined ? {} : { covariance: projectedCovariance(table) });
+  cases.push(
+    [
+      "a reward of what is conditioned",
+      (d, weak, table) =>
+        rewarded(pushed(d, weak, table), (value) => mul(sum(value, [1, 2]), 0), { strength: 0 }),
+      jumps,
+      true,
+    ],
+    [
+      "guidance of what is conditioned",
+      (d, weak, table) => autoguided(pushed(d, weak, table), pushed(weak, weak, table), 2),
+      jumps,
+      true,
+    ],
+  );
   const both = (change: Change, method: typeof euler, infill: boolean) =>
     evaluate(inputs, ({ keys, params: one, other: two }) => {
       const [weights, weaker] = [one, two] as unknown as [DitParams, DitParams]; // the trees that the network takes
