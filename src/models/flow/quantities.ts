@@ -5,7 +5,7 @@
  *
  * Consumed by flow(), samplers and verify. To add a quantity: its line in `COMBINATIONS`.
  */
-import { add, div, mul, sub } from "../../dsl/index.ts";
+import { add, div, equal, mul, sub, where } from "../../dsl/index.ts";
 import type { Tensor } from "../../dsl/index.ts";
 import { perState } from "./interpolant.ts";
 import type { Point } from "./interpolant.ts";
@@ -64,9 +64,13 @@ export function endpoints(
   const [a, b] = COMBINATIONS[quantity](point, scale);
   const { alpha, beta } = point;
   const determinant: Tensor = perState(sub(mul(alpha, b) as Tensor, mul(beta, a) as Tensor) as Tensor);
+  const clean: Tensor = div(sub(times(alpha, value), times(a, state)), determinant);
+  // Without noise the state is β x₁, whatever is predicted of it; rates may be infinite there, as that of √(1 − t²) at t = 1.
+  const bare = equal(alpha, 0);
+  const known: Tensor = div(state, perState(where(bare, beta, 1) as Tensor));
   return {
     noise: div(sub(times(b, state), times(beta, value)), determinant),
-    clean: div(sub(times(alpha, value), times(a, state)), determinant),
+    clean: quantity === "clean point" ? value : (where(perState(bare), known, clean) as Tensor),
   };
 }
 

@@ -12,7 +12,7 @@ import { flowMap } from "../../../src/models/flow/flow-map.ts";
 import type { FlowMap } from "../../../src/models/flow/flow-map.ts";
 import { flow } from "../../../src/models/flow/flow.ts";
 import type { Flow } from "../../../src/models/flow/flow.ts";
-import { linear, trigonometric } from "../../../src/models/flow/interpolant.ts";
+import { linear, trigonometric, variancePreservingLinear } from "../../../src/models/flow/interpolant.ts";
 import { eulerian, eulerianLogits } from "../../../src/models/flow/objectives/eulerian.ts";
 import { lagrangian, lagrangianLogits } from "../../../src/models/flow/objectives/lagrangian.ts";
 import { semigroup } from "../../../src/models/flow/objectives/semigroup.ts";
@@ -222,6 +222,22 @@ describe.each(maps)("$name", (map) => {
     });
     expect(list(loss).every(Number.isFinite)).toBe(true);
   });
+});
+
+it("a Lagrangian jump of velocities to the data is finite where the rates of the interpolant are not", () => {
+  const velocities = flow({ name: "", interpolant: variancePreservingLinear, predicts: "velocity" });
+  const map = flowMap({ name: "", flow: velocities, objective: lagrangian() });
+  const inputs = inputsOf(5);
+  const all = (value: number): ExactTensor => floats([ROWS], Array<number>(ROWS).fill(value));
+  const at = { ...inputs, s: all(0), tauS: all(0), t: all(1), tauT: all(1), rateT: all(1) };
+  const loss = evaluate(at, (input) => {
+    const i = input as unknown as Inputs;
+    return declaredMapTokenLoss(map, model(student, i.params), rowsOf(i), {
+      diagonal: 0,
+      teacher: model(teacherNetwork, i.teacher),
+    });
+  });
+  expect(list(loss).every(Number.isFinite)).toBe(true);
 });
 
 const flows: readonly Flow[] = [

@@ -3,7 +3,7 @@
  * ψ = D_t(X) − c ∂_t ψ with c = Ξ/λ_t (LSD of FMLM, arXiv:2602.16813), which may leave the simplex on the way; in terms of its logits z
  * ψ = softmax(log D_t(X) − log(1 + c (ż − ⟨ψ, ż⟩))), which cannot (Discrete Flow Maps, arXiv:2604.09784).
  */
-import { add, mul, softmax, sub } from "../../../dsl/index.ts";
+import { add, equal, mul, softmax, sub, where } from "../../../dsl/index.ts";
 import type { Tensor } from "../../../dsl/index.ts";
 import { perState, pointAt } from "../interpolant.ts";
 import { jump, lagrangianWeight, moved } from "../jump.ts";
@@ -23,7 +23,9 @@ export const lagrangian = (): Objective => ({
     const [from, to] = [pointAt(student.interpolant, s.t), pointAt(student.interpolant, t.t)];
     const { value, tangent } = byTime((time) => student.denoiser(x, s, time), t);
     const there = moved(x, student.point(value), jump(from, to));
-    return sub(instant.denoiser(there, t), mul(perState(lagrangianWeight(from, to)), tangent));
+    const weight = perState(lagrangianWeight(from, to));
+    // Where c is 0 nothing is taken away, also where ∂_t ψ is infinite, as at t = 1 with the rate of √(1 − t²).
+    return sub(instant.denoiser(there, t), where(equal(weight, 0), 0, mul(weight, tangent)) as Tensor);
   },
 });
 
