@@ -9,7 +9,7 @@ import { add, div, equal, mul, softmax, sub, where } from "../../dsl/index.ts";
 import type { Tensor } from "../../dsl/index.ts";
 import type { Flow } from "../flow/flow.ts";
 import { perState, pointAt } from "../flow/interpolant.ts";
-import { denoisedOf, jump } from "../flow/jump.ts";
+import { denoisedOf, jump, wronskian } from "../flow/jump.ts";
 import type { StateSpace } from "../flow/state-space.ts";
 import type { OneTimeDenoiser, Time, TwoTimeDenoiser } from "../flow/two-time.ts";
 import type { Conditioning, Network } from "../networks/network.ts";
@@ -104,7 +104,9 @@ export function velocityWeight(flow: Flow, s: Time, t: Time): Tensor {
   const [from, to] = [pointAt(flow.interpolant, s.t), pointAt(flow.interpolant, t.t)];
   const still = equal(s.t, t.t);
   const span = where(still, 1, sub(t.t, s.t) as Tensor) as Tensor;
-  const here = sub(from.betaRate, div(mul(from.beta, from.alphaRate), from.alpha));
+  // At t = 1, to which a time may round, ψ is the state itself and says nothing of the velocity.
+  const bare = equal(from.alpha, 0);
+  const here = where(bare, 0, div(wronskian(from), where(bare, 1, from.alpha)));
   const rate = where(still, here, div(jump(from, to).jumped, span)) as Tensor;
   return mul(rate, rate);
 }

@@ -240,6 +240,20 @@ it("a Lagrangian jump of velocities to the data is finite where the rates of the
   expect(list(loss).every(Number.isFinite)).toBe(true);
 });
 
+it("a diagonal row of velocities whose time rounds to 1 has a finite loss and finite gradients", () => {
+  const velocities = flow({ name: "", predicts: "velocity" });
+  const map = flowMap({ name: "", flow: velocities, objective: semigroup(), teacher: false });
+  const one = floats([ROWS], Array<number>(ROWS).fill(1));
+  const at = { ...inputsOf(5), s: one, tauS: one, u: one, tauU: one, t: one, tauT: one };
+  const leaves = evaluate(at, (input) => {
+    const i = input as unknown as Inputs;
+    const loss = (p: unknown): Tensor<[]> =>
+      declaredMapLoss(map, model(student, p), rowsOf(i), { diagonal: ROWS });
+    return [loss(i.params), ...sizes(grad(loss)(i.params))];
+  });
+  expect(numbers(leaves).every(Number.isFinite)).toBe(true);
+});
+
 const flows: readonly Flow[] = [
   FLM,
   flow({ name: "KL", loss: "KL" }),
