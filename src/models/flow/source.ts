@@ -48,10 +48,12 @@ export function logistic({ scale = Math.sqrt(3) / Math.PI }: { readonly scale?: 
     throw new RangeError(`A logistic source needs a positive scale, got ${scale}.`);
   return {
     name: "logistic",
-    // By the inverse distribution function; half a step of uniform() keeps 0 out, where it is infinite.
+    // By the inverse distribution function. Half a step of uniform() keeps both ends out, where it is infinite; near its end each
+    // of the two sums is exact in f32.
     sample: (key, shape) => {
-      const u: Tensor = add(random.uniform(key, shape) as Tensor, 2 ** -25);
-      return mul(sub(log(u), log(sub(1 + 2 ** -24, u))), scale);
+      const u = random.uniform(key, shape) as Tensor;
+      const rest: Tensor = sub(sub(1, u) as Tensor, 2 ** -25);
+      return mul(sub(log(add(u, 2 ** -25)), log(rest)), scale);
     },
     logDensity: (noise) => {
       const x: Tensor = div(noise, scale);

@@ -1,11 +1,40 @@
 /** Sources: moments and histogram of what they draw, against their variance and density; refusals. */
 import { describe, expect, it } from "vitest";
-import { reshape } from "../../../src/dsl/index.ts";
+import { fn, reshape, u32 } from "../../../src/dsl/index.ts";
 import type { Tensor } from "../../../src/dsl/index.ts";
 import { gaussian, logistic, uniform } from "../../../src/models/flow/source.ts";
+import { compile } from "../../../src/runtime/compile.ts";
+import { listDevices, openDevice } from "../../../src/runtime/devices.ts";
 import { distance, evaluate, floats, list, words } from "../../support/evaluate.ts";
 
 const DRAWS = 40_000;
+
+describe("the ends of the logistic source", () => {
+  // Keys whose first word is among the 256 largest, and among the 256 smallest.
+  const [top, bottom] = [10_082_300, 14_620_119];
+  const program = fn({ key: u32(2) }, ({ key }) => logistic({ scale: 1 }).sample(key, [1]));
+
+  it("are as far from 0, and finite", () => {
+    const at = (key: number): number =>
+      evaluate({ key: words([2], [0, key]) }, ({ key: one }) =>
+        logistic({ scale: 1 }).sample(one as Tensor<[2], "u32">, [1]),
+      ).data[0] as number;
+    expect(at(bottom)).toBeCloseTo(Math.log(2 ** -25 / (1 - 2 ** -25)), 9);
+    expect(at(top)).toBeCloseTo(-at(bottom), 9);
+  });
+
+  it("are finite in single precision", async () => {
+    const cpu = (await listDevices()).find(({ name, available }) => name === "cpu" && available);
+    if (cpu === undefined) return;
+    const device = await openDevice("cpu");
+    const compiled = await compile(program, { device });
+    for (const key of [top, bottom]) {
+      const [value = NaN] = (await (await compiled.run({ key: [0, key] })).read()).data;
+      expect(Math.abs(value)).toBeCloseTo(25 * Math.LN2, 5);
+    }
+    await device.dispose();
+  });
+});
 
 describe.each([
   ["Gaussian", gaussian()],
