@@ -108,6 +108,7 @@ export function corpusOracle(
   check(vocab, sequences, weights);
   const likelihood = likelihoodOf(source);
   const dim = checkEmbedding(vocab, embedding);
+  const noiseUnit = unitOf(source, embedding);
   const total = weights?.reduce((sum, w) => sum + w, 0) ?? sequences.length;
   const logWeights = sequences.map((_, k) => Math.log((weights?.[k] ?? 1) / total));
   /** [sequences, length, vocab]. */
@@ -132,26 +133,33 @@ export function corpusOracle(
     expected(posterior(x, alpha, beta), corpus());
   const denoiser = (x: Tensor, t: Tensor): Tensor => denoiserAt(x, sub(1, t), t);
 
+  /** The time at which noise of unit size would have the signal to noise, in its units, that there is at t. */
+  const unitTime = (t: Tensor): Tensor =>
+    noiseUnit === 1 ? t : div(t, add(t, mul(sub(1, t) as Tensor, noiseUnit)));
+
   /**
    * Along the flow, the scaled state y = x/(1−t) = x₀ + m x₁ moves by dy/dm = D in signal to noise m = t/(1−t): no division by
-   * 1 − t, and δ is the plain average of D over m. Classical Runge-Kutta steps in m, whose ends are uniform in t.
+   * 1 − t, and δ is the plain average of D over m. Classical Runge-Kutta steps in m, whose ends are uniform in t. State and m are counted
+   * in units of the noise, so that much noise and little noise are resolved alike.
    */
   function twoTimeDenoiser(
     x: Tensor,
-    s: Tensor,
-    t: Tensor,
+    source: Tensor,
+    target: Tensor,
     { steps = 256 }: IntegrationOptions = {},
   ): Tensor {
+    const [s, t] = [unitTime(source), unitTime(target)];
     const end: Tensor = minimum(t, maximum(s, COMMITTED));
     const span: Tensor = sub(end, s);
     const table = corpus();
     const states = point(table);
-    const at = (m: Tensor, y: Tensor): Tensor => expected(posteriorOf(y, m, states), table);
+    const at = (m: Tensor, y: Tensor): Tensor =>
+      expected(posteriorOf(mul(y, noiseUnit), mul(m, noiseUnit), states), table);
     const time = (fraction: Tensor): Tensor => add(s, mul(span, fraction));
     /** Share of [m_s, m_end] that is passed after a fraction of the time; also where the interval is empty. */
     const passed = (fraction: Tensor): Tensor => mul(fraction, div(left(end), left(time(fraction))));
     const whole: Tensor = div(span, mul(left(s), left(end)));
-    const start: Tensor = div(x, perRow(left(s)));
+    const start: Tensor = div(x, perRow(mul(left(source), noiseUnit)));
     const fractions: Tensor = div(iota([steps], "f32"), steps);
     const [[y, average]] = scan(
       ([now, mean]: readonly [Tensor, Tensor], fraction: Tensor) => {
@@ -234,6 +242,19 @@ function likelihoodOf({ name, logDensity, scale }: Source): Likelihood {
     throw new RangeError(`The source "${name}" has no density, so the posterior of a corpus is not known.`);
   return (y, m, states) =>
     logDensity(sub(expandDims(y, 1), mul(expandDims(perState(m), 1), expandDims(states, 0))));
+}
+
+/**
+ * The size of the noise as a share of what tells the two nearest tokens apart: 1 where noise of unit variance meets one-hot rows, of which a
+ * flow knows the token at {@link COMMITTED}.
+ */
+function unitOf({ variance }: Source, embedding: OracleOptions["embedding"]): number {
+  if (embedding === undefined) return Math.sqrt(variance);
+  const distances = embedding.flatMap((a, i) =>
+    embedding.slice(i + 1).map((b) => Math.hypot(...a.map((x, j) => x - (b[j] ?? 0)))),
+  );
+  const nearest = Math.min(...distances.filter((distance) => distance > 0));
+  return Number.isFinite(nearest) ? Math.sqrt(2 * variance) / nearest : Math.sqrt(variance);
 }
 
 function checkEmbedding(vocab: number, embedding: OracleOptions["embedding"]): number {

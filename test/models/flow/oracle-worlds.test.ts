@@ -4,7 +4,8 @@
  */
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { sub } from "../../../src/dsl/index.ts";
+import { constant, sub } from "../../../src/dsl/index.ts";
+import type { Tensor } from "../../../src/dsl/index.ts";
 import { convert } from "../../../src/models/flow/quantities.ts";
 import { linear, pointAt } from "../../../src/models/flow/interpolant.ts";
 import { corpusOracle } from "../../../src/models/flow/oracle.ts";
@@ -151,6 +152,27 @@ describe.each(worlds)("%s", (_name, options, table, log) => {
       ).toBeLessThan(1e-10);
     });
   }
+});
+
+describe("noise much larger, or tokens much nearer, than FLM's", () => {
+  it.each<readonly [string, OracleOptions, number]>([
+    ["noise of scale 100", { source: gaussian({ scale: 100 }) }, 100],
+    ["tokens nearby", { embedding: EMBEDDING.map((row) => row.map((x) => x / 100)) }, 1],
+  ])("%s: a jump to the data ends at one sequence, where two jumps end", (_name, options, size) => {
+    const oracle = corpusOracle(CORPUS, options);
+    const dim = options.embedding?.[0]?.length ?? 3;
+    const x = Array.from({ length: 2 * dim }, (_, i) => size * Math.sin(3 * i + 1));
+    const { whole, halves } = evaluate({ x: floats([1, 2, dim], x) }, ({ x: state }) => {
+      const at = (t: number): Tensor => constant([t], [1]);
+      const middle = oracle.flowMap(state, at(0), at(0.99));
+      return {
+        whole: oracle.twoTimeDenoiser(state, at(0), at(1)),
+        halves: oracle.twoTimeDenoiser(middle, at(0.99), at(1)),
+      };
+    });
+    for (const p of list(whole)) expect(Math.min(Math.abs(p), Math.abs(p - 1))).toBeLessThan(1e-6);
+    expect(distance(whole.data, halves.data)).toBeLessThan(1e-6);
+  });
 });
 
 describe("worlds that make no sense", () => {
