@@ -185,7 +185,7 @@ describe("a report", () => {
         onIdentity: (name, i, total) => seen.push(`${i}/${total} ${name}`),
       });
     const report = await run();
-    expect(seen.slice(0, 2)).toEqual(["0/8 target", "1/8 target on the diagonal"]);
+    expect(seen.slice(0, 2)).toEqual(["0/9 target", "1/9 target on the diagonal"]);
     expect(JSON.parse(JSON.stringify(report))).toEqual(report);
     expect(await run()).toEqual(report);
     expect(report).toMatchObject({

@@ -236,6 +236,11 @@ const mistakes: readonly (readonly [string, readonly string[], Objective])[] = [
     { ...lagrangian(), onSimplex: true },
   ],
   ["claims jumps to the data (Eulerian)", ["target at the data"], { ...eulerian(), atData: true }],
+  [
+    "takes s for u, so that the target is the map's own value",
+    ["target that teaches"],
+    { ...semigroup(), target: (targets, rows) => semigroup().target(targets, { ...rows, u: rows.s }) },
+  ],
 ];
 
 describe("an objective that", () => {

@@ -2,7 +2,7 @@
  * Identities of an objective: its target is what the exact map has, wherever it is used, and what it claims of itself is so. Consumed
  * by identities.ts.
  */
-import { add, cos, log, mul, sin, softmax } from "../../../dsl/index.ts";
+import { add, cast, cos, less, log, mul, sin, softmax } from "../../../dsl/index.ts";
 import type { Tensor } from "../../../dsl/index.ts";
 import type { FlowMap } from "../flow-map.ts";
 import { perState } from "../interpolant.ts";
@@ -82,6 +82,24 @@ export function objectiveIdentities({ objective, flow }: FlowMap): {
       name: "target at the data",
       reason: `the ${objective.name} objective says nothing of jumps that end at t = 1`,
     });
+  identities.push({
+    kind: "states",
+    family: "objective",
+    name: "target that teaches",
+    formula: "target ≠ ψ_{s,t}(x) for a flow map that is not exact",
+    cause:
+      "The target is what the map says already, at the same state and times, so nothing is learned from it: often s or t was taken for u.",
+    times: REGIMES.apart,
+    tolerance: 0,
+    single: 0,
+    everywhere: false,
+    residual({ x, free, s, u, t }, { map }) {
+      const { student, instant } = untrained(map, free);
+      const apart = gap(objective.target({ student, instant }, { x, s, u, t }), student.denoiser(x, s, t));
+      // What is not finite is not the map's own value either: other identities look at it.
+      return cast(less(apart, SAME), "f32") as Tensor;
+    },
+  });
   if (!objective.onSimplex)
     leftOut.push({
       family: "objective",
@@ -112,6 +130,9 @@ export function objectiveIdentities({ objective, flow }: FlowMap): {
     });
   return { identities, leftOut };
 }
+
+/** Values that are nearer than this are one value, also in single precision. */
+const SAME = 1e-6;
 
 /** So that values come near to the edges of the simplex, and change quickly with time. */
 const [STEEP, QUICK] = [2, 4];
