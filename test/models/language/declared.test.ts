@@ -4,7 +4,7 @@
  */
 import { describe, expect, it, vi } from "vitest";
 import type { ExactTensor } from "../../../src/compiler/host-tensor.ts";
-import { add, grad, mul, onesLike, treeLeaves } from "../../../src/dsl/index.ts";
+import { add, grad, jvp, mul, onesLike, square, sub, sum, treeLeaves } from "../../../src/dsl/index.ts";
 import type { Tensor } from "../../../src/dsl/index.ts";
 import { semigroupWeight } from "../../../src/models/flow/algebra.ts";
 import { decodingError } from "../../../src/models/flow/clock-decoding-error.ts";
@@ -12,9 +12,15 @@ import { flowMap } from "../../../src/models/flow/flow-map.ts";
 import type { FlowMap } from "../../../src/models/flow/flow-map.ts";
 import { flow } from "../../../src/models/flow/flow.ts";
 import type { Flow } from "../../../src/models/flow/flow.ts";
-import { linear, trigonometric, variancePreservingLinear } from "../../../src/models/flow/interpolant.ts";
+import {
+  linear,
+  perState,
+  trigonometric,
+  variancePreservingLinear,
+} from "../../../src/models/flow/interpolant.ts";
 import { eulerian, eulerianLogits } from "../../../src/models/flow/objectives/eulerian.ts";
 import { lagrangian, lagrangianLogits } from "../../../src/models/flow/objectives/lagrangian.ts";
+import { meanFlow } from "../../../src/models/flow/objectives/mean-flow.ts";
 import { semigroup } from "../../../src/models/flow/objectives/semigroup.ts";
 import { blockCausal, positioned } from "../../../src/models/flow/schedule.ts";
 import { projectedSpace, vocabularySpace } from "../../../src/models/flow/state-space.ts";
@@ -238,6 +244,36 @@ it("a Lagrangian jump of velocities to the data is finite where the rates of the
     });
   });
   expect(list(loss).every(Number.isFinite)).toBe(true);
+});
+
+it("mean flow judges average velocities by v = b + (t − s) (∂_s + b·∇) v, also for jumps to the data", () => {
+  const velocities = flow({ name: "", predicts: "velocity" });
+  const map = flowMap({ name: "", flow: velocities, objective: meanFlow(), teacher: false });
+  const inputs = inputsOf(5);
+  const t = floats(
+    [ROWS],
+    TIMES.map(([, , end], row) => (row === ROWS - 1 ? 1 : end)),
+  );
+  const { loss, wanted } = evaluate({ ...inputs, t, tauT: t, tauS: inputs.s }, (input) => {
+    const i = input as unknown as Inputs;
+    const rows = { ...rowsOf(i), s: { t: i.s, tau: i.s, rate: onesLike(i.s) } };
+    const net = model(student, i.params);
+    const x = velocities.state(i.noise, vocabularySpace.clean(i.tokens, student.embedding(net.params)), i.s);
+    const v = (at: Tensor, s: Tensor, end: Tensor): Tensor =>
+      student.logits(net.params, vocabularySpace.embed(at, student.embedding(net.params)), {
+        tau: s,
+        target: end,
+      });
+    const b = v(x, i.s, i.s);
+    const { value, tangent } = jvp((at: Tensor, s: Tensor) => v(at, s, i.t), [x, i.s], [b, onesLike(i.s)]);
+    const target: Tensor = add(b, mul(perState(sub(i.t, i.s)), tangent));
+    return {
+      loss: declaredMapTokenLoss(map, net, rows, { diagonal: 0 }),
+      wanted: sum(square(sub(value, target)), 2),
+    };
+  });
+  const jumping = (values: ExactTensor): number[] => list(values).slice(2 * DIAGONAL);
+  expect(distance(jumping(loss), jumping(wanted))).toBeLessThan(1e-9);
 });
 
 it("a diagonal row of velocities whose time rounds to 1 has a finite loss and finite gradients", () => {

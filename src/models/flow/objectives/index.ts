@@ -3,5 +3,6 @@
  */
 export { eulerian, eulerianLogits } from "./eulerian.ts";
 export { lagrangian, lagrangianLogits } from "./lagrangian.ts";
+export { meanFlow } from "./mean-flow.ts";
 export type { Objective, Rows, Targets } from "./objective.ts";
 export { semigroup } from "./semigroup.ts";
