@@ -57,8 +57,13 @@ export interface Schedule {
   readonly endpoint: "expected" | "drawn";
 }
 
-/** Where a schedule ends. */
+/** Where a schedule begins and ends. */
 export interface ScheduleOptions {
+  /**
+   * Clock time from 0, noise, the default. A network that predicts noise or a score says nothing of the text at t = 0, where its clean point
+   * is not finite: for it, begin a little later, with the first noise for a state of that time.
+   */
+  readonly start?: number;
   /** Clock time in (0, 1]; 1, data, by default. */
   readonly end?: number;
 }
@@ -77,19 +82,23 @@ export const timeOf = ({ clock }: Course, t: number): HostTime => ({
 });
 
 /**
- * The ends of `steps` steps that are even on the clock, from noise to `end`.
- * @throws RangeError unless `steps` is a whole number >= 1 and 0 < end <= 1
+ * The ends of `steps` steps that are even on the clock, from `start` to `end`.
+ * @throws RangeError unless `steps` is a whole number >= 1 and 0 <= start < end <= 1
  */
 export function evenTimes(
   { clock }: Course,
   steps: number,
-  { end = 1 }: ScheduleOptions = {},
+  { start = 0, end = 1 }: ScheduleOptions = {},
 ): readonly HostTime[] {
   checkSteps(steps);
   if (!(end > 0 && end <= 1))
     throw new RangeError(`A schedule ends at a clock time in (0, 1], where 1 is data, got ${end}.`);
+  if (!(start >= 0 && start < end))
+    throw new RangeError(
+      `A schedule begins at a clock time from 0, noise, to before its end ${end}, got ${start}.`,
+    );
   return Array.from({ length: steps + 1 }, (_, i) => {
-    const tau = end * (i / steps);
+    const tau = i === steps ? end : start + (end - start) * (i / steps);
     const t = clock.time(tau);
     return { t, tau, rate: clock.dTau(t) };
   });

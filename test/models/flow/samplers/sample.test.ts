@@ -4,6 +4,7 @@ import { constant, gather, mul, random } from "../../../../src/dsl/index.ts";
 import type { Tensor } from "../../../../src/dsl/index.ts";
 import { decodingError } from "../../../../src/models/flow/clock-decoding-error.ts";
 import { uniformClock } from "../../../../src/models/flow/clock.ts";
+import { flow } from "../../../../src/models/flow/flow.ts";
 import { linear, mixed, trigonometric } from "../../../../src/models/flow/interpolant.ts";
 import { oracleMap } from "../../../../src/models/flow/oracle-map.ts";
 import { corpusOracle } from "../../../../src/models/flow/oracle.ts";
@@ -335,4 +336,30 @@ it("a schedule without calls, and one that begins in the middle of a step, are r
         sample(exactDenoiser(PHRASES, linear), { ...rest, calls: some }, { keys, world: worldOf(PHRASES) }),
       ),
     ).toThrow("A schedule has at least one call, and the first begins a step.");
+});
+
+it("a prediction of noise is sampled from a little after t = 0, where it says nothing of the text", () => {
+  const declared = flow({ name: "noise", predicts: "noise" });
+  const exact = exactDenoiser(PHRASES, linear);
+  const noise: TwoTimeDenoiser = {
+    interpolant: linear,
+    point: (value) => value,
+    denoiser: (x, s, t) => {
+      const predicted = declared.convert(exact.denoiser(x, s, t), "clean point", "noise", x, s.t);
+      return declared.convert(predicted, "noise", "clean point", x, s.t);
+    },
+  };
+  for (const method of [euler, heun]) {
+    const by = (denoiser: TwoTimeDenoiser, start: number) =>
+      sampled(
+        PHRASES,
+        denoiser,
+        method({ interpolant: linear, clock: uniformClock() }, 8, { start }),
+        keysOf(3, 4),
+      );
+    expect(list(by(noise, 0).state).every(Number.isFinite)).toBe(false);
+    expect(distance(by(noise, 0.02).state.data, by(exact, 0.02).state.data)).toBeLessThan(1e-9);
+  }
+  for (const start of [-0.1, 0.6, NaN])
+    expect(() => euler(declared, 4, { start, end: 0.6 })).toThrow("A schedule begins at a clock time from 0");
 });
