@@ -11,9 +11,8 @@ import {
   constant,
   div,
   expandDims,
+  greater,
   less,
-  maximum,
-  minimum,
   mul,
   sub,
   where,
@@ -129,5 +128,7 @@ function ramps(t: Tensor, group: Tensor, groups: number, overlap: number): Tenso
   // From whichever end is near: there a time is exact.
   const ramp: Tensor = where(less(run, 0.5), run, sub(1, left)) as Tensor;
   const size = [t.shape[0] ?? 1, group.shape[1] ?? 1];
-  return broadcastTo(minimum(maximum(ramp, 0), 1), size);
+  // Not by minimum and maximum, whose derivative at the very ends is half of the ramp's: the first group moves at t = 0.
+  const begun: Tensor = where(less(ramp, 0), 0, ramp) as Tensor;
+  return broadcastTo(where(greater(begun, 1), 1, begun) as Tensor, size);
 }

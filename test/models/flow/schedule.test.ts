@@ -41,6 +41,12 @@ describe("block-causal", () => {
     ]);
   });
 
+  it("moves at its full rate from t = 0, and to t = 1", () => {
+    const blocks = positioned(linear, blockCausal({ blocks: 2 }), { length: 2 });
+    const { betaRate } = evaluate({ t: floats([2], [0, 1]) }, ({ t }) => pointAt(blocks, t));
+    expect(list(betaRate)).toEqual([2, 0, 0, 2]);
+  });
+
   it("with full overlap it is the flow's own time", () => {
     for (const [i, row] of timesOf({ blocks: 3, overlap: 1 }, 6, [0, 0.3, 0.7, 1]).entries())
       expect(distance(row, Array(6).fill([0, 0.3, 0.7, 1][i]))).toBeLessThan(1e-15);
