@@ -307,15 +307,19 @@ class Scheduler implements Host {
     locations: Map<VarId, Location>,
     depth: number,
   ): readonly Step[] {
+    const written = new Set<BufferId>();
     const results = equation.outputs.map((id, i): Location => {
       const [wanted, type] = [locations.get(id), typeOf(scope.program, id)];
       const holds =
         wanted !== undefined &&
         wanted.slice === undefined &&
         (isRoutine(equation)
-          ? this.#isAligned(wanted)
+          ? // A kernel cannot write two parts of a buffer through two bindings.
+            this.#isAligned(wanted) && !written.has(wanted.buffer)
           : i >= carriesOf(equation) || this.#isWhole(wanted, sizeOf(type.shape)));
-      return holds ? wanted : this.temporary(type);
+      const result = holds ? wanted : this.temporary(type);
+      written.add(result.buffer);
+      return result;
     });
     const steps = isRoutine(equation)
       ? this.#routine(scope, equation, results)

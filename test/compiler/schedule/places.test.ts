@@ -154,6 +154,21 @@ describe("a concat of many parts", () => {
     planOf(program, 128);
   });
 
+  it.each([1, 64, 128])("may have several results of a routine (alignment %i)", (alignment) => {
+    const sorted = directed((x) => {
+      const [values, positions] = emit("sort", [x as T], { axis: 1 }) as readonly [T, T];
+      return [prim.concat([flat(x as T), flat(values), flat(positions), flat(x as T)], 0)];
+    }, vectors(1, [16, 8], "i32")); // prettier-ignore
+    const gradients = directed((q, k, v, ct) => {
+      const params = { scale: 0.1, softcap: 0, causal: false };
+      const operands = [q as T, k as T, v as T];
+      const [o, lse] = emit("attention", operands, params) as readonly [T, T];
+      const cotangents = emit("attentionTranspose", [...operands, o, lse, ct as T, lse], params);
+      return [prim.concat([...cotangents, q as T, o, lse].map(flat), 0)];
+    }, vectors(4, [1, 16, 8])); // prettier-ignore
+    for (const program of [sorted, gradients]) planOf(program, alignment);
+  });
+
   it("may be what a loop stacks, and what it carries", () => {
     const body = directed(
       (c, x) => {
