@@ -14,6 +14,9 @@ export const MAX_CHOICES = 4;
 /** A concat of so many parts is worth a buffer of its own. */
 const FEWEST_PARTS = 4;
 
+/** Parts that one kernel copies. Drivers take time that grows with the square of the text, and give up on very long ones. */
+export const MOST_COPIED = 32;
+
 /** Whether a concat of operands of these types is assembled. */
 export const isAssembly = (operands: readonly TensorType[], axis: number): boolean =>
   operands.length >= FEWEST_PARTS && sizeOf((operands[0] as TensorType).shape.slice(0, axis)) === 1;

@@ -10,7 +10,7 @@ import type { AnyEquation, Program, TensorType, VarId } from "../../dsl/program/
 import { exactTensor } from "../host-tensor.ts";
 import { MINIMUM_LIMITS } from "../kernel/plan.ts";
 import type { BufferId, Dispatch, Plan, PlanBuffer, Role, Step, TargetLimits } from "../kernel/plan.ts";
-import { assembles, partsOf } from "./assembly.ts";
+import { MOST_COPIED, assembles, partsOf } from "./assembly.ts";
 import type { Placed } from "./assembly.ts";
 import { carriesOf, writeControl } from "./control.ts";
 import type { Host, Scheduled, Target } from "./control.ts";
@@ -278,7 +278,7 @@ class Scheduler implements Host {
     });
   }
 
-  /** Copies the parts of a concat that are not where they belong, as many at a time as a kernel binds. */
+  /** Copies the parts of a concat that are not where they belong, as many at a time as a kernel copies and binds. */
   #assemble(scope: Scope, nodes: Nodes, equation: AnyEquation): readonly Step[] {
     const whole = scope.location(equation.outputs[0] as VarId) as Location; // placed before
     const missing = partsOf(scope.program, equation, whole).filter(({ id, to }) => {
@@ -290,8 +290,8 @@ class Scheduler implements Host {
     for (const part of missing) {
       const last = batches.at(-1);
       const leaves = new Set([...(last?.leaves ?? []), ...nodes.leaves(part.id)]);
-      if (last === undefined || leaves.size + 1 > this.#limits.buffers)
-        batches.push({ parts: [part], leaves: new Set(nodes.leaves(part.id)) });
+      const full = last?.parts.length === MOST_COPIED || leaves.size + 1 > this.#limits.buffers;
+      if (last === undefined || full) batches.push({ parts: [part], leaves: new Set(nodes.leaves(part.id)) });
       else {
         last.parts.push(part);
         for (const leaf of leaves) last.leaves.add(leaf);

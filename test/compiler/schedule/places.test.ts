@@ -2,6 +2,7 @@
 import { describe, expect, it } from "vitest";
 import { MINIMUM_LIMITS } from "../../../src/compiler/kernel/plan.ts";
 import type { Dispatch, Plan } from "../../../src/compiler/kernel/plan.ts";
+import { MOST_COPIED } from "../../../src/compiler/schedule/assembly.ts";
 import { schedule } from "../../../src/compiler/schedule/schedule.ts";
 import type { Program, TensorType } from "../../../src/dsl/program/program.ts";
 import { emit } from "../../../src/dsl/trace/builder.ts";
@@ -130,6 +131,14 @@ describe("a concat of many parts", () => {
       vectors(16, [3]),
     );
     expect(copiesOf(planOf(program))).toHaveLength(Math.ceil(16 / 7));
+  });
+
+  it("takes many parts of one buffer by kernels of bounded length", () => {
+    const program = directed((x) => {
+      const pairs = Array.from({ length: 100 }, (_, i) => prim.sliceAxis(x as T, 0, 198 - 2 * i, 200 - 2 * i));
+      return [prim.concat(pairs, 0)];
+    }, [f32(200)]); // prettier-ignore
+    expect(dispatchesOf(planOf(program))).toHaveLength(Math.ceil(100 / MOST_COPIED));
   });
 
   it("has a part twice, a part that is returned, a part that is a part, and a part of nothing", () => {
