@@ -12,6 +12,8 @@ import type { ParamPlace } from "./params.ts";
 
 /** Choices of blocks that a dispatch keeps groups for; the one that was not used the longest goes first. */
 const KEPT = 8;
+/** Groups that it keeps for other choices than the present one: long loops have thousands for each, of some kilobytes. */
+const MOST_GROUPS = 1024;
 
 interface Entry {
   readonly blocks: readonly Block[];
@@ -99,7 +101,8 @@ export class Bindings {
       if (at < entries.length - 1) entries.push(...entries.splice(at, 1));
       return entry;
     }
-    if (entries.length === KEPT) entries.shift();
+    let kept = entries.reduce((sum, { groups }) => sum + groups.size, 0);
+    while (entries.length === KEPT || kept > MOST_GROUPS) kept -= (entries.shift() as Entry).groups.size; // there are groups to drop
     const entry = {
       blocks: this.#varying.map((id) => blocks[id] as Block),
       group: undefined,

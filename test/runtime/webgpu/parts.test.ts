@@ -70,6 +70,20 @@ describe("bind groups", () => {
     expect(bindings.size).toBe(2);
   });
 
+  it("are kept for fewer choices of blocks where there are many places", () => {
+    const params = { bytes: 16, tables: {} as GPUBuffer, stream: undefined };
+    const bindings = new Bindings(nothing, {} as GPUBindGroupLayout, bound, params);
+    const [fixed, ...all] = blocks(9);
+    const run = (choice: number): readonly GPUBindGroup[] =>
+      Array.from({ length: 600 }, (_, i) =>
+        bindings.group([all[choice], fixed, all[0]], { streamed: false, offset: 256 * i }),
+      );
+    for (let choice = 0; choice < 8; choice++) run(choice);
+    expect(bindings.size).toBe(2);
+    const last = run(7);
+    expect(run(7).every((group, i) => group === last[i])).toBe(true);
+  });
+
   it("are dropped with their blocks", () => {
     const bindings = make();
     const [fixed, a, b, c] = blocks(4) as [Block, Block, Block, Block];
