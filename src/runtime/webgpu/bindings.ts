@@ -97,7 +97,7 @@ export class Bindings {
     const entries = this.#entries;
     for (let at = entries.length - 1; at >= 0; at--) {
       const entry = entries[at] as Entry; // within the list
-      if (!this.#varying.every((id, i) => entry.blocks[i] === blocks[id])) continue;
+      if (!this.#binds(entry, blocks)) continue;
       if (at < entries.length - 1) entries.push(...entries.splice(at, 1));
       return entry;
     }
@@ -111,6 +111,13 @@ export class Bindings {
     };
     entries.push(entry);
     return entry;
+  }
+
+  /** Asked once for each dispatch of each run, so it is a plain loop. */
+  #binds({ blocks: bound }: Entry, blocks: readonly (Block | undefined)[]): boolean {
+    const varying = this.#varying;
+    for (let i = 0; i < varying.length; i++) if (bound[i] !== blocks[varying[i] as BufferId]) return false;
+    return true;
   }
 
   #make(blocks: readonly (Block | undefined)[], place: ParamPlace | undefined): GPUBindGroup {

@@ -270,17 +270,8 @@ export class WebGpuExecutable implements Executable {
     iterations: readonly number[],
   ): void {
     const loaded = this.#loaded.dispatches[index] as Loaded["dispatches"][number]; // the code counts them
-    const { pipeline, bindings, grid, flops, bytes } = loaded;
     const place = this.#loaded.params.place(index, iterations);
-    recorder.dispatch({
-      index,
-      pipeline,
-      group: bindings.group(blocks, place),
-      x: grid.x,
-      y: grid.y,
-      flops,
-      bytes,
-    });
+    recorder.dispatch(loaded, loaded.bindings.group(blocks, place));
   }
 
   #copy(recorder: Recorder, from: BufferId, to: BufferId, blocks: readonly (Block | undefined)[]): void {

@@ -25,6 +25,8 @@ interface Table {
   readonly entries: number;
   /** Offset of the first entry in the buffer of tables; undefined: streamed. */
   readonly start: number | undefined;
+  /** The only place, where there is one. */
+  readonly only: ParamPlace | undefined;
   /** The last entry that was streamed: where it is, and since which submit. */
   last: { readonly entry: number; readonly offset: number; readonly epoch: number } | undefined;
 }
@@ -82,6 +84,7 @@ export class Params {
   place(dispatch: number, iterations: readonly number[]): ParamPlace | undefined {
     const table = this.#tableOf[dispatch];
     if (table === undefined) return undefined;
+    if (table.only !== undefined) return table.only;
     let entry = 0;
     for (let depth = 0; depth < table.strides.length; depth++)
       entry += (table.strides[depth] as number) * (iterations[depth] as number); // loops around it are being run
@@ -118,13 +121,15 @@ export class Params {
     const known = this.#tables.get(key);
     if (known !== undefined) return known;
     const streamed = entries > LONGEST_TABLE;
+    const start = streamed ? undefined : this.#tableBytes;
     const table: Table = {
       params,
       bytes: paramBytes(kernel),
       strides,
       lengths,
       entries,
-      start: streamed ? undefined : this.#tableBytes,
+      start,
+      only: start === undefined || entries > 1 ? undefined : { streamed, offset: start },
       last: undefined,
     };
     if (!streamed) this.#tableBytes += entries * this.#stride;

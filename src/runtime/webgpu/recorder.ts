@@ -3,6 +3,7 @@
  * stop in between. Consumed by executables.
  */
 import type { Failures, Scope } from "./failures.ts";
+import type { Grid } from "./grid.ts";
 import type { Profiler } from "./profiler.ts";
 
 /**
@@ -15,9 +16,7 @@ const MOST = { dispatches: 4096, flops: 2e11, bytes: 5e10 } as const;
 export interface Recorded {
   readonly index: number;
   readonly pipeline: GPUComputePipeline;
-  readonly group: GPUBindGroup;
-  readonly x: number;
-  readonly y: number;
+  readonly grid: Grid;
   readonly flops: number;
   readonly bytes: number;
 }
@@ -73,7 +72,7 @@ export class Recorder {
     this.#scope ??= this.#failures.open(this.#options.what);
   }
 
-  dispatch({ index, pipeline, group, x, y, flops, bytes }: Recorded): void {
+  dispatch({ index, pipeline, grid, flops, bytes }: Recorded, group: GPUBindGroup): void {
     const { profiler } = this.#options;
     if (profiler !== undefined) this.#endPass();
     const pass = this.#beginPass(profiler?.pass(index));
@@ -81,7 +80,7 @@ export class Recorder {
     this.#pipeline = pipeline;
     if (group !== this.#group) pass.setBindGroup(0, group);
     this.#group = group;
-    pass.dispatchWorkgroups(x, y);
+    pass.dispatchWorkgroups(grid.x, grid.y);
     this.#work.dispatches++;
     this.#work.flops += flops;
     this.#work.bytes += bytes;
