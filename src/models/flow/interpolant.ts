@@ -7,6 +7,7 @@
  */
 import { add, expandDims, jvp, mul, onesLike, scalarFunction, sin, sqrt, sub } from "../../dsl/index.ts";
 import type { Tensor } from "../../dsl/index.ts";
+import { perRow } from "./fields.ts";
 
 /** α and β as elementwise functions of t, of any shape. */
 export interface Interpolant {
@@ -114,8 +115,7 @@ export function pointAt({ alpha, beta }: Interpolant, t: Tensor): Point {
 }
 
 /** A number per row, [batch], or per token, [batch, length], so that it meets states [batch, length, dim]. */
-export const perState = (x: Tensor): Tensor =>
-  x.shape.length === 1 ? expandDims(expandDims(x, 1), 2) : expandDims(x, 2);
+export const perState = (x: Tensor): Tensor => (x.shape.length === 1 ? perRow(x) : expandDims(x, 2));
 
 /** I_t = α x₀ + β x₁ of states [batch, length, dim], at coefficients [batch] or [batch, length]. */
 export const mixed = ({ alpha, beta }: Pick<Point, "alpha" | "beta">, noise: Tensor, clean: Tensor): Tensor =>

@@ -95,3 +95,7 @@ export function projectedSpace(draw: "width" | "vocabulary" = "width"): StateSpa
     embed: (state) => state,
   };
 }
+
+/** The space of a kind, as training and sampling use it. */
+export const spaceOf = (kind: StateSpace["kind"]): StateSpace =>
+  kind === "projected" ? projectedSpace() : vocabularySpace;

@@ -11,15 +11,16 @@ import type { FlowMap } from "../flow/flow-map.ts";
 import type { Flow } from "../flow/flow.ts";
 import { fold, permutation, uniforms } from "../flow/host-random.ts";
 import type { Key } from "../flow/host-random.ts";
-import { projectedSpace, vocabularySpace } from "../flow/state-space.ts";
+import { spaceOf } from "../flow/state-space.ts";
 import type { StateSpace } from "../flow/state-space.ts";
 import { fmlmTimes, stratifiedTimes } from "../flow/times.ts";
 import type { RowTimes } from "../flow/times.ts";
 import type { Time } from "../flow/two-time.ts";
 import { declaredFlowLoss, declaredMapLoss } from "../language/declared-loss.ts";
 import { dit } from "../networks/dit.ts";
-import type { DitConfig, DitParams } from "../networks/dit.ts";
+import type { DitParams } from "../networks/dit.ts";
 import { keyData, randomWindows } from "./batches.ts";
+import { student } from "./programs.ts";
 import type { ModelOptions } from "./programs.ts";
 import { updateState, weightsLayout } from "./state.ts";
 import type { TrainingState } from "./state.ts";
@@ -32,9 +33,6 @@ export interface TimeData {
 }
 
 const timeSpec = (batch: number) => ({ t: f32(batch), tau: f32(batch), rate: f32(batch) });
-
-const spaceOf = (kind: StateSpace["kind"]): StateSpace =>
-  kind === "projected" ? projectedSpace() : vocabularySpace;
 
 /**
  * Noise of a flow's source where its states live.
@@ -90,8 +88,6 @@ export function flowStep(flow: Flow, options: ModelOptions, state: SpecOf<Traini
     return { state: next.state, loss: value, gradientNorm: next.gradientNorm };
   });
 }
-
-const student = (config: DitConfig): DitConfig => ({ ...config, targetTime: true });
 
 /** Rows of a batch with s = t. @throws RangeError when the declared share of them is no whole number */
 export function diagonalRowsOf({ name, diagonal }: FlowMap, batch: number): number {

@@ -7,7 +7,7 @@
  */
 import { broadcastTo, f32, fn, i32, mul, nn, random, u32, valueAndGrad } from "../../dsl/index.ts";
 import type { SpecOf, Tensor } from "../../dsl/index.ts";
-import { drawNoise, projectedSpace, vocabularySpace } from "../flow/state-space.ts";
+import { drawNoise, spaceOf } from "../flow/state-space.ts";
 import type { NoiseFactor, StateSpace } from "../flow/state-space.ts";
 import { flmLoss } from "../language/flm.ts";
 import { fmlmLoss } from "../language/fmlm.ts";
@@ -31,9 +31,6 @@ export interface StepReport {
   readonly loss: Tensor;
   readonly gradientNorm: Tensor;
 }
-
-const spaceOf = (kind: StateSpace["kind"]): StateSpace =>
-  kind === "projected" ? projectedSpace() : vocabularySpace;
 
 /**
  * The largest vocabulary that is written down by default. At 8192 the logits of 4096 tokens are 128 MiB, the largest buffer that
@@ -60,7 +57,8 @@ function networkOf(config: DitConfig, { space, streamedVocabulary }: ModelOption
   return chunk === 0 ? dit(config) : streamed(dit(config), chunk);
 }
 
-const student = (config: DitConfig): DitConfig => ({ ...config, targetTime: true });
+/** The network of a flow map: that of its flow, told a second time. */
+export const student = (config: DitConfig): DitConfig => ({ ...config, targetTime: true });
 
 /** key -> the FLM's initial state. */
 export const initFlm = (options: ModelOptions) =>

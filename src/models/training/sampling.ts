@@ -12,7 +12,7 @@ import { sample } from "../flow/samplers/sample.ts";
 import { held } from "../flow/samplers/sampled-denoiser.ts";
 import type { Schedule } from "../flow/samplers/schedule.ts";
 import { projectedWorld, vocabularyWorld } from "../flow/samplers/world.ts";
-import { projectedSpace, vocabularySpace } from "../flow/state-space.ts";
+import { spaceOf } from "../flow/state-space.ts";
 import { flowDenoiser, mapDenoiser } from "../language/declared-network.ts";
 import { flm } from "../language/variants/flm.ts";
 import { dit } from "../networks/dit.ts";
@@ -43,15 +43,15 @@ export function samplingProgram(
   const { length, vocab } = network;
   return fn({ params, keys: u32(batch, 2), given: i32(batch, length) }, (input) => {
     const weights = input.params as unknown as DitParams; // the tree that the specification is of
-    const projected = options.space === "projected";
-    const model = { network, params: weights, space: projected ? projectedSpace() : vocabularySpace };
+    const model = { network, params: weights, space: spaceOf(options.space) };
     const plain =
       options.network.targetTime === true
         ? mapDenoiser(flow, model)
         : held(flowDenoiser(flow, model), flow.interpolant);
-    const world = projected
-      ? projectedWorld(weights.embedding as Tensor, { length })
-      : vocabularyWorld({ vocab, length });
+    const world =
+      model.space.kind === "projected"
+        ? projectedWorld(weights.embedding as Tensor, { length })
+        : vocabularyWorld({ vocab, length });
     const { tokens } = sample(posterior === undefined ? plain : shaped(plain, posterior), schedule, {
       keys: input.keys,
       world,
