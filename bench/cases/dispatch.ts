@@ -184,7 +184,7 @@ async function prepareStep(scale: Scale, peers: Peers): Promise<Comparison> {
     checks: [{ what: "the first loss", tolerance: 1e-4 }],
     expected: { from: "ln(vocabulary)", values: [[Math.log(options.network.vocab)]] },
     ratios: [],
-    bounds: { submits: 1 },
+    bounds: { submits: 1, microsecondsPerDispatch: AIM },
     perDispatch: true,
   });
 }
