@@ -68,13 +68,19 @@ export function runPlan(
         case "copy":
           at(step.to).set(at(step.from));
           break;
-        case "loop":
+        case "loop": {
+          const swap = (): void => {
+            for (const [a, b] of step.swaps ?? []) [memory[a], memory[b]] = [at(b), at(a)];
+          };
+          if (step.length % 2 === 1) swap();
           for (let i = 0; i < step.length; i++) {
             iterations.push(i);
             run(step.steps);
             iterations.pop();
+            swap();
           }
           break;
+        }
         case "while":
           for (run(step.condition); at(step.flag)[0] === 1; run(step.condition)) run(step.body);
           break;

@@ -9,7 +9,8 @@
  * after the loop, or are given contents before it.
  */
 import { bufferOf, PlanError } from "./verify-plan.ts";
-import type { BufferId, Plan, Step } from "./plan.ts";
+import { entered } from "./plan.ts";
+import type { BufferId, Loop, Plan, Step } from "./plan.ts";
 
 /** Positions of the first and the last step that needs the contents, both included. */
 export interface Interval {
@@ -52,11 +53,11 @@ export function liveness(plan: Plan): ReadonlyMap<BufferId, Interval> {
   const startedInPlace = new Set<BufferId>();
   let position = 0;
 
-  const touch = (id: BufferId): void => {
+  const touch = (id: BufferId, at = position): void => {
     if (bufferOf(plan, id).role.kind !== "temporary") return;
     const interval = touched.get(id);
-    if (interval === undefined) touched.set(id, { first: position, last: position });
-    else interval.last = position;
+    if (interval === undefined) touched.set(id, { first: at, last: at });
+    else interval.last = at;
   };
 
   const sequence = (steps: readonly Step[]): Sequence => {
@@ -65,10 +66,22 @@ export function liveness(plan: Plan): ReadonlyMap<BufferId, Interval> {
     return flow;
   };
 
-  const repeat = (iteration: () => Sequence): Sequence => {
+  const repeat = (iteration: () => Sequence, { length = 0, swaps = [] }: Partial<Loop> = {}): Sequence => {
     const first = position;
     const flow = iteration();
-    repeated.push({ first, last: position - 1, carried: flow.exposed });
+    const carried = new Set(flow.exposed);
+    for (const pair of swaps) {
+      // The places of both are in use from the first iteration to the last, whatever an iteration touches.
+      for (const id of pair) {
+        touch(id, Math.max(first, position - 1));
+        carried.add(id);
+      }
+      // What enters is read from the place of one of them, and what leaves is in the first.
+      flow.exposed.delete(pair[0]);
+      flow.read(entered(length, pair));
+      flow.written.add(pair[0]);
+    }
+    repeated.push({ first, last: position - 1, carried });
     return flow;
   };
 
@@ -99,7 +112,7 @@ export function liveness(plan: Plan): ReadonlyMap<BufferId, Interval> {
         position++;
         return;
       case "loop":
-        if (step.length > 0) flow.follow(repeat(() => sequence(step.steps)));
+        if (step.length > 0) flow.follow(repeat(() => sequence(step.steps), step));
         return;
       case "while": {
         const condition = repeat(() => {

@@ -61,7 +61,19 @@ export interface Loop {
   readonly kind: "loop";
   readonly length: number;
   readonly steps: readonly Step[];
+  /**
+   * Pairs of buffers that exchange their places after each iteration, so that what one iteration writes into the second is what the next
+   * one reads from the first, without a copy. If the number of iterations is odd they do so before the first one as well: afterwards
+   * every buffer is in its own place, and the last result in the first of a pair. So what enters the loop is written to {@link entered}.
+   */
+  readonly swaps?: readonly Swap[] | undefined;
 }
+
+export type Swap = readonly [carried: BufferId, next: BufferId];
+
+/** Where what enters a loop in the first buffer of a pair must be before it. */
+export const entered = (length: number, [carried, next]: Swap): BufferId =>
+  length % 2 === 1 ? next : carried;
 
 /** Runs `condition`, reads the bool in `flag`, and while it is 1 runs `body` and starts over. The host decides. */
 export interface While {

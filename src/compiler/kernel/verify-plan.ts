@@ -6,7 +6,7 @@
  */
 import { formatType, sizeOf } from "../../dsl/program/program.ts";
 import { sharedBytes } from "./ir.ts";
-import type { BufferId, Dispatch, Plan, PlanBuffer, Step, TargetLimits } from "./plan.ts";
+import type { BufferId, Dispatch, Loop, Plan, PlanBuffer, Step, TargetLimits } from "./plan.ts";
 
 /** A mistake in a plan: an internal error of the compiler. */
 export class PlanError extends Error {
@@ -102,6 +102,20 @@ function checkFlag(plan: Plan, flag: BufferId, what: string): void {
     throw new PlanError(`the flag of a ${what} is ${formatType(type)}, expected one bool.`);
 }
 
+function checkSwaps(plan: Plan, { swaps = [] }: Loop): void {
+  const ids = swaps.flat();
+  if (new Set(ids).size < ids.length)
+    throw new PlanError(`a loop swaps a buffer twice, of ${ids.join(", ")}.`);
+  for (const [carried, next] of swaps) {
+    const [from, to] = [bufferOf(plan, carried).type, bufferOf(plan, next).type];
+    if (from.dtype !== to.dtype || sizeOf(from.shape) !== sizeOf(to.shape))
+      throw new PlanError(`a loop swaps ${formatType(from)} and ${formatType(to)}.`);
+    if (bufferOf(plan, next).role.kind !== "temporary")
+      throw new PlanError(`a loop swaps buffer ${carried} with buffer ${next}, which is no temporary.`);
+    checkWritable(plan, carried, "a loop");
+  }
+}
+
 /** @param depth number of `loop` steps around it */
 function checkStep(plan: Plan, step: Step, depth: number, limits: TargetLimits | undefined): void {
   const checkAll = (steps: readonly Step[], depth: number): void => {
@@ -120,6 +134,7 @@ function checkStep(plan: Plan, step: Step, depth: number, limits: TargetLimits |
     case "loop":
       if (!(Number.isInteger(step.length) && step.length >= 0))
         throw new PlanError(`a loop runs ${step.length} times.`);
+      checkSwaps(plan, step);
       return checkAll(step.steps, depth + 1);
     case "while":
       checkFlag(plan, step.flag, "while");

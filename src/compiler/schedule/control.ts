@@ -6,7 +6,8 @@
  */
 import { formatType, sizeOf, typeOf } from "../../dsl/program/program.ts";
 import type { AnyEquation, Program, TensorType, VarId } from "../../dsl/program/program.ts";
-import type { Step } from "../kernel/plan.ts";
+import { entered } from "../kernel/plan.ts";
+import type { Step, Swap } from "../kernel/plan.ts";
 import type { Location, Scope } from "./kernel-writer.ts";
 
 /** Where an output of a nested program must end up. */
@@ -55,15 +56,18 @@ export function writeControl(
     ids.map((id) => scope.location(id) as Location); // operands of control ops are stored
   const steps: Step[] = [];
   /** Puts the start of the carry where it is kept. */
-  const begin = (ids: readonly VarId[]): readonly Location[] => {
-    ids.forEach((id, i) => steps.push(...host.copy(scope, id, results[i] as Location)));
-    return results.slice(0, ids.length);
+  const begin = (ids: readonly VarId[], place = (result: Location): Location => result): void => {
+    ids.forEach((id, i) => steps.push(...host.copy(scope, id, place(results[i] as Location))));
   };
   switch (equation.op) {
     case "scan": {
       const { body, length, consts, carry, reverse } = equation.params;
-      const carried = begin(equation.inputs.slice(consts, consts + carry));
-      if (length === 0) return steps;
+      const start = equation.inputs.slice(consts, consts + carry);
+      if (length === 0) {
+        begin(start);
+        return steps;
+      }
+      const carried = results.slice(0, carry);
       const slice = (id: VarId): Location["slice"] & object => ({
         loop: depth,
         length,
@@ -84,13 +88,25 @@ export function writeControl(
       }));
       const inputs = [...here(equation.inputs.slice(0, consts)), ...carried, ...xs];
       const inner = carrying(host, body, inputs, { carried, ys, consts, depth: depth + 1 });
-      steps.push({ kind: "loop", length, steps: inner });
+      const swaps = inner.replaced
+        .filter(({ own }) => own)
+        .map(({ to, from }): Swap => [to.buffer, from.buffer]);
+      const copies = inner.replaced.filter(({ own }) => !own);
+      const places = new Map(swaps.map((pair) => [pair[0], entered(length, pair)]));
+      begin(start, (location) => ({ ...location, buffer: places.get(location.buffer) ?? location.buffer }));
+      steps.push({
+        kind: "loop",
+        length,
+        steps: [...inner.steps, ...copies.map(copied)],
+        ...(swaps.length === 0 ? {} : { swaps }),
+      });
       return steps;
     }
     case "while": {
       const { condition, body, conditionConsts, bodyConsts } = equation.params;
       const constants = here(equation.inputs.slice(0, conditionConsts + bodyConsts));
-      const carried = begin(equation.inputs.slice(conditionConsts + bodyConsts));
+      const carried = results;
+      begin(equation.inputs.slice(conditionConsts + bodyConsts));
       const flag = host.temporary({ shape: [], dtype: "bool" });
       const asked = host.program(
         condition,
@@ -100,7 +116,13 @@ export function writeControl(
       );
       const inputs = [...constants.slice(conditionConsts), ...carried];
       const inner = carrying(host, body, inputs, { carried, ys: [], consts: bodyConsts, depth });
-      steps.push({ kind: "while", condition: asked.steps, flag: flag.buffer, body: inner });
+      const replace = inner.replaced.map(copied);
+      steps.push({
+        kind: "while",
+        condition: asked.steps,
+        flag: flag.buffer,
+        body: [...inner.steps, ...replace],
+      });
       return steps;
     }
     case "cond": {
@@ -127,25 +149,44 @@ interface Iteration {
   readonly depth: number;
 }
 
+/** What of a carry is computed elsewhere than where the old one is. */
+interface Replaced {
+  readonly from: Location;
+  readonly to: Location;
+  /** Whether `from` is a buffer for nothing else. */
+  readonly own: boolean;
+}
+
+const copied = ({ from, to }: Replaced): Step => ({ kind: "copy", from: from.buffer, to: to.buffer });
+
 /**
- * The steps of a loop's body. What of the carry is not replaced in place is computed elsewhere, and replaced when nothing needs the old
- * one any more.
+ * The steps of a loop's body. What of the carry is not replaced in place is computed elsewhere, and the old one is to be replaced by it when
+ * nothing needs it any more.
  */
 function carrying(
   host: Host,
   body: Program,
   inputs: readonly Location[],
   { carried, ys, consts, depth }: Iteration,
-): readonly Step[] {
+): { readonly steps: readonly Step[]; readonly replaced: readonly Replaced[] } {
+  const made = new Set<Location["buffer"]>();
   const fresh = carried.map((_, i): Target | undefined => {
     const [id, old] = [body.outputs[i] as VarId, body.inputs[consts + i] as VarId]; // a body returns its carry first
-    return id === old ? undefined : { place: () => host.temporary(typeOf(body, id)), instead: [old] };
+    const place = (): Location => {
+      const location = host.temporary(typeOf(body, id));
+      made.add(location.buffer);
+      return location;
+    };
+    return id === old ? undefined : { place, instead: [old] };
   });
   const { steps, outputs } = host.program(body, inputs, [...fresh, ...ys.map(at)], depth);
-  const replace = carried.flatMap((to, i): Step[] => {
-    const from = outputs[i] as Location; // one for each output
+  const ends = outputs.slice(0, carried.length);
+  const replaced = carried.flatMap((to, i): Replaced[] => {
+    const from = ends[i] as Location; // one for each output
     const empty = sizeOf(typeOf(body, body.outputs[i] as VarId).shape) === 0;
-    return empty || from.buffer === to.buffer ? [] : [{ kind: "copy", from: from.buffer, to: to.buffer }];
+    if (empty || from.buffer === to.buffer) return [];
+    const own = made.has(from.buffer) && ends.filter(({ buffer }) => buffer === from.buffer).length === 1;
+    return [{ from, to, own }];
   });
-  return [...steps, ...replace];
+  return { steps, replaced };
 }

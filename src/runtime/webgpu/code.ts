@@ -4,12 +4,14 @@
  *
  * Consumed by executables. A new kind of step needs a case in `flatten`.
  */
-import type { BufferId, Copy, Dispatch, Plan, Step } from "../../compiler/kernel/plan.ts";
+import type { BufferId, Copy, Dispatch, Plan, Step, Swap } from "../../compiler/kernel/plan.ts";
 
 export type Instruction =
   /** `index` counts the dispatches in the list. */
   | { readonly kind: "dispatch"; readonly index: number }
   | Copy
+  /** Exchanges the places of two buffers. */
+  | { readonly kind: "swap"; readonly pair: Swap }
   /** Starts counting the loop of that depth at 0. */
   | { readonly kind: "enter"; readonly depth: number }
   /** Counts, and goes back to `start` until the count is `length`. */
@@ -61,8 +63,11 @@ export function flatten(plan: Plan): Code {
         if (step.length === 0) return;
         const depth = lengths.length;
         deepest = Math.max(deepest, depth + 1);
+        const swaps = (step.swaps ?? []).map((pair): Instruction => ({ kind: "swap", pair }));
+        if (step.length % 2 === 1) instructions.push(...swaps);
         const start = instructions.push({ kind: "enter", depth });
         writeAll(step.steps, [...lengths, step.length]);
+        instructions.push(...swaps);
         instructions.push({ kind: "repeat", depth, length: step.length, start });
         return;
       }

@@ -216,8 +216,8 @@ export class WebGpuExecutable implements Executable {
     this.#proven = true;
   }
 
-  /** Goes through the code and submits all of it. */
-  async #interpret(recorder: Recorder, blocks: readonly (Block | undefined)[]): Promise<void> {
+  /** Goes through the code and submits all of it. @param blocks of each buffer, which loops exchange */
+  async #interpret(recorder: Recorder, blocks: (Block | undefined)[]): Promise<void> {
     const { code, params, profiler } = this.#loaded;
     const { throttle } = this.#owner.context;
     const submit = async (): Promise<void> => {
@@ -243,6 +243,11 @@ export class WebGpuExecutable implements Executable {
           }
           this.#copy(recorder, instruction.from, instruction.to, blocks);
           break;
+        case "swap": {
+          const [carried, next] = instruction.pair;
+          [blocks[carried], blocks[next]] = [blocks[next], blocks[carried]];
+          break;
+        }
         case "enter":
           iterations[instruction.depth] = 0;
           break;

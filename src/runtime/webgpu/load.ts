@@ -98,6 +98,7 @@ export async function loadPlan(context: Context, plan: Plan, name: string): Prom
     const tables = params.tableBytes === 0 ? undefined : own(params.tableBytes, usage, "parameters");
     const stream = params.streamBytes === 0 ? undefined : own(params.streamBytes, usage, "loop parameters");
     if (tables !== undefined) gpu.device.queue.writeBuffer(tables.buffer, 0, params.tables());
+    const swapped = new Set(code.instructions.flatMap((step) => (step.kind === "swap" ? step.pair : [])));
     const dispatches = code.dispatches.map(({ dispatch }, index): LoadedDispatch => {
       const { kernel, buffers, parts, workgroups, flops, bytes } = dispatch;
       const { pipeline, bindings: layout } = pipelines.get(kernel) as Pipeline; // made for these dispatches
@@ -109,7 +110,7 @@ export async function loadPlan(context: Context, plan: Plan, name: string): Prom
           id,
           offset: offset * storageBytes(dtype, context),
           bytes: boundBytes(context, { shape: [size], dtype }),
-          varies: role.kind === "input" || role.kind === "output",
+          varies: role.kind === "input" || role.kind === "output" || swapped.has(id),
         };
       });
       return {

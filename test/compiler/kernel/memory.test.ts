@@ -9,6 +9,7 @@ import type {
   Plan,
   PlanBuffer,
   Step,
+  Swap,
   TargetLimits,
 } from "../../../src/compiler/kernel/plan.ts";
 import { PlanError, verifyPlan } from "../../../src/compiler/kernel/verify-plan.ts";
@@ -185,6 +186,15 @@ describe("broken plans", () => {
     expect(refused(planOf([], { ...dispatch, workgroups: 0.5 }))).toBe(
       "kernel to1 is dispatched with 0.5 workgroups.",
     );
+    const swapping = (...swaps: readonly Swap[]): Step => ({ kind: "loop", length: 2, steps: [], swaps });
+    expect(refused(planOf([4, 4], swapping([2, 3], [3, 2])))).toBe(
+      "a loop swaps a buffer twice, of 2, 3, 3, 2.",
+    );
+    expect(refused(planOf([4, 5], swapping([2, 3])))).toBe("a loop swaps f32[4] and f32[5].");
+    expect(refused(planOf([4], swapping([2, 1])))).toBe(
+      "a loop swaps buffer 2 with buffer 1, which is no temporary.",
+    );
+    expect(refused(planOf([4], swapping([0, 2])))).toBe("a loop writes buffer 0, whose role is input.");
     expect(refused(planOf([5], { kind: "copy", from: 0, to: 2 }))).toBe("a copy of f32[4] to f32[5].");
     expect(refused(planOf([4], { kind: "branch", flag: 0, onTrue: [], onFalse: [] }))).toBe(
       "the flag of a branch is f32[4], expected one bool.",

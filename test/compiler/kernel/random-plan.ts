@@ -4,7 +4,8 @@
 import fc from "fast-check";
 import { hostTensor } from "../../../src/compiler/host-tensor.ts";
 import type { Access } from "../../../src/compiler/kernel/ir.ts";
-import type { BufferId, Dispatch, Plan, PlanBuffer, Step } from "../../../src/compiler/kernel/plan.ts";
+import { entered } from "../../../src/compiler/kernel/plan.ts";
+import type { BufferId, Dispatch, Plan, PlanBuffer, Step, Swap } from "../../../src/compiler/kernel/plan.ts";
 import type { DType } from "../../../src/dsl/types/dtype.ts";
 
 /** Buffers 0 and 1 are input and constant, 2 an output, 3 to 5 flags, the rest temporaries of various sizes. */
@@ -58,10 +59,13 @@ const anyBuffer = fc.oneof(
 const tensor = fc.integer({ min: FIRST_TENSOR, max: BUFFERS.length - 1 });
 const flag = fc.integer({ min: FIRST_FLAG, max: FIRST_TENSOR - 1 });
 
+/** Temporaries of one size. */
+const pairs = Array.from({ length: 6 }, (_, i): Swap => [FIRST_TENSOR + 2 + 2 * i, FIRST_TENSOR + 3 + 2 * i]);
+
 type Raw =
   | { readonly kind: "dispatch"; readonly uses: readonly { readonly access: Access; readonly id: BufferId }[] }
   | { readonly kind: "copy"; readonly from: BufferId; readonly to: BufferId }
-  | { readonly kind: "loop"; readonly length: number; readonly steps: readonly Raw[] }
+  | { readonly kind: "loop"; readonly length: number; readonly steps: readonly Raw[]; readonly swaps: readonly Swap[] }
   | { readonly kind: "while" | "branch"; readonly flag: BufferId; readonly one: readonly Raw[]; readonly other: readonly Raw[] }; // prettier-ignore
 
 const { steps } = fc.letrec<{ step: Raw; steps: readonly Raw[] }>((tie) => ({
@@ -84,6 +88,10 @@ const { steps } = fc.letrec<{ step: Raw; steps: readonly Raw[] }>((tie) => ({
         kind: fc.constant("loop" as const),
         length: fc.constantFrom(0, 2, 2, 3),
         steps: tie("steps"),
+        swaps: fc.uniqueArray(fc.constantFrom(...pairs), {
+          maxLength: 2,
+          comparator: (a, b) => a.some((id) => b.includes(id)),
+        }),
       }),
     },
     {
@@ -123,10 +131,22 @@ function mend(raw: readonly Raw[], written: Set<BufferId>): Step[] {
         written.add(to);
         return [{ kind: "copy", from: step.from, to }];
       }
-      case "loop":
-        return [
-          { kind: "loop", length: step.length, steps: mend(step.steps, step.length === 0 ? new Set(written) : written) },
-        ]; // prettier-ignore
+      case "loop": {
+        const { length } = step;
+        const inside = length === 0 ? new Set(written) : written;
+        // What a pair begins with is there; what an iteration left in its second buffer is not where it was.
+        const swaps = length === 0 ? [] : step.swaps.filter((pair) => written.has(entered(length, pair)));
+        for (const [carried, next] of swaps) {
+          inside.add(carried);
+          inside.delete(next);
+        }
+        const steps = mend(step.steps, inside);
+        for (const [, next] of swaps) {
+          if (!inside.has(next)) steps.push(dispatchOf("next", use("read", 0), use("write", next)));
+          inside.delete(next);
+        }
+        return [{ kind: "loop", length, steps, swaps }];
+      }
       case "while": {
         const condition = mend(step.one, written);
         if (!written.has(step.flag))
@@ -166,10 +186,18 @@ export function simulate(
   decisions: readonly boolean[],
 ): readonly string[] {
   const contents = new Map<string, number>();
+  const places = new Map<BufferId, string>();
+  const whereIs = (id: BufferId): string => places.get(id) ?? placeOf(id);
+  const swap = (swaps: readonly Swap[] = []): void => {
+    for (const [a, b] of swaps) {
+      const [one, other] = [whereIs(a), whereIs(b)];
+      places.set(a, other).set(b, one);
+    }
+  };
   const seen: string[] = [];
   let [decided, ran] = [0, 0];
   const read = (id: BufferId): number => {
-    const found = contents.get(placeOf(id)) ?? 0;
+    const found = contents.get(whereIs(id)) ?? 0;
     if (BUFFERS[id]?.type.shape[0] !== 0) seen.push(`${id}=${found}`);
     return found;
   };
@@ -186,15 +214,19 @@ export function simulate(
             if (step.kernel.buffers[i]?.access !== "write") digest = (digest * 31 + read(id)) % 1_000_003;
           });
           step.buffers.forEach((id, i) => {
-            if (step.kernel.buffers[i]?.access !== "read") contents.set(placeOf(id), digest + i);
+            if (step.kernel.buffers[i]?.access !== "read") contents.set(whereIs(id), digest + i);
           });
           break;
         }
         case "copy":
-          contents.set(placeOf(step.to), read(step.from));
+          contents.set(whereIs(step.to), read(step.from));
           break;
         case "loop":
-          for (let i = 0; i < step.length; i++) run(step.steps);
+          if (step.length % 2 === 1) swap(step.swaps);
+          for (let i = 0; i < step.length; i++) {
+            run(step.steps);
+            swap(step.swaps);
+          }
           break;
         case "while":
           for (run(step.condition); decide(step.flag); run(step.condition)) run(step.body);
