@@ -24,6 +24,9 @@ const DEVICES = {
     list: async () => (await chosenGpu()).openUnchecked(),
     prefer: async () => (await chosenGpu()).openForAuto(),
   },
+  "webgpu-minimum": {
+    open: async () => (await chosenGpu()).openUnchecked({ limits: "minimum" }),
+  },
 } as const satisfies Readonly<Record<string, Entry>>;
 
 const entries: ReadonlyMap<string, Entry> = new Map(Object.entries(DEVICES));
@@ -43,7 +46,8 @@ export interface DeviceListing {
  *
  * "auto" is `webgpu` where there is a GPU, else `cpu`, else `interpreter`. A GPU is checked when it is used for the first time, with a few
  * small programs against the interpreter. If one is wrong, that is said on standard error: "auto" then goes on to the next device,
- * and "webgpu" goes on all the same. A software adapter is opened for "webgpu" alone; `describe()` says that it is one.
+ * and "webgpu" goes on all the same. A software adapter is opened for "webgpu" alone; `describe()` says that it is one. "webgpu-minimum" is
+ * "webgpu" held to what every adapter offers, so what runs on it runs on any; it is not checked.
  * @param name "auto", or a name from {@link listDevices}.
  * @throws UserError when there is no device of that name, or it cannot be used here.
  */

@@ -109,7 +109,7 @@ describe("mistyped commands: one line, exit code 2", options, () => {
     ['--tokens must be one of words, chars, got "bytes"', ["demo", "--tokens", "bytes"]],
     ["--quick and --full contradict each other", ["demo", "--quick", "--full"]],
     [
-      'There is no device "warp"; choose one of auto, cpu, interpreter, webgpu.',
+      'There is no device "warp"; choose one of auto, cpu, interpreter, webgpu, webgpu-minimum.',
       ["demo", "--device", "warp"],
     ],
   ])("%s", async (sentence, args) => {

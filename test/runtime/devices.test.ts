@@ -15,22 +15,24 @@ describe("devices by name", () => {
 
   it("opens each device that it lists as available", async () => {
     const listing = await listDevices();
-    expect(listing.map(({ name }) => name)).toEqual(["cpu", "interpreter", "webgpu"]);
+    expect(listing.map(({ name }) => name)).toEqual(["cpu", "interpreter", "webgpu", "webgpu-minimum"]);
     const missing = listing.filter(({ available }) => !available);
     // Where there is no adapter, it says so; on linux-x64 a development dependency has one.
     if (process.platform === "linux" && process.arch === "x64") expect(missing).toEqual([]);
-    for (const { name, detail } of missing) expect([name, detail.length > 20]).toEqual(["webgpu", true]);
+    for (const { name, detail } of missing)
+      expect([name, detail.length > 20]).toEqual([expect.stringMatching(/^webgpu/), true]);
     for (const { name, available, detail } of listing) {
       if (!available) continue;
       const device = await openDevice(name);
-      expect([device.name, device.describe()]).toEqual([name, detail]);
+      expect([device.name, device.describe()]).toEqual([name.replace("-minimum", ""), detail]);
+      if (name === "webgpu-minimum") expect(detail).toMatch(/minimum limits$/);
       await device.dispose();
     }
   });
 
   it("answers unknown names with a sentence", async () => {
     await expect(openDevice("gpu9")).rejects.toThrow(
-      'There is no device "gpu9"; choose one of auto, cpu, interpreter, webgpu.',
+      'There is no device "gpu9"; choose one of auto, cpu, interpreter, webgpu, webgpu-minimum.',
     );
     await expect(openDevice("toString")).rejects.toThrow(UserError);
   });

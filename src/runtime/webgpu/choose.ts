@@ -9,7 +9,7 @@ import { hasPassed, remember } from "./check-file.ts";
 import { openWebGpu } from "./device.ts";
 import type { WebGpuDevice } from "./device.ts";
 import { isSoftware, messageOf, nameOf } from "./gpu.ts";
-import type { AdapterSource } from "./gpu.ts";
+import type { AdapterSource, OpenGpuOptions } from "./gpu.ts";
 import { dawnSource, hardwareSource } from "./node.ts";
 import { failureOf, passed, selfCheck } from "./self-check.ts";
 import type { CheckResult } from "./self-check.ts";
@@ -23,6 +23,8 @@ export interface ChooseOptions {
   readonly warn?: (line: string) => void;
   /** A part of the wanted adapter's name. Default: the best. */
   readonly adapter?: string | undefined;
+  /** All that the adapter offers, or what every adapter does. Default "adapter". */
+  readonly limits?: OpenGpuOptions["limits"];
   /** Where adapters come from. Default: Dawn. */
   readonly source?: AdapterSource;
 }
@@ -38,9 +40,18 @@ const toStderr = (line: string): void =>
 export const openUnchecked = async ({
   folder,
   adapter,
+  limits = "adapter",
   source = dawnSource,
 }: ChooseOptions = {}): Promise<WebGpuDevice> =>
-  openWebGpu({ tuned: await loadTuned({ folder }), ...(adapter === undefined ? {} : { adapter }) }, source);
+  openWebGpu(
+    // Ways to compute that were found with all limits may not be possible with the least.
+    {
+      limits,
+      ...(limits === "adapter" ? { tuned: await loadTuned({ folder }) } : {}),
+      ...(adapter === undefined ? {} : { adapter }),
+    },
+    source,
+  );
 
 /** Checks a device, and remembers whether it passed. @param options of the check; default: all of it */
 export async function checkDevice(
