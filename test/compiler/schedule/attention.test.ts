@@ -338,6 +338,20 @@ describe("the scheduler", () => {
     expect(kernels({}, { ...MINIMUM_LIMITS, sharedBytes: 8192 })).not.toContain("attention");
   });
 
+  it("writes it out on a CPU where there are many rows, while their scores are few", () => {
+    const software = { ...MINIMUM_LIMITS, software: true };
+    const rows = (queries: number, keys: number, batch: number): readonly string[] => {
+      const [[, given]] = named([{ ...c, causal: false, queries, keys, batch: [batch] }]) as [
+        readonly [string, Case],
+      ];
+      return namesIn(schedule(one("attention", TYPES.attention(given), given), { limits: software }).steps);
+    };
+    expect(rows(32, 32, 2)).toEqual(["attention"]);
+    expect(rows(32, 33, 2)).not.toContain("attention");
+    expect(rows(4096, 4096, 1)).not.toContain("attention");
+    expect(rows(4096, 4097, 1)).toEqual(["attention"]);
+  });
+
   it("gives a variable that is two operands to a kernel in two buffers", () => {
     const self = program([{ dtype: "f32", shape: [2, 20, 6] }], (w, x) =>
       w.all("attention", [x, x, x], params(c)),
