@@ -28,7 +28,7 @@ export * as flows from "./flow/declarations.ts";
 export * as clocks from "./flow/clocks.ts";
 export * as objectives from "./flow/objectives/index.ts";
 export * as samplers from "./flow/samplers/index.ts";
-export * as sources from "./flow/source.ts";
+export * as sources from "./flow/sources.ts";
 
 export { ditConfigOf, ditFromTensors, ditToTensors } from "./networks/checkpoint.ts";
 export type { DitTree, TreeOf } from "./networks/checkpoint.ts";
