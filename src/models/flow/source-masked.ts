@@ -29,7 +29,9 @@ function checked(mask: Mask): Mask {
   return (coordinate, dim) => {
     const value = mask(coordinate, dim);
     if (Number.isFinite(value)) return value;
-    throw new RangeError(`A mask state has finite coordinates, got ${value} at coordinate ${coordinate} of ${dim}.`);
+    throw new RangeError(
+      `A mask state has finite coordinates, got ${value} at coordinate ${coordinate} of ${dim}.`,
+    );
   };
 }
 

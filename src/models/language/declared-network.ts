@@ -5,19 +5,7 @@
  *
  * Consumed by declared-loss.ts and by samplers.
  */
-import {
-  add,
-  argmax,
-  div,
-  einsum,
-  equal,
-  mul,
-  softmax,
-  square,
-  sub,
-  sum,
-  where,
-} from "../../dsl/index.ts";
+import { add, argmax, div, einsum, equal, mul, softmax, square, sub, sum, where } from "../../dsl/index.ts";
 import type { Tensor } from "../../dsl/index.ts";
 import type { Flow } from "../flow/flow.ts";
 import { perState, pointAt } from "../flow/interpolant.ts";

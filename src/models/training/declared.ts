@@ -48,7 +48,8 @@ function noiseOf(
 ): Tensor {
   const { source } = flow;
   const [vocab = 0, width = 0] = embedding.shape;
-  if (space.kind !== "projected") return source.sample(key, [...rows, space.kind === "embedded" ? width : vocab]);
+  if (space.kind !== "projected")
+    return source.sample(key, [...rows, space.kind === "embedded" ? width : vocab]);
   if (source.scale === undefined)
     throw new RangeError(
       `The flow "${flow.name}" has a ${source.name} source, and noise is drawn on projected states for Gaussian ones only: use space "vocabulary".`,

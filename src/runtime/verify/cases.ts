@@ -34,7 +34,8 @@ export function drawCases(
   const size = LENGTH * world.dim;
   const noise = normals(fold(key, 0), count * size);
   const [means, variances] = [momentsOf(source.mean, world.dim), momentsOf(source.variance, world.dim)];
-  const points = source.support === "simplex" ? onSimplex(fold(key, 3), count * LENGTH, variances) : undefined;
+  const points =
+    source.support === "simplex" ? onSimplex(fold(key, 3), count * LENGTH, variances) : undefined;
   const random = uniforms(fold(key, 1), count * 4);
   const free = uniforms(fold(key, 2), count * LENGTH * CORPUS.vocab);
   return Array.from({ length: count }, (_, i) => {
@@ -57,10 +58,12 @@ function onSimplex(key: Key, count: number, variances: readonly number[]): reado
   const dim = variances.length;
   const exponentials = Array.from(uniforms(key, count * dim), (u) => -Math.log(1 - u));
   const share = Math.min(1, Math.sqrt(((variances[0] ?? 0) * dim ** 2 * (dim + 1)) / (dim - 1)));
-  return Array.from({ length: count }, (_, i) => exponentials.slice(i * dim, (i + 1) * dim)).flatMap((row) => {
-    const total = row.reduce((sum, x) => sum + x, 0);
-    return row.map((x) => 1 / dim + share * (x / total - 1 / dim));
-  });
+  return Array.from({ length: count }, (_, i) => exponentials.slice(i * dim, (i + 1) * dim)).flatMap(
+    (row) => {
+      const total = row.reduce((sum, x) => sum + x, 0);
+      return row.map((x) => 1 / dim + share * (x / total - 1 / dim));
+    },
+  );
 }
 
 /** How much there is to read in a number: 0 for 0, the digits otherwise. */

@@ -58,9 +58,7 @@ describe.each([
     const variance = squares.reduce((a, b) => a + b, 0) / DRAWS;
     const fourth = squares.reduce((a, b) => a + b * b, 0) / DRAWS;
     expect(Math.abs(mean - center)).toBeLessThan((4 * spread) / Math.sqrt(DRAWS));
-    expect(Math.abs(variance - size)).toBeLessThan(
-      4 * Math.sqrt((fourth - variance ** 2) / DRAWS),
-    );
+    expect(Math.abs(variance - size)).toBeLessThan(4 * Math.sqrt((fourth - variance ** 2) / DRAWS));
     for (const lag of [1, 4, 8]) {
       const products =
         drawn.slice(lag).reduce((sum, x, i) => sum + x * (drawn[i] as number), 0) / (DRAWS - lag);

@@ -75,7 +75,10 @@ export function sampleEndpoints(
     rate: everyRow(rate),
   });
   const [[state], trajectory] = scan(
-    ([before, last]: readonly [Tensor, Tensor], row: { readonly s: Time; readonly t: Time; readonly draw: Tensor }) => {
+    (
+      [before, last]: readonly [Tensor, Tensor],
+      row: { readonly s: Time; readonly t: Time; readonly draw: Tensor },
+    ) => {
       const [s, t] = [rows(row.s), rows(row.t)];
       const x = known.state(before, s.t);
       const found = logits(x, s, t);

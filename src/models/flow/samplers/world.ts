@@ -98,8 +98,7 @@ export function worldOf(
   { length, space: kind = "vocabulary" }: { readonly length: number; readonly space?: OneHotSpace },
 ): World {
   const options = { length, source };
-  if (states.kind === "embedded")
-    return embeddedWorld(tableOf(spaceFor(states), embedding), options);
+  if (states.kind === "embedded") return embeddedWorld(tableOf(spaceFor(states), embedding), options);
   if (kind === "projected") return projectedWorld(embedding, options);
   return vocabularyWorld({ ...options, vocab: embedding.shape[0] ?? 0 });
 }

@@ -70,7 +70,8 @@ export function identitiesOf(variant: Flow | FlowMap): Checks {
     ...objective.identities,
     ...mapLossIdentities(variant),
   ];
-  const asked = source.kinks === true ? mapped.filter((identity) => !differentiates(identity, variant)) : mapped;
+  const asked =
+    source.kinks === true ? mapped.filter((identity) => !differentiates(identity, variant)) : mapped;
   return {
     identities: [...known, ...asked],
     leftOut: [

@@ -161,7 +161,8 @@ const onSimplex = (states: Draw): Identity => ({
   family: "source",
   name: "support of the source",
   formula: "x₀ ≥ 0, Σ x₀ = 1 for every token",
-  cause: "What is drawn is not on the simplex: it is not normalized, or over another axis than that of the tokens.",
+  cause:
+    "What is drawn is not on the simplex: it is not normalized, or over another axis than that of the tokens.",
   draws: DRAWS,
   of: ["what is below 0", "|Σ x₀ − 1|"],
   averages: (key) => {

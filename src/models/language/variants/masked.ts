@@ -23,12 +23,17 @@ const alternating = (length: number): readonly number[] =>
   Array.from({ length }, (_, i) => (i % 2 === 0 ? i / 2 : Math.ceil(length / 2) + (i - 1) / 2));
 
 /** Tokens in an order of their own; `overlap` as in Ramps. */
-const ordered = ({ length, rank = alternating(length) }: MaskedOptions, overlap: number): Schedule =>
+const ordered =
+  ({ length, rank = alternating(length) }: MaskedOptions, overlap: number): Schedule =>
   // A tensor of the program that asks, whichever it is.
-  (t, tokens) => anyOrder({ rank: constant(rank, [rank.length], "i32"), overlap })(t, tokens);
+  (t, tokens) =>
+    anyOrder({ rank: constant(rank, [rank.length], "i32"), overlap })(t, tokens);
 
 /** Tokens one after another, each half-way when the next begins, from noise of a scale around the middle of the simplex. */
-export const maskedHybrid = ({ scale = 0.5, ...options }: MaskedOptions & { readonly scale?: number }): Flow =>
+export const maskedHybrid = ({
+  scale = 0.5,
+  ...options
+}: MaskedOptions & { readonly scale?: number }): Flow =>
   flow({
     name: "masked Gaussian hybrid",
     source: maskedGaussian({ scale }),
