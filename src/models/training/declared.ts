@@ -59,7 +59,12 @@ function noiseOf(
 }
 
 /** Where a flow's states live in training. @throws RangeError when the network does not fit there */
-export function spaceOfFlow(flow: Flow, { network, space: kind, weightDecay }: ModelOptions): StateSpace {
+export function spaceOfFlow(
+  flow: Flow,
+  { network, space: kind, weightDecay }: ModelOptions,
+  /** Whether the states are those of a teacher, whose table a student keeps. */
+  taught = false,
+): StateSpace {
   const { name, predicts, states } = flow;
   const space = spaceFor(states, kind);
   if (predicts !== "clean token" && space.kind === "projected")
@@ -73,9 +78,11 @@ export function spaceOfFlow(flow: Flow, { network, space: kind, weightDecay }: M
       `The flow "${name}" predicts a ${predicts}, ${wanted} numbers for a token, and the network puts out ${outputs}: ` +
         `give the network outputs: ${wanted}.`,
     );
-  if (states.kind === "embedded" && states.table === "frozen" && states.norm === undefined && weightDecay > 0)
+  const keeps =
+    states.kind === "embedded" && (states.table === "frozen" || (taught && states.table === "learned"));
+  if (keeps && states.norm === undefined && weightDecay > 0)
     throw new RangeError(
-      `The flow "${name}" keeps the network's embedding as it is, and weight decay would shrink it: set weightDecay to 0, give the ` +
+      `The flow "${name}" keeps the embedding as it is, and weight decay would shrink it: set weightDecay to 0, give the ` +
         `states a norm, or give the table.`,
     );
   return space;
@@ -136,7 +143,7 @@ export function flowMapStep(
     );
   const network = dit(student(options.network));
   const layout = weightsLayout(student(options.network));
-  const space = spaceOfFlow(flow, options);
+  const space = spaceOfFlow(flow, options, teacher !== undefined);
   const { batch } = options;
   const diagonal = diagonalRowsOf(map, batch);
   const time = timeSpec(batch);

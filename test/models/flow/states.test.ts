@@ -15,9 +15,10 @@ import { frozenEmbedding, learnedEmbedding } from "../../../src/models/flow/stat
 import type { States } from "../../../src/models/flow/states.ts";
 import { sampledDenoiser } from "../../../src/models/language/declared-network.ts";
 import type { Network } from "../../../src/models/networks/network.ts";
-import { flowStep } from "../../../src/models/training/declared.ts";
-import { initFlm } from "../../../src/models/training/programs.ts";
+import { flowMapStep, flowStep } from "../../../src/models/training/declared.ts";
+import { initFlm, initFmlm } from "../../../src/models/training/programs.ts";
 import type { ModelOptions } from "../../../src/models/training/programs.ts";
+import { weightsSpec } from "../../../src/models/training/state.ts";
 import { distance, evaluate, floats, ints, list, words } from "../../support/evaluate.ts";
 
 const E = [
@@ -182,12 +183,34 @@ describe("what cannot be is refused:", () => {
     outputSpec(flowStep(declared, of, outputSpec(initFlm(of))) as never);
   const points = flow({ name: "points", states: frozenEmbedding({ norm: 1 }), predicts: "velocity" });
 
+  it("a student whose table would not stay its teacher's", () => {
+    const map = (norm?: 1) =>
+      flowMap({
+        name: "",
+        flow: flow({ name: "taught", states: learnedEmbedding(norm === undefined ? {} : { norm }) }),
+        objective: semigroup(),
+      });
+    const step = (norm: 1 | undefined, weightDecay: number) => () => {
+      const of = { ...options, weightDecay };
+      const teacher = weightsSpec(of.network);
+      return outputSpec(flowMapStep(map(norm), of, outputSpec(initFmlm(of)), teacher) as never);
+    };
+    expect(step(undefined, 0.1)).toThrow('The flow "taught" keeps the embedding as it is');
+    expect(step(undefined, 0)).not.toThrow();
+    expect(step(1, 0.1)).not.toThrow();
+  });
+
   it("a network that puts out other points than the states are, and no other", () => {
     const wide = { ...options, network: { ...options.network, outputs: 8 } };
     expect(trace(points, options)).toThrow(
       'The flow "points" predicts a velocity, 8 numbers for a token, and the network puts out 3: give the network outputs: 8.',
     );
     expect(trace(points, wide)).not.toThrow();
+    const jumps = flowMap({ name: "jumps", flow: points, objective: semigroup() });
+    const teacher = weightsSpec(wide.network);
+    expect(() =>
+      outputSpec(flowMapStep(jumps, wide, outputSpec(initFmlm(wide)), teacher) as never),
+    ).not.toThrow();
     expect(trace(flow({ name: "tokens", states: learnedEmbedding() }), wide)).toThrow(
       'The flow "tokens" predicts a clean token, 3 numbers for a token, and the network puts out 8: give the network outputs: 3.',
     );
@@ -197,7 +220,7 @@ describe("what cannot be is refused:", () => {
     const kept = flow({ name: "kept", states: frozenEmbedding() });
     expect(trace(kept, options)).not.toThrow();
     expect(trace(kept, { ...options, weightDecay: 0.1 })).toThrow(
-      'The flow "kept" keeps the network\'s embedding as it is, and weight decay would shrink it',
+      'The flow "kept" keeps the embedding as it is, and weight decay would shrink it',
     );
     expect(trace(flow({ name: "given", states: frozenEmbedding({ table: E }) }), options)).toThrow(
       "The given table of embeddings is [3, 2], and the network has 3 tokens and the width 8.",
