@@ -19,8 +19,9 @@ import { samplingProgram } from "../../../src/models/training/sampling.ts";
 import type { SamplingOptions } from "../../../src/models/training/sampling.ts";
 import { weightsSpec } from "../../../src/models/training/state.ts";
 import { compile, disposeTree } from "../../../src/runtime/compile.ts";
-import type { Device } from "../../../src/runtime/device.ts";
+import type { Device, DeviceValue } from "../../../src/runtime/device.ts";
 import { openDevice } from "../../../src/runtime/devices.ts";
+import { distance } from "../../support/evaluate.ts";
 
 const [BATCH, SAMPLES] = [64, 400];
 const options = {
@@ -146,6 +147,14 @@ describe("trained on two phrases,", () => {
     const map = variants.embeddingFlowMap(range);
     const of = { ...options, network: student(options.network) };
     const mapped = await trainMap(map, weights, options, 200);
+    // Student and teacher must see one state.
+    const [learned, kept] = await Promise.all(
+      [weights, mapped].map(async (tree) => {
+        const { embedding } = tree as { readonly embedding: DeviceValue };
+        return Array.from((await embedding.read()).data);
+      }),
+    );
+    expect(distance(kept ?? [], learned ?? [])).toBeLessThan(1e-5);
     expectPhrases(await shares(of, mapped, { flow: declared, schedule: jumps(declared, 1) }));
   });
 
