@@ -20,7 +20,7 @@ export * as hostRandom from "./flow/host-random.ts";
 export { corpusOracle } from "./flow/oracle.ts";
 export type { Corpus, IntegrationOptions, Oracle, OracleOptions } from "./flow/oracle.ts";
 export { projectedSpace, vocabularySpace } from "./flow/state-space.ts";
-export type { StateSpace } from "./flow/state-space.ts";
+export type { OneHotSpace, StateSpace } from "./flow/state-space.ts";
 export { fmlmTimes, stratifiedTimes } from "./flow/times.ts";
 export type { FlowMapDraws, Midpoint, RowFractions, RowTimes } from "./flow/times.ts";
 
@@ -28,7 +28,7 @@ export * as flows from "./flow/declarations.ts";
 export * as clocks from "./flow/clocks.ts";
 export * as objectives from "./flow/objectives/index.ts";
 export * as samplers from "./flow/samplers/index.ts";
-export * as sources from "./flow/source.ts";
+export * as sources from "./flow/sources.ts";
 
 export { ditConfigOf, ditFromTensors, ditToTensors } from "./networks/checkpoint.ts";
 export type { DitTree, TreeOf } from "./networks/checkpoint.ts";
@@ -50,7 +50,7 @@ export {
   declaredMapTokenLoss,
 } from "./language/declared-loss.ts";
 export type { FlowMapRows, FlowRows, Teaching } from "./language/declared-loss.ts";
-export { flowDenoiser, mapDenoiser } from "./language/declared-network.ts";
+export { flowDenoiser, mapDenoiser, sampledDenoiser } from "./language/declared-network.ts";
 export type { NetworkModel } from "./language/declared-network.ts";
 export * as variants from "./language/variants/index.ts";
 export { eulerSchedule, gammaSchedule, samplerStep } from "./language/sampler.ts";

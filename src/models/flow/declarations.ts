@@ -17,8 +17,10 @@ export {
   variancePreservingLinear,
 } from "./interpolant.ts";
 export type { Interpolant, Point } from "./interpolant.ts";
-export { anyOrder, blockCausal, positioned } from "./schedule.ts";
+export { anyOrder, atOnce, blockCausal, positioned } from "./schedule.ts";
 export type { Ramps, Schedule } from "./schedule.ts";
+export { frozenEmbedding, learnedEmbedding, oneHotStates } from "./states.ts";
+export type { EmbeddedStates, OneHotStates, RowNorm, States } from "./states.ts";
 export { conditional, convert, endpoints } from "./quantities.ts";
 export type { Endpoints, Quantity } from "./quantities.ts";
 export { denoisedOf, eulerianWeight, jump, lagrangianWeight, moved, semigroupWeights } from "./jump.ts";

@@ -52,6 +52,11 @@ export function flowMap(declared: FlowMapDeclaration): FlowMap {
       `The flow map "${name}" needs a flow that predicts tokens, clean points or velocities: "${flow.name}" predicts a ${flow.predicts}, ` +
         `which says where a state is and not where it goes.`,
     );
+  if (flow.source.support === "point")
+    throw new RangeError(
+      `The flow map "${name}" follows a flow that begins at a point mass, and from one state one path leads to one text: take a source ` +
+        `with noise, or draw tokens from the flow itself.`,
+    );
   if (objective.needsTeacher && !teacher)
     throw new RangeError(
       `The ${objective.name} objective of "${name}" learns from a teacher, and the declaration has none: leave out teacher: false.`,

@@ -1,6 +1,6 @@
 /**
- * A flow, declared: how noise becomes data, what the clock shows meanwhile, where noise comes from, what is predicted, and how the
- * prediction is judged. Everything else follows from the declaration: states, drift, conversions, times, the training loss.
+ * A flow, declared: how noise becomes data, what the clock shows meanwhile, where noise comes from, where states live, what is predicted,
+ * and how the prediction is judged. Everything else follows from the declaration: states, drift, conversions, times, the training loss.
  *
  * Consumed by flowMap(), by training and sampling, and by verify, which checks a declaration on the exact flow of a corpus.
  */
@@ -13,6 +13,8 @@ import { convert } from "./quantities.ts";
 import type { Quantity } from "./quantities.ts";
 import { gaussian } from "./source.ts";
 import type { Source } from "./source.ts";
+import { oneHotStates, statesName } from "./states.ts";
+import type { States } from "./states.ts";
 
 /** How a distribution over tokens is judged. Cross-entropy and KL divergence have one gradient; against tokens they are one. */
 export type TokenLoss = "cross-entropy" | "KL" | "squared error";
@@ -35,6 +37,8 @@ export type FlowDeclaration = Predicts & {
   readonly clock?: Clock;
   /** N(0, I) by default. */
   readonly source?: Source;
+  /** Where states live: one-hot by default. */
+  readonly states?: States;
   /** None by default. */
   readonly weighting?: Weighting;
 };
@@ -46,6 +50,7 @@ export interface Flow {
   readonly interpolant: Interpolant;
   readonly clock: Clock;
   readonly source: Source;
+  readonly states: States;
   readonly predicts: "clean token" | Quantity;
   readonly loss: TokenLoss;
   readonly weighting?: Weighting;
@@ -57,10 +62,12 @@ export interface Flow {
 
 /**
  * Declares a flow.
- * @throws RangeError when parts do not fit: a score of a source that is not Gaussian, a velocity of tokens that may stand still
+ * @throws RangeError when parts do not fit: a score of a source that is not Gaussian, a velocity of tokens that may stand still, noise on
+ *   the simplex for states that are none, a squared error to states that learn
  */
 export function flow(declared: FlowDeclaration): Flow {
   const { name, interpolant = linear, clock = uniformClock(), source = gaussian(), weighting } = declared;
+  const { states = oneHotStates } = declared;
   const predicts = declared.predicts ?? "clean token";
   const loss = declared.loss ?? (predicts === "clean token" ? "cross-entropy" : "squared error");
   const scored = (): number => {
@@ -80,19 +87,39 @@ export function flow(declared: FlowDeclaration): Flow {
       `The flow "${name}" gives tokens times of their own and predicts a ${predicts}, from which nothing follows for a token ` +
         `that stands still: predict the clean token or the clean point.`,
     );
+  checkStates(name, states, source, predicts);
   return {
     kind: "flow",
     name,
     interpolant,
     clock,
     source,
+    states,
     predicts,
     loss,
     ...(weighting === undefined ? {} : { weighting }),
     state: (noise, clean, t) => mixed(pointAt(interpolant, t), noise, clean),
     convert: (value, from, to, state, t) => {
       const scale = from === "score" || to === "score" ? scored() : (source.scale ?? 1);
-      return convert(value, from, to, state, pointAt(interpolant, t), scale);
+      return convert(value, from, to, state, pointAt(interpolant, t), scale, source.mean);
     },
   };
+}
+
+/** What a flow's states have to do with its noise and with what it predicts. */
+function checkStates(name: string, states: States, source: Source, predicts: Flow["predicts"]): void {
+  if (source.support === "simplex" && states.kind !== "one-hot")
+    throw new RangeError(
+      `The flow "${name}" begins on the simplex, with a ${source.name} source, and its states are ${statesName(states)}, which are on ` +
+        `none: take one-hot states.`,
+    );
+  if (source.support === "point" && predicts === "noise")
+    throw new RangeError(
+      `The flow "${name}" predicts the noise, and begins at a point mass, whose noise is always the same: predict the clean token.`,
+    );
+  if (states.kind === "embedded" && states.table === "learned" && predicts !== "clean token")
+    throw new RangeError(
+      `The flow "${name}" predicts a ${predicts} by its squared error, and its states are ${statesName(states)}, which would learn to be ` +
+        `all the same: predict the clean token, or take a frozen embedding.`,
+    );
 }

@@ -30,7 +30,7 @@ import {
 import type { Tensor } from "../../dsl/index.ts";
 import { expectedNoise, perRow, score, velocity } from "./fields.ts";
 import { perState } from "./interpolant.ts";
-import { gaussian } from "./source.ts";
+import { centred, deviationOf, gaussian, momentOver } from "./source.ts";
 import type { Source } from "./source.ts";
 
 export interface Corpus {
@@ -106,9 +106,13 @@ export function corpusOracle(
 ): Oracle {
   const length = sequences[0]?.length ?? 0;
   check(vocab, sequences, weights);
+  if (source.support === "simplex" && embedding !== undefined)
+    throw new RangeError(
+      `The source "${source.name}" is on the simplex of one-hot states, and rows of an embedding are on none.`,
+    );
   const likelihood = likelihoodOf(source);
   const dim = checkEmbedding(vocab, embedding);
-  const noiseUnit = unitOf(source, embedding);
+  const noiseUnit = unitOf(source, vocab, embedding);
   const total = weights?.reduce((sum, w) => sum + w, 0) ?? sequences.length;
   const logWeights = sequences.map((_, k) => Math.log((weights?.[k] ?? 1) / total));
   /** [sequences, length, vocab]. */
@@ -206,7 +210,9 @@ export function corpusOracle(
         throw new RangeError(
           `The score of a flow is known here for Gaussian sources only, not "${source.name}".`,
         );
-      return div(score(x, point(denoiser(x, t)), t), source.scale ** 2);
+      const around: Tensor = div(score(x, point(denoiser(x, t)), t), source.scale ** 2);
+      if (source.mean === 0) return around;
+      return add(around, div(momentOver(source.mean, dim), perRow(mul(left(t), source.scale ** 2))));
     },
     noise: (x, t) => expectedNoise(x, point(denoiser(x, t)), t),
     twoTimeDenoiser,
@@ -224,9 +230,10 @@ export function corpusOracle(
  */
 type Likelihood = (y: Tensor, m: Tensor, states: Tensor) => Tensor;
 
-function likelihoodOf({ name, logDensity, scale }: Source): Likelihood {
+function likelihoodOf({ name, logDensity, scale, mean }: Source): Likelihood {
   if (scale !== undefined)
-    return (y, m, states) => {
+    return (scaled, m, states) => {
+      const y = centred(scaled, mean);
       // −|y − m c|²/(2σ²) without |y|², which is common to all, and less |c₀|², so that large parts cancel before they are large.
       const sizes: Tensor = sum(square(states), 2);
       const excess: Tensor = sub(sizes, slice(sizes, 0, 0, 1));
@@ -248,13 +255,14 @@ function likelihoodOf({ name, logDensity, scale }: Source): Likelihood {
  * The size of the noise as a share of what tells the two nearest tokens apart: 1 where noise of unit variance meets one-hot rows, of which a
  * flow knows the token at {@link COMMITTED}.
  */
-function unitOf({ variance }: Source, embedding: OracleOptions["embedding"]): number {
-  if (embedding === undefined) return Math.sqrt(variance);
+function unitOf(source: Source, vocab: number, embedding: OracleOptions["embedding"]): number {
+  const deviation = deviationOf(source, embedding?.[0]?.length ?? vocab);
+  if (embedding === undefined) return deviation;
   const distances = embedding.flatMap((a, i) =>
     embedding.slice(i + 1).map((b) => Math.hypot(...a.map((x, j) => x - (b[j] ?? 0)))),
   );
   const nearest = Math.min(...distances.filter((distance) => distance > 0));
-  return Number.isFinite(nearest) ? Math.sqrt(2 * variance) / nearest : Math.sqrt(variance);
+  return Number.isFinite(nearest) ? (Math.SQRT2 * deviation) / nearest : deviation;
 }
 
 function checkEmbedding(vocab: number, embedding: OracleOptions["embedding"]): number {

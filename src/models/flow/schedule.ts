@@ -102,6 +102,18 @@ export function anyOrder({
   };
 }
 
+/** How near to its end a token is finished: more than the rounding of times. */
+const NEARLY = 1e-4;
+
+/**
+ * A schedule by which tokens change at once, when the other has finished them: until then they are noise and nothing else, as in masked
+ * diffusion. From a point mass there is no other way to have tokens of which nothing is known.
+ */
+export const atOnce =
+  (schedule: Schedule): Schedule =>
+  (t, length) =>
+    cast(greater(schedule(t, length), 1 - NEARLY), "f32") as Tensor;
+
 function checkBlocks(name: string, blocks: number, overlap: number): void {
   if (!(Number.isSafeInteger(blocks) && blocks > 0))
     throw new RangeError(`The ${name} schedule has a whole number of blocks, got ${blocks}.`);

@@ -1,11 +1,15 @@
 /**
- * Sources: the distribution of the noise x₀ that a flow starts from, of each coordinate of a state [batch, length, dim].
+ * Sources: the distribution of the noise x₀ that a flow starts from, of each coordinate of a state [batch, length, dim]. Here are those of
+ * independent coordinates of one law; others have files of their own, source-*.ts.
  *
  * Consumed by flow(), by sampling, and by the oracle, whose posterior is exact for any source that has a density. To add a source:
  * how it is drawn, its moments, and its density if it has one; verify compares the three.
  */
-import { add, div, log, mul, neg, random, softplus, square, sub, sum } from "../../dsl/index.ts";
+import { add, constant, div, log, mul, neg, random, softplus, square, sub, sum } from "../../dsl/index.ts";
 import type { Dim, Tensor } from "../../dsl/index.ts";
+
+/** A moment of a coordinate: one number for all, or a function of the coordinate, from 0, and of how many a state has. */
+export type Moment = number | ((coordinate: number, dim: number) => number);
 
 export interface Source {
   readonly name: string;
@@ -16,14 +20,40 @@ export interface Source {
    * needs one and says so.
    */
   logDensity?(noise: Tensor): Tensor;
-  /** Of one coordinate. */
-  readonly mean: number;
-  readonly variance: number;
-  /** σ where the source is N(0, σ² I): only then is the score −E[x₀ | x]/(α σ²). */
+  readonly mean: Moment;
+  readonly variance: Moment;
+  /** σ where the source is N(m, σ² I) with the mean m: only then is the score −(E[x₀ | x] − m)/(α σ²). */
   readonly scale?: number;
+  /**
+   * Where all noise lies, where that is not all of the space: "simplex", so that states must be one-hot, and the density is one on the
+   * simplex; "point", one state that every text starts from. Absent otherwise.
+   */
+  readonly support?: "simplex" | "point";
+  /** Whether the density has kinks where noise ends, so that the flow has no derivative there; false where nothing is said. */
+  readonly kinks?: boolean;
 }
 
-const overState = (x: Tensor): Tensor => sum(x, [x.shape.length - 2, x.shape.length - 1]);
+/** A moment of every coordinate of states of a dimension. */
+export const momentsOf = (moment: Moment, dim: number): readonly number[] =>
+  Array.from({ length: dim }, (_, i) => (typeof moment === "number" ? moment : moment(i, dim)));
+
+/** A moment as what meets states [..., dim]: a number, or [dim]. */
+export const momentOver = (moment: Moment, dim: number): Tensor | number =>
+  typeof moment === "number" ? moment : constant(momentsOf(moment, dim), [dim]);
+
+/** x − m of states [..., dim]. */
+export function centred(x: Tensor, mean: Moment): Tensor {
+  return mean === 0 ? x : (sub(x, momentOver(mean, x.shape.at(-1) ?? 0)) as Tensor);
+}
+
+/** The root of the mean variance of the coordinates of states of a dimension: how wide the source is. */
+export function deviationOf({ variance }: Source, dim: number): number {
+  const variances = momentsOf(variance, dim);
+  return Math.sqrt(variances.reduce((total, each) => total + each, 0) / dim);
+}
+
+/** Over the tokens and coordinates of a state. */
+export const overState = (x: Tensor): Tensor => sum(x, [x.shape.length - 2, x.shape.length - 1]);
 
 /** N(0, σ² I), of FLM with σ = 1. @throws RangeError unless σ is positive */
 export function gaussian({ scale = 1 }: { readonly scale?: number } = {}): Source {

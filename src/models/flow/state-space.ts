@@ -4,17 +4,38 @@
  *
  *   vocabulary: state x, noise N(0, I_V), clean token one-hot, denoiser p       (arXiv:2602.16813)
  *   projected:  state h, noise N(0, EᵀE), clean token a row of E, denoiser p·E  (the same process seen through E)
+ *   embedded:   state z, noise N(0, I_d), clean token a row of a table, denoiser p·table  (another process; states.ts)
  *
  * Consumed by losses and samplers, which are written once for both. To add a space, return the same functions; the test
  * compares its samples with those of `vocabularySpace` for the same noise.
  */
-import { gather, matmul, oneHot, random, vmap } from "../../dsl/index.ts";
+import {
+  constant,
+  div,
+  gather,
+  iota,
+  matmul,
+  maximum,
+  mul,
+  oneHot,
+  random,
+  sqrt,
+  square,
+  stopGradient,
+  sum,
+  vmap,
+} from "../../dsl/index.ts";
 import type { Dim, Tensor } from "../../dsl/index.ts";
 import { noiseRoot, projectedNoise } from "./noise-root.ts";
+import { normOf, oneHotStates } from "./states.ts";
+import type { EmbeddedStates, States } from "./states.ts";
+
+/** How one-hot states are computed: as they are, or seen through the network's table. */
+export type OneHotSpace = "vocabulary" | "projected";
 
 /** The linear picture of the flow's state that an objective or sampler needs. `embedding` is the table E [vocab, width]. */
 export interface StateSpace {
-  readonly kind: "vocabulary" | "projected";
+  readonly kind: OneHotSpace | "embedded";
   /** Source noise [...rows, dim] of one key [2], or of a key for each of the first rows [rows[0], 2]. */
   noise(key: Tensor<readonly Dim[], "u32">, rows: readonly Dim[], embedding: Tensor): Tensor;
   /** What the noise needs of the embedding. A sampler, whose weights stay, computes it once, for {@link drawNoise}. */
@@ -96,6 +117,50 @@ export function projectedSpace(draw: "width" | "vocabulary" = "width"): StateSpa
   };
 }
 
-/** The space of a kind, as training and sampling use it. */
-export const spaceOf = (kind: StateSpace["kind"]): StateSpace =>
+/** Less than the squared length of any row that has one. */
+const LEAST = 1e-30;
+
+/**
+ * States that are rows of a table, with standard normal noise in their own space: the network's table, with or without a gradient, or a
+ * given one. The network takes them as they are.
+ * @throws RangeError, as it is used, for a given table that is not [vocab, width] of the network
+ */
+export function embeddedSpace({ table, norm }: EmbeddedStates): StateSpace {
+  const normed = (rows: Tensor): Tensor => {
+    if (norm === undefined) return rows;
+    const axis = rows.shape.length - 1;
+    const size: Tensor = sqrt(maximum(sum(square(rows), [axis], { keepDims: true }) as Tensor, LEAST));
+    return mul(rows, div(normOf(norm, rows.shape[axis] ?? 0), size)) as Tensor;
+  };
+  const rowsOf = (embedding: Tensor): Tensor => {
+    if (table === "learned") return embedding;
+    if (table === "frozen") return stopGradient(embedding) as Tensor;
+    const [vocab = 0, width = 0] = embedding.shape;
+    const [rows, columns] = [table.length, table[0]?.length ?? 0];
+    if (rows !== vocab || columns !== width)
+      throw new RangeError(
+        `The given table of embeddings is [${rows}, ${columns}], and the network has ${vocab} tokens and the width ${width}.`,
+      );
+    return constant(table.flat(), [rows, columns]);
+  };
+  return {
+    kind: "embedded",
+    noiseFactor: () => ({}),
+    noise: (key, rows, embedding) => normals(key, [...rows, embedding.shape[1] ?? 0]),
+    clean: (tokens, embedding) => normed(gather(rowsOf(embedding), tokens as Tensor<[], "i32">) as Tensor),
+    expected: (probabilities, embedding) => product(probabilities, normed(rowsOf(embedding))),
+    embed: (state) => state,
+  };
+}
+
+/** The space of one-hot states, as training and sampling compute them. */
+export const spaceOf = (kind: OneHotSpace): StateSpace =>
   kind === "projected" ? projectedSpace() : vocabularySpace;
+
+/** The space of declared states; `kind` says how one-hot states are computed, and nothing of others. */
+export const spaceFor = (states: States = oneHotStates, kind: OneHotSpace = "vocabulary"): StateSpace =>
+  states.kind === "one-hot" ? spaceOf(kind) : embeddedSpace(states);
+
+/** The table of the clean states of all tokens, [vocab, dim]: what the nearest token of a point is found by. */
+export const tableOf = (space: StateSpace, embedding: Tensor): Tensor =>
+  space.clean(iota([vocabularyOf(embedding)]) as Tensor, embedding);

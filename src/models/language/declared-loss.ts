@@ -60,7 +60,8 @@ export function declaredFlowTokenLoss<P>(flow: Flow, model: NetworkModel<P>, row
     return weighted(flow, judged(flow.loss, tokens, denoiser.denoiser(x, rows.t), logits), rows.t.t);
   }
   const point = pointAt(flow.interpolant, rows.t.t);
-  const wanted = conditional(flow.predicts, { noise: rows.noise, clean }, point, flow.source.scale);
+  const { scale, mean: centre } = flow.source;
+  const wanted = conditional(flow.predicts, { noise: rows.noise, clean }, point, scale, centre);
   // The prediction itself: by way of the clean point it would be 0/0 at an end, and lose digits near it.
   const found = predicted(model, x, rows.t);
   return weighted(flow, judged("squared error", wanted, found, undefined), rows.t.t);

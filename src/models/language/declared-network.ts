@@ -5,11 +5,14 @@
  *
  * Consumed by declared-loss.ts and by samplers.
  */
-import { add, div, equal, mul, softmax, sub, where } from "../../dsl/index.ts";
+import { add, argmax, div, einsum, equal, mul, softmax, square, sub, sum, where } from "../../dsl/index.ts";
 import type { Tensor } from "../../dsl/index.ts";
 import type { Flow } from "../flow/flow.ts";
 import { perState, pointAt } from "../flow/interpolant.ts";
 import { denoisedOf, jump, wronskian } from "../flow/jump.ts";
+import { held } from "../flow/samplers/sampled-denoiser.ts";
+import type { SampledDenoiser } from "../flow/samplers/sampled-denoiser.ts";
+import { tableOf } from "../flow/state-space.ts";
 import type { StateSpace } from "../flow/state-space.ts";
 import type { OneTimeDenoiser, Time, TwoTimeDenoiser } from "../flow/two-time.ts";
 import type { Conditioning, Network } from "../networks/network.ts";
@@ -95,6 +98,30 @@ export function mapDenoiser<P>(flow: Flow, model: NetworkModel<P>): TwoTimeDenoi
         flow.convert(velocity, "velocity", "clean point", x, s.t),
         denoisedOf(x, arrived, safe),
       ) as Tensor;
+    },
+  };
+}
+
+/**
+ * The denoiser of a flow, or of a flow map along it, as what is sampled from: the tokens of points are those of the nearest clean states.
+ */
+export function sampledDenoiser<P>(
+  flow: Flow,
+  model: NetworkModel<P>,
+  kind: "flow" | "flow map",
+): SampledDenoiser {
+  const denoiser =
+    kind === "flow map" ? mapDenoiser(flow, model) : held(flowDenoiser(flow, model), flow.interpolant);
+  // Of one-hot states the nearest is that of the largest coordinate, and of a distribution the most probable token.
+  if (flow.predicts === "clean token" || model.space.kind === "vocabulary") return denoiser;
+  const { network, params, space } = model;
+  return {
+    ...denoiser,
+    tokens(x, s, t) {
+      const table = tableOf(space, network.embedding(params));
+      // −|p − e|²/2 without |p|², which is common to all tokens.
+      const matches: Tensor = einsum("b l d, v d -> b l v", denoiser.denoiser(x, s, t), table);
+      return argmax(sub(matches, mul(sum(square(table), 1), 0.5)), 2);
     },
   };
 }

@@ -149,6 +149,7 @@ export function ditConfigOf(
     return value;
   };
   const [vocab, width] = [size("vocab_embed.embedding", 0), size("vocab_embed.embedding", 1)];
+  const outputs = found.get(`${OFFICIAL_PREFIX}output_layer.linear.weight`)?.shape[0] ?? vocab;
   // As many as there are: with a gap in their numbers, the parameters of this many blocks are not all there.
   const depth = new Set(
     [...found.keys()].flatMap((name) => /^backbone\.blocks\.(\d+)\./.exec(name)?.[1] ?? []),
@@ -174,5 +175,6 @@ export function ditConfigOf(
     conditioning: size("sigma_map.mlp.2.weight", 0),
     mlpRatio: size("blocks.0.mlp.0.weight", 0) / width,
     targetTime: found.has(`${OFFICIAL_PREFIX}sigma_map_prime.mlp.0.weight`),
+    ...(outputs === vocab ? {} : { outputs }),
   };
 }

@@ -25,6 +25,8 @@ export interface DitConfig {
   readonly attentionSoftcap?: number;
   /** A second time embedding, for the target of a flow map. */
   readonly targetTime?: boolean;
+  /** Numbers per token that come out: by default a logit for each of the vocabulary; the width, for points of an embedding. */
+  readonly outputs?: number;
 }
 
 type Key = Tensor<[2], "u32">;
@@ -94,8 +96,8 @@ function embedTime(params: TimeEmbedding, tau: Tensor): Tensor {
  */
 export function dit(config: DitConfig): Dit {
   const { vocab, length, width, depth, heads, conditioning } = config;
-  const { mlpRatio = 4, dropout = 0, attentionSoftcap = 50, targetTime = false } = config;
-  for (const [name, value] of Object.entries({ vocab, length, width, depth, heads, conditioning })) {
+  const { mlpRatio = 4, dropout = 0, attentionSoftcap = 50, targetTime = false, outputs = vocab } = config;
+  for (const [name, value] of Object.entries({ vocab, length, width, depth, heads, conditioning, outputs })) {
     if (!Number.isSafeInteger(value) || value < 1)
       throw new RangeError(`dit: ${name} must be a whole number >= 1, got ${value}`);
   }
@@ -138,7 +140,7 @@ export function dit(config: DitConfig): Dit {
       head: {
         norm: nn.initNorm(width),
         modulation: nn.initModulation({ inputs: conditioning, width, count: 2 }),
-        linear: { weight: zeros(embeddingKey, [vocab, width]), bias: zeros(embeddingKey, [vocab]) },
+        linear: { weight: zeros(embeddingKey, [outputs, width]), bias: zeros(embeddingKey, [outputs]) },
       },
     };
   }

@@ -30,7 +30,10 @@ export interface Network<P> {
   init(key: Tensor<[2], "u32">): P;
   /** The table E [vocab, width] by which the network sees a state. */
   embedding(params: P): Tensor;
-  /** Raw logits [batch, length, vocab] from the embedded state [batch, length, width]. */
+  /**
+   * Raw logits [batch, length, vocab] from the embedded state [batch, length, width]; for a network of points of an embedding, the points
+   * [batch, length, width].
+   */
   logits(params: P, hidden: Tensor, conditioning: Conditioning): Tensor;
   /** Where the raw logits are features·Wᵀ + b: the two parts. */
   readonly head?: LinearHead<P>;

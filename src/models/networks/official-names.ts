@@ -18,7 +18,7 @@ export interface OfficialParameter {
 /** What decides names and shapes. */
 export type DitSizes = Pick<
   DitConfig,
-  "vocab" | "width" | "depth" | "conditioning" | "mlpRatio" | "targetTime"
+  "vocab" | "width" | "depth" | "conditioning" | "mlpRatio" | "targetTime" | "outputs"
 >;
 
 /** What all names begin with: the network within the authors' training module. */
@@ -37,7 +37,7 @@ const linear = (path: string, name: string, outputs: number, inputs: number): re
 
 /** All parameters of a DiT, in the order of the authors' `named_parameters()`. */
 export function officialParameters(sizes: DitSizes): readonly OfficialParameter[] {
-  const { vocab, width, depth, conditioning, mlpRatio = 4, targetTime = false } = sizes;
+  const { vocab, width, depth, conditioning, mlpRatio = 4, targetTime = false, outputs = vocab } = sizes;
   const time = (path: string, name: string): readonly Row[] => [
     ...linear(`${path}.hidden`, `${name}.mlp.0`, conditioning, TIME_FEATURES),
     ...linear(`${path}.out`, `${name}.mlp.2`, conditioning, conditioning),
@@ -57,7 +57,7 @@ export function officialParameters(sizes: DitSizes): readonly OfficialParameter[
     ...(targetTime ? time("targetTime", "sigma_map_prime") : []),
     ...Array.from({ length: depth }, (_, i) => block(`blocks.${i}`)).flat(),
     ["head.norm.weight", "output_layer.norm_final.weight", width],
-    ...linear("head.linear", "output_layer.linear", vocab, width),
+    ...linear("head.linear", "output_layer.linear", outputs, width),
     ...linear("head.modulation", "output_layer.adaLN_modulation", 2 * width, conditioning),
   ];
   return rows.map(([path, name, ...shape]) => ({ path, name: OFFICIAL_PREFIX + name, shape }));

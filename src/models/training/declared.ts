@@ -4,14 +4,15 @@
  *
  * Consumed by users who train variants, and by tests of the objectives.
  */
-import { f32, fn, i32, mul, random, u32, valueAndGrad } from "../../dsl/index.ts";
+import { add, f32, fn, i32, mul, random, u32, valueAndGrad } from "../../dsl/index.ts";
 import type { Dim, SpecOf, Tensor } from "../../dsl/index.ts";
 import type { Clock } from "../flow/clock.ts";
 import type { FlowMap } from "../flow/flow-map.ts";
 import type { Flow } from "../flow/flow.ts";
 import { fold, permutation, uniforms } from "../flow/host-random.ts";
 import type { Key } from "../flow/host-random.ts";
-import { spaceOf } from "../flow/state-space.ts";
+import { projectedMean } from "../flow/samplers/world.ts";
+import { spaceFor } from "../flow/state-space.ts";
 import type { StateSpace } from "../flow/state-space.ts";
 import { fmlmTimes, stratifiedTimes } from "../flow/times.ts";
 import type { RowTimes } from "../flow/times.ts";
@@ -46,28 +47,52 @@ function noiseOf(
   embedding: Tensor,
 ): Tensor {
   const { source } = flow;
-  if (space.kind === "vocabulary") return source.sample(key, [...rows, embedding.shape[0] ?? 0]);
+  const [vocab = 0, width = 0] = embedding.shape;
+  if (space.kind !== "projected")
+    return source.sample(key, [...rows, space.kind === "embedded" ? width : vocab]);
   if (source.scale === undefined)
     throw new RangeError(
       `The flow "${flow.name}" has a ${source.name} source, and noise is drawn on projected states for Gaussian ones only: use space "vocabulary".`,
     );
-  return mul(space.noise(key, rows, embedding), source.scale);
+  const noise: Tensor = mul(space.noise(key, rows, embedding), source.scale);
+  return source.mean === 0 ? noise : add(noise, projectedMean(source, embedding));
 }
 
-/** A flow over points needs states that the network's output is one of. */
-function checkSpace(flow: Flow, space: StateSpace): void {
-  if (flow.predicts !== "clean token" && space.kind === "projected")
+/** Where a flow's states live in training. @throws RangeError when the network does not fit there */
+export function spaceOfFlow(
+  flow: Flow,
+  { network, space: kind, weightDecay }: ModelOptions,
+  /** Whether the states are those of a teacher, whose table a student keeps. */
+  taught = false,
+): StateSpace {
+  const { name, predicts, states } = flow;
+  const space = spaceFor(states, kind);
+  if (predicts !== "clean token" && space.kind === "projected")
     throw new RangeError(
-      `The flow "${flow.name}" predicts a ${flow.predicts} of the vocabulary's size, and projected states have the network's width: use space "vocabulary".`,
+      `The flow "${name}" predicts a ${predicts} of the vocabulary's size, and projected states have the network's width: use space "vocabulary".`,
     );
+  const { vocab, width, outputs = vocab } = network;
+  const wanted = predicts === "clean token" || space.kind === "vocabulary" ? vocab : width;
+  if (outputs !== wanted)
+    throw new RangeError(
+      `The flow "${name}" predicts a ${predicts}, ${wanted} numbers for a token, and the network puts out ${outputs}: ` +
+        `give the network outputs: ${wanted}.`,
+    );
+  const keeps =
+    states.kind === "embedded" && (states.table === "frozen" || (taught && states.table === "learned"));
+  if (keeps && states.norm === undefined && weightDecay > 0)
+    throw new RangeError(
+      `The flow "${name}" keeps the embedding as it is, and weight decay would shrink it: set weightDecay to 0, give the ` +
+        `states a norm, or give the table.`,
+    );
+  return space;
 }
 
 /** (state, tokens, t, key, learningRate) -> (state, loss, gradientNorm): one step of a declared flow. */
 export function flowStep(flow: Flow, options: ModelOptions, state: SpecOf<TrainingState>) {
   const network = dit(options.network);
   const layout = weightsLayout(options.network);
-  const space = spaceOf(options.space);
-  checkSpace(flow, space);
+  const space = spaceOfFlow(flow, options);
   const { batch } = options;
   const spec = {
     state,
@@ -118,8 +143,7 @@ export function flowMapStep(
     );
   const network = dit(student(options.network));
   const layout = weightsLayout(student(options.network));
-  const space = spaceOf(options.space);
-  checkSpace(flow, space);
+  const space = spaceOfFlow(flow, options, teacher !== undefined);
   const { batch } = options;
   const diagonal = diagonalRowsOf(map, batch);
   const time = timeSpec(batch);
@@ -140,7 +164,7 @@ export function flowMapStep(
     const { value, grad } = valueAndGrad((params: DitParams) => {
       // Student and teacher must see one state.
       const weights =
-        space.kind === "projected" && frozen !== undefined
+        space.kind !== "vocabulary" && frozen !== undefined
           ? { ...params, embedding: frozen.embedding }
           : params;
       const noise = noiseOf(flow, space, noiseKey, [batch, network.length], weights.embedding);

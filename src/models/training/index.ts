@@ -15,5 +15,7 @@ export {
   unpackWeights,
 } from "./programs.ts";
 export type { DistillOptions, ModelOptions, StepOptions, StepReport } from "./programs.ts";
+export { samplingProgram } from "./sampling.ts";
+export type { SamplingOptions } from "./sampling.ts";
 export { mapState, weightsLayout, weightsSpec } from "./state.ts";
 export type { StateOf, TrainingState, UpdateOptions, WeightsLayout } from "./state.ts";

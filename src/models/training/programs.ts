@@ -8,7 +8,7 @@
 import { broadcastTo, f32, fn, i32, mul, nn, random, u32, valueAndGrad } from "../../dsl/index.ts";
 import type { SpecOf, Tensor } from "../../dsl/index.ts";
 import { drawNoise, spaceOf } from "../flow/state-space.ts";
-import type { NoiseFactor, StateSpace } from "../flow/state-space.ts";
+import type { NoiseFactor, OneHotSpace } from "../flow/state-space.ts";
 import { flmLoss } from "../language/flm.ts";
 import { fmlmLoss } from "../language/fmlm.ts";
 import { decodeStep, samplerStep } from "../language/sampler.ts";
@@ -23,7 +23,7 @@ import type { TrainingState, UpdateOptions } from "./state.ts";
 export interface StepOptions extends UpdateOptions {
   readonly batch: number;
   /** Where states live; "projected" draws width numbers of noise per token instead of vocabulary many. */
-  readonly space: StateSpace["kind"];
+  readonly space: OneHotSpace;
 }
 
 /** What a step reports, both []: the loss and the gradient's global norm before clipping. */

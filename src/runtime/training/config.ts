@@ -3,7 +3,7 @@
  * Consumed by the training loop, sampling and the command line. To add a setting: the interface, the presets, the check.
  */
 import type { TokenKind, UnknownPolicy } from "../../models/data/index.ts";
-import type { StateSpace } from "../../models/flow/state-space.ts";
+import type { OneHotSpace } from "../../models/flow/state-space.ts";
 import { rowCounts } from "../../models/flow/times.ts";
 import type { DitConfig } from "../../models/networks/dit.ts";
 import { UserError } from "../files/errors.ts";
@@ -51,7 +51,7 @@ export interface TrainingConfig {
   readonly seed: number;
   readonly data: DataConfig;
   readonly network: Omit<DitConfig, "vocab" | "targetTime">;
-  readonly space: StateSpace["kind"];
+  readonly space: OneHotSpace;
   readonly emaDecay: number;
   readonly clip: number;
   readonly flm: PhaseConfig;

@@ -5,6 +5,8 @@ import { scalarFunction } from "../../dsl/index.ts";
 import type { Flow } from "../../models/flow/flow.ts";
 import { fold, normals, uniforms } from "../../models/flow/host-random.ts";
 import type { Key } from "../../models/flow/host-random.ts";
+import { momentsOf } from "../../models/flow/source.ts";
+import type { Source } from "../../models/flow/source.ts";
 import type { World } from "../../models/flow/verify/identity.ts";
 import type { Regime, Times } from "../../models/flow/verify/regimes.ts";
 import { CORPUS, LENGTH } from "../../models/flow/verify/world.ts";
@@ -31,6 +33,9 @@ export function drawCases(
   ];
   const size = LENGTH * world.dim;
   const noise = normals(fold(key, 0), count * size);
+  const [means, variances] = [momentsOf(source.mean, world.dim), momentsOf(source.variance, world.dim)];
+  const points =
+    source.support === "simplex" ? onSimplex(fold(key, 3), count * LENGTH, variances) : undefined;
   const random = uniforms(fold(key, 1), count * 4);
   const free = uniforms(fold(key, 2), count * LENGTH * CORPUS.vocab);
   return Array.from({ length: count }, (_, i) => {
@@ -39,12 +44,26 @@ export function drawCases(
     const sentence = world.states[Math.floor(at(3) * world.states.length)]?.flat() ?? [];
     const [a, b] = [alpha(times.s), beta(times.s)];
     const x = sentence.map((clean, j) => {
-      const x0 = source.mean + Math.sqrt(source.variance) * (noise[i * size + j] ?? 0);
+      const [mean = 0, variance = 0] = [means[j % world.dim], variances[j % world.dim]];
+      const x0 = points?.[i * size + j] ?? mean + Math.sqrt(variance) * (noise[i * size + j] ?? 0);
       return a * x0 + b * clean;
     });
     const width = LENGTH * CORPUS.vocab;
     return { ...times, x, free: Array.from(free.slice(i * width, (i + 1) * width), (v) => 4 * v - 2) };
   });
+}
+
+/** Points of the simplex, one after the other: uniform ones, drawn to the middle until their variance is that of the source. */
+function onSimplex(key: Key, count: number, variances: readonly number[]): readonly number[] {
+  const dim = variances.length;
+  const exponentials = Array.from(uniforms(key, count * dim), (u) => -Math.log(1 - u));
+  const share = Math.min(1, Math.sqrt(((variances[0] ?? 0) * dim ** 2 * (dim + 1)) / (dim - 1)));
+  return Array.from({ length: count }, (_, i) => exponentials.slice(i * dim, (i + 1) * dim)).flatMap(
+    (row) => {
+      const total = row.reduce((sum, x) => sum + x, 0);
+      return row.map((x) => 1 / dim + share * (x / total - 1 / dim));
+    },
+  );
 }
 
 /** How much there is to read in a number: 0 for 0, the digits otherwise. */
@@ -58,12 +77,20 @@ export const complexity = ({ x, free, s, u, t }: Case): number =>
 const rounded = (x: number, digits: number): number => Number(x.toFixed(digits));
 const DIGITS = [1, 2, 3] as const;
 
-/** Simpler cases of the same regime, the simplest first: all numbers at once, then one by one. */
+/**
+ * Simpler cases of the same regime, the simplest first: all numbers at once, then one by one. States that occur on a support alone stay,
+ * and so does their time.
+ */
 export function simpler(
   from: Case,
-  { regime, latest }: { readonly regime: Regime; readonly latest: number },
+  {
+    regime,
+    latest,
+    support,
+  }: { readonly regime: Regime; readonly latest: number; readonly support?: Source["support"] },
 ): readonly Case[] {
   const { s, u, t, x, free } = from;
+  const states = <T>(list: readonly T[]): readonly T[] => (support === undefined ? list : []);
   const coarse = (list: readonly number[]) => [
     list.map(() => 0),
     list.map((value) => rounded(value, 1)),
@@ -85,14 +112,14 @@ export function simpler(
         { s: a, u: between(a, c), t: c },
       ];
     }),
-  ].filter((each) => regime.fits(each, latest));
+  ].filter((each) => regime.fits(each, latest) && (support === undefined || each.s === s));
   const now = complexity(from);
   const together = times.flatMap(({ s, u, t }) =>
-    coarse(x).flatMap((x) => coarse(free).map((free): Case => ({ s, u, t, x, free }))),
+    [...states(coarse(x)), x].flatMap((x) => coarse(free).map((free): Case => ({ s, u, t, x, free }))),
   );
   return [
     ...together,
-    ...fine(x).map((x): Case => ({ ...from, x })),
+    ...states(fine(x)).map((x): Case => ({ ...from, x })),
     ...fine(free).map((free): Case => ({ ...from, free })),
   ]
     .filter((candidate) => complexity(candidate) < now)

@@ -8,6 +8,7 @@ import type { Tensor } from "../../dsl/index.ts";
 import type { Flow } from "../../models/flow/flow.ts";
 import { fold, key as keyOf, uniforms } from "../../models/flow/host-random.ts";
 import type { Key } from "../../models/flow/host-random.ts";
+import type { Source } from "../../models/flow/source.ts";
 import { STANDARD_ERRORS } from "../../models/flow/verify/identity.ts";
 import type {
   Cases,
@@ -145,6 +146,8 @@ function inRows(numbers: readonly number[]): readonly (readonly number[])[] {
   return Array.from({ length: LENGTH }, (_, l) => numbers.slice(l * width, (l + 1) * width));
 }
 
+const supportOf = ({ support }: Source) => (support === undefined ? {} : { support });
+
 export async function runStates(bench: Bench, identity: StateIdentity, key: Key): Promise<Outcome> {
   const tolerance = isExact(bench.device) ? identity.tolerance : identity.single;
   const place = { regime: identity.times, latest: bench.latest };
@@ -165,7 +168,7 @@ export async function runStates(bench: Bench, identity: StateIdentity, key: Key)
   const { world, rows } = failing;
   const smallest = await simplest(rows, failing.from, {
     size: Math.max(bench.cases, LEAST_ROWS),
-    candidates: (from) => simpler(from, place),
+    candidates: (from) => simpler(from, { ...place, ...supportOf(bench.flow.source) }),
     tolerance,
   });
   const [[residual = NaN] = []] = await rows.run([smallest]);

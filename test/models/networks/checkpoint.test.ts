@@ -92,6 +92,16 @@ describe("official weights", () => {
   });
 });
 
+it("a head of another size than the vocabulary is told by its shape", () => {
+  const sizes = { vocab: 3, width: 4, depth: 1, conditioning: 2, outputs: 4 };
+  const leaves = new Map(officialParameters(sizes).map(({ name, shape }) => [name, { shape, dtype: "F32" }]));
+  expect(leaves.get("backbone.output_layer.linear.weight")?.shape).toEqual([4, 4]);
+  expect(ditConfigOf(leaves, { length: 6, heads: 2 })).toMatchObject(sizes);
+  expect(message(() => ditFromTensors({ ...sizes, outputs: 3 }, leaves))).toContain(
+    "[4, 4] instead of [3, 4]",
+  );
+});
+
 describe("weights that do not fit", () => {
   it("every missing, unknown and misshapen tensor is named", () => {
     const tensors = named("weights");

@@ -21,7 +21,11 @@ import { eulerian, eulerianLogits } from "../../../src/models/flow/objectives/eu
 import { lagrangian, lagrangianLogits } from "../../../src/models/flow/objectives/lagrangian.ts";
 import { semigroup } from "../../../src/models/flow/objectives/semigroup.ts";
 import { blockCausal, positioned } from "../../../src/models/flow/schedule.ts";
+import { dirichlet } from "../../../src/models/flow/source-dirichlet.ts";
+import { maskedGaussian, pointMass } from "../../../src/models/flow/source-masked.ts";
+import { uniformOnSphere } from "../../../src/models/flow/source-sphere.ts";
 import { gaussian, logistic, uniform } from "../../../src/models/flow/source.ts";
+import { frozenEmbedding } from "../../../src/models/flow/states.ts";
 import type { Family } from "../../../src/models/flow/verify/identity.ts";
 import { openDevice } from "../../../src/runtime/devices.ts";
 import { verifyFlow } from "../../../src/runtime/verify/verify.ts";
@@ -92,6 +96,32 @@ const variants: readonly (readonly [Flow | FlowMap, readonly Family[] | undefine
     undefined,
   ],
   [flow({ name: "bounded noise", source: uniform() }), undefined],
+  [flow({ name: "from a sphere", source: uniformOnSphere({ radius: 2 }) }), undefined],
+  [flow({ name: "from a mask", source: pointMass((i) => i) }), undefined],
+  [
+    flow({
+      name: "score around a mask",
+      source: maskedGaussian({ mask: (i) => i, scale: 0.7 }),
+      predicts: "score",
+    }),
+    undefined,
+  ],
+  [
+    flowMap({
+      name: "on the simplex",
+      flow: flow({ name: "", source: dirichlet({ concentration: 3 }) }),
+      objective: semigroup(),
+    }),
+    undefined,
+  ],
+  [
+    flow({
+      name: "velocities of a frozen embedding",
+      states: frozenEmbedding({ norm: 2 }),
+      predicts: "velocity",
+    }),
+    undefined,
+  ],
 ];
 
 describe("no alarm", () => {
@@ -153,6 +183,21 @@ describe("what is left out", () => {
         'all that is compared with the exact flow: the source "uniform" has no density, so the flow of a corpus is not known',
       ].join("\n"),
     );
+    const simplex = 'the source "Dirichlet of concentration 2"';
+    const kinks = `the density of the source "Dirichlet of concentration 2" has kinks where noise ends, and the flow no derivative there`;
+    const mapped = flowMap({
+      name: "",
+      flow: flow({ name: "", source: dirichlet({ concentration: 2 }) }),
+      objective: semigroup(),
+    });
+    const { leftOut, passed } = await verifyFlow(mapped, { cases: 4 });
+    expect(passed).toBe(true);
+    expect(leftOut.map(({ name, reason }) => `${name}: ${reason}`)).toEqual([
+      "score: the score follows from the noise for Gaussian sources only, and the source is Dirichlet of concentration 2",
+      `embedded tokens: ${simplex} is on the simplex of one-hot states, and rows of an embedding are on none`,
+      `Lagrangian: ${kinks}`,
+      `Eulerian: ${kinks}`,
+    ]);
     expect(
       await reasons(
         flowMap({ name: "", flow: flow({ name: "", source: logistic() }), objective: eulerian() }),

@@ -11,6 +11,8 @@ import { flow } from "../../../src/models/flow/flow.ts";
 import type { Flow } from "../../../src/models/flow/flow.ts";
 import { interpolant, linear } from "../../../src/models/flow/interpolant.ts";
 import type { Interpolant } from "../../../src/models/flow/interpolant.ts";
+import { dirichlet } from "../../../src/models/flow/source-dirichlet.ts";
+import { maskedGaussian } from "../../../src/models/flow/source-masked.ts";
 import { gaussian, logistic } from "../../../src/models/flow/source.ts";
 import type { Source } from "../../../src/models/flow/source.ts";
 import { failures } from "../../support/verify-failures.ts";
@@ -100,6 +102,7 @@ describe("clocks", () => {
 describe("sources", () => {
   const half = gaussian({ scale: 0.5 });
   const { scale: _scale, ...unscaled } = half;
+  const density = ({ logDensity }: Source) => logDensity as NonNullable<Source["logDensity"]>;
   const whole = (x: Tensor): Tensor =>
     mul(sum(square(x), [x.shape.length - 2, x.shape.length - 1]) as Tensor, -0.5);
 
@@ -123,6 +126,29 @@ describe("sources", () => {
       "are not centred where they say",
       ["moments of the source", "density of the source", "moments of the interpolant"],
       { ...half, sample: (key, shape) => add(half.sample(key, shape), 0.2) },
+    ],
+    [
+      "on the simplex have the density of another concentration",
+      ["density of the source", "drift of what is drawn"],
+      { ...dirichlet({ concentration: 3 }), logDensity: density(dirichlet({ concentration: 4 })) },
+    ],
+    [
+      "on the simplex are not normalized",
+      ["moments of the source", "support of the source"],
+      {
+        ...dirichlet({ concentration: 3 }),
+        sample: (key, shape) => mul(dirichlet({ concentration: 3 }).sample(key, shape), 1.1),
+      },
+    ],
+    [
+      "are around another mask than they say",
+      ["moments of the source", "moments of the interpolant", "drift of what is drawn"],
+      { ...maskedGaussian(), sample: maskedGaussian({ mask: (i) => Number(i === 0) }).sample },
+    ],
+    [
+      "have a mean that their density has not",
+      ["density of the source", "Gaussian density", "score"],
+      { ...maskedGaussian(), logDensity: density(maskedGaussian({ mask: 0 })) },
     ],
     [
       "have the density of another family",

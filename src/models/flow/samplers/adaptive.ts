@@ -16,7 +16,7 @@ import { given } from "./given.ts";
 import type { SampleInputs, Samples } from "./sample.ts";
 import { tokensOf } from "./sampled-denoiser.ts";
 import type { SampledDenoiser } from "./sampled-denoiser.ts";
-import { evenTimes } from "./schedule.ts";
+import { evenTimes, requireNoise } from "./schedule.ts";
 import type { Course, HostTime } from "./schedule.ts";
 import { foldedKeys } from "./world.ts";
 
@@ -64,7 +64,7 @@ function check({ tolerance, shortest = 6, longest = 0 }: AdaptiveOptions) {
 
 /**
  * Samples by jumps of chosen lengths; of every pair of half jumps that is let pass, or cannot be shorter, the end is kept.
- * @throws RangeError for a tolerance that is not positive, or bounds that are none
+ * @throws RangeError for a tolerance that is not positive, bounds that are none, or a course that begins at a point mass
  */
 export function sampleAdaptively(
   denoiser: SampledDenoiser,
@@ -73,6 +73,7 @@ export function sampleAdaptively(
   { keys, world, priorScale = 1, given: tokens }: SampleInputs,
 ): AdaptiveSamples {
   const { tolerance, cells, least, most } = check(options);
+  requireNoise(course, "Adaptive sampling");
   const { interpolant } = denoiser;
   const batch = keys.shape[0] ?? 0;
   const timeAt = timesOn(evenTimes(course, cells));

@@ -34,7 +34,7 @@ export interface Samples {
 }
 
 /** Draws of tokens have keys from here on; noise has the keys 0 (the first), 1, 2, ... */
-const DRAWS = 2 ** 30;
+export const DRAWS = 2 ** 30;
 
 /** A scalar of the program for every row. */
 const everyRow = (x: Tensor, batch: number): Tensor => broadcastTo(x, [batch]);

@@ -112,6 +112,7 @@ export function evenSchedule(
   options: ScheduleOptions | undefined,
   step: (from: HostTime, to: HostTime) => readonly Call[],
 ): Schedule {
+  if (endpoint === "expected") requireNoise(course, `The schedule "${name}"`);
   const times = evenTimes(course, steps, options);
   const at = (i: number): HostTime => times[i] as HostTime; // there are steps + 1
   return {
@@ -189,9 +190,21 @@ export function hostInterpolant({ name, alpha, beta, length }: Interpolant): Hos
  * @throws RangeError when it is not
  */
 export function requireGaussian({ source = gaussian() }: Course, what: string): void {
-  if (source.scale === undefined)
+  if (source.scale === undefined || source.mean !== 0)
     throw new RangeError(
-      `${what} mixes the noise of a state with fresh noise, and only of Gaussian noise is the mixture such noise again: ` +
+      `${what} mixes the noise of a state with fresh noise, and only of Gaussian noise around 0 is the mixture such noise again: ` +
         `this flow's source is ${source.name}.`,
+    );
+}
+
+/**
+ * What a sampler that follows expected endpoints needs of the source: more than one state to begin with.
+ * @throws RangeError for a point mass
+ */
+export function requireNoise({ source = gaussian() }: Course, what: string): void {
+  if (source.support === "point")
+    throw new RangeError(
+      `${what} follows the drift from where a text begins, and this flow begins at a point mass, from which one path leads to one text: ` +
+        `sampleEndpoints draws tokens on the way.`,
     );
 }

@@ -4,11 +4,13 @@
  *
  * Consumed by sample.ts and adaptive.ts. To add a world, return the two functions.
  */
-import { gather, matmul, mul, oneHot, random, vmap } from "../../../dsl/index.ts";
+import { add, constant, gather, matmul, mul, oneHot, random, vmap } from "../../../dsl/index.ts";
 import type { Tensor } from "../../../dsl/index.ts";
-import { gaussian } from "../source.ts";
+import type { Flow } from "../flow.ts";
+import { gaussian, momentsOf } from "../source.ts";
 import type { Source } from "../source.ts";
-import { drawNoise, projectedSpace } from "../state-space.ts";
+import { drawNoise, projectedSpace, spaceFor, tableOf } from "../state-space.ts";
+import type { OneHotSpace } from "../state-space.ts";
 
 export interface World {
   /** Source noise [batch, length, dim] of keys [batch, 2] u32. */
@@ -73,8 +75,30 @@ export function projectedWorld(
     noise: (keys) => {
       if (scale === undefined) return matmul(drawn(source, keys, length, vocab), table);
       const each = keys as Tensor<readonly number[], "u32">;
-      return mul(drawNoise(factor, each, [keys.shape[0] ?? 0, length], vocab), scale);
+      const noise: Tensor = mul(drawNoise(factor, each, [keys.shape[0] ?? 0, length], vocab), scale);
+      return source.mean === 0 ? noise : add(noise, projectedMean(source, table));
     },
     clean: rowsOf(table),
   };
+}
+
+/** m·E, [1, width], for the mean m of noise in R^vocab and a table E [vocab, width]. */
+export function projectedMean({ mean }: Source, table: Tensor): Tensor {
+  const vocab = table.shape[0] ?? 0;
+  return matmul(constant(momentsOf(mean, vocab), [1, vocab]) as Tensor, table);
+}
+
+/**
+ * The world of a declared flow for a network whose table is E [vocab, width].
+ * @param options.space how one-hot states are computed, as in training
+ */
+export function worldOf(
+  { states, source }: Flow,
+  embedding: Tensor,
+  { length, space: kind = "vocabulary" }: { readonly length: number; readonly space?: OneHotSpace },
+): World {
+  const options = { length, source };
+  if (states.kind === "embedded") return embeddedWorld(tableOf(spaceFor(states), embedding), options);
+  if (kind === "projected") return projectedWorld(embedding, options);
+  return vocabularyWorld({ ...options, vocab: embedding.shape[0] ?? 0 });
 }

@@ -15,7 +15,6 @@ import {
   mul,
   random,
   slice,
-  square,
   sub,
   sum,
   cast,
@@ -29,10 +28,12 @@ import { drift } from "../two-time.ts";
 import type { Identity, LeftOut, World } from "./identity.ts";
 import { gap, worst } from "./measure.ts";
 import { REGIMES } from "./regimes.ts";
-import { averaged, perDraw } from "./sources.ts";
+import { averaged, momentNames, moments, perDraw } from "./sources.ts";
 import { hasPosterior, LENGTH } from "./world.ts";
 
 const DRAWS = 4096;
+/** Coordinates of a state where sentences play no part. */
+const DIM = 2;
 /** Half the distance in time over which the rate of a state is taken. */
 const STEP = 1e-3;
 
@@ -171,7 +172,7 @@ export function fieldIdentities(
       kind: "states",
       family: "flow",
       name: "score",
-      formula: "−E[x₀ | I_t = x]/(α σ²) = ∇ log p_t(x)",
+      formula: "−(E[x₀ | I_t = x] − mean)/(α σ²) = ∇ log p_t(x)",
       cause: "σ of the score is not that of the density: it is the source's scale.",
       times: REGIMES["away from the ends"],
       tolerance: 1e-8,
@@ -203,16 +204,16 @@ export function fieldIdentities(
         formula: "E[I_t | x₁] = α·mean + β x₁, Var[I_t | x₁] = α²·variance",
         cause: "The source's declared mean or variance is not that of what is drawn.",
         draws: DRAWS,
-        of: ["(I − β x₁)/α", "((I − β x₁)/α − mean)²"],
+        of: momentNames(source, DIM, "(I − β x₁)/α", "((I − β x₁)/α − mean)²"),
         averages(key) {
           // Sentences play no part here, so one-hot rows of no world in particular will do.
           const [a, b] = random.split(key, 2) as unknown as readonly [Tensor<[2], "u32">, Tensor<[2], "u32">]; // two keys
           const t: Tensor = mul(add(mul(random.uniform(b, [DRAWS]) as Tensor, 0.9), 0.05), latest);
-          const noise = source.sample(a, [DRAWS, LENGTH, 1]);
+          const noise = source.sample(a, [DRAWS, LENGTH, DIM]);
           const clean: Tensor = add(mul(noise, 0), 1);
           const { alpha, beta } = pointAt(interpolant, t);
           const rest: Tensor = div(sub(flow.state(noise, clean, t), perDraw(beta)), perDraw(alpha));
-          return averaged([rest, square(sub(rest, source.mean)) as Tensor], [source.mean, source.variance]);
+          return moments(source, rest);
         },
       },
       {
@@ -229,7 +230,7 @@ export function fieldIdentities(
         residual({ x, free, s }) {
           const point = pointAt(interpolant, s.t);
           const there = (value: Tensor, from: Quantity, to: Quantity): Tensor =>
-            convert(value, from, to, x, point, scale);
+            convert(value, from, to, x, point, scale, source.mean);
           return worst(
             ...quantities.flatMap((from) =>
               quantities

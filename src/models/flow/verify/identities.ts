@@ -48,7 +48,7 @@ export function identitiesOf(variant: Flow | FlowMap): Checks {
     ...fields.identities,
     ...weightingIdentities(flow),
   ];
-  const missing: readonly LeftOut[] = [...drawn.leftOut, ...fields.leftOut];
+  const missing: readonly LeftOut[] = [...drawn.leftOut, ...fields.leftOut, ...worldsLeftOut(source)];
   if (!hasPosterior(source))
     return {
       identities: plain,
@@ -64,14 +64,41 @@ export function identitiesOf(variant: Flow | FlowMap): Checks {
   const known: readonly Identity[] = [...plain, ...flowLossIdentities(flow), eulerIdentity];
   if (variant.kind === "flow") return { identities: known, leftOut: missing };
   const objective = objectiveIdentities(variant);
+  const mapped: readonly Identity[] = [
+    jumpsIdentity,
+    ...mapIdentities,
+    ...objective.identities,
+    ...mapLossIdentities(variant),
+  ];
+  const asked =
+    source.kinks === true ? mapped.filter((identity) => !differentiates(identity, variant)) : mapped;
   return {
-    identities: [
-      ...known,
-      jumpsIdentity,
-      ...mapIdentities,
-      ...objective.identities,
-      ...mapLossIdentities(variant),
+    identities: [...known, ...asked],
+    leftOut: [
+      ...missing,
+      ...objective.leftOut,
+      ...mapped
+        .filter((identity) => !asked.includes(identity))
+        .map(({ family, name }) => ({
+          family,
+          name,
+          reason: `the density of the source "${source.name}" has kinks where noise ends, and the flow no derivative there`,
+        })),
     ],
-    leftOut: [...missing, ...objective.leftOut],
   };
 }
+
+/** Whether an identity asks for derivatives of the exact map along its way: two of the map's, and objectives that have no middle time. */
+const differentiates = ({ family, name }: Identity, { objective }: FlowMap): boolean =>
+  family === "objective" ? !objective.usesMiddle : name === "Lagrangian" || name === "Eulerian";
+
+const worldsLeftOut = ({ support, name }: Flow["source"]): readonly LeftOut[] =>
+  support === "simplex"
+    ? [
+        {
+          family: "flow",
+          name: "embedded tokens",
+          reason: `the source "${name}" is on the simplex of one-hot states, and rows of an embedding are on none`,
+        },
+      ]
+    : [];

@@ -64,7 +64,7 @@ function expectedLoss(flow: Flow, world: World, x: Tensor, t: Tensor): (value: T
           expandDims(constant((world.states[k] ?? []).flat(), [LENGTH, world.dim]) as Tensor, 0),
         );
         const noise: Tensor = div(sub(x, mul(perState(point.beta), clean)), perState(point.alpha));
-        const wanted = conditional(predicts, { noise, clean }, point, source.scale);
+        const wanted = conditional(predicts, { noise, clean }, point, source.scale, source.mean);
         return sum(mul(own, judged(loss, wanted, value, undefined))) as Tensor;
       })
       .reduce((total, each) => add(total, each) as Tensor);

@@ -26,8 +26,11 @@ import { linear } from "../interpolant.ts";
 import type { Interpolant } from "../interpolant.ts";
 import { oracleMap } from "../oracle-map.ts";
 import { corpusOracle } from "../oracle.ts";
-import { gaussian } from "../source.ts";
+import type { OracleOptions } from "../oracle.ts";
+import { deviationOf, gaussian } from "../source.ts";
 import type { Source } from "../source.ts";
+import { normOf } from "../states.ts";
+import type { EmbeddedStates } from "../states.ts";
 import type { Time } from "../two-time.ts";
 import type { World } from "./identity.ts";
 
@@ -43,17 +46,41 @@ export const CORPUS = {
 } as const;
 export const LENGTH = 2;
 
+type Table = readonly (readonly number[])[];
+
 /** Rows without a pattern, of about unit length. */
-const EMBEDDING = [
+const EMBEDDING: Table = [
   [0.94, 0.21],
   [-0.43, 0.88],
   [0.12, -1.07],
-] as const;
+];
+/** As many coordinates as tokens, as some identities need. */
+const WIDE: Table = [
+  [0.71, -0.36, 0.42],
+  [-0.18, 0.83, 0.57],
+  [0.29, 0.11, -0.95],
+];
+const ONE_HOT: Table = [0, 1, 2].map((id) => [0, 1, 2].map((v) => Number(v === id)));
+
+/** Rows as the states of a flow bring them to a length. */
+function normed(table: Table, { norm }: EmbeddedStates): Table {
+  if (norm === undefined) return table;
+  return table.map((row) => row.map((x) => (x * normOf(norm, row.length)) / Math.hypot(...row)));
+}
+
+/** Where the corpus lives: one-hot, and through an embedding; through two where the flow's states are embedded; never off the simplex. */
+function tablesOf({ states, source }: Flow): readonly (readonly [World["name"], Table, OracleOptions])[] {
+  const embedded = (table: Table) => ["embedded tokens", table, { embedding: table }] as const;
+  if (states.kind === "embedded") return [WIDE, EMBEDDING].map((table) => embedded(normed(table, states)));
+  const oneHot = ["one-hot tokens", ONE_HOT, {}] as const;
+  return source.support === "simplex" ? [oneHot] : [oneHot, embedded(EMBEDDING)];
+}
 
 /** Steps of integration for noise of unit variance: derivatives of jumps are good to about 1e-4. */
 const STEPS = 48;
 
-const deviationOf = ({ variance }: Source): number => Math.sqrt(variance);
+/** How wide the noise of a source is in these worlds; of what is one point, as if it were of variance 1. */
+const spreadOf = (source: Source): number => deviationOf(source, CORPUS.vocab) || 1;
 
 /**
  * The flow that cases are drawn of. Where tokens have times of their own only clock and source are looked at, and any states will do.
@@ -69,20 +96,15 @@ export const hasPosterior = ({ scale, logDensity }: Source): boolean =>
  * The worlds of a flow. Where its source has no density their noise is Gaussian of the same variance, and only identities that do not
  * ask for the posterior are about the flow.
  */
-export function worldsOf({ interpolant, source: declared, clock }: Flow): readonly World[] {
-  const source = hasPosterior(declared) ? declared : gaussian({ scale: deviationOf(declared) });
-  const deviation = deviationOf(source);
+export function worldsOf(flow: Flow): readonly World[] {
+  const { interpolant, source: declared, clock } = flow;
+  const source = hasPosterior(declared) ? declared : gaussian({ scale: spreadOf(declared) });
+  const deviation = spreadOf(source);
   // The more noise, the nearer to the data are sentences told apart, where steps that are even in time are long.
   const steps = Math.ceil(STEPS * Math.min(3, Math.max(1, deviation)));
   const total = CORPUS.weights.reduce((sum, w) => sum + w, 0);
   const read = reading(clock);
-  const oneHot = [0, 1, 2].map((id) => [0, 1, 2].map((v) => Number(v === id)));
-  return (
-    [
-      ["one-hot tokens", oneHot, {}],
-      ["embedded tokens", EMBEDDING, { embedding: EMBEDDING }],
-    ] as const
-  ).map(([name, table, options]) => {
+  return tablesOf(flow).map(([name, table, options]) => {
     const oracle = corpusOracle(CORPUS, { source, ...options });
     const exact = oracleMap(oracle, interpolant, { steps });
     return {
@@ -111,7 +133,7 @@ export function latestOf({ alpha, beta }: Interpolant, source: Source): number {
   let [low, high] = [0, 1];
   for (let i = 0; i < 40; i++) {
     const middle = (low + high) / 2;
-    if (b(middle) <= 4 * Math.min(2, deviationOf(source)) * a(middle)) low = middle;
+    if (b(middle) <= 4 * Math.min(2, spreadOf(source)) * a(middle)) low = middle;
     else high = middle;
   }
   return low;

@@ -5,8 +5,11 @@
 import type { FlowMap } from "../../flow/flow-map.ts";
 import type { Flow } from "../../flow/flow.ts";
 import { dfmEulerian, dfmFlow, dfmLagrangian, dfmSemigroup } from "./dfm.ts";
+import { embeddingFlow, embeddingFlowMap } from "./embedding.ts";
 import { flm } from "./flm.ts";
 import { fmlm, fmlmEulerian, fmlmLagrangian } from "./fmlm.ts";
+import { maskedDiffusion, maskedHybrid } from "./masked.ts";
+import { simplexFlow } from "./simplex.ts";
 import { meanFlow, shortcut, velocityFlow } from "./velocity.ts";
 
 export {
@@ -14,17 +17,22 @@ export {
   dfmFlow,
   dfmLagrangian,
   dfmSemigroup,
+  embeddingFlow,
+  embeddingFlowMap,
   flm,
   fmlm,
   fmlmEulerian,
   fmlmLagrangian,
+  maskedDiffusion,
+  maskedHybrid,
   meanFlow,
   shortcut,
+  simplexFlow,
   velocityFlow,
 };
 
-/** All of them, for a vocabulary. */
-export const variants = (vocab: number): readonly (Flow | FlowMap)[] => [
+/** All of them, for a vocabulary, and texts of a length where that is part of a declaration. */
+export const variants = (vocab: number, length = 4): readonly (Flow | FlowMap)[] => [
   flm(vocab),
   fmlm(vocab),
   fmlmLagrangian(vocab),
@@ -36,4 +44,9 @@ export const variants = (vocab: number): readonly (Flow | FlowMap)[] => [
   velocityFlow,
   meanFlow,
   shortcut,
+  embeddingFlow(),
+  embeddingFlowMap(),
+  simplexFlow(vocab),
+  maskedHybrid({ length }),
+  maskedDiffusion({ length }),
 ];

@@ -190,7 +190,7 @@ describe("what is refused, and why", () => {
   it("mixing noise that is not Gaussian; keeping it, or taking it afresh, is possible", () => {
     const other = { ...course, source: logistic() };
     expect(() => gammaResampling(other, 2, { gamma: 0.5 })).toThrow(
-      "Resampling with gamma = 0.5 mixes the noise of a state with fresh noise, and only of Gaussian noise is the mixture such noise again: this flow's source is logistic.",
+      "Resampling with gamma = 0.5 mixes the noise of a state with fresh noise, and only of Gaussian noise around 0 is the mixture such noise again: this flow's source is logistic.",
     );
     expect(() => bridge(other, 2)).toThrow("A bridge mixes the noise");
     expect(() => [gammaResampling(other, 2, { gamma: 1 }), bridge(other, 2, { rate: 0 })]).not.toThrow();
