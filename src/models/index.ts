@@ -2,7 +2,7 @@
  * The science as one namespace: flows and their clocks, flow language models, networks, data and evaluation. Pure and
  * browser-safe. Consumed by users as `models` of the package's main entry; files inside the project import from where things
  * are. To publish something new: export it here, or in the namespace it belongs to: `flows` (declarations and what follows from them),
- * `clocks`, `sources`, `objectives`, `samplers`.
+ * `clocks`, `sources`, `objectives`, `samplers`, `spheres`.
  */
 export {
   eulerWeight,
@@ -29,6 +29,7 @@ export * as clocks from "./flow/clocks.ts";
 export * as objectives from "./flow/objectives/index.ts";
 export * as samplers from "./flow/samplers/index.ts";
 export * as sources from "./flow/sources.ts";
+export * as spheres from "./flow/sphere/index.ts";
 
 export { ditConfigOf, ditFromTensors, ditToTensors } from "./networks/checkpoint.ts";
 export type { DitTree, TreeOf } from "./networks/checkpoint.ts";
@@ -52,6 +53,8 @@ export {
 export type { FlowMapRows, FlowRows, Teaching } from "./language/declared-loss.ts";
 export { flowDenoiser, mapDenoiser, sampledDenoiser } from "./language/declared-network.ts";
 export type { NetworkModel } from "./language/declared-network.ts";
+export { sphericalLogits, sphericalLoss, sphericalTokenLoss } from "./language/spherical.ts";
+export type { SphericalModel } from "./language/spherical.ts";
 export * as variants from "./language/variants/index.ts";
 export { eulerSchedule, gammaSchedule, samplerStep } from "./language/sampler.ts";
 export type { SamplerInputs, SamplerOutputs, SamplerStep } from "./language/sampler.ts";

@@ -1,6 +1,6 @@
 /** `fluxion verify FILE`: whether the flows and flow maps that a file declares fulfil their identities. */
-import type { FlowMap } from "../../models/flow/flow-map.ts";
-import type { Flow } from "../../models/flow/flow.ts";
+import { isVariant } from "../../models/flow/variant.ts";
+import type { Variant } from "../../models/flow/variant.ts";
 import { openDevice } from "../../runtime/devices.ts";
 import { UserError } from "../../runtime/files/errors.ts";
 import { verifyFlow } from "../../runtime/verify/verify.ts";
@@ -32,7 +32,9 @@ export const verify: Command = {
     const file = args.positionals[0] ?? "";
     const variants = variantsOf(await loadUserModule(file));
     if (variants.length === 0)
-      throw new UserError(`${file} exports no flow and no flow map; export what flow() or flowMap() returns`);
+      throw new UserError(
+        `${file} exports no flow and no flow map; export what flow(), flowMap() or sphericalFlow() returns`,
+      );
     const device = await openDevice(args.text("device") ?? "interpreter");
     const reports: VerifyReport[] = [];
     try {
@@ -65,13 +67,7 @@ export const verify: Command = {
   },
 };
 
-const isVariant = (value: unknown): value is Flow | FlowMap =>
-  typeof value === "object" &&
-  value !== null &&
-  "kind" in value &&
-  (value.kind === "flow" || value.kind === "flow map");
-
 /** What is exported under two names is verified once. */
-const variantsOf = (exports: Readonly<Record<string, unknown>>): readonly (Flow | FlowMap)[] => [
+const variantsOf = (exports: Readonly<Record<string, unknown>>): readonly Variant[] => [
   ...new Set(Object.values(exports).filter(isVariant)),
 ];

@@ -30,5 +30,4 @@ export type { OneTimeDenoiser, Time, TwoTimeDenoiser } from "./two-time.ts";
 export { oracleDenoiser } from "./oracle-denoiser.ts";
 export { oracleMap } from "./oracle-map.ts";
 export { identitiesOf } from "./verify/identities.ts";
-export type { Checks } from "./verify/identities.ts";
-export type { Averages, Cases, Family, Identity, LeftOut, World } from "./verify/identity.ts";
+export type { Averages, Cases, Checks, Family, Identity, LeftOut, World } from "./verify/identity.ts";

@@ -38,6 +38,12 @@ const share = (name: string, what: string, value: number): void => {
 /** @throws RangeError when parts do not fit together, in one sentence that says which */
 export function flowMap(declared: FlowMapDeclaration): FlowMap {
   const { name, flow, objective, teacher = true, diagonal = 1 / 2, midpoint = "clock" } = declared;
+  // Types exclude it; a declaration in JavaScript may still say so.
+  if ((flow.kind as string) !== "flow")
+    throw new RangeError(
+      `The flow map "${name}" is a weighted sum of a state and an endpoint, which leaves the sphere that the states of "${flow.name}" are on, ` +
+        `and tangents at different points of a sphere have no sum that would take its place: a flow map follows what flow() declares.`,
+    );
   const overTokens = flow.predicts === "clean token";
   const loss = declared.loss ?? (overTokens && objective.onSimplex ? "cross-entropy" : "squared error");
   const boundary = declared.boundary ?? (objective.atData ? 1 / 64 : 0);

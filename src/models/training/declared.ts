@@ -194,7 +194,13 @@ const timesOf = (clock: Clock, t: readonly number[], tau: readonly number[]): Ti
 });
 
 /** What a step of a flow is fed: random windows of the stream, and times that are even on its clock. */
-export function flowDraw(flow: Flow, stream: Int32Array, length: number, batch: number, from: Key) {
+export function flowDraw(
+  flow: Pick<Flow, "clock">,
+  stream: Int32Array,
+  length: number,
+  batch: number,
+  from: Key,
+) {
   const { clock } = flow;
   const taus = Array.from(
     stratifiedTimes({

@@ -17,5 +17,7 @@ export {
 export type { DistillOptions, ModelOptions, StepOptions, StepReport } from "./programs.ts";
 export { samplingProgram } from "./sampling.ts";
 export type { SamplingOptions } from "./sampling.ts";
+export { initSpherical, sphericalSampler, sphericalStep } from "./spherical.ts";
+export type { SphericalOptions } from "./spherical.ts";
 export { mapState, weightsLayout, weightsSpec } from "./state.ts";
 export type { StateOf, TrainingState, UpdateOptions, WeightsLayout } from "./state.ts";

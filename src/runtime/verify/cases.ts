@@ -2,12 +2,11 @@
  * Cases as plain numbers: drawn from a seed, and made simpler while something still fails. Consumed by run.ts.
  */
 import { scalarFunction } from "../../dsl/index.ts";
-import type { Flow } from "../../models/flow/flow.ts";
 import { fold, normals, uniforms } from "../../models/flow/host-random.ts";
 import type { Key } from "../../models/flow/host-random.ts";
 import { momentsOf } from "../../models/flow/source.ts";
 import type { Source } from "../../models/flow/source.ts";
-import type { World } from "../../models/flow/verify/identity.ts";
+import type { Looks, Place } from "../../models/flow/verify/identity.ts";
 import type { Regime, Times } from "../../models/flow/verify/regimes.ts";
 import { CORPUS, LENGTH } from "../../models/flow/verify/world.ts";
 
@@ -19,12 +18,15 @@ export interface Case extends Times {
   readonly free: readonly number[];
 }
 
+/** What cases are drawn of: a flow, or as much of one. */
+export type Drawing = Looks<Place>["flow"];
+
 /** `count` cases: states as they occur at time s, and times of a regime. */
 export function drawCases(
   key: Key,
   count: number,
-  { interpolant, source }: Flow,
-  world: World,
+  { interpolant, source }: Drawing,
+  world: Place,
   { regime, latest }: { readonly regime: Regime; readonly latest: number },
 ): readonly Case[] {
   const [alpha, beta] = [

@@ -26,7 +26,7 @@ export interface IdentityResult {
 
 export interface VerifyReport {
   readonly variant: string;
-  readonly kind: "flow" | "flow map";
+  readonly kind: "flow" | "flow map" | "spherical flow";
   readonly device: string;
   readonly seed: number;
   readonly passed: boolean;

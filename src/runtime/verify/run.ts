@@ -5,7 +5,6 @@ import { exactTensor, hostTensor, toNumbers } from "../../compiler/host-tensor.t
 import type { HostTensor } from "../../compiler/host-tensor.ts";
 import { f32, fn, u32 } from "../../dsl/index.ts";
 import type { Tensor } from "../../dsl/index.ts";
-import type { Flow } from "../../models/flow/flow.ts";
 import { fold, key as keyOf, uniforms } from "../../models/flow/host-random.ts";
 import type { Key } from "../../models/flow/host-random.ts";
 import type { Source } from "../../models/flow/source.ts";
@@ -14,27 +13,27 @@ import type {
   Cases,
   DrawnIdentity,
   NumberIdentity,
+  Place,
   StateIdentity,
-  World,
 } from "../../models/flow/verify/identity.ts";
 import { CORPUS, endOf, LENGTH } from "../../models/flow/verify/world.ts";
 import { compile, disposeTree } from "../compile.ts";
 import type { Device, DeviceValue } from "../device.ts";
 import { drawCases, simpler } from "./cases.ts";
-import type { Case } from "./cases.ts";
+import type { Case, Drawing } from "./cases.ts";
 import type { Counterexample } from "./report.ts";
 
 /** What all identities of a variant share. */
-export interface Bench {
+export interface Bench<W extends Place> {
   readonly device: Device;
-  readonly flow: Flow;
-  readonly worlds: readonly World[];
+  readonly flow: Drawing;
+  readonly worlds: readonly W[];
   /** See latestOf. */
   readonly latest: number;
   readonly cases: number;
   readonly seed: number;
   /** Compiled residuals, by the function and the world: several identities may share one. */
-  readonly compiled: Map<unknown, Map<World, RowFunction>>;
+  readonly compiled: Map<unknown, Map<W, RowFunction>>;
 }
 
 /** Numbers of each case, [cases][numbers]. */
@@ -62,10 +61,10 @@ const fails = (residual: number, tolerance: number): boolean => !(residual <= to
 const worse = (a: number, b: number): boolean => Number.isNaN(a) || a > b;
 
 /** A function of cases on a device, compiled for batches of a fixed size. */
-export async function compileRows(
-  bench: Pick<Bench, "device" | "flow" | "cases">,
-  world: World,
-  body: (cases: Cases, world: World) => Tensor,
+export async function compileRows<W extends Place>(
+  bench: Pick<Bench<W>, "device" | "flow" | "cases">,
+  world: W,
+  body: (cases: Cases, world: W) => Tensor,
 ): Promise<RowFunction> {
   const { device, flow } = bench;
   const size = Math.max(bench.cases, LEAST_ROWS);
@@ -130,8 +129,12 @@ export async function compileRows(
   return { run, dispose: () => compiled.dispose() };
 }
 
-async function rowsOf(bench: Bench, world: World, residual: StateIdentity["residual"]): Promise<RowFunction> {
-  const known = bench.compiled.get(residual) ?? new Map<World, RowFunction>();
+async function rowsOf<W extends Place>(
+  bench: Bench<W>,
+  world: W,
+  residual: StateIdentity<W>["residual"],
+): Promise<RowFunction> {
+  const known = bench.compiled.get(residual) ?? new Map<W, RowFunction>();
   bench.compiled.set(residual, known);
   const found = known.get(world);
   if (found !== undefined) return found;
@@ -148,12 +151,16 @@ function inRows(numbers: readonly number[]): readonly (readonly number[])[] {
 
 const supportOf = ({ support }: Source) => (support === undefined ? {} : { support });
 
-export async function runStates(bench: Bench, identity: StateIdentity, key: Key): Promise<Outcome> {
+export async function runStates<W extends Place>(
+  bench: Bench<W>,
+  identity: StateIdentity<W>,
+  key: Key,
+): Promise<Outcome> {
   const tolerance = isExact(bench.device) ? identity.tolerance : identity.single;
   const place = { regime: identity.times, latest: bench.latest };
   const worlds = identity.everywhere ? bench.worlds : bench.worlds.slice(0, 1);
   let worst = 0;
-  let failing: { readonly world: World; readonly rows: RowFunction; readonly from: Case } | undefined;
+  let failing: { readonly world: W; readonly rows: RowFunction; readonly from: Case } | undefined;
   for (const [index, world] of worlds.entries()) {
     const rows = await rowsOf(bench, world, identity.residual);
     const cases = drawCases(fold(key, index), bench.cases, bench.flow, world, place);
@@ -219,7 +226,7 @@ async function simplest(
 }
 
 /** On the host: the ends and points between. */
-export function runNumbers(bench: Bench, identity: NumberIdentity, key: Key): Outcome {
+export function runNumbers<W extends Place>(bench: Bench<W>, identity: NumberIdentity, key: Key): Outcome {
   const points = [0, 1, ...uniforms(key, Math.max(2, 2 * bench.cases - 2))];
   let worst = 0;
   let failing: number | undefined;
@@ -243,8 +250,12 @@ export function runNumbers(bench: Bench, identity: NumberIdentity, key: Key): Ou
 }
 
 /** Averages of draws, in standard errors. */
-export async function runDraws(bench: Bench, identity: DrawnIdentity, key: Key): Promise<Outcome> {
-  const world = bench.worlds[0] as World; // there are two
+export async function runDraws<W extends Place>(
+  bench: Bench<W>,
+  identity: DrawnIdentity<W>,
+  key: Key,
+): Promise<Outcome> {
+  const world = bench.worlds[0] as W; // there are two
   const compiled = await compile(
     fn({ key: u32(2) }, ({ key }) => identity.averages(key, world)),
     { device: bench.device, name: "verify" },

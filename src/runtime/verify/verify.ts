@@ -1,14 +1,16 @@
 /**
- * Verifies a declared flow or flow map on the exact flow of a small corpus, on a device: every identity that applies, the worst case, and
+ * Verifies a declared flow, flow map or spherical flow on the exact flow of a small corpus, on a device: every identity that applies, the worst case, and
  * for what fails a simple counterexample and the usual cause. Browser-safe.
  *
  * Consumed by users as `verifyFlow`, and by `fluxion verify`.
  */
 import type { FlowMap } from "../../models/flow/flow-map.ts";
 import type { Flow } from "../../models/flow/flow.ts";
+import { sphericalLooks } from "../../models/flow/sphere/verify/looks.ts";
+import type { Variant } from "../../models/flow/variant.ts";
 import { agreementValues } from "../../models/flow/verify/agreement.ts";
 import { identitiesOf } from "../../models/flow/verify/identities.ts";
-import type { Family, Identity } from "../../models/flow/verify/identity.ts";
+import type { Family, Identity, Looks, Place, World } from "../../models/flow/verify/identity.ts";
 import { REGIMES } from "../../models/flow/verify/regimes.ts";
 import { latestOf, pictured, worldsOf } from "../../models/flow/verify/world.ts";
 import type { Device } from "../device.ts";
@@ -40,25 +42,42 @@ const AGREEMENT = 2e-2;
  * @throws RangeError unless cases is a whole number of at least 1 and seed one of at least 0; DeviceLostError and OutOfMemoryError as
  *   the device does
  */
-export async function verifyFlow(
-  variant: Flow | FlowMap,
-  options: VerifyOptions = {},
+export async function verifyFlow(variant: Variant, options: VerifyOptions = {}): Promise<VerifyReport> {
+  return variant.kind === "spherical flow"
+    ? verified(variant, sphericalLooks(variant), options)
+    : verified(variant, straightLooks(variant), options);
+}
+
+function straightLooks(variant: Flow | FlowMap): Looks<World> {
+  const flow = pictured(variant.kind === "flow" ? variant : variant.flow);
+  return {
+    checks: identitiesOf(variant),
+    flow,
+    worlds: worldsOf(flow),
+    latest: latestOf(flow.interpolant, flow.source),
+    agreement: (cases, world) => agreementValues(variant, cases, world),
+  };
+}
+
+async function verified<W extends Place>(
+  variant: Variant,
+  looks: Looks<W>,
+  options: VerifyOptions,
 ): Promise<VerifyReport> {
   const { cases = 16, seed = 0, families } = options;
   if (!Number.isSafeInteger(cases) || cases < 1)
     throw new RangeError(`verifyFlow needs at least one case, whole, got ${cases}.`);
   if (!Number.isSafeInteger(seed) || seed < 0)
     throw new RangeError(`verifyFlow needs a seed that is a whole number from 0, got ${seed}.`);
-  const flow = pictured(variant.kind === "flow" ? variant : variant.flow);
-  const { identities: all, leftOut } = identitiesOf(variant);
+  const { identities: all, leftOut } = looks.checks;
   const wanted = (family: Family): boolean => families === undefined || families.includes(family);
   const identities = all.filter(({ family }) => wanted(family));
   const device = options.device ?? openInterpreter();
-  const bench: Bench = {
+  const bench: Bench<W> = {
     device,
-    flow,
-    worlds: worldsOf(flow),
-    latest: latestOf(flow.interpolant, flow.source),
+    flow: looks.flow,
+    worlds: looks.worlds,
+    latest: looks.latest,
     cases,
     seed,
     compiled: new Map(),
@@ -73,7 +92,7 @@ export async function verifyFlow(
     }
     if (compares) {
       options.onIdentity?.(AGREES.name, identities.length, total);
-      results.push(await guarded(AGREES, () => agreement(bench, variant)));
+      results.push(await guarded(AGREES, () => agreement(bench, looks)));
     }
   } finally {
     for (const byWorld of bench.compiled.values()) for (const rows of byWorld.values()) await rows.dispose();
@@ -134,7 +153,7 @@ async function guarded(about: About, run: () => Promise<Outcome>): Promise<Ident
   }
 }
 
-function outcomeOf(bench: Bench, identity: Identity): Promise<Outcome> {
+function outcomeOf<W extends Place>(bench: Bench<W>, identity: Identity<W>): Promise<Outcome> {
   const key = keyOfIdentity(bench.seed, identity.name);
   switch (identity.kind) {
     case "states":
@@ -148,7 +167,7 @@ function outcomeOf(bench: Bench, identity: Identity): Promise<Outcome> {
 }
 
 /** The same programs on the device and in the interpreter. */
-async function agreement(bench: Bench, variant: Flow | FlowMap): Promise<Outcome> {
+async function agreement<W extends Place>(bench: Bench<W>, looks: Looks<W>): Promise<Outcome> {
   const world = bench.worlds[0];
   if (world === undefined) throw new Error("There is no world to compare devices in.");
   const cases = drawCases(keyOfIdentity(bench.seed, AGREES.name), bench.cases, bench.flow, world, {
@@ -158,9 +177,7 @@ async function agreement(bench: Bench, variant: Flow | FlowMap): Promise<Outcome
   const interpreter = openInterpreter();
   const values: (readonly (readonly number[])[])[] = [];
   for (const device of [bench.device, interpreter]) {
-    const rows = await compileRows({ ...bench, device }, world, (given) =>
-      agreementValues(variant, given, world),
-    );
+    const rows = await compileRows({ ...bench, device }, world, (given) => looks.agreement(given, world));
     values.push(await rows.run(cases));
     await rows.dispose();
   }

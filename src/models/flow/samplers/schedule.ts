@@ -86,7 +86,7 @@ export const timeOf = ({ clock }: Course, t: number): HostTime => ({
  * @throws RangeError unless `steps` is a whole number >= 1 and 0 <= start < end <= 1
  */
 export function evenTimes(
-  { clock }: Course,
+  { clock }: Pick<Course, "clock">,
   steps: number,
   { start = 0, end = 1 }: ScheduleOptions = {},
 ): readonly HostTime[] {

@@ -6,7 +6,7 @@ import type { FlowMap } from "../flow-map.ts";
 import type { Flow } from "../flow.ts";
 import { clockIdentities } from "./clocks.ts";
 import { fieldIdentities } from "./fields.ts";
-import type { Identity, LeftOut } from "./identity.ts";
+import type { Checks, Identity, LeftOut } from "./identity.ts";
 import { interpolantIdentities } from "./interpolants.ts";
 import { flowLossIdentities, mapLossIdentities, weightingIdentities } from "./losses.ts";
 import { mapIdentities } from "./maps.ts";
@@ -14,11 +14,6 @@ import { objectiveIdentities } from "./objectives.ts";
 import { eulerIdentity, jumpsIdentity } from "./samplers.ts";
 import { sourceIdentities } from "./sources.ts";
 import { hasPosterior, latestOf } from "./world.ts";
-
-export interface Checks {
-  readonly identities: readonly Identity[];
-  readonly leftOut: readonly LeftOut[];
-}
 
 /** Families that look at more than the clock and the source. */
 const FOLLOWED = ["interpolant", "flow", "loss", "flow map", "objective", "sampler"] as const;

@@ -6,6 +6,7 @@
  * identity: one entry in the file of its family.
  */
 import type { Tensor } from "../../../dsl/index.ts";
+import type { Flow } from "../flow.ts";
 import type { Interpolant } from "../interpolant.ts";
 import type { Oracle } from "../oracle.ts";
 import type { Time, TwoTimeDenoiser } from "../two-time.ts";
@@ -33,8 +34,18 @@ export interface Cases {
   readonly t: Time;
 }
 
+/** Where identities are looked at: a small corpus, and a vector for every token. */
+export interface Place {
+  readonly name: string;
+  readonly dim: number;
+  /** States of the sequences, [sequence][length][dim]. */
+  readonly states: readonly (readonly (readonly number[])[])[];
+  /** Probability of every sequence. */
+  readonly weights: readonly number[];
+}
+
 /** A small corpus and its exact flow under the variant's own interpolant and source. */
-export interface World {
+export interface World extends Place {
   readonly name: "one-hot tokens" | "embedded tokens";
   readonly interpolant: Interpolant;
   readonly oracle: Oracle;
@@ -42,11 +53,6 @@ export interface World {
   readonly exact: TwoTimeDenoiser;
   /** The same, but like a network it reads the clock: a wrong clock time or rate is seen. */
   readonly map: TwoTimeDenoiser;
-  readonly dim: number;
-  /** States of the sequences, [sequence][length][dim]. */
-  readonly states: readonly (readonly (readonly number[])[])[];
-  /** Probability of every sequence. */
-  readonly weights: readonly number[];
 }
 
 interface About {
@@ -58,7 +64,7 @@ interface About {
 }
 
 /** An identity of states and times. */
-export interface StateIdentity extends About {
+export interface StateIdentity<W extends Place = World> extends About {
   readonly kind: "states";
   readonly times: Regime;
   /** Largest residual in double precision. */
@@ -68,7 +74,7 @@ export interface StateIdentity extends About {
   /** Whether it is looked at in both worlds, or in that of one-hot tokens alone because states have no part in it. */
   readonly everywhere: boolean;
   /** The residual of every case, [cases], not negative. */
-  residual(cases: Cases, world: World): Tensor;
+  residual(cases: Cases, world: W): Tensor;
 }
 
 /** An identity of one plain number in [0, 1], computed on the host. */
@@ -81,13 +87,13 @@ export interface NumberIdentity extends About {
 }
 
 /** An identity of expectations, seen through draws. */
-export interface DrawnIdentity extends About {
+export interface DrawnIdentity<W extends Place = World> extends About {
   readonly kind: "draws";
   readonly draws: number;
   /** What is averaged, in words; one per entry of the results. */
   readonly of: readonly string[];
   /** Averages of draws from a key [2], what they must be, and the standard deviation of each summand; [entries] all three. */
-  averages(key: Tensor<[2], "u32">, world: World): Averages;
+  averages(key: Tensor<[2], "u32">, world: W): Averages;
 }
 
 export interface Averages {
@@ -96,13 +102,30 @@ export interface Averages {
   readonly deviation: Tensor;
 }
 
-export type Identity = StateIdentity | NumberIdentity | DrawnIdentity;
+export type Identity<W extends Place = World> = StateIdentity<W> | NumberIdentity | DrawnIdentity<W>;
 
 /** An identity that does not apply, and why. */
 export interface LeftOut {
   readonly family: Family;
   readonly name: string;
   readonly reason: string;
+}
+
+export interface Checks<W extends Place = World> {
+  readonly identities: readonly Identity<W>[];
+  readonly leftOut: readonly LeftOut[];
+}
+
+/** What of a variant is looked at, and where. */
+export interface Looks<W extends Place> {
+  readonly checks: Checks<W>;
+  /** What cases are drawn of. */
+  readonly flow: Pick<Flow, "interpolant" | "source" | "clock">;
+  readonly worlds: readonly W[];
+  /** The time up to which derivatives are looked at. */
+  readonly latest: number;
+  /** What devices are compared on, [cases, numbers]. */
+  agreement(cases: Cases, world: W): Tensor;
 }
 
 /** How many standard errors a drawn average may be off: by chance once in 500 million for a normal one. */

@@ -2,13 +2,13 @@
  * The variants that come with the project, as declarations. Each is checked by verify in the tests. To add one: a page in this folder,
  * a line here.
  */
-import type { FlowMap } from "../../flow/flow-map.ts";
-import type { Flow } from "../../flow/flow.ts";
+import type { Variant } from "../../flow/variant.ts";
 import { dfmEulerian, dfmFlow, dfmLagrangian, dfmSemigroup } from "./dfm.ts";
 import { embeddingFlow, embeddingFlowMap } from "./embedding.ts";
 import { flm } from "./flm.ts";
 import { fmlm, fmlmEulerian, fmlmLagrangian } from "./fmlm.ts";
 import { maskedDiffusion, maskedHybrid } from "./masked.ts";
+import { sflm } from "./sflm.ts";
 import { simplexFlow } from "./simplex.ts";
 import { meanFlow, shortcut, velocityFlow } from "./velocity.ts";
 
@@ -26,13 +26,14 @@ export {
   maskedDiffusion,
   maskedHybrid,
   meanFlow,
+  sflm,
   shortcut,
   simplexFlow,
   velocityFlow,
 };
 
 /** All of them, for a vocabulary, and texts of a length where that is part of a declaration. */
-export const variants = (vocab: number, length = 4): readonly (Flow | FlowMap)[] => [
+export const variants = (vocab: number, length = 4): readonly Variant[] => [
   flm(vocab),
   fmlm(vocab),
   fmlmLagrangian(vocab),
@@ -49,4 +50,5 @@ export const variants = (vocab: number, length = 4): readonly (Flow | FlowMap)[]
   simplexFlow(vocab),
   maskedHybrid({ length }),
   maskedDiffusion({ length }),
+  sflm(vocab),
 ];
