@@ -55,6 +55,18 @@ describe("fluxion verify", options, () => {
     );
   });
 
+  it("takes flows on the sphere", async () => {
+    const file = await userFile(
+      "sphere.mjs",
+      `export const circles = models.spheres.sphericalFlow({ name: "circles" });\n`,
+    );
+    const { code, stdout } = await fluxion(["verify", file, "--cases", "1"]);
+    expect(code).toBe(0);
+    expect(stdout).toMatch(/^circles \(spherical flow\), on interpreter$/m);
+    expect(stdout).toMatch(/^ok +great circle /m);
+    expect(stdout).toMatch(/^All \d+ identities hold\.$/m);
+  });
+
   it("prints JSON alone on standard output", async () => {
     const { code, stdout } = await fluxion([
       "verify",

@@ -1,6 +1,6 @@
 /**
- * What may be declared, trained and verified: one type for all kinds, told apart by `kind`. Consumed by verify, by the list of variants and by
- * the command line. To add a kind: its declaration here, and what verify looks at of it.
+ * What may be declared, trained and verified: one type for all kinds, told apart by `kind`. Consumed by verify, by the list of
+ * variants and by the command line. To add a kind: its declaration here, and what verify looks at of it.
  */
 import type { FlowMap } from "./flow-map.ts";
 import type { Flow } from "./flow.ts";

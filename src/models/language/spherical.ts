@@ -1,6 +1,6 @@
 /**
- * A network as the denoiser of a flow on the sphere, and its loss: the clean token is judged at x_t, and the network is told τ. States enter it as
- * they are, √d times as long, so that their coordinates are of unit size whatever d is.
+ * A network as the denoiser of a flow on the sphere, and its loss: the clean token is judged at x_t, and the network is told τ. States
+ * enter it as they are, √d times as long, so that their coordinates are of unit size whatever d is.
  *
  * Consumed by training/spherical.ts and by samplers.
  */

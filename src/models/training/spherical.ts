@@ -1,6 +1,6 @@
 /**
- * Training and sampling a flow on the sphere, as programs: the same state, update and files as of the flows on lines (declared.ts); a step is fed by
- * `flowDraw`.
+ * Training and sampling a flow on the sphere, as programs: the same state, update and files as of the flows on lines (declared.ts); a
+ * step is fed by `flowDraw`.
  *
  * Consumed by users who train such variants.
  */

@@ -1,5 +1,6 @@
 /**
- * Flows on the sphere: those that are right raise no alarm, on any device; and planted mistakes are caught, by the identity that says what is wrong.
+ * Flows on the sphere: those that are right raise no alarm, on any device; and planted mistakes are caught, by the identity that says
+ * what is wrong.
  */
 import { describe, expect, it } from "vitest";
 import { customJvp, log, matmul, mul, neg, sin, square, sub, sum } from "../../../src/dsl/index.ts";
@@ -124,7 +125,12 @@ describe("mistakes", () => {
       sphericalFlow({ name: "mistaken", weighting: (t) => sub(0.2, t) }),
     ],
   ])("%s", async (what, names, flow) => {
-    const family = what.includes("path") || what.includes("rate") ? "interpolant" : what.includes("weight") ? "loss" : "flow"; // prettier-ignore
+    const family =
+      what.includes("path") || what.includes("rate")
+        ? "interpolant"
+        : what.includes("weight")
+          ? "loss"
+          : "flow";
     const failed = await failures(flow, [family]);
     expect(failed).toEqual(expect.arrayContaining([...names]));
     expect(failed[0]).toBe(names[0]);

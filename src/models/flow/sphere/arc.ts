@@ -1,7 +1,7 @@
 /**
- * The angle θ between two unit vectors, from the squares of their chords q = |x − y|² and p = |x + y|², and the functions of angles that
- * great circles are made of. Everything is an even function of an angle, and so a smooth one of its square: there is no 0/0 at θ = 0, neither
- * in values nor in derivatives of any order. Near θ = π digits come from p, which is small there.
+ * The angle θ between two unit vectors, from the squares of their chords q = |x − y|² and p = |x + y|², and the functions of angles
+ * that great circles are made of. Everything is an even function of an angle, and so a smooth one of its square: there is no 0/0 at θ
+ * = 0, neither in values nor in derivatives of any order. Near θ = π digits come from p, which is small there.
  *
  * Consumed by geometry.ts and density.ts.
  */

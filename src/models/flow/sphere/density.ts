@@ -1,7 +1,7 @@
 /**
- * The law of a state given its token, which is known exactly. x₀ is uniform on S^{d−1}, so its angle θ₀ to e has the density ∝ sin^{d−2} θ₀ and its
- * direction around e is uniform. The great circle keeps the direction and leaves θ = (1 − κ) θ₀; so θ has the density
- * ∝ sin^{d−2}(θ/(1 − κ))/(1 − κ) for θ < (1 − κ)π, and per area of the sphere, in units of the uniform law,
+ * The law of a state given its token, which is known exactly. x₀ is uniform on S^{d−1}, so its angle θ₀ to e has the density ∝
+ * sin^{d−2} θ₀ and its direction around e is uniform. The great circle keeps the direction and leaves θ = (1 − κ) θ₀; so θ has the
+ * density ∝ sin^{d−2}(θ/(1 − κ))/(1 − κ) for θ < (1 − κ)π, and per area of the sphere, in units of the uniform law,
  *
  *   p_t(x | e) = [sin(θ/(1 − κ))/sin θ]^{d−2} / (1 − κ),   0 beyond.
  *
@@ -12,7 +12,10 @@ import type { Tensor } from "../../../dsl/index.ts";
 import { sineOver } from "./arc.ts";
 import type { Arc } from "./arc.ts";
 
-/** log 0, of a state that its token cannot have. Finite: over a text the sum counts such tokens, and one that has the fewest is most probable. */
+/**
+ * log 0, of a state that its token cannot have. Finite: over a text the sum counts such tokens, and one that has the fewest is
+ * most probable.
+ */
 const NEVER = -1e30;
 /** Smallest 1 − κ that is divided by: by then a state tells its token to any precision. */
 const CLOSEST = 1e-6;

@@ -1,6 +1,6 @@
 /**
- * The unit sphere S^{d−1}: its logarithm, its exponential map, great circles, and transport along them. Vectors lie on the last axis; the others
- * broadcast. States are [batch, length, d], one point of the sphere per token.
+ * The unit sphere S^{d−1}: its logarithm, its exponential map, great circles, and transport along them. Vectors lie on the last axis;
+ * the others broadcast. States are [batch, length, d], one point of the sphere per token.
  *
  * Consumed by spherical-flow.ts, samplers, and verify, which holds each function against the others. A geometry is data of a flow, so that
  * another one (or a mistaken one, in tests) can take its place.
@@ -16,8 +16,8 @@ export interface Geometry {
   /** The angle θ between unit vectors: θ² and θ/sin θ, [..., 1]. */
   arc(x: Tensor, y: Tensor): Arc;
   /**
-   * log_x(y) = θ/sin θ (y − x cos θ): the tangent at x of the great circle to y, as long as that is. 0 for y = −x, where every direction is as
-   * good.
+   * log_x(y) = θ/sin θ (y − x cos θ): the tangent at x of the great circle to y, as long as that is. 0 for y = −x, where every direction
+   * is as good.
    */
   log(x: Tensor, y: Tensor): Tensor;
   /** exp_x(v) = x cos|v| + v sin|v|/|v|: where the great circle from x with velocity v is at time 1. */

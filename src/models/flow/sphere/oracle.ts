@@ -1,6 +1,6 @@
 /**
- * The exact flow of a finite corpus on the sphere: the law of a state given its text is known (density.ts), so the posterior over texts is a
- * softmax, and the denoiser and the drift are exact; the flow is integrated by steps of order 1 or 2.
+ * The exact flow of a finite corpus on the sphere: the law of a state given its text is known (density.ts), so the posterior over
+ * texts is a softmax, and the denoiser and the drift are exact; the flow is integrated by steps of order 1 or 2.
  *
  * Consumed by verify, tests and examples. Everything is in the language.
  */
@@ -39,8 +39,8 @@ export interface SphericalOracle {
 
 /**
  * @param embedding a vector per token, [vocab][d], which is normalized; without a pattern, or rows of a trained table
- * @throws RangeError when sequences differ in length or name no token, weights are not one positive number per sequence, or vectors are not one per
- *   token, of one size of at least 2, and not 0
+ * @throws RangeError when sequences differ in length or name no token, weights are not one positive number per sequence, or vectors
+ *   are not one per token, of one size of at least 2, and not 0
  */
 export function sphericalOracle(
   flow: SphericalFlow,

@@ -1,6 +1,6 @@
 /**
- * Paths on a great circle: x_t = slerp(x₀, e, κ(t)), the share κ of the way from noise to the token's unit vector. κ is written in the language,
- * its rate comes from differentiation.
+ * Paths on a great circle: x_t = slerp(x₀, e, κ(t)), the share κ of the way from noise to the token's unit vector. κ is written in the
+ * language, its rate comes from differentiation.
  *
  * Consumed by spherical-flow.ts. To add a path, declare κ with `greatCircle`.
  */

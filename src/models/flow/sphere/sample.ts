@@ -1,10 +1,21 @@
 /**
- * Sampling on the sphere as a function of the language: all steps of a schedule are one `scan`. States start as uniform noise, and after the last
- * step the tokens are the most probable ones of its last distribution; with one step, those of a denoiser of noise.
+ * Sampling on the sphere as a function of the language: all steps of a schedule are one `scan`. States start as uniform noise, and
+ * after the last step the tokens are the most probable ones of its last distribution; with one step, those of a denoiser of noise.
  *
  * Consumed by users and by training/spherical.ts. To add a method: a case in `moved`.
  */
-import { add, argmax, broadcastTo, constant, gather, random, scan, slice, softmax, squeeze } from "../../../dsl/index.ts"; // prettier-ignore
+import {
+  add,
+  argmax,
+  broadcastTo,
+  constant,
+  gather,
+  random,
+  scan,
+  slice,
+  softmax,
+  squeeze,
+} from "../../../dsl/index.ts";
 import type { Tensor } from "../../../dsl/index.ts";
 import { evenTimes } from "../samplers/schedule.ts";
 import type { HostTime, ScheduleOptions } from "../samplers/schedule.ts";
@@ -16,9 +27,9 @@ import type { SphericalFlow } from "./spherical-flow.ts";
 import { eulerStep, midpointStep, shareOfRest } from "./step.ts";
 
 /**
- * "euler": the exponential map of the mean velocity, order 1, a call of the denoiser a step. "midpoint": order 2, two calls. "drawn": a token is drawn
- * from the denoiser and the state moves on the great circle to it; for one token that keeps the law of states exactly, for texts as steps
- * become small.
+ * "euler": the exponential map of the mean velocity, order 1, a call of the denoiser a step. "midpoint": order 2, two calls. "drawn":
+ * a token is drawn from the denoiser and the state moves on the great circle to it; for one token that keeps the law of states
+ * exactly, for texts as steps become small.
  */
 export type SphericalMethod = "euler" | "midpoint" | "drawn";
 
@@ -28,8 +39,8 @@ export interface SphericalSchedule {
 }
 
 /**
- * Steps that are even on the flow's clock. A schedule that starts late or ends early (`start`, `end`) is truncated: it makes one step of what is before, and takes
- * the tokens at its end.
+ * Steps that are even on the flow's clock. A schedule that starts late or ends early (`start`, `end`) is truncated: it makes one step
+ * of what is before, and takes the tokens at its end.
  * @throws RangeError unless `steps` is a whole number >= 1 and 0 <= start < end <= 1
  */
 export function sphericalSchedule(

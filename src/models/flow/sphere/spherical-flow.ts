@@ -1,11 +1,11 @@
 /**
- * A flow on the sphere, declared: tokens are unit vectors e_v of R^d, noise is uniform on S^{d−1}, and a token's state moves on the great circle from
- * one to the other, x_t = slerp(x₀, e, κ(t)) (Riemannian flow matching, Chen and Lipman 2024; S-FLM, arXiv:2605.11125). Given its token the
- * velocity is κ̇/(1 − κ) log_x(e), of constant speed κ̇ θ₀; so the drift is linear in what a denoiser says of the tokens,
- * b_t(x) = κ̇/(1 − κ) Σ_v p(v | x) log_x(e_v).
+ * A flow on the sphere, declared: tokens are unit vectors e_v of R^d, noise is uniform on S^{d−1}, and a token's state moves on the
+ * great circle from one to the other, x_t = slerp(x₀, e, κ(t)) (Riemannian flow matching, Chen and Lipman 2024; S-FLM,
+ * arXiv:2605.11125). Given its token the velocity is κ̇/(1 − κ) log_x(e), of constant speed κ̇ θ₀; so the drift is linear in what a
+ * denoiser says of the tokens, b_t(x) = κ̇/(1 − κ) Σ_v p(v | x) log_x(e_v).
  *
- * A declaration of its own beside flow(): its states are no sums of noise and data, so it has neither α and β nor the convex form of a flow map.
- * Consumed by the oracle, samplers, training and verify.
+ * A declaration of its own beside flow(): its states are no sums of noise and data, so it has neither α and β nor the convex form of a
+ * flow map. Consumed by the oracle, samplers, training and verify.
  */
 import { div, expandDims, mul, reshape, stopGradient } from "../../../dsl/index.ts";
 import type { Tensor } from "../../../dsl/index.ts";
@@ -77,7 +77,10 @@ export function sphericalFlow(declared: SphericalFlowDeclaration): SphericalFlow
   const { geometry = sphere } = declared;
   const path = greatCircle(declared.path ?? constantSpeed);
   // Types exclude these; a declaration in JavaScript may still have them.
-  const { predicts = "clean token", interpolant } = declared as { readonly predicts?: string; readonly interpolant?: unknown }; // prettier-ignore
+  const { predicts = "clean token", interpolant } = declared as {
+    readonly predicts?: string;
+    readonly interpolant?: unknown;
+  };
   if (predicts !== "clean token")
     throw new RangeError(
       `The spherical flow "${name}" predicts the clean token, of which the drift is linear: a ${predicts} is not what its path is made of.`,
@@ -88,7 +91,7 @@ export function sphericalFlow(declared: SphericalFlowDeclaration): SphericalFlow
     );
   if (!LOSSES.includes(loss))
     throw new RangeError(
-      `The spherical flow "${name}" is judged by ${LOSSES.join(", ")}, and not by ${String(loss)}.`,
+      `The spherical flow "${name}" is judged by ${LOSSES.join(", ")}, and not by ${loss as string}.`,
     );
   if (states !== "learned" && states !== "frozen")
     throw new RangeError(

@@ -1,6 +1,6 @@
 /**
- * Steps along a flow on the sphere. In κ for time, dx/dκ = Σ_v p(v | x) log_x(e_v)/(1 − κ): that is bounded up to the data, and constant along a
- * great circle to one token, so that a step with known tokens is exact however long.
+ * Steps along a flow on the sphere. In κ for time, dx/dκ = Σ_v p(v | x) log_x(e_v)/(1 − κ): that is bounded up to the data, and
+ * constant along a great circle to one token, so that a step with known tokens is exact however long.
  *
  *   order 1   x ← exp_x((κ_t − κ_s) n_s(x)),                    n_s(x) = Σ_v p_s(v | x) log_x(e_v)/(1 − κ_s)
  *   order 2   the same with n_m at the state of a middle time m, transported to x

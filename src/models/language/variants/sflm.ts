@@ -1,11 +1,12 @@
 /**
- * A flow of unit vectors on great circles, as S-FLM (arXiv:2605.11125) has it: learned directions of tokens, uniform noise on the sphere, the
- * cross-entropy of the clean token, geodesic samplers.
+ * A flow of unit vectors on great circles, as S-FLM (arXiv:2605.11125) has it: learned directions of tokens, uniform noise on the
+ * sphere, the cross-entropy of the clean token, geodesic samplers.
  *
- * Its authors find that a truncated and adaptive schedule is what helps most: in d dimensions all noise is nearly orthogonal to all tokens, so that
- * tokens are decided in a short part of the way. Here that is the clock. At the share κ a state has the cosine sin(κπ/2) with its own token, and
- * with another one about cos(κπ/2)/√d times a normal number; whose cosine is largest is therefore the decoding error of FLM, of a quarter circle and noise
- * of scale 1/√d. The clock hardly moves before and after the decisions. One that is measured in training instead is `clocks.accumulatedLossClock`.
+ * Its authors find that a truncated and adaptive schedule is what helps most: in d dimensions all noise is nearly orthogonal to all
+ * tokens, so that tokens are decided in a short part of the way. Here that is the clock. At the share κ a state has the cosine
+ * sin(κπ/2) with its own token, and with another one about cos(κπ/2)/√d times a normal number; whose cosine is largest is therefore
+ * the decoding error of FLM, of a quarter circle and noise of scale 1/√d. The clock hardly moves before and after the decisions. One
+ * that is measured in training instead is `clocks.accumulatedLossClock`.
  */
 import { decodingError } from "../../flow/clock-decoding-error.ts";
 import { trigonometric } from "../../flow/interpolant.ts";

@@ -1,6 +1,6 @@
 /**
- * The sphere's maps against plain double precision, on three devices: for every angle, the ends included, values are as good as the angle lets
- * them be, derivatives are the closed form's, and nothing is NaN.
+ * The sphere's maps against plain double precision, on three devices: for every angle, the ends included, values are as good as the
+ * angle lets them be, derivatives are the closed form's, and nothing is NaN.
  */
 import fc from "fast-check";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
@@ -107,10 +107,20 @@ it("in double precision, with derivatives", () => {
     fc.property(circles, (list_) => {
       const { x, y, w, share } = inputsOf(list_);
       const found = evaluate(
-        { x: floats([ROWS, DIM], x), y: floats([ROWS, DIM], y), w: floats([ROWS, DIM], w), share: floats([ROWS, 1], share) }, // prettier-ignore
+        {
+          x: floats([ROWS, DIM], x),
+          y: floats([ROWS, DIM], y),
+          w: floats([ROWS, DIM], w),
+          share: floats([ROWS, 1], share),
+        },
         body,
       );
-      const values = { log: list(found.log), middle: list(found.middle), rate: list(found.rate), gradient: list(found.gradient) }; // prettier-ignore
+      const values = {
+        log: list(found.log),
+        middle: list(found.middle),
+        rate: list(found.rate),
+        gradient: list(found.gradient),
+      };
       compare(list_, values, 2e-15);
     }),
     { numRuns: 30 },
@@ -152,7 +162,12 @@ describe.each<[string, () => Promise<Device>]>([
 it("at coinciding and opposite vectors everything is finite, and has its limit", () => {
   const x = [0.6, 0, 0.8, 0];
   const found = evaluate(
-    { x: floats([2, DIM], [...x, ...x]), y: floats([2, DIM], [...x, ...x.map((v) => -v)]), w: floats([2, DIM], [0, 1, 0, 2, 0, 1, 0, 2]), share: floats([2, 1], [0.5, 0.5]) }, // prettier-ignore
+    {
+      x: floats([2, DIM], [...x, ...x]),
+      y: floats([2, DIM], [...x, ...x.map((v) => -v)]),
+      w: floats([2, DIM], [0, 1, 0, 2, 0, 1, 0, 2]),
+      share: floats([2, 1], [0.5, 0.5]),
+    },
     (inputs) => ({
       ...body(inputs),
       table: sphere.meanLog(expandDims(inputs.x, 0), inputs.y, full([1, 2, 2], 0.5)),

@@ -83,7 +83,11 @@ describe("the law of a state given its token", () => {
     const token = [1, ...Array<number>(d - 1).fill(0)];
     const density = list(
       evaluate(
-        { x: floats([NODES, 1, d], rows), e: floats([1, 1, d], token), t: floats([NODES], Array<number>(NODES).fill(time)) }, // prettier-ignore
+        {
+          x: floats([NODES, 1, d], rows),
+          e: floats([1, 1, d], token),
+          t: floats([NODES], Array<number>(NODES).fill(time)),
+        },
         ({ x, e, t }) => exp(which.logDensity(x, e, t)),
       ),
     );

@@ -68,7 +68,9 @@ export function drawnIdentities(flow: SphericalFlow): readonly DrawnIdentity<Sph
       of: ["p", "cos θ", "cos² θ"],
       averages(key, world) {
         const [a, b, c] = split(key, 3) as readonly [Key, Key, Key];
-        const [first, second] = [a, b].map((one) => uniformNoise(geometry, one, [DRAWS, LENGTH, world.dim])) as [Tensor, Tensor]; // prettier-ignore
+        const [first, second] = [a, b].map((one) =>
+          uniformNoise(geometry, one, [DRAWS, LENGTH, world.dim]),
+        ) as [Tensor, Tensor];
         // Late enough to tell exponents apart, and early enough for uniform x to hit the state's part of the sphere.
         const t: Tensor = mul(add(mul(random.uniform(c, [DRAWS]) as Tensor, 0.25), 0.75), widestShare(flow));
         const clean = sentenceFor(world, 0, first);

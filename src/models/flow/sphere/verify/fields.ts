@@ -1,8 +1,24 @@
 /**
- * Identities of what moves on the sphere: κ, the great circle and its velocity, the law of a state given its token, and the drift. Consumed by
- * looks.ts.
+ * Identities of what moves on the sphere: κ, the great circle and its velocity, the law of a state given its token, and the drift.
+ * Consumed by looks.ts.
  */
-import { add, constant, cos, jvp, maximum, mul, neg, onesLike, oneHot, scalarFunction, slice, sqrt, squeeze, sub, sum } from "../../../../dsl/index.ts"; // prettier-ignore
+import {
+  add,
+  constant,
+  cos,
+  jvp,
+  maximum,
+  mul,
+  neg,
+  onesLike,
+  oneHot,
+  scalarFunction,
+  slice,
+  sqrt,
+  squeeze,
+  sub,
+  sum,
+} from "../../../../dsl/index.ts";
 import type { Tensor } from "../../../../dsl/index.ts";
 import type { Identity, StateIdentity } from "../../verify/identity.ts";
 import { gap, worst } from "../../verify/measure.ts";
@@ -167,7 +183,10 @@ export function circleIdentities(flow: SphericalFlow): readonly StateIdentity<Sp
   ];
 }
 
-/** Divergence on the sphere of a field of tangents, [batch, length]: the trace of the derivative of its extension that is constant along rays. */
+/**
+ * Divergence on the sphere of a field of tangents, [batch, length]: the trace of the derivative of its extension that is
+ * constant along rays.
+ */
 function divergence(field: (x: Tensor) => Tensor, x: Tensor): Tensor {
   const dimension = x.shape.at(-1) ?? 0;
   return Array.from({ length: dimension }, (_, i): Tensor => {

@@ -1,7 +1,21 @@
 /**
  * Identities of the sphere's maps: each is held against another, or against plain cosines. Consumed by looks.ts.
  */
-import { add, cos, einsum, maximum, mul, neg, sin, slice, softmax, sqrt, squeeze, sub, sum } from "../../../../dsl/index.ts"; // prettier-ignore
+import {
+  add,
+  cos,
+  einsum,
+  maximum,
+  mul,
+  neg,
+  sin,
+  slice,
+  softmax,
+  sqrt,
+  squeeze,
+  sub,
+  sum,
+} from "../../../../dsl/index.ts";
 import type { Tensor } from "../../../../dsl/index.ts";
 import type { StateIdentity } from "../../verify/identity.ts";
 import { gap, worst } from "../../verify/measure.ts";

@@ -1,5 +1,6 @@
 /**
- * All that is to be checked of a flow on the sphere, and where. Consumed by src/runtime/verify. To add an identity: an entry in the file of its family.
+ * All that is to be checked of a flow on the sphere, and where. Consumed by src/runtime/verify. To add an identity: an entry in the
+ * file of its family.
  */
 import { add, concat, mul, reshape } from "../../../../dsl/index.ts";
 import type { Tensor } from "../../../../dsl/index.ts";

@@ -1,7 +1,27 @@
 /**
  * Identities of losses and samplers on the sphere. Consumed by looks.ts.
  */
-import { abs, add, and, constant, div, expandDims, grad, greater, less, log, maximum, mul, oneHot, slice, softmax, stopGradient, sub, sum, where } from "../../../../dsl/index.ts"; // prettier-ignore
+import {
+  abs,
+  add,
+  and,
+  constant,
+  div,
+  expandDims,
+  grad,
+  greater,
+  less,
+  log,
+  maximum,
+  mul,
+  oneHot,
+  slice,
+  softmax,
+  stopGradient,
+  sub,
+  sum,
+  where,
+} from "../../../../dsl/index.ts";
 import type { Tensor } from "../../../../dsl/index.ts";
 import { judged } from "../../judged.ts";
 import type { StateIdentity } from "../../verify/identity.ts";

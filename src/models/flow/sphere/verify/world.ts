@@ -1,11 +1,27 @@
 /**
- * Worlds in which identities of flows on the sphere are looked at: three sentences of two tokens with unit vectors without a pattern, and with
- * orthogonal ones; and what a case means there. Cases are drawn as noise alone, whose direction is the point of the sphere that a great circle
- * begins at; it ends at the sentence for whose index the first of the free numbers is largest.
+ * Worlds in which identities of flows on the sphere are looked at: three sentences of two tokens with unit vectors without a pattern,
+ * and with orthogonal ones; and what a case means there. Cases are drawn as noise alone, whose direction is the point of the sphere
+ * that a great circle begins at; it ends at the sentence for whose index the first of the free numbers is largest.
  *
  * Consumed by the families of identities beside this file, and by looks.ts.
  */
-import { add, argmax, concat, constant, gather, greater, mul, oneHot, reshape, scalarFunction, slice, square, squeeze, sum, where } from "../../../../dsl/index.ts"; // prettier-ignore
+import {
+  add,
+  argmax,
+  concat,
+  constant,
+  gather,
+  greater,
+  mul,
+  oneHot,
+  reshape,
+  scalarFunction,
+  slice,
+  square,
+  squeeze,
+  sum,
+  where,
+} from "../../../../dsl/index.ts";
 import type { Tensor } from "../../../../dsl/index.ts";
 import type { Cases, Place } from "../../verify/identity.ts";
 import { REGIMES } from "../../verify/regimes.ts";
