@@ -19,4 +19,4 @@ export type { IntegrationOptions, SphericalOracle } from "./oracle.ts";
 export { sphericalSample, sphericalSchedule, uniformNoise } from "./sample.ts";
 export type { SphericalMethod, SphericalSamples, SphericalSchedule, TokenLogits } from "./sample.ts";
 export { eulerStep, midpointStep } from "./step.ts";
-export type { Moving, TokenDistribution } from "./step.ts";
+export type { Moving, Step, TokenDistribution } from "./step.ts";

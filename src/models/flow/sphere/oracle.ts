@@ -84,7 +84,7 @@ export function sphericalOracle(
           ]; // three
           const next =
             order === 1 ? eulerStep(moving, state, from, to) : midpointStep(moving, state, from, middle, to);
-          return [flow.geometry.unit(next), null];
+          return [flow.geometry.unit(next.state), null];
         },
         x,
         constant(

@@ -40,7 +40,7 @@ export interface SphericalSchedule {
 
 /**
  * Steps that are even on the flow's clock. A schedule that starts late or ends early (`start`, `end`) is truncated: it makes one step
- * of what is before, and takes the tokens at its end.
+ * of what is before, and takes the tokens of its last distribution.
  * @throws RangeError unless `steps` is a whole number >= 1 and 0 <= start < end <= 1
  */
 export function sphericalSchedule(
@@ -101,12 +101,12 @@ export function sphericalSample(
   const moving = { flow, table, distribution: (x: Tensor, time: Time) => softmax(logits(x, time)) };
 
   function moved(x: Tensor, [from, middle, to]: readonly [Time, Time, Time], draw: Tensor) {
-    const found = logits(x, from);
     if (method !== "drawn") {
-      const next =
+      const { state, distribution } =
         method === "euler" ? eulerStep(moving, x, from, to) : midpointStep(moving, x, from, middle, to);
-      return { next, tokens: argmax(found, 2) as Tensor };
+      return { next: state, tokens: argmax(distribution, 2) as Tensor };
     }
+    const found = logits(x, from);
     const gumbel = perKey(
       (key) => random.gumbel(key, found.shape.slice(1)),
       foldedKeys(keys, draw as Tensor<[], "i32">),

@@ -30,18 +30,30 @@ export function shareOfRest({ path }: SphericalFlow, s: Time, t: Time): Tensor {
   return perRank(div(sub(to, from), wayLeft(from)), 3);
 }
 
-const meanLog = ({ flow, table, distribution }: Moving, x: Tensor, s: Time): Tensor =>
-  flow.geometry.meanLog(x, table, distribution(x, s));
+/** A step: the state after it, and the distribution over tokens that it was made of, the last one where there are several. */
+export interface Step {
+  readonly state: Tensor;
+  readonly distribution: Tensor;
+}
 
 /** A step of order 1 from s to t. */
-export const eulerStep = (moving: Moving, x: Tensor, s: Time, t: Time): Tensor =>
-  moving.flow.geometry.exp(x, mul(meanLog(moving, x, s), shareOfRest(moving.flow, s, t)));
+export function eulerStep({ flow, table, distribution }: Moving, x: Tensor, s: Time, t: Time): Step {
+  const said = distribution(x, s);
+  const velocity = flow.geometry.meanLog(x, table, said);
+  return {
+    state: flow.geometry.exp(x, mul(velocity, shareOfRest(flow, s, t))),
+    distribution: said,
+  };
+}
 
 /** A step of order 2 from s to t by way of a time m between. */
-export function midpointStep(moving: Moving, x: Tensor, s: Time, m: Time, t: Time): Tensor {
-  const { geometry, path } = moving.flow;
-  const middle = eulerStep(moving, x, s, m);
+export function midpointStep(moving: Moving, x: Tensor, s: Time, m: Time, t: Time): Step {
+  const { flow, table, distribution } = moving;
+  const { geometry, path } = flow;
+  const { state: middle } = eulerStep(moving, x, s, m);
+  const said = distribution(middle, m);
+  const velocity = geometry.transport(geometry.meanLog(middle, table, said), middle, x);
   const [from, between, to] = [s, m, t].map((time) => path.kappa(time.t)) as [Tensor, Tensor, Tensor]; // three
-  const speed = perRank(div(sub(to, from), wayLeft(between)), 3);
-  return geometry.exp(x, mul(geometry.transport(meanLog(moving, middle, m), middle, x), speed));
+  const share = perRank(div(sub(to, from), wayLeft(between)), 3);
+  return { state: geometry.exp(x, mul(velocity, share)), distribution: said };
 }
