@@ -38,7 +38,9 @@ const LEAST = 1e-30;
 /** More than a weight that anyone means. */
 const HUGE = 1e30;
 /** Steps of the coarser of two runs. */
-const STEPS = 32;
+const STEPS = 16;
+/** Share of the way from s to t: states near where texts part go apart fast, and Euler's error with them. */
+const PART = 1 / 8;
 
 /** Tokens of a sentence as rows for every case, [cases, length, vocab]. */
 const rowsOf = (sentence: readonly number[], like: Tensor): Tensor =>
@@ -102,19 +104,20 @@ const sampler = (
   kind: "states",
   family: "sampler",
   times: APART,
-  single: 1e-2,
+  single: 2e-3,
   everywhere: false,
   ...entry,
   residual(cases, world) {
     const { x } = placed(flow, cases, world);
+    const end: Tensor = add(cases.s.t, mul(sub(cases.t.t, cases.s.t), PART));
     const run = (steps: number, of: 1 | 2): Tensor =>
-      world.oracle.flowMap(x, cases.s.t, cases.t.t, { steps, order: of });
+      world.oracle.flowMap(x, cases.s.t, end, { steps, order: of });
     const extrapolated = (steps: number, of: 1 | 2): Tensor => {
       const factor = 2 ** of;
       return div(sub(mul(run(2 * steps, of), factor), run(steps, of)), factor - 1);
     };
     // Each order is held against the other: that a method agrees with itself says little.
-    return gap(extrapolated(STEPS, order), order === 1 ? run(4 * STEPS, 2) : extrapolated(4 * STEPS, 1));
+    return gap(extrapolated(STEPS, order), order === 1 ? run(2 * STEPS, 2) : extrapolated(4 * STEPS, 1));
   },
 });
 
@@ -123,10 +126,10 @@ export const sphereSamplerIdentities = (flow: SphericalFlow): readonly StateIden
     flow,
     {
       name: "geodesic Euler steps",
-      formula: `2 x^(2N) − x^(N) = X_{s,t}(x) + O(1/N²), N = ${STEPS}: convergence of order 1`,
+      formula: `2 x^(2N) − x^(N) = X_{s,t}(x) + O(1/N²), N = ${STEPS}: order 1, over an eighth of the way`,
       cause:
         "A path that moves much faster in some places than in others: take steps evenly on a clock that follows it.",
-      tolerance: 1e-2,
+      tolerance: 1e-3,
     },
     1,
   ),
@@ -134,10 +137,10 @@ export const sphereSamplerIdentities = (flow: SphericalFlow): readonly StateIden
     flow,
     {
       name: "geodesic midpoint steps",
-      formula: `(4 x^(2N) − x^(N))/3 = X_{s,t}(x) + O(1/N³), N = ${STEPS}: convergence of order 2`,
+      formula: `(4 x^(2N) − x^(N))/3 = X_{s,t}(x) + O(1/N³), N = ${STEPS}: order 2`,
       cause:
         "A middle state that is not of its time, or a tangent that changes its length when it is moved back.",
-      tolerance: 1e-3,
+      tolerance: 1e-4,
     },
     2,
   ),
