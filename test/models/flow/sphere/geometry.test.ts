@@ -6,6 +6,7 @@ import fc from "fast-check";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { expandDims, f32, fn, full, grad, jvp, mul, sum } from "../../../../src/dsl/index.ts";
 import type { Tensor } from "../../../../src/dsl/index.ts";
+import { cosineOf, sineOver } from "../../../../src/models/flow/sphere/arc.ts";
 import { slerp, sphere } from "../../../../src/models/flow/sphere/geometry.ts";
 import { compile } from "../../../../src/runtime/compile.ts";
 import type { Compiled } from "../../../../src/runtime/compile.ts";
@@ -94,11 +95,20 @@ function compare(list: readonly Circle[], values: Values, rounding: number): voi
     const turned = rounding / Math.max(rounding, Math.min(1, Math.PI - angle));
     expect(off(row(values.middle, i), at(each, share * angle))).toBeLessThan(8 * turned);
     expect(off(row(values.log, i), each.along.map((v) => v * angle))).toBeLessThan(16 * turned); // prettier-ignore
+    // However near the antipode: that is where the other one of the log's two forms is off.
+    const v = row(values.log, i);
+    expect(Math.abs(Math.sqrt(dot(v, v)) - angle)).toBeLessThan(64 * rounding + 4 * turned ** 2);
     // Along the circle the log grows by as much, across it by θ/sin θ.
     if (Math.PI - angle < 0.02) continue;
     const across = angle < 1e-5 ? 1 : angle / Math.sin(angle);
     const wanted = plus(each.along, each.across, across);
     expect(off(row(values.rate, i), wanted)).toBeLessThan(32 * turned * across ** 2);
+    // The middle moves along by its share, across by sin κθ/sin θ; both are seen in the direction w.
+    const g = row(values.gradient, i);
+    const end = plus(each.x.map((u) => -u * Math.sin(angle)), each.along, Math.cos(angle)); // prettier-ignore
+    const aside = angle < 1e-5 ? share : Math.sin(share * angle) / Math.sin(angle);
+    const slopes = [share * Math.cos((1 - share) * angle), aside];
+    expect(off([dot(g, end), dot(g, each.across)], slopes)).toBeLessThan(32 * turned * across ** 2);
   }
 }
 
@@ -157,6 +167,30 @@ describe.each<[string, () => Promise<Device>]>([
       { numRuns: 8 },
     );
   });
+});
+
+it("sines and cosines of small angles have derivatives of second order", () => {
+  const squares = [0, 1e-12, 1e-3, 0.5, 2];
+  const n = squares.length;
+  const found = evaluate(
+    { w: floats([n], squares), one: floats([n], Array<number>(n).fill(1)) },
+    ({ w, one }) => {
+      const slope = (f: (x: Tensor) => Tensor) => (x: Tensor) => jvp(f, [x], [one]).tangent;
+      return { sine: slope(slope(sineOver))(w), cosine: slope(slope(cosineOf))(w) };
+    },
+  );
+  // By their power series: Σ (−1)ⁿ n(n − 1) wⁿ⁻²/(2n + 1)! and the same over (2n)!.
+  const series = (w: number, first: number): number => {
+    let [sum, factorial] = [0, 1];
+    for (let k = 1; k <= 30; k++) {
+      factorial *= k;
+      const n = (k - first) / 2;
+      if (Number.isInteger(n) && n >= 2) sum += ((-1) ** n * n * (n - 1) * w ** (n - 2)) / factorial;
+    }
+    return sum;
+  };
+  expect(list(found.sine)).toEqual(squares.map((w) => expect.closeTo(series(w, 1), 11)));
+  expect(list(found.cosine)).toEqual(squares.map((w) => expect.closeTo(series(w, 0), 11)));
 });
 
 it("at coinciding and opposite vectors everything is finite, and has its limit", () => {
