@@ -95,7 +95,7 @@ describe("fluxion verify", options, () => {
       "exports nothing to verify",
       "none.mjs",
       "export const x = 1;",
-      /none\.mjs exports no flow and no flow map; export what/,
+      /none\.mjs exports no flow, flow map or spherical flow; export what/,
     ],
     [
       "declares what does not fit",

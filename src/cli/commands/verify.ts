@@ -1,4 +1,4 @@
-/** `fluxion verify FILE`: whether the flows and flow maps that a file declares fulfil their identities. */
+/** `fluxion verify FILE`: whether the flows, flow maps and spherical flows that a file declares fulfil their identities. */
 import { isVariant } from "../../models/flow/variant.ts";
 import type { Variant } from "../../models/flow/variant.ts";
 import { openDevice } from "../../runtime/devices.ts";
@@ -16,7 +16,7 @@ export const verify: Command = {
   name: "verify",
   positionals: ["FILE"],
   summary:
-    "Checks every flow and flow map that a file exports: which identities hold, and what breaks those that do not.",
+    "Checks every flow, flow map and spherical flow that a file exports: which identities hold, and what breaks those that do not.",
   options: {
     json: { help: "Prints the reports as JSON." },
     device: {
@@ -33,7 +33,7 @@ export const verify: Command = {
     const variants = variantsOf(await loadUserModule(file));
     if (variants.length === 0)
       throw new UserError(
-        `${file} exports no flow and no flow map; export what flow(), flowMap() or sphericalFlow() returns`,
+        `${file} exports no flow, flow map or spherical flow; export what flow(), flowMap() or sphericalFlow() returns`,
       );
     const device = await openDevice(args.text("device") ?? "interpreter");
     const reports: VerifyReport[] = [];

@@ -12,6 +12,8 @@ import { sphericalSample, sphericalSchedule } from "../../../../src/models/flow/
 import type { SphericalMethod } from "../../../../src/models/flow/sphere/sample.ts";
 import { sphericalFlow } from "../../../../src/models/flow/sphere/spherical-flow.ts";
 import type { SphericalFlow } from "../../../../src/models/flow/sphere/spherical-flow.ts";
+import * as samplers from "../../../../src/models/flow/samplers/index.ts";
+import { flowStep, sphericalStep } from "../../../../src/models/training/index.ts";
 import { evaluate, floats, list, words } from "../../../support/evaluate.ts";
 
 const sphere = sphericalFlow({ name: "sphere" });
@@ -69,6 +71,16 @@ describe("a declaration", () => {
     expect(messageOf(declare)).toBe(message);
   });
 });
+
+/** What is written for flows on lines takes none on the sphere: this function is compiled, and never called. */
+export function mistakenly(): void {
+  // @ts-expect-error it has no source
+  flowStep(sphere, {} as never, {} as never);
+  // @ts-expect-error it has no interpolant
+  samplers.euler(sphere, 4);
+  // @ts-expect-error it is no spherical flow
+  sphericalStep(flow({ name: "" }), {} as never, {} as never);
+}
 
 describe("the law of a state given its token", () => {
   const NODES = 4000;
