@@ -6,6 +6,8 @@ export { flow } from "./flow.ts";
 export type { Flow, FlowDeclaration, Predicts, TokenLoss, Weighting } from "./flow.ts";
 export { flowMap } from "./flow-map.ts";
 export type { FlowMap, FlowMapDeclaration } from "./flow-map.ts";
+export type { Parameterization } from "./parameterization.ts";
+export type { JumpTimes, Midpoint } from "./times.ts";
 export {
   interpolant,
   linear,

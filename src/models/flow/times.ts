@@ -11,8 +11,17 @@ import type { Clock } from "./clock.ts";
 /** Diagonal rows have s = t, boundary rows jump from noise to data, off-diagonal rows between random ones. */
 export type RowKind = "diagonal" | "boundary" | "off-diagonal";
 
-/** Where the middle time u of a jump lies: half-way in clock time, half-way in t, or random in clock time. */
-export type Midpoint = "clock" | "time" | "random";
+/**
+ * Where the middle time u of a jump lies: half-way in clock time, half-way in t, random in clock time, or a fixed clock time after s, but
+ * at t where that is nearer.
+ */
+export type Midpoint = "clock" | "time" | "random" | { readonly after: number };
+
+/**
+ * How the times of a jump are drawn, all on the clock. "length first" (FMLM): a length d, then where it lies, s = U·(1 − d), t = s + d.
+ * "end first" (CFM): the end t, then s = U·t. "to the data": t = 1, and s = U.
+ */
+export type JumpTimes = "length first" | "end first" | "to the data";
 
 /** The times of one row: clock times and the interpolant's times, source <= middle <= target. */
 export interface RowTimes {
@@ -181,7 +190,7 @@ export function rowCounts({
 /**
  * The times of one row.
  *
- * Off-diagonal rows draw a length d and a position a: tau_s = a (1 - d), tau_t = tau_s + d. Boundary rows are
+ * Off-diagonal rows draw a length d and a position a: tau_s = a (1 - d), tau_t = tau_s + d, or as `jumps` says. Boundary rows are
  * exactly (0, 1). Diagonal rows have all three times equal.
  *
  * @param kind kind of row
@@ -189,6 +198,7 @@ export function rowCounts({
  *   off-diagonal one
  * @param clock the flow's clock
  * @param midpoint where u lies
+ * @param jumps how s and t of an off-diagonal row follow from its draws
  */
 export function rowTimes(
   kind: RowKind,
@@ -200,29 +210,40 @@ export function rowTimes(
   },
   clock: Clock,
   midpoint: Midpoint,
+  jumps: JumpTimes = "length first",
 ): RowTimes {
   if (kind === "diagonal") {
     const tau = draws.diagonal;
     const t = clock.time(tau);
     return { kind, tauS: tau, tauU: tau, tauT: tau, s: t, u: t, t };
   }
-  const tauS = kind === "boundary" ? 0 : draws.start * (1 - draws.difference);
-  const tauT = kind === "boundary" ? 1 : Math.min(1, tauS + draws.difference);
+  const [tauS, tauT] = kind === "boundary" ? [0, 1] : jumpTimes(jumps, draws.difference, draws.start);
   const s = clock.time(tauS);
   const t = clock.time(tauT);
   if (midpoint === "time") {
     const u = s + 0.5 * (t - s);
     return { kind, tauS, tauU: clock.tau(u), tauT, s, u, t };
   }
-  const tauU = tauS + (midpoint === "clock" ? 0.5 : draws.midpoint) * (tauT - tauS);
+  const tauU =
+    typeof midpoint === "object"
+      ? Math.min(tauT, tauS + midpoint.after)
+      : tauS + (midpoint === "clock" ? 0.5 : draws.midpoint) * (tauT - tauS);
   return { kind, tauS, tauU, tauT, s, u: clock.time(tauU), t };
+}
+
+/** Source and target on the clock, of two numbers in [0, 1). */
+function jumpTimes(jumps: JumpTimes, first: number, second: number): readonly [number, number] {
+  if (jumps === "to the data") return [second, 1];
+  if (jumps === "end first") return [second * first, first];
+  const source = second * (1 - first);
+  return [source, Math.min(1, source + first)];
 }
 
 /** What a flow-map training step draws for its global batch of n rows: n uniform numbers in [0, 1) each. */
 export interface FlowMapDraws {
   /** Place within its stratum, for a diagonal row. */
   readonly diagonal: ArrayLike<number>;
-  /** Length of the jump in clock time, for an off-diagonal row. */
+  /** Length of the jump in clock time, for an off-diagonal row, or where it ends. */
   readonly difference: ArrayLike<number>;
   /** Position of the jump, for an off-diagonal row. */
   readonly start: ArrayLike<number>;
@@ -243,6 +264,7 @@ export interface FlowMapDraws {
  * @param options.permutation n distinct row numbers
  * @param options.clock the flow's clock
  * @param options.midpoint where u lies between s and t
+ * @param options.jumps how s and t of off-diagonal rows are drawn
  * @returns one entry per row of the global batch, in row order; split it with `chunk`
  * @throws RangeError if an array does not have one entry per row, or a fraction is impossible
  */
@@ -255,6 +277,7 @@ export function fmlmTimes({
   permutation,
   clock,
   midpoint,
+  jumps,
 }: RowFractions & {
   readonly batch: number;
   readonly step: number;
@@ -262,6 +285,7 @@ export function fmlmTimes({
   readonly permutation: ArrayLike<number>;
   readonly clock: Clock;
   readonly midpoint: Midpoint;
+  readonly jumps?: JumpTimes;
 }): RowTimes[] {
   const counts = rowCounts({ batch, step, diagonalFraction, boundaryFraction });
   requirePermutation(permutation, batch);
@@ -284,6 +308,6 @@ export function fmlmTimes({
       start: uniforms.start[row] ?? 0,
       midpoint: uniforms.midpoint?.[row] ?? 0.5,
     };
-    return rowTimes(kind, draws, clock, midpoint);
+    return rowTimes(kind, draws, clock, midpoint, jumps);
   });
 }

@@ -12,7 +12,8 @@ import { pointAt } from "../flow/interpolant.ts";
 import { judged } from "../flow/judged.ts";
 import { conditional } from "../flow/quantities.ts";
 import { diagonalOf } from "../flow/two-time.ts";
-import type { OneTimeDenoiser, Time, TwoTimeDenoiser } from "../flow/two-time.ts";
+import type { Targets } from "../flow/objectives/objective.ts";
+import type { OneTimeDenoiser, Time } from "../flow/two-time.ts";
 import { flowDenoiser, mapDenoiser, predicted, velocityWeight } from "./declared-network.ts";
 import type { NetworkModel } from "./declared-network.ts";
 
@@ -32,11 +33,13 @@ export interface FlowMapRows {
   readonly t: Time;
 }
 
-/** What teaches: nothing, or a frozen network of the flow. */
+/** What teaches: nothing, a frozen network of the flow, or that of a flow map and the flow's where it is needed for that. */
 export interface Teaching<P> {
   /** Number of rows with s = t. */
   readonly diagonal: number;
   readonly teacher?: NetworkModel<P>;
+  /** The frozen network of the flow map that is declared as teacher. */
+  readonly given?: NetworkModel<P>;
   /** Dropout masks for the calls of the target; the same as in the student's own call without it. */
   readonly targetKey?: Tensor<[2], "u32">;
 }
@@ -83,34 +86,38 @@ export function declaredMapTokenLoss<P>(
   map: FlowMap,
   student: NetworkModel<P>,
   rows: FlowMapRows,
-  { diagonal, teacher, targetKey }: Teaching<P>,
+  { diagonal, teacher, given: frozenMap, targetKey }: Teaching<P>,
 ): Tensor {
   const { flow } = map;
+  const frozen = teacher === undefined ? undefined : flowDenoiser(flow, teacher);
+  const given =
+    frozenMap === undefined || typeof map.teacher === "boolean"
+      ? undefined
+      : mapDenoiser(map.teacher, frozenMap, frozen);
   const { network, params, space } = student;
   const count = rows.tokens.shape[0] ?? 0;
   const clean = space.clean(rows.tokens, network.embedding(params));
   const x = flow.state(rows.noise, clean, rows.s.t);
-  const learning = mapDenoiser(flow, student);
+  const learning = mapDenoiser(map, student, frozen);
   const value = learning.denoiser(x, rows.s, rows.t);
 
   // Targets are made of the present weights, and pass no gradient on.
-  const still = mapDenoiser(flow, {
-    ...student,
-    ...(targetKey === undefined ? {} : { dropoutKey: targetKey }),
-  });
-  const taught = teacher === undefined ? diagonalOf(still) : flowDenoiser(flow, teacher);
+  const still = mapDenoiser(
+    map,
+    { ...student, ...(targetKey === undefined ? {} : { dropoutKey: targetKey }) },
+    frozen,
+  );
+  const taught = given === undefined ? frozen : diagonalOf(given);
+  const sources = {
+    student: still,
+    instant: taught ?? diagonalOf(still),
+    ...(given === undefined ? {} : { given }),
+  };
   const targets = [
     ...(diagonal > 0
-      ? [
-          diagonalTarget(
-            map,
-            rows,
-            { clean, x, vocab: network.vocab, diagonal },
-            teacher === undefined ? undefined : taught,
-          ),
-        ]
+      ? [diagonalTarget(map, rows, { clean, x, vocab: network.vocab, diagonal }, taught)]
       : []),
-    ...(diagonal < count ? [jumpTarget(map, rows, x, { diagonal, still, taught })] : []),
+    ...(diagonal < count ? [jumpTarget(map, rows, x, diagonal, sources)] : []),
   ];
   const perToken = judged(
     map.loss,
@@ -118,8 +125,10 @@ export function declaredMapTokenLoss<P>(
     value,
     learning.logits?.(x, rows.s, rows.t),
   );
+  // Velocities and moves are judged as velocities: at s near 1 little of them is left in ψ.
+  const { parameterization: by } = map;
   const timed =
-    flow.predicts === "velocity"
+    by === "mean velocity" || by === "direct map"
       ? mul(perToken, expandDims(velocityWeight(flow, rows.s, rows.t), 1))
       : perToken;
   return weighted(flow, timed, rows.s.t);
@@ -150,22 +159,16 @@ function jumpTarget(
   { objective }: FlowMap,
   rows: FlowMapRows,
   x: Tensor,
-  {
-    diagonal,
-    still,
-    taught,
-  }: { readonly diagonal: number; readonly still: TwoTimeDenoiser; readonly taught: OneTimeDenoiser },
+  diagonal: number,
+  sources: Targets,
 ): Tensor {
   const count = rows.tokens.shape[0] ?? 0;
-  return objective.target(
-    { student: still, instant: taught },
-    {
-      x: stopGradient(part(x, diagonal, count)) as Tensor,
-      s: partOf(rows.s, diagonal, count),
-      u: partOf(rows.u, diagonal, count),
-      t: partOf(rows.t, diagonal, count),
-    },
-  );
+  return objective.target(sources, {
+    x: stopGradient(part(x, diagonal, count)) as Tensor,
+    s: partOf(rows.s, diagonal, count),
+    u: partOf(rows.u, diagonal, count),
+    t: partOf(rows.t, diagonal, count),
+  });
 }
 
 /** The mean of {@link declaredMapTokenLoss}. */

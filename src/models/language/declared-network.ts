@@ -1,15 +1,18 @@
 /**
  * A network as the denoiser that a declaration says it is: of one time for a flow, of two for a flow map. The network is told clock
- * times. What it puts out per token is, by the declaration, logits of the clean token, or a point: the clean point itself, or a velocity,
- * which for a flow map is the average velocity (X_{s,t}(x) − x)/(t − s).
+ * times. What it puts out per token is, by the declaration, logits of the clean token, or a point: the clean point itself, or a velocity; and
+ * for a flow map what its parameterization says.
  *
  * Consumed by declared-loss.ts and by samplers.
  */
-import { add, argmax, div, einsum, equal, mul, softmax, square, sub, sum, where } from "../../dsl/index.ts";
+import { argmax, div, einsum, equal, mul, softmax, square, sub, sum, where } from "../../dsl/index.ts";
 import type { Tensor } from "../../dsl/index.ts";
+import { overTokens, usualParameterization } from "../flow/flow-map.ts";
+import type { FlowMap } from "../flow/flow-map.ts";
 import type { Flow } from "../flow/flow.ts";
-import { perState, pointAt } from "../flow/interpolant.ts";
-import { denoisedOf, jump, wronskian } from "../flow/jump.ts";
+import { pointAt } from "../flow/interpolant.ts";
+import { jump, wronskian } from "../flow/jump.ts";
+import { denoiserOf } from "../flow/parameterization.ts";
 import { held } from "../flow/samplers/sampled-denoiser.ts";
 import type { SampledDenoiser } from "../flow/samplers/sampled-denoiser.ts";
 import { tableOf } from "../flow/state-space.ts";
@@ -71,35 +74,28 @@ export function flowDenoiser<P>(
   };
 }
 
-/** The two-time denoiser ψ_{s,t} of a flow map. */
-export function mapDenoiser<P>(flow: Flow, model: NetworkModel<P>): TwoTimeDenoiser {
-  const { predicts, interpolant } = flow;
+/**
+ * The two-time denoiser ψ_{s,t} of a flow map, or of a flow's usual one.
+ * @param frozen the flow's frozen network, whose velocity a corrected velocity corrects
+ */
+export function mapDenoiser<P>(
+  declared: Flow | Pick<FlowMap, "kind" | "flow" | "parameterization">,
+  model: NetworkModel<P>,
+  frozen?: OneTimeDenoiser,
+): TwoTimeDenoiser {
+  const { flow, parameterization } =
+    declared.kind === "flow"
+      ? { flow: declared, parameterization: usualParameterization(declared) }
+      : declared;
+  const { interpolant } = flow;
   const point = pointOf(flow, model);
-  if (predicts === "clean token") {
+  if (overTokens({ flow, parameterization })) {
     const logits = (x: Tensor, s: Time, t: Time): Tensor => capped(model, x, told(model, s.tau, t.tau));
     return { interpolant, logits, denoiser: (x, s, t) => softmax(logits(x, s, t)), point };
   }
   const value = (x: Tensor, s: Time, t: Time): Tensor => output(model, x, told(model, s.tau, t.tau));
-  if (predicts !== "velocity") return { interpolant, denoiser: value, point };
-  return {
-    interpolant,
-    point,
-    denoiser: (x, s, t) => {
-      const velocity = value(x, s, t);
-      const still = equal(s.t, t.t);
-      // Where nothing moves, the average velocity is the velocity, and the quotient below is 0/0.
-      const [from, to] = [pointAt(interpolant, s.t), pointAt(interpolant, t.t)];
-      const { kept, jumped } = jump(from, to);
-      const span: Tensor = sub(t.t, s.t);
-      const arrived = add(x, mul(perState(span), velocity));
-      const safe = { kept, jumped: where(still, 1, jumped) as Tensor };
-      return where(
-        perState(still),
-        flow.convert(velocity, "velocity", "clean point", x, s.t),
-        denoisedOf(x, arrived, safe),
-      ) as Tensor;
-    },
-  };
+  const now = frozen === undefined ? undefined : (x: Tensor, s: Time) => frozen.denoiser(x, s);
+  return { interpolant, point, denoiser: denoiserOf(parameterization, interpolant, value, now) };
 }
 
 /**

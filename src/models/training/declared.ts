@@ -7,6 +7,7 @@
 import { add, f32, fn, i32, mul, random, u32, valueAndGrad } from "../../dsl/index.ts";
 import type { Dim, SpecOf, Tensor } from "../../dsl/index.ts";
 import type { Clock } from "../flow/clock.ts";
+import { needsFlow, usualParameterization } from "../flow/flow-map.ts";
 import type { FlowMap } from "../flow/flow-map.ts";
 import type { Flow } from "../flow/flow.ts";
 import { fold, permutation, uniforms } from "../flow/host-random.ts";
@@ -23,7 +24,7 @@ import type { DitParams } from "../networks/dit.ts";
 import { keyData, randomWindows } from "./batches.ts";
 import { student } from "./programs.ts";
 import type { ModelOptions } from "./programs.ts";
-import { updateState, weightsLayout } from "./state.ts";
+import { freshState, updateState, weightsLayout } from "./state.ts";
 import type { TrainingState } from "./state.ts";
 
 /** A time of every row as the host gives it. */
@@ -88,6 +89,18 @@ export function spaceOfFlow(
   return space;
 }
 
+/** Where a flow map's states live. @throws RangeError when the network puts out how they move, and of another size */
+function spaceOfMap(map: FlowMap, options: ModelOptions): StateSpace {
+  const { name, flow, parameterization, teacher } = map;
+  const space = spaceOfFlow(flow, options, teacher !== false);
+  const moves = parameterization === "mean velocity" || parameterization === "direct map";
+  if (moves && flow.predicts === "clean token" && space.kind !== "vocabulary")
+    throw new RangeError(
+      `The flow map "${name}" is a ${parameterization} of the vocabulary's size, and its states have the network's width: use space "vocabulary".`,
+    );
+  return space;
+}
+
 /** (state, tokens, t, key, learningRate) -> (state, loss, gradientNorm): one step of a declared flow. */
 export function flowStep(flow: Flow, options: ModelOptions, state: SpecOf<TrainingState>) {
   const network = dit(options.network);
@@ -125,31 +138,65 @@ export function diagonalRowsOf({ name, diagonal }: FlowMap, batch: number): numb
 }
 
 /**
- * (state, teacher, tokens, s, u, t, key, learningRate) -> (state, loss, gradientNorm): one step of a declared flow map.
- * Without a teacher the specification of one is left out, and the flow map learns from tokens and from itself.
+ * (key, teacher) -> the initial state of a flow map. Where a teacher's specification is given the student takes its weights and a second
+ * time embedding that adds nothing yet. A network that puts out something else than its teacher begins with a last layer of zeros: a
+ * corrected velocity then is its teacher's step, and a direct map stays where it is.
+ */
+export function initFlowMap(map: FlowMap, options: ModelOptions, teacher?: SpecOf<DitParams>) {
+  const config = student(options.network);
+  const layout = weightsLayout(config);
+  const same = map.parameterization === usualParameterization(map.flow);
+  return fn({ key: u32(2), ...(teacher === undefined ? {} : { teacher }) }, (input) => {
+    const fresh = dit(config).init(input.key);
+    const known = (input as { readonly teacher?: unknown }).teacher as DitParams | undefined;
+    if (known === undefined) return freshState(fresh, layout, options);
+    const { targetTime, head } = fresh;
+    const params: DitParams = {
+      ...known,
+      ...(targetTime === undefined ? {} : { targetTime }),
+      ...(same ? {} : { head: { ...known.head, linear: head.linear } }),
+    };
+    return freshState(params, layout, options);
+  });
+}
+
+/**
+ * (state, teacher, given, tokens, s, u, t, key, learningRate) -> (state, loss, gradientNorm): one step of a declared flow map.
+ * Without a teacher both specifications are left out, and the flow map learns from tokens and from itself.
+ * @param teacher weights of the flow's frozen network, where one is needed
+ * @param given weights of the flow map that is declared as teacher
+ * @throws RangeError where a declared teacher is missing here, or one is given that is not declared
  */
 export function flowMapStep(
   map: FlowMap,
   options: ModelOptions,
   state: SpecOf<TrainingState>,
   teacher?: SpecOf<DitParams>,
+  given?: SpecOf<DitParams>,
 ) {
   const { flow } = map;
-  if (map.teacher !== (teacher !== undefined))
+  if (needsFlow(map) !== (teacher !== undefined))
     throw new RangeError(
-      map.teacher
+      needsFlow(map)
         ? `The flow map "${map.name}" learns from a teacher: give the specification of its weights.`
         : `The flow map "${map.name}" is declared without a teacher, and one is given.`,
     );
+  if ((typeof map.teacher === "object") !== (given !== undefined))
+    throw new RangeError(
+      typeof map.teacher === "object"
+        ? `The flow map "${map.name}" learns from the flow map "${map.teacher.name}": give the specification of its weights too.`
+        : `The flow map "${map.name}" is not taught by a flow map, and one is given.`,
+    );
   const network = dit(student(options.network));
   const layout = weightsLayout(student(options.network));
-  const space = spaceOfFlow(flow, options, teacher !== undefined);
+  const space = spaceOfMap(map, options);
   const { batch } = options;
   const diagonal = diagonalRowsOf(map, batch);
   const time = timeSpec(batch);
   const spec = {
     state,
     ...(teacher === undefined ? {} : { teacher }),
+    ...(given === undefined ? {} : { given }),
     tokens: i32(batch, network.length),
     s: time,
     u: time,
@@ -159,13 +206,17 @@ export function flowMapStep(
   };
   return fn(spec, (input) => {
     const current = input.state as unknown as TrainingState;
-    const frozen = (input as { readonly teacher?: unknown }).teacher as DitParams | undefined;
+    const { teacher: frozen, given: known } = input as {
+      readonly teacher?: DitParams;
+      readonly given?: DitParams;
+    };
     const [noiseKey, dropoutKey, targetKey] = random.split(input.key, 3);
     const { value, grad } = valueAndGrad((params: DitParams) => {
       // Student and teacher must see one state.
+      const taught = frozen ?? known;
       const weights =
-        space.kind !== "vocabulary" && frozen !== undefined
-          ? { ...params, embedding: frozen.embedding }
+        space.kind !== "vocabulary" && taught !== undefined
+          ? { ...params, embedding: taught.embedding }
           : params;
       const noise = noiseOf(flow, space, noiseKey, [batch, network.length], weights.embedding);
       const [s, u, t] = [input.s, input.u, input.t] as unknown as readonly [Time, Time, Time];
@@ -179,6 +230,7 @@ export function flowMapStep(
           ...(frozen === undefined
             ? {}
             : { teacher: { network: dit(options.network), params: frozen, space } }),
+          ...(known === undefined ? {} : { given: { network, params: known, space } }),
         },
       );
     })(layout.unpack(current.params));
@@ -239,6 +291,7 @@ export function flowMapDraw(
     permutation: permutation(fold(from, 4), batch),
     clock,
     midpoint: map.midpoint,
+    jumps: map.times,
   }).toSorted((a, b) => Number(a.kind !== "diagonal") - Number(b.kind !== "diagonal"));
   const column = (t: (row: RowTimes) => number, tau: (row: RowTimes) => number): TimeData =>
     timesOf(clock, rows.map(t), rows.map(tau));

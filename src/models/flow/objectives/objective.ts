@@ -23,6 +23,8 @@ export interface Targets {
   readonly student: TwoTimeDenoiser;
   /** The denoiser D_t(x) that the diagonal learns from: the teacher's, or without one the student's own. */
   readonly instant: OneTimeDenoiser;
+  /** The frozen flow map that teaches, where the declaration has one. */
+  readonly given?: TwoTimeDenoiser;
 }
 
 export interface Objective {
@@ -33,12 +35,17 @@ export interface Objective {
   readonly usesMiddle: boolean;
   /** Whether it is a distribution over tokens whenever the student's denoisers are: cross-entropy needs that. */
   readonly onSimplex: boolean;
-  /** Whether it has something to say of jumps that end at t = 1. */
-  readonly atData: boolean;
-  /** Whether there is no target without a frozen teacher. */
-  readonly needsTeacher: boolean;
+  /** Whether it has something to say of jumps that end at t = 1; "only" where it has of no others, and all its rows end there. */
+  readonly atData: boolean | "only";
+  /** Whether there is no target without a frozen teacher: a network of the flow, or a flow map of it. */
+  readonly needsTeacher: boolean | "flow map";
   /** Whether it uses logits, which only denoisers over tokens have. */
   readonly needsLogits: boolean;
+  /**
+   * For an identity that holds for u → s alone: the order p of target − ψ = O((u − s)^p), at least 2, since what is lost in a step of
+   * length h is lost in 1/h of them. Left out where it holds for every u.
+   */
+  readonly limit?: { readonly order: number };
   /** The value that ψ_{s,t}(x) should have: of the same kind as the student's. */
   target(targets: Targets, rows: Rows): Tensor;
 }

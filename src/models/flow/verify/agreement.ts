@@ -20,7 +20,7 @@ export function agreementValues(variant: Flow | FlowMap, cases: Cases, world: Wo
     drift(interpolant, x, oracle.point(oracle.denoiserAt(x, alpha, beta)), s),
     ...(variant.kind === "flow"
       ? []
-      : [variant.objective.target({ student: map, instant: diagonalOf(map) }, { x, s, u, t })]),
+      : [variant.objective.target({ student: map, instant: diagonalOf(map), given: map }, { x, s, u, t })]),
   ];
   const rows = x.shape[0] ?? 0;
   return concat(

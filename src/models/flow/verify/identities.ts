@@ -11,6 +11,7 @@ import { interpolantIdentities } from "./interpolants.ts";
 import { flowLossIdentities, mapLossIdentities, weightingIdentities } from "./losses.ts";
 import { mapIdentities } from "./maps.ts";
 import { objectiveIdentities } from "./objectives.ts";
+import { parameterizationIdentities } from "./parameterizations.ts";
 import { eulerIdentity, jumpsIdentity } from "./samplers.ts";
 import { sourceIdentities } from "./sources.ts";
 import { hasPosterior, latestOf } from "./world.ts";
@@ -62,6 +63,7 @@ export function identitiesOf(variant: Flow | FlowMap): Checks {
   const mapped: readonly Identity[] = [
     jumpsIdentity,
     ...mapIdentities,
+    ...parameterizationIdentities(variant),
     ...objective.identities,
     ...mapLossIdentities(variant),
   ];

@@ -53,6 +53,8 @@ export interface World extends Place {
   readonly exact: TwoTimeDenoiser;
   /** The same, but like a network it reads the clock: a wrong clock time or rate is seen. */
   readonly map: TwoTimeDenoiser;
+  /** The same two of data that are spread out, whose maps still depend on state and time where a jump ends at t = 1; of points. */
+  readonly smooth: { readonly exact: TwoTimeDenoiser; readonly map: TwoTimeDenoiser };
 }
 
 interface About {

@@ -24,12 +24,14 @@ import {
 } from "../../../dsl/index.ts";
 import type { Tensor } from "../../../dsl/index.ts";
 import type { Flow } from "../flow.ts";
+import { overTokens } from "../flow-map.ts";
 import type { FlowMap } from "../flow-map.ts";
 import { perState, pointAt } from "../interpolant.ts";
 import { judged } from "../judged.ts";
 import { conditional } from "../quantities.ts";
 import { diagonalOf } from "../two-time.ts";
 import type { StateIdentity, World } from "./identity.ts";
+import { nearRegime } from "./limits.ts";
 import { gap, largest } from "./measure.ts";
 import { REGIMES } from "./regimes.ts";
 import { CORPUS, LENGTH } from "./world.ts";
@@ -117,28 +119,33 @@ export const weightingIdentities = ({ weighting }: Flow): readonly StateIdentity
         },
       ];
 
-export const mapLossIdentities = ({ loss, objective, flow }: FlowMap): readonly StateIdentity[] => [
-  {
-    kind: "states",
-    family: "objective",
-    name: "loss of the flow map",
-    formula: `∇ ${loss} = 0 at the exact flow map`,
-    cause:
-      "The target is not what the exact map has, or the loss asks for a distribution and the target is none.",
-    times: REGIMES.apart,
-    tolerance: 1e-2,
-    single: 1e-2,
-    everywhere: false,
-    residual({ x, s, u, t }, { map }) {
-      const target = stopGradient(
-        objective.target({ student: map, instant: diagonalOf(map) }, { x, s, u, t }),
-      );
-      const value = stopGradient(map.denoiser(x, s, t));
-      // A value that is a point is its own prediction; its squared error has the slope 2 (value − target).
-      if (flow.predicts !== "clean token") return gap(value, target, "The target and ψ");
-      const total = (logits: Tensor): Tensor => sum(judged(loss, target, softmax(logits), logits));
-      const slope: Tensor = grad(total)(log(maximum(value, LEAST)));
-      return largest(abs(slope));
+export function mapLossIdentities(variant: FlowMap): readonly StateIdentity[] {
+  const { loss, objective } = variant;
+  const { limit, atData } = objective;
+  return [
+    {
+      kind: "states",
+      family: "objective",
+      name: "loss of the flow map",
+      formula: `∇ ${loss} = 0 at the exact flow map`,
+      cause:
+        "The target is not what the exact map has, or the loss asks for a distribution and the target is none.",
+      times:
+        limit === undefined ? REGIMES[atData === "only" ? "at the data" : "apart"] : nearRegime(objective),
+      tolerance: 1e-2,
+      single: 1e-2,
+      everywhere: false,
+      residual({ x, s, u, t }, { map }) {
+        const target = stopGradient(
+          objective.target({ student: map, instant: diagonalOf(map), given: map }, { x, s, u, t }),
+        );
+        const value = stopGradient(map.denoiser(x, s, t));
+        // A value that is a point is its own prediction; its squared error has the slope 2 (value − target).
+        if (!overTokens(variant)) return gap(value, target, "The target and ψ");
+        const total = (logits: Tensor): Tensor => sum(judged(loss, target, softmax(logits), logits));
+        const slope: Tensor = grad(total)(log(maximum(value, LEAST)));
+        return largest(abs(slope));
+      },
     },
-  },
-];
+  ];
+}

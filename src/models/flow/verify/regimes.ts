@@ -66,6 +66,18 @@ export const REGIMES = {
     fits: (times, latest) =>
       ordered(times) && times.t <= latest && within(times.u, times.t, NEAR * (times.t - times.s) * 1.001),
   },
+  "u near s, at the data": {
+    where: "u just after s, t = 1",
+    draw: (random, latest) => {
+      const { s, t } = spread(random, latest);
+      return { s, u: s + NEAR * (t - s), t: 1 };
+    },
+    fits: (times, latest) =>
+      ordered(times) &&
+      times.t === 1 &&
+      times.s < latest &&
+      within(times.s, times.u, NEAR * (latest - times.s) * 1.001),
+  },
   "at the data": {
     where: "t = 1",
     draw: ([a, b, c], latest) => ({ ...spread([a, b, c], latest), t: 1 }),

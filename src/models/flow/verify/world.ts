@@ -33,6 +33,7 @@ import { normOf } from "../states.ts";
 import type { EmbeddedStates } from "../states.ts";
 import type { Time } from "../two-time.ts";
 import type { World } from "./identity.ts";
+import { smoothData } from "./smooth-data.ts";
 
 /** Two of the sentences share a token with the third, and none is as likely as both others. */
 export const CORPUS = {
@@ -104,6 +105,7 @@ export function worldsOf(flow: Flow): readonly World[] {
   const steps = Math.ceil(STEPS * Math.min(3, Math.max(1, deviation)));
   const total = CORPUS.weights.reduce((sum, w) => sum + w, 0);
   const read = reading(clock);
+  const smooth = smoothData(interpolant, deviation ** 2);
   return tablesOf(flow).map(([name, table, options]) => {
     const oracle = corpusOracle(CORPUS, { source, ...options });
     const exact = oracleMap(oracle, interpolant, { steps });
@@ -116,6 +118,10 @@ export function worldsOf(flow: Flow): readonly World[] {
         ...exact,
         denoiser: (x, s, t) => exact.denoiser(x, read(s), read(t)),
         logits: (x: Tensor, s: Time, t: Time) => exact.logits?.(x, read(s), read(t)) as Tensor, // oracle maps have logits
+      },
+      smooth: {
+        exact: smooth,
+        map: { ...smooth, denoiser: (x, s, t) => smooth.denoiser(x, read(s), read(t)) },
       },
       dim: table[0]?.length ?? 0,
       states: CORPUS.sequences.map((ids) => ids.map((id) => table[id] as readonly number[])),

@@ -3,9 +3,12 @@
  * a line here.
  */
 import type { Variant } from "../../flow/variant.ts";
+import { cfm } from "./cfm.ts";
+import { continuousTimeConsistency, discreteTimeConsistency } from "./consistency.ts";
 import { dfmEulerian, dfmFlow, dfmLagrangian, dfmSemigroup } from "./dfm.ts";
 import { embeddingFlow, embeddingFlowMap } from "./embedding.ts";
 import { flm } from "./flm.ts";
+import { fmlmTwoModels, fmlmTwoStages } from "./fmlm-v1.ts";
 import { fmlm, fmlmEulerian, fmlmLagrangian } from "./fmlm.ts";
 import { maskedDiffusion, maskedHybrid } from "./masked.ts";
 import { sflm } from "./sflm.ts";
@@ -13,18 +16,23 @@ import { simplexFlow } from "./simplex.ts";
 import { meanFlow, shortcut, velocityFlow } from "./velocity.ts";
 
 export {
+  cfm,
+  continuousTimeConsistency,
   dfmEulerian,
   dfmFlow,
   dfmLagrangian,
   dfmSemigroup,
   embeddingFlow,
   embeddingFlowMap,
+  discreteTimeConsistency,
   flm,
   fmlm,
   fmlmEulerian,
   fmlmLagrangian,
   maskedDiffusion,
   maskedHybrid,
+  fmlmTwoModels,
+  fmlmTwoStages,
   meanFlow,
   sflm,
   shortcut,
@@ -38,10 +46,15 @@ export const variants = (vocab: number, length = 4): readonly Variant[] => [
   fmlm(vocab),
   fmlmLagrangian(vocab),
   fmlmEulerian(vocab),
+  fmlmTwoModels(vocab),
+  fmlmTwoStages(vocab),
   dfmFlow(vocab),
   dfmSemigroup(vocab),
   dfmLagrangian(vocab),
   dfmEulerian(vocab),
+  cfm,
+  discreteTimeConsistency(vocab),
+  continuousTimeConsistency(vocab),
   velocityFlow,
   meanFlow,
   shortcut,

@@ -1,0 +1,56 @@
+/**
+ * Consistency objectives: all states of one path arrive at the same data, (∂_s + b_s·∇) ψ_{s,1} = 0. They say nothing of jumps that end
+ * earlier, so all their rows end at t = 1.
+ *
+ * The discrete one (Song et al. 2023) compares ψ at s and, after one step of the teacher, at u; it holds as u → s alone, for the step
+ * leaves the path by O((u − s)²). The continuous one is its limit, in the form of Lu and Song (2024): where the target of ψ is
+ * ψ + w (∂_s + b_s·∇) ψ any positive weight w has the same solution, and theirs keeps the target near ψ.
+ */
+import { add, div, equal, mul, sqrt, square, sum, where } from "../../../dsl/index.ts";
+import type { Tensor } from "../../../dsl/index.ts";
+import { perState, pointAt } from "../interpolant.ts";
+import { jump, moved, wronskian } from "../jump.ts";
+import { alongPath, drift } from "../two-time.ts";
+import type { Objective } from "./objective.ts";
+
+export const consistency = (): Objective => ({
+  name: "consistency",
+  formula: "ψ_{s,1}(x) = ψ_{u,1}(Γ x + Ξ D_s(x)) as u → s, Γ and Ξ those of s and u; D_s(x) where u = 1",
+  usesMiddle: true,
+  onSimplex: true,
+  atData: "only",
+  needsTeacher: false,
+  needsLogits: false,
+  limit: { order: 2 },
+  target({ student, instant }, { x, s, u, t }) {
+    const [from, middle, to] = [s, u, t].map((time) => pointAt(student.interpolant, time.t)) as [
+      ReturnType<typeof pointAt>,
+      ReturnType<typeof pointAt>,
+      ReturnType<typeof pointAt>,
+    ]; // three times, three points
+    const now = instant.denoiser(x, s);
+    const far = student.denoiser(moved(x, student.point(now), jump(from, middle)), u, t);
+    // A step that reaches t is the whole jump: this is where the solution is tied to the data.
+    return where(perState(equal(jump(middle, to).jumped, 0)), now, far) as Tensor;
+  },
+});
+
+/** @param softening c of w = (α_s/W_s)/(|g| + c): the target is nowhere farther from ψ than 1, and 1/c times g where g is small */
+export const continuousConsistency = ({ softening = 0.1 } = {}): Objective => ({
+  name: "continuous consistency",
+  formula: "ψ_{s,1}(x) = ψ + g/(|g| + c), g = (α_s/(α_s β̇_s − β_s α̇_s)) (∂_s + b_s·∇) ψ_{s,1}(x)",
+  usesMiddle: false,
+  onSimplex: false,
+  atData: "only",
+  needsTeacher: false,
+  needsLogits: false,
+  target({ student, instant }, { x, s, t }) {
+    const velocity = drift(student.interpolant, x, student.point(instant.denoiser(x, s)), s);
+    const { value, tangent } = alongPath((at, time) => student.denoiser(at, time, t), x, s, velocity);
+    const from = pointAt(student.interpolant, s.t);
+    // b grows like 1/α: α/W · b does not. For the linear interpolant it is 1 − s.
+    const along: Tensor = mul(perState(div(from.alpha, wronskian(from))), tangent);
+    const size: Tensor = sqrt(sum(square(along), 2, { keepDims: true }));
+    return add(value, div(along, add(size, softening)));
+  },
+});
