@@ -4,7 +4,7 @@
  * Consumed by training (src/models/training). FLM and FMLM with a streamed vocabulary have their own pages, flm.ts and fmlm.ts; on a
  * written one they are these losses, and a test says so.
  */
-import { concat, expandDims, mean, mul, oneHot, slice, stopGradient } from "../../dsl/index.ts";
+import { concat, expandDims, mapTree, mean, mul, oneHot, slice, stopGradient } from "../../dsl/index.ts";
 import type { Tensor } from "../../dsl/index.ts";
 import type { FlowMap } from "../flow/flow-map.ts";
 import type { Flow } from "../flow/flow.ts";
@@ -89,7 +89,11 @@ export function declaredMapTokenLoss<P>(
   { diagonal, teacher, given: frozenMap, targetKey }: Teaching<P>,
 ): Tensor {
   const { flow } = map;
-  const frozen = teacher === undefined ? undefined : flowDenoiser(flow, teacher);
+  // Its weights have no gradient; its values keep their derivatives by state and time, which a corrected velocity passes to the objective.
+  const frozen =
+    teacher === undefined
+      ? undefined
+      : flowDenoiser(flow, { ...teacher, params: mapTree(stopGradient, teacher.params) });
   const given =
     frozenMap === undefined || typeof map.teacher === "boolean"
       ? undefined

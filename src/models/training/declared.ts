@@ -139,22 +139,27 @@ export function diagonalRowsOf({ name, diagonal }: FlowMap, batch: number): numb
 
 /**
  * (key, teacher) -> the initial state of a flow map. Where a teacher's specification is given the student takes its weights and a second
- * time embedding that adds nothing yet. A network that puts out something else than its teacher begins with a last layer of zeros: a
- * corrected velocity then is its teacher's step, and a direct map stays where it is.
+ * time embedding. The embedding adds nothing yet, but for a direct map: that is the difference of two times, and if neither they nor the last
+ * layer did anything, neither would ever learn. A network that puts out something else than its teacher begins with a last layer of
+ * zeros: a corrected velocity then is its teacher's step, and a direct map stays where it is.
  */
 export function initFlowMap(map: FlowMap, options: ModelOptions, teacher?: SpecOf<DitParams>) {
   const config = student(options.network);
   const layout = weightsLayout(config);
-  const same = map.parameterization === usualParameterization(map.flow);
+  const { parameterization, flow } = map;
   return fn({ key: u32(2), ...(teacher === undefined ? {} : { teacher }) }, (input) => {
-    const fresh = dit(config).init(input.key);
-    const known = (input as { readonly teacher?: unknown }).teacher as DitParams | undefined;
-    if (known === undefined) return freshState(fresh, layout, options);
-    const { targetTime, head } = fresh;
+    const [key, timeKey] = random.split(input.key, 2);
+    const fresh = dit(config).init(key);
+    const { teacher: known } = input as { readonly teacher?: DitParams };
+    const targetTime = parameterization === "direct map" ? dit(config).init(timeKey).time : fresh.targetTime;
+    const head =
+      known === undefined || parameterization === usualParameterization(flow)
+        ? {}
+        : { head: { ...known.head, linear: fresh.head.linear } };
     const params: DitParams = {
-      ...known,
+      ...(known ?? fresh),
+      ...head,
       ...(targetTime === undefined ? {} : { targetTime }),
-      ...(same ? {} : { head: { ...known.head, linear: head.linear } }),
     };
     return freshState(params, layout, options);
   });

@@ -5,6 +5,8 @@ import type { FlowDeclaration } from "../../../src/models/flow/flow.ts";
 import { flowMap } from "../../../src/models/flow/flow-map.ts";
 import type { FlowMapDeclaration } from "../../../src/models/flow/flow-map.ts";
 import { linear, trigonometric } from "../../../src/models/flow/interpolant.ts";
+import { consistency } from "../../../src/models/flow/objectives/consistency.ts";
+import { distillation } from "../../../src/models/flow/objectives/distillation.ts";
 import { eulerian, eulerianLogits } from "../../../src/models/flow/objectives/eulerian.ts";
 import { lagrangian, lagrangianLogits } from "../../../src/models/flow/objectives/lagrangian.ts";
 import { semigroup } from "../../../src/models/flow/objectives/semigroup.ts";
@@ -122,6 +124,20 @@ describe("flowMap()", () => {
       boundary: 0,
     });
     expect(flowMap(declared({ objective: lagrangianLogits() })).loss).toBe("cross-entropy");
+    expect(flowMap(declared({}))).toMatchObject({
+      parameterization: "two-time denoiser",
+      times: "length first",
+    });
+    expect(flowMap(declared({ flow: points }))).toMatchObject({ parameterization: "mean velocity" });
+    expect(flowMap(declared({ parameterization: "corrected velocity" }))).toMatchObject({
+      loss: "squared error",
+      diagonal: 0,
+    });
+    expect(flowMap(declared({ objective: consistency() }))).toMatchObject({
+      loss: "cross-entropy",
+      times: "to the data",
+      midpoint: { after: 1 / 64 },
+    });
     expect(flowMap(declared({ flow: points })).loss).toBe("squared error");
   });
 
@@ -159,6 +175,50 @@ describe("flowMap()", () => {
     [
       { objective: eulerianLogits(), flow: flow({ name: "blocks", interpolant: blocks }) },
       'The Eulerian in logits objective of "mine" says nothing of tokens that are finished, as the interpolant "linear, by position" has them',
+    ],
+    [
+      { parameterization: "corrected velocity", diagonal: 1 / 2 },
+      'The flow map "mine" is a corrected velocity, which at s = t is its teacher and learns nothing there: leave diagonal out, or 0.',
+    ],
+    [
+      { parameterization: "corrected velocity", teacher: false },
+      'The flow map "mine" is a corrected velocity, and its declaration has no frozen network of the flow to correct: leave out teacher.',
+    ],
+    [
+      { parameterization: "direct map", objective: lagrangianLogits() },
+      'The Lagrangian in logits objective of "mine" works on logits, and its network puts out a direct map.',
+    ],
+    [
+      { parameterization: "mean velocity", loss: "KL" },
+      'The flow map "mine" is judged by KL, and its network puts out a mean velocity, which is no distribution.',
+    ],
+    [
+      { parameterization: "direct map", flow: flow({ name: "blocks", interpolant: blocks }) },
+      'The flow map "mine" is a direct map, from which nothing follows for a token that stands still, and the interpolant',
+    ],
+    [
+      { objective: distillation() },
+      'The distillation objective of "mine" learns from a flow map: declare it as teacher.',
+    ],
+    [
+      { objective: distillation(), teacher: flowMap(declared({ flow: points })) },
+      'The flow map "mine" is taught by "mine", which is a map of another flow: declare both with one flow.',
+    ],
+    [
+      { objective: consistency(), times: "end first" },
+      'The consistency objective of "mine" says something of jumps to t = 1 alone: leave times out.',
+    ],
+    [
+      { objective: eulerian(), times: "to the data" },
+      'The Eulerian objective of "mine" says nothing of jumps that end at t = 1: leave times out.',
+    ],
+    [
+      { objective: consistency(), midpoint: "clock" },
+      'The consistency objective of "mine" holds where u is near s: declare midpoint: { after: 1/64 }, or less.',
+    ],
+    [
+      { midpoint: { after: 0 } },
+      'The flow map "mine" has its middle time 0 after s on the clock; that lies in (0, 1].',
     ],
     [
       { objective: eulerian(), boundary: 0.1 },

@@ -244,6 +244,26 @@ describe("flow-map times", () => {
     });
   });
 
+  it.each([
+    ["length first", { after: 0.25 }, [0.24, 0.49, 0.64]],
+    ["end first", { after: 0.25 }, [0.16, 0.4, 0.4]],
+    ["to the data", { after: 0.25 }, [0.4, 0.65, 1]],
+    ["to the data", "clock", [0.4, 0.7, 1]],
+  ] as const)("off the diagonal, %s, with the middle %j", (jumps, midpoint, wanted) => {
+    const draws = { diagonal: 0, difference: 0.4, start: 0.4, midpoint: NaN };
+    const squared = { ...uniformClock(), time: (tau: number) => tau ** 2 };
+    const { tauS, tauU, tauT, s, u, t } = rowTimes("off-diagonal", draws, squared, midpoint, jumps);
+    closeTo([tauS, tauU, tauT], wanted, 1e-15);
+    // All three are of the clock.
+    closeTo(
+      [s, u, t],
+      wanted.map((tau) => tau ** 2),
+      1e-15,
+    );
+    const boundary = rowTimes("boundary", draws, squared, midpoint, jumps);
+    expect([boundary.tauS, boundary.tauT]).toEqual([0, 1]);
+  });
+
   it("keep every row and its kind on any split", () => {
     const rows = fmlmTimes({ ...batchOf(8, 128, 5, "clock"), clock });
     const pieces = Array.from({ length: 8 }, (_, i) =>

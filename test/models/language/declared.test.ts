@@ -4,7 +4,7 @@
  */
 import { describe, expect, it, vi } from "vitest";
 import type { ExactTensor } from "../../../src/compiler/host-tensor.ts";
-import { add, grad, jvp, mul, onesLike, square, sub, sum, treeLeaves } from "../../../src/dsl/index.ts";
+import { add, div, grad, jvp, mul, onesLike, square, sub, sum, treeLeaves } from "../../../src/dsl/index.ts";
 import type { Tensor } from "../../../src/dsl/index.ts";
 import { semigroupWeight } from "../../../src/models/flow/algebra.ts";
 import { decodingError } from "../../../src/models/flow/clock-decoding-error.ts";
@@ -18,6 +18,8 @@ import {
   trigonometric,
   variancePreservingLinear,
 } from "../../../src/models/flow/interpolant.ts";
+import { consistency, continuousConsistency } from "../../../src/models/flow/objectives/consistency.ts";
+import { distillation } from "../../../src/models/flow/objectives/distillation.ts";
 import { eulerian, eulerianLogits } from "../../../src/models/flow/objectives/eulerian.ts";
 import { lagrangian, lagrangianLogits } from "../../../src/models/flow/objectives/lagrangian.ts";
 import { meanFlow } from "../../../src/models/flow/objectives/mean-flow.ts";
@@ -30,6 +32,7 @@ import {
   declaredMapLoss,
   declaredMapTokenLoss,
 } from "../../../src/models/language/declared-loss.ts";
+import { flowDenoiser, mapDenoiser } from "../../../src/models/language/declared-network.ts";
 import type { NetworkModel } from "../../../src/models/language/declared-network.ts";
 import { flmLoss } from "../../../src/models/language/flm.ts";
 import { fmlmLoss } from "../../../src/models/language/fmlm.ts";
@@ -60,6 +63,7 @@ function inputsOf(seed: number) {
     floats([ROWS], TIMES.map(pick));
   return {
     params: randomParams(studentConfig, seed),
+    given: randomParams(studentConfig, seed + 2),
     teacher: randomParams(config, seed + 1),
     tokens: ints(
       [ROWS, 2],
@@ -103,6 +107,7 @@ const lossOf =
     declaredMapLoss(map, model(student, params), rowsOf(i), {
       diagonal: DIAGONAL,
       teacher: model(teacherNetwork, teacher),
+      ...(typeof map.teacher === "object" ? { given: model(student, i.given) } : {}),
     });
 
 const sizes = (tree: unknown): readonly Tensor[] => treeLeaves(tree) as readonly Tensor[];
@@ -178,7 +183,24 @@ describe("what the published models are", () => {
 
 const velocityFlow = flow({ name: "velocities", interpolant: trigonometric, predicts: "velocity" });
 const pointFlow = flow({ name: "points", interpolant: linear, predicts: "clean point" });
+const corrected = flowMap({
+  name: "corrected velocity",
+  flow: FLM,
+  objective: semigroup(),
+  parameterization: "corrected velocity",
+});
 const maps: readonly FlowMap[] = [
+  corrected,
+  flowMap({ name: "distilled", flow: FLM, objective: distillation(), teacher: corrected }),
+  flowMap({ name: "mean velocity", flow: FLM, objective: meanFlow(), parameterization: "mean velocity" }),
+  flowMap({
+    name: "direct map",
+    flow: velocityFlow,
+    objective: lagrangian(),
+    parameterization: "direct map",
+  }),
+  flowMap({ name: "consistency", flow: FLM, objective: consistency() }),
+  flowMap({ name: "consistency of points", flow: pointFlow, objective: continuousConsistency() }),
   flowMap({ name: "semigroup", flow: FLM, objective: semigroup() }),
   flowMap({ name: "semigroup, KL", flow: FLM, objective: semigroup(), loss: "KL" }),
   flowMap({ name: "Lagrangian", flow: FLM, objective: lagrangian() }),
@@ -224,10 +246,57 @@ describe.each(maps)("$name", (map) => {
       return declaredMapTokenLoss(map, model(student, i.params), rowsOf(i), {
         diagonal: DIAGONAL,
         teacher: model(teacherNetwork, i.teacher),
+        given: model(student, i.given),
       });
     });
     expect(list(loss).every(Number.isFinite)).toBe(true);
   });
+});
+
+it("FMLM's first version is the published loss, and its second stage learns the map of the first", () => {
+  const distilled = flowMap({ name: "", flow: FLM, objective: distillation(), teacher: corrected });
+  const { loss, published, second, wanted } = evaluate(inputsOf(7), (input) => {
+    const i = input as unknown as Inputs;
+    const rows = rowsOf(i);
+    const space = vocabularySpace;
+    const x = FLM.state(i.noise, space.clean(i.tokens, student.embedding(i.params as never)), i.s);
+    const g = (params: unknown, at: Tensor, tau: Tensor, target: Tensor): Tensor => {
+      const weights = params as DitParams;
+      return student.logits(weights, space.embed(at, student.embedding(weights)), { tau, target });
+    };
+    const D = (at: Tensor, t: Tensor, tau: Tensor): Tensor =>
+      flowDenoiser(FLM, model(teacherNetwork, i.teacher)).denoiser(at, { t, tau, rate: tau });
+    const column = (value: Tensor): Tensor => perState(value);
+    /** v̂_{a,b}(x) = v_a(x) + ½ (b − a) g_{a,b}(x), v_a = (D_a − x)/(1 − a). */
+    const average = (at: Tensor, a: Tensor, b: Tensor, tauA: Tensor, tauB: Tensor): Tensor =>
+      add(
+        div(sub(D(at, a, tauA), at), column(sub(1, a))),
+        mul(column(mul(sub(b, a), 0.5) as Tensor), g(i.params, at, tauA, tauB)),
+      );
+    const near = average(x, i.s, i.u, i.tauS, i.tauU);
+    const there: Tensor = add(x, mul(column(sub(i.u, i.s)), near));
+    const far = average(there, i.u, i.t, i.tauU, i.tauT);
+    const moves: Tensor = add(mul(column(sub(i.u, i.s)), near), mul(column(sub(i.t, i.u)), far));
+    const boot: Tensor = add(x, div(mul(column(sub(1, i.s)), moves) as Tensor, column(sub(i.t, i.s))));
+    const span = mul(mul(sub(i.t, i.s), sub(1, i.s)) as Tensor, 0.5) as Tensor;
+    const psi = (params: unknown): Tensor =>
+      add(D(x, i.s, i.tauS), mul(column(span), g(params, x, i.tauS, i.tauT)));
+    const teaching = {
+      diagonal: 0,
+      teacher: model(teacherNetwork, i.teacher),
+      given: model(student, i.given),
+    };
+    const learned = mapDenoiser(distilled, model(student, i.params)).denoiser(x, rows.s, rows.t);
+    return {
+      loss: declaredMapTokenLoss(corrected, model(student, i.params), rows, teaching),
+      published: sum(square(sub(boot, psi(i.params)) as Tensor), 2),
+      second: declaredMapTokenLoss(distilled, model(student, i.params), rows, teaching),
+      wanted: sum(square(sub(learned, psi(i.given)) as Tensor), 2),
+    };
+  });
+  const jumping = (values: ExactTensor): number[] => list(values).slice(2 * DIAGONAL);
+  expect(distance(jumping(loss), jumping(published))).toBeLessThan(1e-10);
+  expect(distance(second.data, wanted.data)).toBeLessThan(1e-10);
 });
 
 it("a Lagrangian jump of velocities to the data is finite where the rates of the interpolant are not", () => {

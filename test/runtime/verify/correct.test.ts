@@ -17,6 +17,7 @@ import {
   trigonometric,
   variancePreservingLinear,
 } from "../../../src/models/flow/interpolant.ts";
+import { consistency, continuousConsistency } from "../../../src/models/flow/objectives/consistency.ts";
 import { eulerian, eulerianLogits } from "../../../src/models/flow/objectives/eulerian.ts";
 import { lagrangian, lagrangianLogits } from "../../../src/models/flow/objectives/lagrangian.ts";
 import { semigroup } from "../../../src/models/flow/objectives/semigroup.ts";
@@ -77,6 +78,38 @@ const variants: readonly (readonly [Flow | FlowMap, readonly Family[] | undefine
       loss: "KL",
     }),
     ["objective", "flow map", "clock"],
+  ],
+  [
+    flowMap({
+      name: "mean velocities of tokens on a quarter circle",
+      flow: flow({ name: "", interpolant: trigonometric, clock }),
+      objective: semigroup(),
+      parameterization: "mean velocity",
+    }),
+    ["flow map"],
+  ],
+  [
+    flowMap({
+      name: "a corrected velocity, variance-preserving, logistic noise",
+      flow: flow({ name: "", interpolant: variancePreservingLinear, source: logistic(), clock }),
+      objective: consistency(),
+      parameterization: "corrected velocity",
+    }),
+    ["flow map", "objective"],
+  ],
+  [
+    flowMap({
+      name: "a direct map, smooth, little noise, continuous consistency",
+      flow: flow({
+        name: "",
+        interpolant: smooth,
+        source: gaussian({ scale: 0.4 }),
+        predicts: "clean point",
+      }),
+      objective: continuousConsistency(),
+      parameterization: "direct map",
+    }),
+    ["flow map", "objective"],
   ],
   [
     flow({
@@ -210,6 +243,13 @@ describe("what is left out", () => {
         "target on the simplex: the Eulerian objective does not claim that its target is a distribution",
       ].join("\n"),
     );
+    expect(await reasons(flowMap({ name: "", flow: flow({ name: "" }), objective: consistency() }))).toBe(
+      [
+        "target, and target on the diagonal: the consistency objective says something of jumps to t = 1 alone",
+        "target at its own step: the consistency objective holds as u → s, and is looked at there: " +
+          "what its target is off with u = s + 0.015625 on the clock is not",
+      ].join("\n"),
+    );
   });
 });
 
@@ -230,7 +270,7 @@ describe("a report", () => {
         onIdentity: (name, i, total) => seen.push(`${i}/${total} ${name}`),
       });
     const report = await run();
-    expect(seen.slice(0, 2)).toEqual(["0/9 target", "1/9 target on the diagonal"]);
+    expect(seen.slice(0, 2)).toEqual(["0/11 target", "1/11 target on the diagonal"]);
     expect(JSON.parse(JSON.stringify(report))).toEqual(report);
     expect(await run()).toEqual(report);
     expect(report).toMatchObject({

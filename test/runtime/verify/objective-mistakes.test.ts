@@ -15,17 +15,20 @@ import {
   moved,
   semigroupWeights,
 } from "../../../src/models/flow/jump.ts";
+import { consistency, continuousConsistency } from "../../../src/models/flow/objectives/consistency.ts";
 import { eulerian } from "../../../src/models/flow/objectives/eulerian.ts";
 import { lagrangian } from "../../../src/models/flow/objectives/lagrangian.ts";
 import type { Objective, Rows, Targets } from "../../../src/models/flow/objectives/objective.ts";
 import { semigroup } from "../../../src/models/flow/objectives/semigroup.ts";
-import { alongPath, byTime, drift } from "../../../src/models/flow/two-time.ts";
+import { alongPath, byTime, diagonalOf, drift } from "../../../src/models/flow/two-time.ts";
 import type { Time } from "../../../src/models/flow/two-time.ts";
 import { verifyFlow } from "../../../src/runtime/verify/verify.ts";
 import { failures } from "../../support/verify-failures.ts";
 
 /** A clock that is far from uniform, so that t cannot be taken for τ. */
 const CLOCKED = flow({ name: "clocked", clock: decodingError({ vocab: 27 }) });
+
+const GIVEN = flowMap({ name: "given", flow: CLOCKED, objective: semigroup() });
 
 const points = ({ student }: Targets, { s, u, t }: Rows) =>
   [s, u, t].map((time) => pointAt(student.interpolant, time.t)) as [
@@ -237,6 +240,64 @@ const mistakes: readonly (readonly [string, readonly string[], Objective])[] = [
   ],
   ["claims jumps to the data (Eulerian)", ["target at the data"], { ...eulerian(), atData: true }],
   [
+    "claims jumps to the data, and has the weight 0 there",
+    ["target that teaches at the data"],
+    {
+      ...lagrangian(),
+      target(targets, rows) {
+        const value = targets.student.denoiser(rows.x, rows.s, rows.t);
+        const led = sub(lagrangian().target(targets, rows), value);
+        return add(value, mul(perState(targets.student.interpolant.alpha(rows.t.t)), led));
+      },
+    },
+  ],
+  [
+    "leaves the state where it was (continuous consistency)",
+    ["target at data that are spread out"],
+    {
+      ...continuousConsistency(),
+      target({ student }, { x, s, t }) {
+        const { value, tangent } = byTime((time) => student.denoiser(x, time, t), s);
+        return add(value, tangent);
+      },
+    },
+  ],
+  [
+    "has the other sign (continuous consistency)",
+    ["target from ahead"],
+    {
+      ...continuousConsistency(),
+      target(targets, rows) {
+        const value = targets.student.denoiser(rows.x, rows.s, rows.t);
+        return sub(mul(value, 2), continuousConsistency().target(targets, rows));
+      },
+    },
+  ],
+  [
+    "compares with the same state at a later time (consistency)",
+    ["target in the limit"],
+    { ...consistency(), target: ({ student }, { x, u, t }) => student.denoiser(x, u, t) },
+  ],
+  [
+    "claims a higher order than its step has (consistency)",
+    ["target in the limit", "order of the limit"],
+    { ...consistency(), limit: { order: 3 } },
+  ],
+  [
+    "claims a teacher and asks itself",
+    ["target that heeds its teacher"],
+    {
+      ...lagrangian(),
+      needsTeacher: true,
+      target: ({ student }, rows) => lagrangian().target({ student, instant: diagonalOf(student) }, rows),
+    },
+  ],
+  [
+    "claims to learn from a flow map and learns from the flow",
+    ["target that heeds its teacher"],
+    { ...lagrangian(), needsTeacher: "flow map" },
+  ],
+  [
     "takes s for u, so that the target is the map's own value",
     ["target that teaches"],
     { ...semigroup(), target: (targets, rows) => semigroup().target(targets, { ...rows, u: rows.s }) },
@@ -245,7 +306,10 @@ const mistakes: readonly (readonly [string, readonly string[], Objective])[] = [
 
 describe("an objective that", () => {
   it.each(mistakes)("%s", async (_what, names, objective) => {
-    const failed = await failures(flowMap({ name: "mistaken", flow: CLOCKED, objective }), ["objective"]);
+    const teacher = objective.needsTeacher === "flow map" ? GIVEN : true;
+    const failed = await failures(flowMap({ name: "mistaken", flow: CLOCKED, objective, teacher }), [
+      "objective",
+    ]);
     expect(failed).toEqual(expect.arrayContaining([...names]));
     expect(failed[0]).toBe(names[0]);
   });
