@@ -35,10 +35,10 @@ export const consistency = (): Objective => ({
   },
 });
 
-/** @param softening c of w = (α_s/W_s)/(|g| + c): the target is nowhere farther from ψ than 1, and 1/c times g where g is small */
+/** @param softening c of g/(|g| + c): the target is nowhere farther from ψ than 1, and 1/c times g where g is small */
 export const continuousConsistency = ({ softening = 0.1 } = {}): Objective => ({
   name: "continuous consistency",
-  formula: "ψ_{s,1}(x) = ψ + g/(|g| + c), g = (α_s/(α_s β̇_s − β_s α̇_s)) (∂_s + b_s·∇) ψ_{s,1}(x)",
+  formula: "ψ_{s,1}(x) = ψ + g/(|g| + c), g = α/(α + αβ̇ − βα̇) (∂_s + b_s·∇) ψ_{s,1}(x) at s",
   usesMiddle: false,
   onSimplex: false,
   atData: "only",
@@ -48,8 +48,10 @@ export const continuousConsistency = ({ softening = 0.1 } = {}): Objective => ({
     const velocity = drift(student.interpolant, x, student.point(instant.denoiser(x, s)), s);
     const { value, tangent } = alongPath((at, time) => student.denoiser(at, time, t), x, s, velocity);
     const from = pointAt(student.interpolant, s.t);
-    // b grows like 1/α: α/W · b does not. For the linear interpolant it is 1 − s.
-    const along: Tensor = mul(perState(div(from.alpha, wronskian(from))), tangent);
+    // b has rates over α in it, and this weight times b is bounded where α is 0, and where the rates are 0 or infinite. (1 − s)/(2 − s) for
+    // the linear interpolant.
+    const weight = div(from.alpha, add(from.alpha, wronskian(from)));
+    const along: Tensor = mul(perState(weight), tangent);
     const size: Tensor = sqrt(sum(square(along), 2, { keepDims: true }));
     return add(value, div(along, add(size, softening)));
   },
