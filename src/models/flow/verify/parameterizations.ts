@@ -36,7 +36,7 @@ export function parameterizationIdentities({ parameterization }: FlowMap): reado
   return [
     {
       ...common,
-      name: `${parameterization}`,
+      name: parameterization,
       formula: "ψ of the outputs that give X_{s,t} is ψ_{s,t}",
       times: REGIMES.apart,
       tolerance: 1e-8,
