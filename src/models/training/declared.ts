@@ -24,7 +24,7 @@ import type { DitParams } from "../networks/dit.ts";
 import { keyData, randomWindows } from "./batches.ts";
 import { student } from "./programs.ts";
 import type { ModelOptions } from "./programs.ts";
-import { freshState, updateState, weightsLayout } from "./state.ts";
+import { freshState, updateState, weightsLayout, weightsSpec } from "./state.ts";
 import type { TrainingState } from "./state.ts";
 
 /** A time of every row as the host gives it. */
@@ -138,27 +138,38 @@ export function diagonalRowsOf({ name, diagonal }: FlowMap, batch: number): numb
 }
 
 /**
- * (key, teacher) -> the initial state of a flow map. Where a teacher's specification is given the student takes its weights and a second
- * time embedding. The embedding adds nothing yet, but for a direct map: that is the difference of two times, and if neither they nor the last
- * layer did anything, neither would ever learn. A network that puts out something else than its teacher begins with a last layer of
- * zeros: a corrected velocity then is its teacher's step, and a direct map stays where it is.
+ * The initial state of a flow map: key -> fresh weights where no network teaches it, (key, teacher) -> the weights of the flow's frozen network and
+ * a second time embedding where one does, (key, given) -> those of the flow map that alone teaches. The second embedding adds nothing yet,
+ * but for a direct map: that is the difference of two times, and if neither they nor the last layer did anything, neither would ever
+ * learn. A network that puts out something else than its teacher begins with a last layer of zeros: a corrected velocity then is its
+ * teacher's step, and a direct map stays where it is.
  */
-export function initFlowMap(map: FlowMap, options: ModelOptions, teacher?: SpecOf<DitParams>) {
+export function initFlowMap(map: FlowMap, options: ModelOptions) {
   const config = student(options.network);
   const layout = weightsLayout(config);
-  const { parameterization, flow } = map;
-  return fn({ key: u32(2), ...(teacher === undefined ? {} : { teacher }) }, (input) => {
+  const { parameterization, flow, teacher } = map;
+  const byFlow = needsFlow(map);
+  const spec = {
+    key: u32(2),
+    ...(byFlow ? { teacher: weightsSpec(options.network) } : {}),
+    ...(!byFlow && typeof teacher === "object" ? { given: weightsSpec(config) } : {}),
+  };
+  const known =
+    typeof teacher === "object" && !byFlow ? teacher.parameterization : usualParameterization(flow);
+  return fn(spec, (input) => {
     const [key, timeKey] = random.split(input.key, 2);
     const fresh = dit(config).init(key);
-    const { teacher: known } = input as { readonly teacher?: DitParams };
-    const targetTime = parameterization === "direct map" ? dit(config).init(timeKey).time : fresh.targetTime;
-    const head =
-      known === undefined || parameterization === usualParameterization(flow)
-        ? {}
-        : { head: { ...known.head, linear: fresh.head.linear } };
+    const frozen = input as { readonly teacher?: DitParams; readonly given?: DitParams };
+    const begun = frozen.teacher ?? frozen.given;
+    const moves = parameterization === "direct map" && frozen.given === undefined;
+    const targetTime = moves
+      ? dit(config).init(timeKey).time
+      : (frozen.given?.targetTime ?? fresh.targetTime);
     const params: DitParams = {
-      ...(known ?? fresh),
-      ...head,
+      ...(begun ?? fresh),
+      ...(begun === undefined || parameterization === known
+        ? {}
+        : { head: { ...begun.head, linear: fresh.head.linear } }),
       ...(targetTime === undefined ? {} : { targetTime }),
     };
     return freshState(params, layout, options);

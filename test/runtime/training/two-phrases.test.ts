@@ -82,7 +82,7 @@ async function teacherOf({ flow }: FlowMap) {
 type Weights = Awaited<ReturnType<typeof teacherOf>>;
 
 async function studentOf(map: FlowMap, teacher?: Weights, given?: Weights): Promise<Weights> {
-  const init = training.initFlowMap(map, options, teacher === undefined ? undefined : flowSpec);
+  const init = training.initFlowMap(map, options);
   const teachers = {
     ...(teacher === undefined ? {} : { teacher }),
     ...(given === undefined ? {} : { given }),
