@@ -47,12 +47,13 @@ afterAll(async () => device.dispose());
 /** The moving average of the weights after all steps, by name. */
 async function trained<S extends { readonly ema: unknown }>(
   of: typeof network,
+  steps: number,
   first: S,
   one: (state: S, step: number, learningRate: number) => Promise<{ readonly state: S }>,
 ) {
   let current = first;
-  for (let step = 0; step < STEPS; step++) {
-    const learningRate = 5e-3 * Math.min(1, (step + 1) / 50) * Math.cos((Math.PI / 2) * (step / STEPS)) ** 2;
+  for (let step = 0; step < steps; step++) {
+    const learningRate = 5e-3 * Math.min(1, (step + 1) / 50) * Math.cos((Math.PI / 2) * (step / steps)) ** 2;
     const { state, ...report } = await one(current, step, learningRate);
     disposeTree(report);
     current = state;
@@ -69,6 +70,7 @@ async function teacherOf({ flow }: FlowMap) {
   });
   return trained(
     network,
+    STEPS,
     await (await compile(init, { device })).run({ key: [0, 1] }),
     (state, i, learningRate) =>
       step.run({
@@ -81,7 +83,14 @@ async function teacherOf({ flow }: FlowMap) {
 }
 type Weights = Awaited<ReturnType<typeof teacherOf>>;
 
-async function studentOf(map: FlowMap, teacher?: Weights, given?: Weights): Promise<Weights> {
+async function studentOf(
+  map: FlowMap,
+  {
+    teacher,
+    given,
+    steps = STEPS,
+  }: { readonly teacher?: Weights; readonly given?: Weights; readonly steps?: number } = {},
+): Promise<Weights> {
   const init = training.initFlowMap(map, options);
   const teachers = {
     ...(teacher === undefined ? {} : { teacher }),
@@ -99,7 +108,7 @@ async function studentOf(map: FlowMap, teacher?: Weights, given?: Weights): Prom
   );
   const start = await compile(init, { device });
   const first = await start.run({ key: [0, 2], ...(teacher === undefined ? {} : { teacher }) });
-  return trained(twoTimes, first, (state, i, learningRate) =>
+  return trained(twoTimes, steps, first, (state, i, learningRate) =>
     step.run({
       state,
       ...teachers,
@@ -150,18 +159,18 @@ beforeAll(async () => {
 const taught = (name: string, rest: Pick<FlowMap, "objective"> & Partial<FlowMap>): FlowMap =>
   flowMap({ name, flow, diagonal: 1 / 4, ...rest });
 
-// Here 91, 92, 97 and 93 % of what was written were phrases.
+// Here 91, 86, 97 and 93 % of what was written were phrases. A step of the direct map costs that of three others; of 500 it has 92 %.
 it.each(
   (
     [
-      [taught("mean velocity", { objective: semigroup(), parameterization: "mean velocity" }), 80],
-      [taught("direct map", { objective: lagrangian(), parameterization: "direct map" }), 80],
-      [taught("consistency", { objective: consistency() }), 90],
-      [taught("continuous consistency", { objective: continuousConsistency() }), 80],
+      [taught("mean velocity", { objective: semigroup(), parameterization: "mean velocity" }), 80, STEPS],
+      [taught("direct map", { objective: lagrangian(), parameterization: "direct map" }), 72, 350],
+      [taught("consistency", { objective: consistency() }), 90, STEPS],
+      [taught("continuous consistency", { objective: continuousConsistency() }), 80, STEPS],
     ] as const
-  ).map(([map, least]) => [map.name, map, least] as const),
-)("%s", async (_name, map, least) => {
-  await expectPhrases(map, await studentOf(map, teacher), least);
+  ).map(([map, least, steps]) => [map.name, map, least, steps] as const),
+)("%s", async (_name, map, least, steps) => {
+  await expectPhrases(map, await studentOf(map, { teacher, steps }), least);
 });
 
 // 96.
@@ -171,7 +180,7 @@ it("CFM, without a teacher", async () => {
 
 // 99 and 98.
 it("FMLM v1, in one stage and in two", async () => {
-  const first = await studentOf(firstStage, teacher);
+  const first = await studentOf(firstStage, { teacher });
   await expectPhrases(firstStage, first, 95);
-  await expectPhrases(secondStage, await studentOf(secondStage, teacher, first), 93);
+  await expectPhrases(secondStage, await studentOf(secondStage, { teacher, given: first }), 93);
 });
