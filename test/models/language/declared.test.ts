@@ -428,7 +428,7 @@ describe("times per token", () => {
     }
   });
 
-  it.each([semigroup(), lagrangian(), lagrangianLogits()])(
+  it.each([semigroup(), lagrangian(), lagrangianLogits(), consistency(), continuousConsistency()])(
     "$name: losses and gradients are finite, with tokens that wait and tokens that are finished",
     (objective) => {
       const map = flowMap({ name: "blocks", flow: flow({ name: "blocks", interpolant: blocks }), objective });
@@ -438,6 +438,21 @@ describe("times per token", () => {
         return [loss(i.params, i.teacher), ...sizes(grad((p: unknown) => loss(p, i.teacher))(i.params))];
       });
       expect(numbers(leaves).every(Number.isFinite)).toBe(true);
+    },
+  );
+
+  it.each([consistency(), continuousConsistency()])(
+    "$name: a token that is finished where a jump begins has a finite loss",
+    (objective) => {
+      const map = flowMap({ name: "blocks", flow: flow({ name: "blocks", interpolant: blocks }), objective });
+      const [late, end] = [0.9, 1].map((t) => floats([ROWS], Array<number>(ROWS).fill(t)));
+      const at = { ...inputsOf(5), s: late, tauS: late, u: late, tauU: late, t: end, tauT: end, rateT: end };
+      const { loss, alpha } = evaluate(at as ReturnType<typeof inputsOf>, (input) => {
+        const i = input as unknown as Inputs;
+        return { loss: lossOf(map, i)(i.params, i.teacher), alpha: mul(blocks.alpha(i.s), 1) };
+      });
+      expect(list(alpha)[0]).toBe(0);
+      expect(list(loss).every(Number.isFinite)).toBe(true);
     },
   );
 });

@@ -50,7 +50,10 @@ export const continuousConsistency = ({ softening = 0.1 } = {}): Objective => ({
     const from = pointAt(student.interpolant, s.t);
     // b has rates over α in it, and this weight times b is bounded where α is 0, and where the rates are 0 or infinite. (1 − s)/(2 − s) for
     // the linear interpolant.
-    const weight = div(from.alpha, add(from.alpha, wronskian(from)));
+    const total: Tensor = add(from.alpha, wronskian(from));
+    // A token that is finished has neither.
+    const finished = equal(total, 0);
+    const weight = where(finished, 0, div(from.alpha, where(finished, 1, total))) as Tensor;
     const along: Tensor = mul(perState(weight), tangent);
     const size: Tensor = sqrt(sum(square(along), 2, { keepDims: true }));
     return add(value, div(along, add(size, softening)));

@@ -66,8 +66,8 @@ export function limitIdentities({ objective, midpoint }: FlowMap): {
         formula: `(target − ψ_{s,t}(x))/(u − s)${order === 2 ? "" : `^${order - 1}`} → 0 as u → s, of data that are spread out`,
         cause:
           "What is lost in a step is lost in all of them: the step leaves the path by more than declared, for its state, time or drift is another.",
-        tolerance: 2e-2,
-        single: 0.2,
+        tolerance: 1e-2,
+        single: 2e-2,
         residual({ x, s, u, t }, { smooth }) {
           const { map } = smooth;
           const rows = { x, s, u, t };
