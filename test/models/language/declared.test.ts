@@ -4,10 +4,8 @@
  */
 import { describe, expect, it, vi } from "vitest";
 import type { ExactTensor } from "../../../src/compiler/host-tensor.ts";
-import { add, div, grad, jvp, mul, onesLike, square, sub, sum, treeLeaves } from "../../../src/dsl/index.ts";
+import { add, grad, jvp, mul, onesLike, square, sub, sum } from "../../../src/dsl/index.ts";
 import type { Tensor } from "../../../src/dsl/index.ts";
-import { semigroupWeight } from "../../../src/models/flow/algebra.ts";
-import { decodingError } from "../../../src/models/flow/clock-decoding-error.ts";
 import { flowMap } from "../../../src/models/flow/flow-map.ts";
 import type { FlowMap } from "../../../src/models/flow/flow-map.ts";
 import { flow } from "../../../src/models/flow/flow.ts";
@@ -24,94 +22,36 @@ import { eulerian, eulerianLogits } from "../../../src/models/flow/objectives/eu
 import { lagrangian, lagrangianLogits } from "../../../src/models/flow/objectives/lagrangian.ts";
 import { meanFlow } from "../../../src/models/flow/objectives/mean-flow.ts";
 import { semigroup } from "../../../src/models/flow/objectives/semigroup.ts";
-import { blockCausal, positioned } from "../../../src/models/flow/schedule.ts";
 import { projectedSpace, vocabularySpace } from "../../../src/models/flow/state-space.ts";
 import {
   declaredFlowLoss,
-  declaredFlowTokenLoss,
   declaredMapLoss,
   declaredMapTokenLoss,
 } from "../../../src/models/language/declared-loss.ts";
-import { flowDenoiser, mapDenoiser } from "../../../src/models/language/declared-network.ts";
-import type { NetworkModel } from "../../../src/models/language/declared-network.ts";
 import { flmLoss } from "../../../src/models/language/flm.ts";
 import { fmlmLoss } from "../../../src/models/language/fmlm.ts";
 import type { FmlmBatch } from "../../../src/models/language/fmlm.ts";
-import { dit } from "../../../src/models/networks/dit.ts";
-import type { DitConfig, DitParams } from "../../../src/models/networks/dit.ts";
-import { distance, evaluate, floats, ints, list } from "../../support/evaluate.ts";
-import { normals, randomParams } from "../networks/random-weights.ts";
+import type { DitParams } from "../../../src/models/networks/dit.ts";
+import { distance, evaluate, floats, list } from "../../support/evaluate.ts";
+import { normals } from "../networks/random-weights.ts";
 
 vi.setConfig({ testTimeout: 60_000 });
-
-const config: DitConfig = { vocab: 5, length: 2, width: 8, depth: 1, heads: 2, conditioning: 4 };
-const studentConfig: DitConfig = { ...config, targetTime: true };
-const [teacherNetwork, student] = [dit(config), dit(studentConfig)];
-const clock = decodingError({ vocab: 5 });
-const FLM = flow({ name: "FLM", clock });
-const ROWS = 6;
-const DIAGONAL = 2;
-
-/** Rows whose times are given as s, u, t; the first two are diagonal. */
-const TIMES = [
-  [0.3, 0.3, 0.3], [0.8, 0.8, 0.8], [0.1, 0.4, 0.7], [0, 0.2, 0.9], [0.5, 0.6, 0.65], [0.2, 0.5, 0.8],
-] as const; // prettier-ignore
-
-function inputsOf(seed: number) {
-  const draw = normals(seed);
-  const column = (pick: (row: (typeof TIMES)[number]) => number): ExactTensor =>
-    floats([ROWS], TIMES.map(pick));
-  return {
-    params: randomParams(studentConfig, seed),
-    given: randomParams(studentConfig, seed + 2),
-    teacher: randomParams(config, seed + 1),
-    tokens: ints(
-      [ROWS, 2],
-      Array.from({ length: 2 * ROWS }, (_, i) => (i * 7 + seed) % 5),
-    ),
-    noise: floats([ROWS, 2, 5], Array.from({ length: 10 * ROWS }, draw)),
-    s: column(([s]) => s),
-    u: column(([, u]) => u),
-    t: column(([, , t]) => t),
-    tauS: column(([s]) => clock.tau(s)),
-    tauU: column(([, u]) => clock.tau(u)),
-    tauT: column(([, , t]) => clock.tau(t)),
-    rateS: column(([s]) => clock.dTau(s)),
-    rateT: column(([, , t]) => clock.dTau(t)),
-    gamma: column(([s, u, t]) => semigroupWeight(s, u, t)),
-  };
-}
-type Inputs = { readonly [K in keyof ReturnType<typeof inputsOf>]: Tensor };
-
-const model = (
-  network: typeof student,
-  params: unknown,
-  space = vocabularySpace,
-): NetworkModel<DitParams> => ({
-  network,
-  params: params as DitParams, // the tree that the network takes
-  space,
-});
-
-const rowsOf = (i: Inputs) => ({
-  tokens: i.tokens,
-  noise: i.noise,
-  s: { t: i.s, tau: i.tauS, rate: i.rateS },
-  u: { t: i.u, tau: i.tauU, rate: onesLike(i.u) },
-  t: { t: i.t, tau: i.tauT, rate: i.rateT },
-});
-
-const lossOf =
-  (map: FlowMap, i: Inputs) =>
-  (params: unknown, teacher: unknown): Tensor<[]> =>
-    declaredMapLoss(map, model(student, params), rowsOf(i), {
-      diagonal: DIAGONAL,
-      teacher: model(teacherNetwork, teacher),
-      ...(typeof map.teacher === "object" ? { given: model(student, i.given) } : {}),
-    });
-
-const sizes = (tree: unknown): readonly Tensor[] => treeLeaves(tree) as readonly Tensor[];
-const numbers = (leaves: readonly ExactTensor[]): number[] => leaves.flatMap((leaf) => list(leaf));
+import {
+  DIAGONAL,
+  FLM,
+  ROWS,
+  TIMES,
+  clock,
+  inputsOf,
+  lossOf,
+  model,
+  numbers,
+  rowsOf,
+  sizes,
+  student,
+  teacherNetwork,
+} from "./declared-inputs.ts";
+import type { Inputs } from "./declared-inputs.ts";
 
 describe("what the published models are", () => {
   it("FLM is flow() with the decoding-error clock", () => {
@@ -253,52 +193,6 @@ describe.each(maps)("$name", (map) => {
   });
 });
 
-it("FMLM's first version is the published loss, and its second stage learns the map of the first", () => {
-  const distilled = flowMap({ name: "", flow: FLM, objective: distillation(), teacher: corrected });
-  const { loss, published, second, wanted } = evaluate(inputsOf(7), (input) => {
-    const i = input as unknown as Inputs;
-    const rows = rowsOf(i);
-    const space = vocabularySpace;
-    const x = FLM.state(i.noise, space.clean(i.tokens, student.embedding(i.params as never)), i.s);
-    const g = (params: unknown, at: Tensor, tau: Tensor, target: Tensor): Tensor => {
-      const weights = params as DitParams;
-      return student.logits(weights, space.embed(at, student.embedding(weights)), { tau, target });
-    };
-    const D = (at: Tensor, t: Tensor, tau: Tensor): Tensor =>
-      flowDenoiser(FLM, model(teacherNetwork, i.teacher)).denoiser(at, { t, tau, rate: tau });
-    const column = (value: Tensor): Tensor => perState(value);
-    /** v̂_{a,b}(x) = v_a(x) + ½ (b − a) g_{a,b}(x), v_a = (D_a − x)/(1 − a). */
-    const average = (at: Tensor, a: Tensor, b: Tensor, tauA: Tensor, tauB: Tensor): Tensor =>
-      add(
-        div(sub(D(at, a, tauA), at), column(sub(1, a))),
-        mul(column(mul(sub(b, a), 0.5) as Tensor), g(i.params, at, tauA, tauB)),
-      );
-    const near = average(x, i.s, i.u, i.tauS, i.tauU);
-    const there: Tensor = add(x, mul(column(sub(i.u, i.s)), near));
-    const far = average(there, i.u, i.t, i.tauU, i.tauT);
-    const moves: Tensor = add(mul(column(sub(i.u, i.s)), near), mul(column(sub(i.t, i.u)), far));
-    const boot: Tensor = add(x, div(mul(column(sub(1, i.s)), moves) as Tensor, column(sub(i.t, i.s))));
-    const span = mul(mul(sub(i.t, i.s), sub(1, i.s)) as Tensor, 0.5) as Tensor;
-    const psi = (params: unknown): Tensor =>
-      add(D(x, i.s, i.tauS), mul(column(span), g(params, x, i.tauS, i.tauT)));
-    const teaching = {
-      diagonal: 0,
-      teacher: model(teacherNetwork, i.teacher),
-      given: model(student, i.given),
-    };
-    const learned = mapDenoiser(distilled, model(student, i.params)).denoiser(x, rows.s, rows.t);
-    return {
-      loss: declaredMapTokenLoss(corrected, model(student, i.params), rows, teaching),
-      published: sum(square(sub(boot, psi(i.params)) as Tensor), 2),
-      second: declaredMapTokenLoss(distilled, model(student, i.params), rows, teaching),
-      wanted: sum(square(sub(learned, psi(i.given)) as Tensor), 2),
-    };
-  });
-  const jumping = (values: ExactTensor): number[] => list(values).slice(2 * DIAGONAL);
-  expect(distance(jumping(loss), jumping(published))).toBeLessThan(1e-10);
-  expect(distance(second.data, wanted.data)).toBeLessThan(1e-10);
-});
-
 it("a Lagrangian jump of velocities to the data is finite where the rates of the interpolant are not", () => {
   const velocities = flow({ name: "", interpolant: variancePreservingLinear, predicts: "velocity" });
   const map = flowMap({ name: "", flow: velocities, objective: lagrangian() });
@@ -400,59 +294,4 @@ it.each([
     return [loss(params), ...sizes(grad(loss)(params))];
   });
   expect(numbers(leaves).every(Number.isFinite)).toBe(true);
-});
-
-describe("times per token", () => {
-  const blocks = positioned(linear, blockCausal({ blocks: 2, overlap: 0.5 }), { length: 2 });
-  const lossesOf = (interpolant: typeof blocks) =>
-    evaluate(inputsOf(4), (input) => {
-      const i = input as unknown as Inputs;
-      const rows = { tokens: i.tokens, noise: i.noise, t: { t: i.s, tau: i.tauS, rate: i.rateS } };
-      const weighting = (_t: Tensor, { beta }: { readonly beta: Tensor }): Tensor => add(beta, 1);
-      const plain = flow({ name: "plain", interpolant });
-      const weighted = flow({ name: "weighted", interpolant, weighting });
-      const net = model(teacherNetwork, i.teacher);
-      return {
-        plain: declaredFlowTokenLoss(plain, net, rows),
-        weighted: declaredFlowTokenLoss(weighted, net, rows),
-        beta: mul(interpolant.beta(i.s), 1),
-      };
-    });
-
-  it("a weight that is made of coefficients is per row, or per token", () => {
-    for (const interpolant of [linear, blocks]) {
-      const { plain, weighted, beta } = lossesOf(interpolant);
-      const perToken = list(beta).flatMap((x) => (interpolant === blocks ? [x] : [x, x]));
-      const wanted = list(plain).map((loss, k) => loss * (1 + (perToken[k] as number)));
-      expect(distance(weighted.data, wanted)).toBeLessThan(1e-12);
-    }
-  });
-
-  it.each([semigroup(), lagrangian(), lagrangianLogits(), consistency(), continuousConsistency()])(
-    "$name: losses and gradients are finite, with tokens that wait and tokens that are finished",
-    (objective) => {
-      const map = flowMap({ name: "blocks", flow: flow({ name: "blocks", interpolant: blocks }), objective });
-      const leaves = evaluate(inputsOf(5), (input) => {
-        const i = input as unknown as Inputs;
-        const loss = lossOf(map, i);
-        return [loss(i.params, i.teacher), ...sizes(grad((p: unknown) => loss(p, i.teacher))(i.params))];
-      });
-      expect(numbers(leaves).every(Number.isFinite)).toBe(true);
-    },
-  );
-
-  it.each([consistency(), continuousConsistency()])(
-    "$name: a token that is finished where a jump begins has a finite loss",
-    (objective) => {
-      const map = flowMap({ name: "blocks", flow: flow({ name: "blocks", interpolant: blocks }), objective });
-      const [late, end] = [0.9, 1].map((t) => floats([ROWS], Array<number>(ROWS).fill(t)));
-      const at = { ...inputsOf(5), s: late, tauS: late, u: late, tauU: late, t: end, tauT: end, rateT: end };
-      const { loss, alpha } = evaluate(at as ReturnType<typeof inputsOf>, (input) => {
-        const i = input as unknown as Inputs;
-        return { loss: lossOf(map, i)(i.params, i.teacher), alpha: mul(blocks.alpha(i.s), 1) };
-      });
-      expect(list(alpha)[0]).toBe(0);
-      expect(list(loss).every(Number.isFinite)).toBe(true);
-    },
-  );
 });
