@@ -4,9 +4,13 @@
  *
  * Consumed by training, samplers and verify.
  */
-import type { Flow, TokenLoss } from "./flow.ts";
+import { lossName, needsDistribution } from "./bregman.ts";
+import type { Loss } from "./bregman.ts";
+import type { Flow } from "./flow.ts";
 import type { Objective } from "./objectives/objective.ts";
 import type { Midpoint } from "./times.ts";
+import { checkMapWeight } from "./weighting-checks.ts";
+import type { Weighting } from "./weighting.ts";
 
 export interface FlowMapDeclaration {
   readonly name: string;
@@ -15,17 +19,25 @@ export interface FlowMapDeclaration {
   /** Whether a frozen network of the flow teaches the diagonal; without one it learns from clean tokens. True by default. */
   readonly teacher?: boolean;
   /** How ψ is judged against its target; by default cross-entropy where the target is a distribution, else the squared error. */
-  readonly loss?: TokenLoss;
+  readonly loss?: Loss;
   /** Share of rows with s = t, which learn the denoiser itself. Half by default. */
   readonly diagonal?: number;
   /** Share of rows that jump from noise to data at once. 1/64 by default, and 0 for objectives that have nothing to say there. */
   readonly boundary?: number;
   /** Where the middle time lies, for objectives that have one: half-way on the clock by default. */
   readonly midpoint?: Midpoint;
+  /** How much each row's loss counts; by default as in its flow. */
+  readonly weighting?: Weighting;
+  /**
+   * Whether of the gradient of the objective's rows that part is left out which works against the gradient of the diagonal rows (gradient
+   * surgery, arXiv:2604.09784). False by default.
+   */
+  readonly surgery?: boolean;
 }
 
-export interface FlowMap extends Required<FlowMapDeclaration> {
+export interface FlowMap extends Required<Omit<FlowMapDeclaration, "weighting">> {
   readonly kind: "flow map";
+  readonly weighting?: Weighting;
 }
 
 const share = (name: string, what: string, value: number): void => {
@@ -38,6 +50,7 @@ const share = (name: string, what: string, value: number): void => {
 /** @throws RangeError when parts do not fit together, in one sentence that says which */
 export function flowMap(declared: FlowMapDeclaration): FlowMap {
   const { name, flow, objective, teacher = true, diagonal = 1 / 2, midpoint = "clock" } = declared;
+  const { weighting = flow.weighting, surgery = false } = declared;
   // Types exclude it; a declaration in JavaScript may still say so.
   if ((flow.kind as string) !== "flow")
     throw new RangeError(
@@ -71,13 +84,13 @@ export function flowMap(declared: FlowMapDeclaration): FlowMap {
     throw new RangeError(
       `The ${objective.name} objective of "${name}" works on logits, and the flow "${flow.name}" predicts a ${flow.predicts}.`,
     );
-  if (loss !== "squared error" && !overTokens)
+  if (needsDistribution(loss) && !overTokens)
     throw new RangeError(
-      `The flow map "${name}" is judged by ${loss}, and the flow "${flow.name}" predicts a ${flow.predicts}, which is no distribution.`,
+      `The flow map "${name}" is judged by ${lossName(loss)}, and the flow "${flow.name}" predicts a ${flow.predicts}, which is no distribution.`,
     );
-  if (loss !== "squared error" && !objective.onSimplex)
+  if (needsDistribution(loss) && !objective.onSimplex)
     throw new RangeError(
-      `The target of the ${objective.name} objective of "${name}" may have negative entries, for which there is no ${loss}: ` +
+      `The target of the ${objective.name} objective of "${name}" may have negative entries, for which there is no ${lossName(loss)}: ` +
         `use loss: "squared error", or the objective in logits.`,
     );
   if (boundary > 0 && !objective.atData)
@@ -89,5 +102,23 @@ export function flowMap(declared: FlowMapDeclaration): FlowMap {
       `The ${objective.name} objective of "${name}" says nothing of tokens that are finished, as the interpolant "${flow.interpolant.name}" ` +
         `has them before t = 1: take the semigroup or a Lagrangian one.`,
     );
-  return { kind: "flow map", name, flow, objective, teacher, loss, diagonal, boundary, midpoint };
+  if (surgery && (diagonal === 0 || diagonal === 1))
+    throw new RangeError(
+      `The flow map "${name}" has gradient surgery and no two kinds of rows to compare: its diagonal share is ${diagonal}.`,
+    );
+  const { predicts, interpolant, source } = flow;
+  checkMapWeight(weighting, { name, interpolant, predicts, variance: source.variance, teacher, diagonal });
+  return {
+    kind: "flow map",
+    name,
+    flow,
+    objective,
+    teacher,
+    loss,
+    diagonal,
+    boundary,
+    midpoint,
+    surgery,
+    ...(weighting === undefined ? {} : { weighting }),
+  };
 }
