@@ -17,14 +17,15 @@ import type { StateSpace } from "../flow/state-space.ts";
 import { fmlmTimes, stratifiedTimes } from "../flow/times.ts";
 import type { RowTimes } from "../flow/times.ts";
 import type { Time } from "../flow/two-time.ts";
-import { declaredFlowLoss, declaredMapLoss } from "../language/declared-loss.ts";
+import { declaredFlowLoss, declaredMapLoss, declaredMapParts } from "../language/declared-loss.ts";
 import { dit } from "../networks/dit.ts";
 import type { DitParams } from "../networks/dit.ts";
 import { keyData, randomWindows } from "./batches.ts";
 import { student } from "./programs.ts";
 import type { ModelOptions } from "./programs.ts";
-import { updateState, weightsLayout } from "./state.ts";
-import type { TrainingState } from "./state.ts";
+import { freshState, updatePacked, updateState, weightsLayout, weightsSpec } from "./state.ts";
+import type { TrainedWeighting, TrainedWeights, TrainingState } from "./state.ts";
+import { gradientsOfParts, projected } from "./surgery.ts";
 
 /** A time of every row as the host gives it. */
 export interface TimeData {
@@ -88,10 +89,56 @@ export function spaceOfFlow(
   return space;
 }
 
+/** The weighting of a declaration that is trained with the network, if it has one. */
+export function learnedOf(declared: Flow | FlowMap): TrainedWeighting | undefined {
+  const { kind, weighting } = declared;
+  if (typeof weighting !== "object" || weighting.kind !== "learned") return undefined;
+  return { weighting, times: kind === "flow" ? 1 : 2 };
+}
+
+/** The parameters of a learned weighting with those of the network; the network alone without one. */
+const withWeighting = (
+  network: DitParams,
+  learned: TrainedWeighting | undefined,
+  key: Tensor<[2], "u32">,
+): TrainedWeights =>
+  learned === undefined
+    ? network
+    : // Another key than any that the network's parameters are drawn with.
+      { ...network, weighting: learned.weighting.init(random.foldIn(key, 1), learned.times) };
+
+/** key -> the initial state of a declared flow: that of FLM and, where its weighting learns, the parameters of that. */
+export function initFlow(flow: Flow, options: ModelOptions) {
+  const learned = learnedOf(flow);
+  return fn({ key: u32(2) }, ({ key }) => {
+    const network = dit(options.network).init(key);
+    return freshState(withWeighting(network, learned, key), weightsLayout(options.network, learned), options);
+  });
+}
+
+/**
+ * (key, teacher) -> the initial state of a declared flow map: the teacher's parameters and a second time embedding whose last layer is
+ * zero, as of FMLM; and, where its weighting learns, the parameters of that. The weights of the flow are a good start also for a map
+ * without a teacher.
+ */
+export function initFlowMap(map: FlowMap, options: ModelOptions) {
+  const learned = learnedOf(map);
+  const network = dit(student(options.network));
+  const layout = weightsLayout(student(options.network), learned);
+  return fn({ key: u32(2), teacher: weightsSpec(options.network) }, (input) => {
+    const { targetTime } = network.init(input.key);
+    const params: DitParams = {
+      ...(input.teacher as unknown as DitParams),
+      ...(targetTime === undefined ? {} : { targetTime }),
+    };
+    return freshState(withWeighting(params, learned, input.key), layout, options);
+  });
+}
+
 /** (state, tokens, t, key, learningRate) -> (state, loss, gradientNorm): one step of a declared flow. */
 export function flowStep(flow: Flow, options: ModelOptions, state: SpecOf<TrainingState>) {
   const network = dit(options.network);
-  const layout = weightsLayout(options.network);
+  const layout = weightsLayout(options.network, learnedOf(flow));
   const space = spaceOfFlow(flow, options);
   const { batch } = options;
   const spec = {
@@ -104,10 +151,10 @@ export function flowStep(flow: Flow, options: ModelOptions, state: SpecOf<Traini
   return fn(spec, (input) => {
     const current = input.state as unknown as TrainingState;
     const [noiseKey, dropoutKey] = random.split(input.key, 2);
-    const { value, grad } = valueAndGrad((params: DitParams) => {
+    const { value, grad } = valueAndGrad((params: TrainedWeights) => {
       const noise = noiseOf(flow, space, noiseKey, [batch, network.length], params.embedding);
       const rows = { tokens: input.tokens, noise, t: input.t as unknown as Time };
-      return declaredFlowLoss(flow, { network, params, space, dropoutKey }, rows);
+      return declaredFlowLoss(flow, { network, params, space, dropoutKey }, rows, params.weighting);
     })(layout.unpack(current.params));
     const next = updateState(current, grad, input.learningRate, layout, options);
     return { state: next.state, loss: value, gradientNorm: next.gradientNorm };
@@ -142,7 +189,7 @@ export function flowMapStep(
         : `The flow map "${map.name}" is declared without a teacher, and one is given.`,
     );
   const network = dit(student(options.network));
-  const layout = weightsLayout(student(options.network));
+  const layout = weightsLayout(student(options.network), learnedOf(map));
   const space = spaceOfFlow(flow, options, teacher !== undefined);
   const { batch } = options;
   const diagonal = diagonalRowsOf(map, batch);
@@ -161,7 +208,8 @@ export function flowMapStep(
     const current = input.state as unknown as TrainingState;
     const frozen = (input as { readonly teacher?: unknown }).teacher as DitParams | undefined;
     const [noiseKey, dropoutKey, targetKey] = random.split(input.key, 3);
-    const { value, grad } = valueAndGrad((params: DitParams) => {
+    /** What the loss is of, at any weights. */
+    const asked = (params: TrainedWeights) => {
       // Student and teacher must see one state.
       const weights =
         space.kind !== "vocabulary" && frozen !== undefined
@@ -169,23 +217,40 @@ export function flowMapStep(
           : params;
       const noise = noiseOf(flow, space, noiseKey, [batch, network.length], weights.embedding);
       const [s, u, t] = [input.s, input.u, input.t] as unknown as readonly [Time, Time, Time];
-      return declaredMapLoss(
+      return [
         map,
         { network, params: weights, space, dropoutKey },
         { tokens: input.tokens, noise, s, u, t },
         {
           diagonal,
           targetKey,
+          ...(params.weighting === undefined ? {} : { weighting: params.weighting }),
           ...(frozen === undefined
             ? {}
             : { teacher: { network: dit(options.network), params: frozen, space } }),
         },
+      ] as const;
+    };
+    const weights = layout.unpack(current.params);
+    if (!map.surgery) {
+      const { value, grad } = valueAndGrad((params: TrainedWeights) => declaredMapLoss(...asked(params)))(
+        weights,
       );
-    })(layout.unpack(current.params));
-    const next = updateState(current, grad, input.learningRate, layout, options);
-    return { state: next.state, loss: value, gradientNorm: next.gradientNorm };
+      const next = updateState(current, grad, input.learningRate, layout, options);
+      return { state: next.state, loss: value, gradientNorm: next.gradientNorm };
+    }
+    const parts = gradientsOfParts((params: TrainedWeights) => {
+      const loss = declaredMapParts(...asked(params));
+      return [loss.diagonal, loss.jumps];
+    }, weights);
+    const [along, other] = parts.gradients.map(layout.pack) as unknown as [Packed, Packed]; // of two parts
+    const gradient = projected(along, other);
+    const next = updatePacked(current, gradient, input.learningRate, layout, options);
+    return { state: next.state, loss: add(...parts.values), gradientNorm: next.gradientNorm };
   });
 }
+
+type Packed = TrainingState["params"];
 
 const timesOf = (clock: Clock, t: readonly number[], tau: readonly number[]): TimeData => ({
   t: Float32Array.from(t),
