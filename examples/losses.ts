@@ -100,12 +100,13 @@ const judgements = [
 ] as const;
 for (const judgement of judgements) {
   const map = flows.flowMap({ flow, objective: objectives.semigroup(), diagonal: 1 / 4, ...judgement });
+  const init = initFlowMap(map, options, training.weightsSpec(network));
   const mapTraining = await compile(
-    flowMapStep(map, options, outputSpec(initFlowMap(map, options)), training.weightsSpec(network)),
+    flowMapStep(map, options, outputSpec(init), training.weightsSpec(network)),
     { device, donate: ["state"] },
   );
   const student = await train(
-    await (await compile(initFlowMap(map, options), { device })).run({ key: [0, 2], teacher }),
+    await (await compile(init, { device })).run({ key: [0, 2], teacher }),
     (current, step, learningRate) =>
       mapTraining.run({
         state: current,

@@ -23,7 +23,7 @@ import type { DitParams } from "../networks/dit.ts";
 import { keyData, randomWindows } from "./batches.ts";
 import { student } from "./programs.ts";
 import type { ModelOptions } from "./programs.ts";
-import { freshState, updatePacked, updateState, weightsLayout, weightsSpec } from "./state.ts";
+import { freshState, updatePacked, updateState, weightsLayout } from "./state.ts";
 import type { TrainedWeighting, TrainedWeights, TrainingState } from "./state.ts";
 import { gradientsOfParts, projected } from "./surgery.ts";
 
@@ -117,18 +117,19 @@ export function initFlow(flow: Flow, options: ModelOptions) {
 }
 
 /**
- * (key, teacher) -> the initial state of a declared flow map: the teacher's parameters and a second time embedding whose last layer is
- * zero, as of FMLM; and, where its weighting learns, the parameters of that. The weights of the flow are a good start also for a map
- * without a teacher.
+ * (key, teacher) -> the initial state of a declared flow map: where the specification of a teacher is given, its weights and a second time
+ * embedding whose last layer is zero, as of FMLM, and else fresh ones; and, where its weighting learns, the parameters of that.
  */
-export function initFlowMap(map: FlowMap, options: ModelOptions) {
+export function initFlowMap(map: FlowMap, options: ModelOptions, teacher?: SpecOf<DitParams>) {
   const learned = learnedOf(map);
-  const network = dit(student(options.network));
-  const layout = weightsLayout(student(options.network), learned);
-  return fn({ key: u32(2), teacher: weightsSpec(options.network) }, (input) => {
-    const { targetTime } = network.init(input.key);
+  const config = student(options.network);
+  const layout = weightsLayout(config, learned);
+  return fn({ key: u32(2), ...(teacher === undefined ? {} : { teacher }) }, (input) => {
+    const fresh = dit(config).init(input.key);
+    const { teacher: known } = input as { readonly teacher?: unknown };
+    const { targetTime } = fresh;
     const params: DitParams = {
-      ...(input.teacher as unknown as DitParams),
+      ...((known as DitParams | undefined) ?? fresh),
       ...(targetTime === undefined ? {} : { targetTime }),
     };
     return freshState(withWeighting(params, learned, input.key), layout, options);

@@ -23,7 +23,7 @@ import {
   learnedOf,
 } from "../../../src/models/training/declared.ts";
 import { initFlm, initFmlm, student, unpackWeights } from "../../../src/models/training/programs.ts";
-import { weightsLayout } from "../../../src/models/training/state.ts";
+import { weightsLayout, weightsSpec } from "../../../src/models/training/state.ts";
 import { compile, readTree } from "../../../src/runtime/compile.ts";
 import { createRun, loadCheckpoint, saveCheckpoint } from "../../../src/runtime/files/run-folder.ts";
 import { openCpu } from "../../../src/runtime/onnx/cpu-device.ts";
@@ -52,12 +52,10 @@ async function training(declared: Flow | FlowMap) {
   const state = declared.kind === "flow" ? outputSpec(initFlow(declared, options)) : outputSpec(initFlowMap(declared, options)); // prettier-ignore
   const program = declared.kind === "flow" ? flowStep(declared, options, state) : flowMapStep(declared, options, state); // prettier-ignore
   const step = await compile(program as never, { device });
+  const init = declared.kind === "flow" ? initFlow(declared, options) : initFlowMap(declared, options);
   const begin = async (): Promise<DeviceState> => {
-    if (declared.kind === "flow")
-      return (await compile(initFlow(declared, options), { device })).run({ key: [0, 1] }) as never; // of device values
-    const first = await (await compile(initFlm(options), { device })).run({ key: [0, 1] });
-    const teacher = await (await compile(unpackWeights(network), { device })).run({ weights: first.ema });
-    return (await compile(initFlowMap(declared, options), { device })).run({ key: [0, 2], teacher }) as never;
+    const program = await compile(init as never, { device });
+    return (await program.run({ key: [0, 1] } as never)) as DeviceState;
   };
   const of = declared.kind === "flow" ? network : student(network);
   return {
@@ -119,9 +117,10 @@ describe.each<readonly [string, Flow | FlowMap, number]>([
 
 it("a training without a learned weighting has the state of FLM, or of FMLM", () => {
   const map = flowMap({ name: "plain too", flow: plain, objective: semigroup() });
+  const teacher = weightsSpec(network);
   const shown = (spec: unknown): string => JSON.stringify(spec);
   expect(shown(outputSpec(initFlow(plain, options)))).toBe(shown(outputSpec(initFlm(options))));
-  expect(shown(outputSpec(initFlowMap(map, options)))).toBe(shown(outputSpec(initFmlm(options))));
+  expect(shown(outputSpec(initFlowMap(map, options, teacher)))).toBe(shown(outputSpec(initFmlm(options))));
   expect(learnedOf(plain)).toBeUndefined();
   expect(learnedOf(flow({ name: "", weighting: (t) => t }))).toBeUndefined();
 });
