@@ -5,6 +5,7 @@ import { describe, expect, it } from "vitest";
 import type { ExactTensor } from "../../../src/compiler/host-tensor.ts";
 import { constant, div, exp, grad, mul, onesLike, sqrt, square, sub, sum } from "../../../src/dsl/index.ts";
 import type { Tensor } from "../../../src/dsl/index.ts";
+import { bregman, negativeEntropy, squaredNorm } from "../../../src/models/flow/bregman.ts";
 import { flow } from "../../../src/models/flow/flow.ts";
 import type { FlowDeclaration } from "../../../src/models/flow/flow.ts";
 import { flowMap } from "../../../src/models/flow/flow-map.ts";
@@ -217,6 +218,30 @@ describe("flow maps", () => {
     expect(map(none).weighting).toBe(none);
     expect(flowMap({ name: "", flow: flow({ name: "" }), objective: semigroup() }).weighting).toBeUndefined();
   });
+});
+
+it("what cannot be does not compile", () => {
+  const entropy = bregman({ name: "entropy", potential: negativeEntropy, domain: "simplex" });
+  const flows = (): readonly FlowDeclaration[] => [
+    // @ts-expect-error: a flow learns from draws
+    { name: "wrong", weighting: residual() },
+    // @ts-expect-error: a weighting is declared by its function, not by its name
+    { name: "wrong", weighting: "min-SNR" },
+    // @ts-expect-error: a weight has a value at every time
+    { name: "wrong", weighting: { kind: "time", name: "mine" } },
+    // @ts-expect-error: a divergence of distributions does not judge points
+    { name: "wrong", predicts: "velocity", loss: entropy },
+    { name: "right", predicts: "velocity", loss: bregman({ name: "mine", potential: squaredNorm }) },
+    { name: "right", loss: entropy, weighting: learned() },
+  ];
+  const maps = (): readonly Partial<FlowMapDeclaration>[] => [
+    // @ts-expect-error: surgery is done or not
+    { surgery: "all" },
+    { surgery: true, weighting: residual() },
+  ];
+  // @ts-expect-error: a potential is a function of a tensor
+  const potential = () => bregman({ name: "wrong", potential: 2 });
+  expect([flows, maps, potential].every((each) => typeof each === "function")).toBe(true);
 });
 
 describe("refusals", () => {
