@@ -10,6 +10,7 @@ import type { Flow } from "./flow.ts";
 import type { Objective } from "./objectives/objective.ts";
 import type { Midpoint } from "./times.ts";
 import { checkMapWeight } from "./weighting-checks.ts";
+import { varianceOf } from "./weighting.ts";
 import type { Weighting } from "./weighting.ts";
 
 export interface FlowMapDeclaration {
@@ -107,7 +108,7 @@ export function flowMap(declared: FlowMapDeclaration): FlowMap {
       `The flow map "${name}" has gradient surgery and no two kinds of rows to compare: its diagonal share is ${diagonal}.`,
     );
   const { predicts, interpolant, source } = flow;
-  checkMapWeight(weighting, { name, interpolant, predicts, variance: source.variance, teacher, diagonal });
+  checkMapWeight(weighting, { name, interpolant, predicts, variance: varianceOf(source), teacher, diagonal });
   return {
     kind: "flow map",
     name,

@@ -18,6 +18,7 @@ import type { Source } from "./source.ts";
 import { oneHotStates, statesName } from "./states.ts";
 import type { States } from "./states.ts";
 import { checkFlowWeight } from "./weighting-checks.ts";
+import { varianceOf } from "./weighting.ts";
 import type { FlowWeighting } from "./weighting.ts";
 
 /** What a network predicts, and how it is judged: tokens by a distribution, everything else by its squared error or a divergence. */
@@ -84,7 +85,7 @@ export function flow(declared: FlowDeclaration): Flow {
         `that stands still: predict the clean token or the clean point.`,
     );
   checkStates(name, states, source, predicts);
-  checkFlowWeight(weighting, { name, interpolant, predicts, variance: source.variance });
+  checkFlowWeight(weighting, { name, interpolant, predicts, variance: varianceOf(source) });
   return {
     kind: "flow",
     name,

@@ -15,7 +15,7 @@ interface Declared {
   readonly name: string;
   readonly interpolant: Interpolant;
   readonly predicts: "clean token" | Quantity;
-  readonly variance: number;
+  readonly variance: number | undefined;
 }
 
 /** Times at which a weight is looked at, besides 0. */

@@ -28,7 +28,7 @@ export interface SnrOptions {
 /**
  * By signal-to-noise: the error of the clean point counts min(SNR, cap) times, SNR = β²/(α²σ²) ("min-SNR", Hang et al. 2023,
  * arXiv:2303.09556). Where something else is predicted, the weight is what says the same of its error: min(1, cap/SNR) for noise of unit variance.
- * @throws RangeError unless the cap is positive
+ * @throws RangeError unless the cap is positive; where it is declared, for a source whose coordinates have no one variance
  */
 export function snr({ cap }: SnrOptions = {}): TimeWeighting {
   if (cap !== undefined && !(cap > 0))
@@ -37,6 +37,10 @@ export function snr({ cap }: SnrOptions = {}): TimeWeighting {
     kind: "time",
     name: cap === undefined ? "signal-to-noise" : `signal-to-noise up to ${cap}`,
     weight({ at: { point }, predicts, variance }) {
+      if (variance === undefined)
+        throw new RangeError(
+          "A weight by signal-to-noise needs noise of one positive variance in all coordinates, and the source of the flow has none.",
+        );
       const signal = square(point.beta);
       const noise: Tensor = mul(square(point.alpha), variance);
       // min(signal/noise, cap) is signal over this, which does not vanish at the data.

@@ -9,6 +9,7 @@ import { equal, expandDims, mul, square, sub, sum, where } from "../../dsl/index
 import type { Tensor } from "../../dsl/index.ts";
 import type { Point } from "./interpolant.ts";
 import type { Quantity } from "./quantities.ts";
+import type { Source } from "./source.ts";
 import type { LearnedWeighting, LearnedWeights } from "./weighting-learned.ts";
 
 /** A time of every row, [batch], and the interpolant there. */
@@ -25,9 +26,13 @@ export interface Weighed {
   readonly target?: Moment;
   /** What the squared error is of: in flow maps the clean point or token, or the velocity that moves with it. */
   readonly predicts: "clean token" | Quantity;
-  /** Variance of the source. */
-  readonly variance: number;
+  /** Variance of the source, where it is positive and one number for all coordinates: see `varianceOf`. */
+  readonly variance: number | undefined;
 }
+
+/** The variance of noise whose coordinates have one. */
+export const varianceOf = ({ variance }: Source): number | undefined =>
+  typeof variance === "number" && variance > 0 ? variance : undefined;
 
 /**
  * A weight by time, as a function of t in the language: [batch], or [batch, length] where it is made of coefficients and tokens have times of

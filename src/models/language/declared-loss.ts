@@ -15,7 +15,7 @@ import { conditional } from "../flow/quantities.ts";
 import { diagonalOf } from "../flow/two-time.ts";
 import type { OneTimeDenoiser, Time, TwoTimeDenoiser } from "../flow/two-time.ts";
 import type { LearnedWeights } from "../flow/weighting-learned.ts";
-import { exponentOf, weighed } from "../flow/weighting.ts";
+import { exponentOf, varianceOf, weighed } from "../flow/weighting.ts";
 import type { Moment } from "../flow/weighting.ts";
 import { flowDenoiser, mapDenoiser, predicted, velocityWeight } from "./declared-network.ts";
 import type { NetworkModel } from "./declared-network.ts";
@@ -67,7 +67,7 @@ export function declaredFlowTokenLoss<P>(
       value,
       wanted,
       predicts,
-      variance: source.variance,
+      variance: varianceOf(source),
       at: momentOf(flow.interpolant, rows.t),
       draws: true,
       exponent: exponentOf(flow.weighting, weighting, [rows.t.tau]),
@@ -149,7 +149,7 @@ export function declaredMapTokenLoss<P>(
     value,
     wanted,
     predicts: flow.predicts,
-    variance: flow.source.variance,
+    variance: varianceOf(flow.source),
     at: momentOf(flow.interpolant, rows.s),
     target: momentOf(flow.interpolant, rows.t),
     draws: teacher === undefined,

@@ -22,6 +22,7 @@ import type { Interpolant } from "../../../src/models/flow/interpolant.ts";
 import { semigroup } from "../../../src/models/flow/objectives/semigroup.ts";
 import { conditional } from "../../../src/models/flow/quantities.ts";
 import type { Quantity } from "../../../src/models/flow/quantities.ts";
+import { dirichlet } from "../../../src/models/flow/source-dirichlet.ts";
 import { gaussian } from "../../../src/models/flow/source.ts";
 import { jumpLength, learned, none, residual, snr } from "../../../src/models/flow/weightings.ts";
 import { exponentOf, weighed } from "../../../src/models/flow/weighting.ts";
@@ -316,6 +317,13 @@ describe("refusals", () => {
     );
     expect(() => learned({ hidden: 1.5 })).toThrow("has a whole number of units >= 1, not 1.5.");
     expect(() => learned({ features: 7 })).toThrow("sees an even number of features >= 2 of a time, not 7.");
+  });
+
+  it("of signal-to-noise where there is no one noise", () => {
+    for (const source of [dirichlet(), { ...gaussian(), variance: 0 }])
+      expect(() => flow({ name: "mine", source, weighting: snr({ cap: 5 }) })).toThrow(
+        "A weight by signal-to-noise needs noise of one positive variance in all coordinates, and the source of the flow has none.",
+      );
   });
 
   it("of a Gaussian flow with little noise are none", () => {

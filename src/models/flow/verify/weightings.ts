@@ -25,7 +25,7 @@ import type { Tensor } from "../../../dsl/index.ts";
 import type { Flow } from "../flow.ts";
 import type { FlowMap } from "../flow-map.ts";
 import { pointAt } from "../interpolant.ts";
-import { weighed } from "../weighting.ts";
+import { varianceOf, weighed } from "../weighting.ts";
 import type { Moment, Weighting } from "../weighting.ts";
 import type { LearnedWeighting } from "../weighting-learned.ts";
 import type { Cases, StateIdentity, World } from "./identity.ts";
@@ -49,7 +49,7 @@ export const ofFlow =
       value,
       wanted,
       predicts,
-      variance: source.variance,
+      variance: varianceOf(source),
       at: momentOf(world, cases.s.t),
       draws: true,
       exponent: exponentOf(cases),
@@ -64,7 +64,7 @@ export const ofMap =
       value,
       wanted,
       predicts: flow.predicts,
-      variance: flow.source.variance,
+      variance: varianceOf(flow.source),
       at: momentOf(world, cases.s.t),
       target: momentOf(world, cases.t.t),
       draws: !teacher,
