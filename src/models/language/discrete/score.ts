@@ -4,7 +4,7 @@
  *
  * Consumed by training and sampling of score baselines and by tests.
  */
-import { add, div, equal, exp, expandDims, full, log, maximum, mul, oneHot, sub, sum, where } from "../../../dsl/index.ts"; // prettier-ignore
+import { add, cast, div, equal, exp, expandDims, full, log, maximum, mul, oneHot, sub, sum, where } from "../../../dsl/index.ts"; // prettier-ignore
 import type { Tensor } from "../../../dsl/index.ts";
 import { perState } from "../../flow/interpolant.ts";
 import type { AbsorbingProcess } from "./absorbing.ts";
@@ -86,7 +86,7 @@ export function analyticStep(
   const [here, mask] = [hot(noised, process.vocab), maskColumn(process)];
   const surplus: Tensor = mul(sub(1, growth), sum(score, 2, { keepDims: true }));
   const staggered: Tensor = add(mul(growth, score), mul(mask, surplus));
-  const masked: Tensor = expandDims(where(equal(noised, process.mask), 1, 0) as Tensor, 2);
+  const masked: Tensor = expandDims(cast(equal(noised, process.mask), "f32"), 2);
   const kept: Tensor = div(1, growth);
   const leading: Tensor = add(mul(kept, here), mul(masked, sub(1, kept)));
   return mul(staggered, leading);

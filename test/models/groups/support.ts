@@ -1,0 +1,37 @@
+/**
+ * What the tests of the groups of identities share. A file opens every device once, compiles each of its programs once per device, and
+ * gives many cases to one run, for on software adapters a new kernel takes long and a run does not. Numbers are exact in f32, so that
+ * every device sees the same cases.
+ */
+import fc from "fast-check";
+import { vi } from "vitest";
+import type { ExactTensor } from "../../../src/compiler/host-tensor.ts";
+import { floats } from "../../support/evaluate.ts";
+
+export { openTargets } from "../../support/targets.ts";
+export type { Target } from "../../support/targets.ts";
+export { distance, floats, ints, list, words } from "../../support/evaluate.ts";
+
+// Compiling for a software adapter takes seconds where many tests run at once.
+vi.setConfig({ testTimeout: 120_000 });
+
+/** Lists of numbers that f32 holds. */
+export const numbers = (count: number, min: number, max: number): fc.Arbitrary<number[]> =>
+  fc
+    .array(fc.double({ min, max, noNaN: true }), { minLength: count, maxLength: count })
+    .map((values) => values.map(Math.fround));
+
+export const column = (data: readonly number[]): ExactTensor => floats([data.length], data);
+
+/** Largest |x|; NaN where there is one. */
+export const largest = (tensor: ExactTensor): number =>
+  Array.from(tensor.data).reduce(
+    (most, x) => (Number.isNaN(x) || Math.abs(x) > most ? Math.abs(x) : most),
+    0,
+  );
+
+/** Sums of rows of so many entries. */
+export const rowSums = (tensor: ExactTensor, size: number): number[] =>
+  Array.from({ length: tensor.data.length / size }, (_, i) =>
+    Array.from(tensor.data.slice(i * size, (i + 1) * size)).reduce((a, b) => a + b, 0),
+  );
