@@ -1,5 +1,5 @@
-// Stratified times and flow-map batches: strata, counts, splits, order of the times, and parity with the
-// published code where it is right.
+// Stratified times (group 2 of the specification) and flow-map batches: strata, counts, splits, order of the times, and parity with the
+// published code where it is right. All of it is plain numbers on the host, the same whatever device takes the times as inputs.
 
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";

@@ -5,13 +5,27 @@
  */
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { add, broadcastTo, constant, mul, onesLike, scan, sub, zerosLike } from "../../../src/dsl/index.ts";
+import {
+  add,
+  broadcastTo,
+  constant,
+  mul,
+  onesLike,
+  scan,
+  softmax,
+  sub,
+  zerosLike,
+} from "../../../src/dsl/index.ts";
 import type { Tensor } from "../../../src/dsl/index.ts";
 import { semigroupWeight } from "../../../src/models/flow/algebra.ts";
 import { autoguided, denoiserOfFlowMap, denoiserOfVelocity, flowMap, perRow, semigroup, semigroupWeights, velocity } from "../../../src/models/flow/fields.ts"; // prettier-ignore
 import { uniformClock } from "../../../src/models/flow/clock.ts";
 import { eulerSchedule } from "../../../src/models/language/sampler.ts";
 import type { SamplerStep } from "../../../src/models/language/sampler.ts";
+import { trigonometric } from "../../../src/models/flow/interpolant.ts";
+import { autoguided as guidedDenoiser, classifierFree } from "../../../src/models/flow/samplers/guidance.ts";
+import { drift } from "../../../src/models/flow/two-time.ts";
+import type { TwoTimeDenoiser } from "../../../src/models/flow/two-time.ts";
 import { corpusOracle } from "../../../src/models/flow/oracle.ts";
 import {
   column,
@@ -251,6 +265,62 @@ describe.each(await openTargets())("on $name", ({ prepare, within }) => {
             expect(deviation(a?.data ?? [], list(b ?? zeros))).toBeLessThan(within(1e-11, 2e-3));
         }),
         { numRuns: 30 },
+      );
+    });
+
+    it("of denoisers as samplers take them, in points and in logits, p ∝ p_weak (p_strong/p_weak)^η", async () => {
+      const etas = [0, 1, 3] as const;
+      const run = await prepare(
+        { x: zeros, strong: zeros, weak: zeros, t: zeroTimes },
+        ({ x, strong, weak, t }) => {
+          const time = { t, tau: t, rate: onesLike(t) as Tensor };
+          /** A denoiser that says the same of every state. */
+          const saying = (logits: Tensor): TwoTimeDenoiser => ({
+            interpolant: trigonometric,
+            point: (value) => value,
+            logits: () => logits,
+            denoiser: () => softmax(logits),
+          });
+          const [better, worse] = [saying(strong), saying(weak)];
+          const guided = (form: "points" | "logits", eta: number): Tensor =>
+            guidedDenoiser(better, worse, eta, { form }).denoiser(x, time, time);
+          const moving = (value: Tensor): Tensor => drift(trigonometric, x, value, time);
+          return {
+            strong: better.denoiser(x, time, time),
+            weak: worse.denoiser(x, time, time),
+            points: etas.map((eta) => guided("points", eta)),
+            logits: etas.map((eta) => guided("logits", eta)),
+            same: guided("logits", 7),
+            free: sub(
+              classifierFree(better, worse, 3).denoiser(x, time, time),
+              guided("points", 3),
+            ) as Tensor,
+            velocities: etas.map((eta) => moving(guided("points", eta))),
+            both: [moving(better.denoiser(x, time, time)), moving(worse.denoiser(x, time, time))],
+          };
+        },
+      );
+      await fc.assert(
+        fc.asyncProperty(states, states, states, cuts(ROWS), async (x, strong, weak, { t }) => {
+          const r = await run({ x, strong, weak, t });
+          const [p, q] = [list(r.strong), list(r.weak)];
+          etas.forEach((eta, i) => {
+            const points = q.map((w, j) => w + eta * ((p[j] ?? NaN) - w));
+            expect(distance(r.points[i]?.data ?? [], points)).toBeLessThan(within(1e-14, 2e-6));
+            const powers = q.map((w, j) => w * ((p[j] ?? NaN) / w) ** eta);
+            const sums = rowSums({ ...x, data: Float64Array.from(powers) }, VOCAB);
+            const shares = powers.map((w, j) => w / (sums[Math.floor(j / VOCAB)] ?? NaN));
+            expect(distance(r.logits[i]?.data ?? [], shares)).toBeLessThan(within(1e-12, 1e-5));
+            const [b, c] = r.both.map(list);
+            const wanted = (c ?? []).map((w, j) => w + eta * ((b?.[j] ?? NaN) - w));
+            expect(deviation(r.velocities[i]?.data ?? [], wanted)).toBeLessThan(within(1e-11, 1e-3));
+          });
+          expect(distance(rowSums(r.same, VOCAB), Array<number>(ROWS * LENGTH).fill(1))).toBeLessThan(
+            within(1e-12, 2e-6),
+          );
+          expect(largest(r.free)).toBe(0);
+        }),
+        { numRuns: 20 },
       );
     });
   });
