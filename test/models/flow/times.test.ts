@@ -16,7 +16,7 @@ const closeTo = (got: readonly number[], want: readonly number[], tolerance: num
   got.forEach((value, i) => expect(Math.abs(value - (want[i] ?? NaN)), `entry ${i}`).toBeLessThan(tolerance));
 };
 
-describe("stratified times", () => {
+describe("group 2: stratified times", () => {
   it("hold one time per stratum, with a mean near one half", () => {
     fc.assert(
       fc.property(fc.nat(), fc.integer({ min: 1, max: 200 }), (seed, n) => {

@@ -2,7 +2,7 @@
 import { afterAll, describe, expect, it } from "vitest";
 import { exactTensor } from "../../../src/compiler/host-tensor.ts";
 import type { ExactTensor, HostTensor } from "../../../src/compiler/host-tensor.ts";
-import { add, exp, full, logSoftmax, mean, mul, neg, oneHot, onesLike, sigmoid, softmax, sqrt, sub } from "../../../src/dsl/index.ts"; // prettier-ignore
+import { add, exp, full, gather, logSoftmax, mean, mul, neg, nn, oneHot, onesLike, sigmoid, softmax, sqrt, sub } from "../../../src/dsl/index.ts"; // prettier-ignore
 import type { Tensor } from "../../../src/dsl/index.ts";
 import { absorbing, maskedBound, subs } from "../../../src/models/language/discrete/absorbing.ts";
 import { nextTokenLoss, nextTokens } from "../../../src/models/language/discrete/autoregressive.ts";
@@ -13,7 +13,7 @@ import { absorbingRatios, absorbingScore, absorbingScoreLoss, analyticStep } fro
 import { uniform, uniformBound } from "../../../src/models/language/discrete/uniform.ts";
 import { perState } from "../../../src/models/flow/interpolant.ts";
 import { numbers } from "../../golden/golden.ts";
-import { expectGolden, floats, host, PRECISIONS, run, scalar, summarize, tiny } from "./support.ts";
+import { expectGolden, floats, host, PRECISIONS, run, scalar, stored, summarize, tiny } from "./support.ts";
 
 afterAll(() => summarize("baselines"));
 
@@ -50,6 +50,47 @@ describe.each(PRECISIONS)("baselines in %s", (precision) => {
       return { nll: loss, average: mean(loss) as Tensor };
     });
     expectGolden(precision, golden, [[["nll"], nll], [["mean"], average]]); // prettier-ignore
+  });
+
+  it("g: AR, a causal network of the layers of nn", async () => {
+    const golden = tiny("g_ar");
+    const weights = await stored("weights.ar.safetensors");
+    const named = (name: string): ExactTensor => {
+      const found = weights.get(`backbone.${name}`);
+      if (found === undefined) throw new Error(`the file has no ${name}`);
+      return found;
+    };
+    const layer = (name: string) => ({ weight: named(`${name}.weight`), bias: named(`${name}.bias`) });
+    const params = {
+      embedding: named("vocab_embed.embedding"),
+      blocks: [0, 1].map((i) => ({
+        norm1: { weight: named(`blocks.${i}.norm1.weight`) },
+        attention: {
+          qkv: { weight: named(`blocks.${i}.attn_qkv.weight`) },
+          out: { weight: named(`blocks.${i}.attn_out.weight`) },
+        },
+        norm2: { weight: named(`blocks.${i}.norm2.weight`) },
+        mlp: { up: layer(`blocks.${i}.mlp.0`), down: layer(`blocks.${i}.mlp.2`) },
+      })),
+      norm: { weight: named("output_layer.norm_final.weight") },
+      head: layer("output_layer.linear"),
+    };
+    const inputs = { tokens: host(golden.inputs, "tokens"), params };
+    const { logits, nll } = await run(precision, inputs, ({ tokens, params: p }) => {
+      const { inputs: before, targets } = nextTokens(tokens);
+      const rotary = nn.rotaryTables({ length: 5, depth: 8 });
+      let x: Tensor = gather(p.embedding, before as Tensor<[], "i32">);
+      for (const { norm1, attention, norm2, mlp } of p.blocks) {
+        x = add(x, nn.selfAttention(attention, nn.layerNorm(norm1, x), { heads: 2, rotary, causal: true }));
+        x = add(x, nn.mlp(mlp, nn.layerNorm(norm2, x)));
+      }
+      const found = nn.linear(p.head, nn.layerNorm(p.norm, x));
+      return { logits: found, nll: nextTokenLoss(found, targets, scalar(golden.inputs, "mask_id")) };
+    });
+    expectGolden(precision, golden, [
+      [["raw_logits_from_network"], logits],
+      [["nll_from_network"], nll],
+    ]);
   });
 
   it("g: MDLM, from the schedule to the bound and the reverse step", async () => {
