@@ -234,7 +234,7 @@ describe.each(await openTargets())("group 20, a corpus, on $name", ({ prepare, w
     await fc.assert(
       fc.asyncProperty(noises(3), async (noise) => {
         const { exact, changed, seen } = await run(inputsOf(rows, noise, 3));
-        expect(distance(integrals(rows, exact), NLL)).toBeLessThan(within(2e-4, 2e-3));
+        expect(distance(integrals(rows, exact), NLL)).toBeLessThan(within(2e-6, 2e-4));
         expect(average(integrals(rows, changed))).toBeGreaterThan(ENTROPY);
         // The posterior given all places, which has looked at x_t already, is not what the bound wants.
         expect(average(integrals(rows, seen))).toBeGreaterThan(ENTROPY + 0.05);
