@@ -9,7 +9,6 @@ import type { ExactTensor } from "../../../src/compiler/host-tensor.ts";
 import { distance, floats } from "../../support/evaluate.ts";
 
 export { openTargets } from "../../support/targets.ts";
-export type { Target } from "../../support/targets.ts";
 export { distance, floats, ints, list, words } from "../../support/evaluate.ts";
 
 // Compiling for a software adapter takes seconds where many tests run at once.
