@@ -58,6 +58,7 @@ export { flowDenoiser, mapDenoiser, sampledDenoiser } from "./language/declared-
 export type { NetworkModel } from "./language/declared-network.ts";
 export { sphericalLogits, sphericalLoss, sphericalTokenLoss } from "./language/spherical.ts";
 export type { SphericalModel } from "./language/spherical.ts";
+export * as discrete from "./language/discrete/index.ts";
 export * as variants from "./language/variants/index.ts";
 export { eulerSchedule, gammaSchedule, samplerStep } from "./language/sampler.ts";
 export type { SamplerInputs, SamplerOutputs, SamplerStep } from "./language/sampler.ts";
