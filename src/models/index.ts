@@ -2,7 +2,7 @@
  * The science as one namespace: flows and their clocks, flow language models, networks, data and evaluation. Pure and
  * browser-safe. Consumed by users as `models` of the package's main entry; files inside the project import from where things
  * are. To publish something new: export it here, or in the namespace it belongs to: `flows` (declarations and what follows from them),
- * `clocks`, `sources`, `objectives`, `samplers`, `spheres`.
+ * `clocks`, `sources`, `objectives`, `losses`, `weightings`, `samplers`, `spheres`.
  */
 export {
   eulerWeight,
@@ -26,10 +26,12 @@ export type { FlowMapDraws, Midpoint, RowFractions, RowTimes } from "./flow/time
 
 export * as flows from "./flow/declarations.ts";
 export * as clocks from "./flow/clocks.ts";
+export * as losses from "./flow/losses.ts";
 export * as objectives from "./flow/objectives/index.ts";
 export * as samplers from "./flow/samplers/index.ts";
 export * as sources from "./flow/sources.ts";
 export * as spheres from "./flow/sphere/index.ts";
+export * as weightings from "./flow/weightings.ts";
 
 export { ditConfigOf, ditFromTensors, ditToTensors } from "./networks/checkpoint.ts";
 export type { DitTree, TreeOf } from "./networks/checkpoint.ts";
@@ -48,6 +50,7 @@ export {
   declaredFlowLoss,
   declaredFlowTokenLoss,
   declaredMapLoss,
+  declaredMapParts,
   declaredMapTokenLoss,
 } from "./language/declared-loss.ts";
 export type { FlowMapRows, FlowRows, Teaching } from "./language/declared-loss.ts";
@@ -55,6 +58,7 @@ export { flowDenoiser, mapDenoiser, sampledDenoiser } from "./language/declared-
 export type { NetworkModel } from "./language/declared-network.ts";
 export { sphericalLogits, sphericalLoss, sphericalTokenLoss } from "./language/spherical.ts";
 export type { SphericalModel } from "./language/spherical.ts";
+export * as discrete from "./language/discrete/index.ts";
 export * as variants from "./language/variants/index.ts";
 export { eulerSchedule, gammaSchedule, samplerStep } from "./language/sampler.ts";
 export type { SamplerInputs, SamplerOutputs, SamplerStep } from "./language/sampler.ts";

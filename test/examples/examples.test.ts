@@ -7,7 +7,13 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { describe, expect, it, vi } from "vitest";
 import { execute, stage } from "../support/stage.ts";
-import { expectCustomInterpolant, expectNewClock, expectObjectives, expectTwoPhrases } from "./flows.ts";
+import {
+  expectCustomInterpolant,
+  expectLosses,
+  expectNewClock,
+  expectObjectives,
+  expectTwoPhrases,
+} from "./flows.ts";
 
 const FOLDER = fileURLToPath(new URL("../../examples", import.meta.url));
 
@@ -23,6 +29,7 @@ const EXPECTED: Readonly<Record<string, (printed: string) => void>> = {
   "new-objective": (printed) =>
     expect(printed).toMatch(/^right: every identity holds\nmistaken: fails by its target, /),
   objectives: expectObjectives,
+  losses: expectLosses,
   "two-phrases": expectTwoPhrases,
 };
 

@@ -46,6 +46,14 @@ function sumOf(x: Tensor): Scalar {
   return sum(long ? (sum(reshape(x, [rows, length / rows]), 1) as Tensor) : x) as Scalar;
 }
 
+/** Σ a b over all entries of all leaves of two trees of one structure. */
+export function innerProduct<P>(a: P, b: P): Scalar {
+  return atCallSite(() => {
+    const products = mapTree((x, y) => mul(cast(x, "f32"), cast(y as Tensor, "f32")), a, b);
+    return total(treeLeaves(products).map(sumOf));
+  });
+}
+
 /** √Σx² over all entries of all leaves. */
 export function globalNorm(tree: unknown): Scalar {
   return atCallSite(() => sqrt(total(treeLeaves(tree).map((leaf) => sumOf(square(cast(leaf, "f32")))))));

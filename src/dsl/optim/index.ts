@@ -23,6 +23,7 @@ export {
   allFinite,
   clipByGlobalNorm,
   globalNorm,
+  innerProduct,
   initLossScale,
   scaleLoss,
   selectTree,

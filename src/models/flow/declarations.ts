@@ -3,7 +3,7 @@
  * `models.flows`; clocks, sources and objectives have namespaces of their own. To publish something new: export it here.
  */
 export { flow } from "./flow.ts";
-export type { Flow, FlowDeclaration, Predicts, TokenLoss, Weighting } from "./flow.ts";
+export type { Flow, FlowDeclaration, Predicts } from "./flow.ts";
 export { flowMap } from "./flow-map.ts";
 export type { FlowMap, FlowMapDeclaration } from "./flow-map.ts";
 export type { Parameterization } from "./parameterization.ts";

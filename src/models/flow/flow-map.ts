@@ -5,10 +5,15 @@
  *
  * Consumed by training, samplers and verify. What cannot be is refused below, a line each.
  */
-import type { Flow, TokenLoss } from "./flow.ts";
+import { lossName, needsDistribution } from "./bregman.ts";
+import type { Loss } from "./bregman.ts";
+import type { Flow } from "./flow.ts";
 import type { Objective } from "./objectives/objective.ts";
 import type { Parameterization } from "./parameterization.ts";
 import type { JumpTimes, Midpoint } from "./times.ts";
+import { checkMapWeight } from "./weighting-checks.ts";
+import { varianceOf } from "./weighting.ts";
+import type { Weighting } from "./weighting.ts";
 
 export interface FlowMapDeclaration {
   readonly name: string;
@@ -22,7 +27,7 @@ export interface FlowMapDeclaration {
    */
   readonly teacher?: boolean | FlowMap;
   /** How ψ is judged against its target; by default cross-entropy where both are distributions, else the squared error. */
-  readonly loss?: TokenLoss;
+  readonly loss?: Loss;
   /** Share of rows with s = t, which learn the denoiser itself. Half by default, and 0 for a corrected velocity, which has it already. */
   readonly diagonal?: number;
   /** Share of rows that jump from noise to data at once. 1/64 by default, and 0 for objectives that have nothing to say there. */
@@ -31,10 +36,18 @@ export interface FlowMapDeclaration {
   readonly times?: JumpTimes;
   /** Where the middle time lies, for objectives that have one: half-way on the clock by default, and 1/64 after s where u must be near s. */
   readonly midpoint?: Midpoint;
+  /** How much each row's loss counts; by default as in its flow. */
+  readonly weighting?: Weighting;
+  /**
+   * Whether of the gradient of the objective's rows that part is left out which works against the gradient of the diagonal rows (gradient
+   * surgery, arXiv:2604.09784). False by default.
+   */
+  readonly surgery?: boolean;
 }
 
-export interface FlowMap extends Required<FlowMapDeclaration> {
+export interface FlowMap extends Required<Omit<FlowMapDeclaration, "weighting">> {
   readonly kind: "flow map";
+  readonly weighting?: Weighting;
 }
 
 /** What a flow map of this flow is taken for where nothing is said. */
@@ -45,6 +58,13 @@ export const usualParameterization = ({ predicts }: Flow): Parameterization =>
 export const overTokens = ({ flow, parameterization }: Pick<FlowMap, "flow" | "parameterization">): boolean =>
   flow.predicts === "clean token" && parameterization === "two-time denoiser";
 
+/** What the errors of a map are errors of: those of a network that puts out how a state moves are judged as velocities. */
+export function judgedAs(map: Pick<FlowMap, "flow" | "parameterization">): Flow["predicts"] {
+  const { parameterization: by } = map;
+  if (by === "mean velocity" || by === "direct map") return "velocity";
+  return map.flow.predicts === "clean token" ? "clean token" : "clean point";
+}
+
 /** Whether a frozen network of the flow is needed: to teach, or because the frozen map that teaches corrects one. */
 export const needsFlow = ({ teacher }: FlowMap): boolean =>
   typeof teacher === "boolean" ? teacher : teacher.parameterization === "corrected velocity";
@@ -52,6 +72,7 @@ export const needsFlow = ({ teacher }: FlowMap): boolean =>
 /** @throws RangeError when parts do not fit together, in one sentence that says which */
 export function flowMap(declared: FlowMapDeclaration): FlowMap {
   const { flow, objective, teacher = true } = declared;
+  const { weighting = flow.weighting, surgery = false } = declared;
   // Types exclude it; a declaration in JavaScript may still say so.
   if ((flow.kind as string) !== "flow")
     throw new RangeError(
@@ -72,6 +93,8 @@ export function flowMap(declared: FlowMapDeclaration): FlowMap {
     boundary: declared.boundary ?? (objective.atData === false ? 0 : 1 / 64),
     times: declared.times ?? (objective.atData === "only" ? "to the data" : "length first"),
     midpoint: declared.midpoint ?? (objective.limit === undefined ? "clock" : { after: 1 / 64 }),
+    surgery,
+    ...(weighting === undefined ? {} : { weighting }),
   };
   const refused = [
     ...refusedShares(map),
@@ -80,13 +103,23 @@ export function flowMap(declared: FlowMapDeclaration): FlowMap {
     ...refusedTimes(map),
   ];
   for (const [wrong, why] of refused) if (wrong) throw new RangeError(why);
+  const { name, diagonal } = map;
+  const { interpolant, source } = flow;
+  checkMapWeight(weighting, {
+    name,
+    interpolant,
+    predicts: judgedAs(map),
+    variance: varianceOf(source),
+    teacher: teacher !== false,
+    diagonal,
+  });
   return map;
 }
 
 /** Whether something is wrong, and the sentence that says so. */
 type Refusal = readonly [boolean, string];
 
-function refusedShares({ name, diagonal, boundary, parameterization }: FlowMap): readonly Refusal[] {
+function refusedShares({ name, diagonal, boundary, parameterization, surgery }: FlowMap): readonly Refusal[] {
   const share = (what: string, value: number): Refusal => [
     !(value >= 0 && value <= 1),
     `The flow map "${name}" has a ${what} share of ${value}; a share of rows lies in [0, 1].`,
@@ -101,6 +134,10 @@ function refusedShares({ name, diagonal, boundary, parameterization }: FlowMap):
     [
       parameterization === "corrected velocity" && diagonal > 0,
       `The flow map "${name}" is a corrected velocity, which at s = t is its teacher and learns nothing there: leave diagonal out, or 0.`,
+    ],
+    [
+      surgery && (diagonal === 0 || diagonal === 1),
+      `The flow map "${name}" has gradient surgery and no two kinds of rows to compare: its diagonal share is ${diagonal}.`,
     ],
   ];
 }
@@ -133,12 +170,12 @@ function refusedValues(map: FlowMap): readonly Refusal[] {
       `The ${objective.name} objective of "${name}" works on logits, and ${points}.`,
     ],
     [
-      loss !== "squared error" && !overTokens(map),
-      `The flow map "${name}" is judged by ${loss}, and ${points}, which is no distribution.`,
+      needsDistribution(loss) && !overTokens(map),
+      `The flow map "${name}" is judged by ${lossName(loss)}, and ${points}, which is no distribution.`,
     ],
     [
-      loss !== "squared error" && !objective.onSimplex,
-      `The target of the ${objective.name} objective of "${name}" may have negative entries, for which there is no ${loss}: ` +
+      needsDistribution(loss) && !objective.onSimplex,
+      `The target of the ${objective.name} objective of "${name}" may have negative entries, for which there is no ${lossName(loss)}: ` +
         `use loss: "squared error", or the objective in logits.`,
     ],
   ];

@@ -5,29 +5,26 @@
  * Consumed by flowMap(), by training and sampling, and by verify, which checks a declaration on the exact flow of a corpus.
  */
 import type { Tensor } from "../../dsl/index.ts";
+import { lossName, needsDistribution } from "./bregman.ts";
+import type { Loss, PointLoss } from "./bregman.ts";
 import { uniformClock } from "./clock.ts";
 import type { Clock } from "./clock.ts";
 import { linear, mixed, pointAt } from "./interpolant.ts";
-import type { Interpolant, Point } from "./interpolant.ts";
+import type { Interpolant } from "./interpolant.ts";
 import { convert } from "./quantities.ts";
 import type { Quantity } from "./quantities.ts";
 import { gaussian } from "./source.ts";
 import type { Source } from "./source.ts";
 import { oneHotStates, statesName } from "./states.ts";
 import type { States } from "./states.ts";
+import { checkFlowWeight } from "./weighting-checks.ts";
+import { varianceOf } from "./weighting.ts";
+import type { FlowWeighting } from "./weighting.ts";
 
-/** How a distribution over tokens is judged. Cross-entropy and KL divergence have one gradient; against tokens they are one. */
-export type TokenLoss = "cross-entropy" | "KL" | "squared error";
-
-/**
- * Weight of a row's loss by its time, as a function of t in the language: [batch] -> [batch], positive. Cross-entropy of FLM has none.
- */
-export type Weighting = (t: Tensor, point: Point) => Tensor;
-
-/** What a network predicts, and how it is judged: tokens by a distribution, everything else by its squared error. */
+/** What a network predicts, and how it is judged: tokens by a distribution, everything else by its squared error or a divergence. */
 export type Predicts =
-  | { readonly predicts?: "clean token"; readonly loss?: TokenLoss }
-  | { readonly predicts: Quantity; readonly loss?: "squared error" };
+  | { readonly predicts?: "clean token"; readonly loss?: Loss }
+  | { readonly predicts: Quantity; readonly loss?: PointLoss };
 
 export type FlowDeclaration = Predicts & {
   readonly name: string;
@@ -39,8 +36,8 @@ export type FlowDeclaration = Predicts & {
   readonly source?: Source;
   /** Where states live: one-hot by default. */
   readonly states?: States;
-  /** None by default. */
-  readonly weighting?: Weighting;
+  /** How much each row's loss counts. None by default, as in FLM. */
+  readonly weighting?: FlowWeighting;
 };
 
 /** A declaration with everything in its place. */
@@ -52,8 +49,8 @@ export interface Flow {
   readonly source: Source;
   readonly states: States;
   readonly predicts: "clean token" | Quantity;
-  readonly loss: TokenLoss;
-  readonly weighting?: Weighting;
+  readonly loss: Loss;
+  readonly weighting?: FlowWeighting;
   /** I_t = α x₀ + β x₁ of noise and clean states [batch, length, dim], at times [batch] or [batch, length]. */
   state(noise: Tensor, clean: Tensor, t: Tensor): Tensor;
   /** One predicted quantity of a state as another. @throws RangeError for a score where the source is not Gaussian */
@@ -63,7 +60,7 @@ export interface Flow {
 /**
  * Declares a flow.
  * @throws RangeError when parts do not fit: a score of a source that is not Gaussian, a velocity of tokens that may stand still, noise on
- *   the simplex for states that are none, a squared error to states that learn
+ *   the simplex for states that are none, a squared error to states that learn, a weight that is infinite
  */
 export function flow(declared: FlowDeclaration): Flow {
   const { name, interpolant = linear, clock = uniformClock(), source = gaussian(), weighting } = declared;
@@ -78,9 +75,9 @@ export function flow(declared: FlowDeclaration): Flow {
   };
   if (predicts === "score") scored();
   // Types exclude it; a declaration in JavaScript may still say so.
-  if (predicts !== "clean token" && loss !== "squared error")
+  if (predicts !== "clean token" && needsDistribution(loss))
     throw new RangeError(
-      `The flow "${name}" predicts a ${predicts}, which is a point and no distribution: its loss is "squared error", not "${loss}".`,
+      `The flow "${name}" predicts a ${predicts}, which is a point and no distribution: its loss is "squared error", not "${lossName(loss)}".`,
     );
   if (interpolant.length !== undefined && predicts !== "clean token" && predicts !== "clean point")
     throw new RangeError(
@@ -88,6 +85,7 @@ export function flow(declared: FlowDeclaration): Flow {
         `that stands still: predict the clean token or the clean point.`,
     );
   checkStates(name, states, source, predicts);
+  checkFlowWeight(weighting, { name, interpolant, predicts, variance: varianceOf(source) });
   return {
     kind: "flow",
     name,

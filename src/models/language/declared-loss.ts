@@ -4,16 +4,21 @@
  * Consumed by training (src/models/training). FLM and FMLM with a streamed vocabulary have their own pages, flm.ts and fmlm.ts; on a
  * written one they are these losses, and a test says so.
  */
-import { concat, expandDims, mapTree, mean, mul, oneHot, slice, stopGradient } from "../../dsl/index.ts";
+import { concat, expandDims, mapTree, mean, mul, oneHot, slice, stopGradient, sum } from "../../dsl/index.ts";
 import type { Tensor } from "../../dsl/index.ts";
+import { judgedAs } from "../flow/flow-map.ts";
 import type { FlowMap } from "../flow/flow-map.ts";
 import type { Flow } from "../flow/flow.ts";
 import { pointAt } from "../flow/interpolant.ts";
+import type { Interpolant } from "../flow/interpolant.ts";
 import { judged } from "../flow/judged.ts";
 import { conditional } from "../flow/quantities.ts";
 import { diagonalOf } from "../flow/two-time.ts";
 import type { Targets } from "../flow/objectives/objective.ts";
 import type { OneTimeDenoiser, Time } from "../flow/two-time.ts";
+import type { LearnedWeights } from "../flow/weighting-learned.ts";
+import { exponentOf, varianceOf, weighed } from "../flow/weighting.ts";
+import type { Moment } from "../flow/weighting.ts";
 import { flowDenoiser, mapDenoiser, predicted, velocityWeight } from "./declared-network.ts";
 import type { NetworkModel } from "./declared-network.ts";
 
@@ -42,37 +47,59 @@ export interface Teaching<P> {
   readonly given?: NetworkModel<P>;
   /** Dropout masks for the calls of the target; the same as in the student's own call without it. */
   readonly targetKey?: Tensor<[2], "u32">;
+  /** Parameters of the weighting, where it learns. */
+  readonly weighting?: LearnedWeights;
 }
 
-function weighted(flow: Flow, perToken: Tensor, t: Tensor): Tensor {
-  if (flow.weighting === undefined) return perToken;
-  const weight = flow.weighting(t, pointAt(flow.interpolant, t));
-  // Per token, where tokens have times of their own and the weight is made of their coefficients.
-  return mul(perToken, weight.shape.length === 1 ? expandDims(weight, 1) : weight);
-}
+const momentOf = (interpolant: Interpolant, { t }: Time): Moment => ({ t, point: pointAt(interpolant, t) });
 
-/** The loss of a flow per token, [batch, length]. */
-export function declaredFlowTokenLoss<P>(flow: Flow, model: NetworkModel<P>, rows: FlowRows): Tensor {
+/**
+ * The loss of a flow per token, [batch, length].
+ * @param weighting parameters of the flow's weighting, where it learns
+ */
+export function declaredFlowTokenLoss<P>(
+  flow: Flow,
+  model: NetworkModel<P>,
+  rows: FlowRows,
+  weighting?: LearnedWeights,
+): Tensor {
   const { network, params, space } = model;
+  const { predicts, source } = flow;
+  const weightedBy = (perToken: Tensor, value: Tensor, wanted: Tensor): Tensor =>
+    weighed(flow.weighting, {
+      perToken,
+      value,
+      wanted,
+      predicts,
+      variance: varianceOf(source),
+      at: momentOf(flow.interpolant, rows.t),
+      draws: true,
+      exponent: exponentOf(flow.weighting, weighting, [rows.t.tau]),
+    });
   const clean = space.clean(rows.tokens, network.embedding(params));
   const x = flow.state(rows.noise, clean, rows.t.t);
   if (flow.predicts === "clean token") {
     const denoiser = flowDenoiser(flow, model);
     const logits = denoiser.logits?.(x, rows.t);
     const tokens: Tensor = oneHot(rows.tokens, network.vocab);
-    return weighted(flow, judged(flow.loss, tokens, denoiser.denoiser(x, rows.t), logits), rows.t.t);
+    const value = denoiser.denoiser(x, rows.t);
+    return weightedBy(judged(flow.loss, tokens, value, logits), value, tokens);
   }
   const point = pointAt(flow.interpolant, rows.t.t);
   const { scale, mean: centre } = flow.source;
   const wanted = conditional(flow.predicts, { noise: rows.noise, clean }, point, scale, centre);
   // The prediction itself: by way of the clean point it would be 0/0 at an end, and lose digits near it.
   const found = predicted(model, x, rows.t);
-  return weighted(flow, judged("squared error", wanted, found, undefined), rows.t.t);
+  return weightedBy(judged(flow.loss, wanted, found, undefined), found, wanted);
 }
 
 /** The mean of {@link declaredFlowTokenLoss}. */
-export const declaredFlowLoss = <P>(flow: Flow, model: NetworkModel<P>, rows: FlowRows): Tensor<[]> =>
-  mean(declaredFlowTokenLoss(flow, model, rows));
+export const declaredFlowLoss = <P>(
+  flow: Flow,
+  model: NetworkModel<P>,
+  rows: FlowRows,
+  weighting?: LearnedWeights,
+): Tensor<[]> => mean(declaredFlowTokenLoss(flow, model, rows, weighting));
 
 const part = (x: Tensor, from: number, to: number): Tensor => slice(x, 0, from, to);
 const partOf = ({ t, tau, rate }: Time, from: number, to: number): Time => ({
@@ -86,7 +113,7 @@ export function declaredMapTokenLoss<P>(
   map: FlowMap,
   student: NetworkModel<P>,
   rows: FlowMapRows,
-  { diagonal, teacher, given: frozenMap, targetKey }: Teaching<P>,
+  { diagonal, teacher, given: frozenMap, targetKey, weighting }: Teaching<P>,
 ): Tensor {
   const { flow } = map;
   // Its weights have no gradient; its values keep their derivatives by state and time, which a corrected velocity passes to the objective.
@@ -123,19 +150,23 @@ export function declaredMapTokenLoss<P>(
       : []),
     ...(diagonal < count ? [jumpTarget(map, rows, x, diagonal, sources)] : []),
   ];
-  const perToken = judged(
-    map.loss,
-    stopGradient(concat(targets, 0)) as Tensor,
-    value,
-    learning.logits?.(x, rows.s, rows.t),
-  );
+  const wanted = stopGradient(concat(targets, 0)) as Tensor;
+  const perToken = judged(map.loss, wanted, value, learning.logits?.(x, rows.s, rows.t));
   // Velocities and moves are judged as velocities: at s near 1 little of them is left in ψ.
-  const { parameterization: by } = map;
+  const predicts = judgedAs(map);
   const timed =
-    by === "mean velocity" || by === "direct map"
-      ? mul(perToken, expandDims(velocityWeight(flow, rows.s, rows.t), 1))
-      : perToken;
-  return weighted(flow, timed, rows.s.t);
+    predicts === "velocity" ? mul(perToken, expandDims(velocityWeight(flow, rows.s, rows.t), 1)) : perToken;
+  return weighed(map.weighting, {
+    perToken: timed,
+    value,
+    wanted,
+    predicts,
+    variance: varianceOf(flow.source),
+    at: momentOf(flow.interpolant, rows.s),
+    target: momentOf(flow.interpolant, rows.t),
+    draws: taught === undefined,
+    exponent: exponentOf(map.weighting, weighting, [rows.s.tau, rows.t.tau]),
+  });
 }
 
 interface DiagonalRows {
@@ -173,6 +204,23 @@ function jumpTarget(
     u: partOf(rows.u, diagonal, count),
     t: partOf(rows.t, diagonal, count),
   });
+}
+
+/**
+ * {@link declaredMapLoss} as the sum of what the diagonal rows contribute to it and what the others do: of one computation, so that each
+ * can be differentiated.
+ */
+export function declaredMapParts<P>(
+  map: FlowMap,
+  student: NetworkModel<P>,
+  rows: FlowMapRows,
+  teaching: Teaching<P>,
+): { readonly diagonal: Tensor<[]>; readonly jumps: Tensor<[]> } {
+  const perToken = declaredMapTokenLoss(map, student, rows, teaching);
+  const [count = 0, length = 0] = perToken.shape;
+  const share = (from: number, to: number): Tensor<[]> =>
+    mul(sum(part(perToken, from, to)), 1 / (count * length));
+  return { diagonal: share(0, teaching.diagonal), jumps: share(teaching.diagonal, count) };
 }
 
 /** The mean of {@link declaredMapTokenLoss}. */

@@ -18,14 +18,15 @@ import type { StateSpace } from "../flow/state-space.ts";
 import { fmlmTimes, stratifiedTimes } from "../flow/times.ts";
 import type { RowTimes } from "../flow/times.ts";
 import type { Time } from "../flow/two-time.ts";
-import { declaredFlowLoss, declaredMapLoss } from "../language/declared-loss.ts";
+import { declaredFlowLoss, declaredMapLoss, declaredMapParts } from "../language/declared-loss.ts";
 import { dit } from "../networks/dit.ts";
 import type { DitParams } from "../networks/dit.ts";
 import { keyData, randomWindows } from "./batches.ts";
 import { student } from "./programs.ts";
 import type { ModelOptions } from "./programs.ts";
-import { freshState, updateState, weightsLayout, weightsSpec } from "./state.ts";
-import type { TrainingState } from "./state.ts";
+import { freshState, updatePacked, updateState, weightsLayout } from "./state.ts";
+import type { TrainedWeighting, TrainedWeights, TrainingState } from "./state.ts";
+import { gradientsOfParts, projected } from "./surgery.ts";
 
 /** A time of every row as the host gives it. */
 export interface TimeData {
@@ -101,10 +102,37 @@ function spaceOfMap(map: FlowMap, options: ModelOptions): StateSpace {
   return space;
 }
 
+/** The weighting of a declaration that is trained with the network, if it has one. */
+export function learnedOf(declared: Flow | FlowMap): TrainedWeighting | undefined {
+  const { kind, weighting } = declared;
+  if (typeof weighting !== "object" || weighting.kind !== "learned") return undefined;
+  return { weighting, times: kind === "flow" ? 1 : 2 };
+}
+
+/** The parameters of a learned weighting with those of the network; the network alone without one. */
+const withWeighting = (
+  network: DitParams,
+  learned: TrainedWeighting | undefined,
+  key: Tensor<[2], "u32">,
+): TrainedWeights =>
+  learned === undefined
+    ? network
+    : // Another key than any that the network's parameters are drawn with.
+      { ...network, weighting: learned.weighting.init(random.foldIn(key, 1), learned.times) };
+
+/** key -> the initial state of a declared flow: that of FLM and, where its weighting learns, the parameters of that. */
+export function initFlow(flow: Flow, options: ModelOptions) {
+  const learned = learnedOf(flow);
+  return fn({ key: u32(2) }, ({ key }) => {
+    const network = dit(options.network).init(key);
+    return freshState(withWeighting(network, learned, key), weightsLayout(options.network, learned), options);
+  });
+}
+
 /** (state, tokens, t, key, learningRate) -> (state, loss, gradientNorm): one step of a declared flow. */
 export function flowStep(flow: Flow, options: ModelOptions, state: SpecOf<TrainingState>) {
   const network = dit(options.network);
-  const layout = weightsLayout(options.network);
+  const layout = weightsLayout(options.network, learnedOf(flow));
   const space = spaceOfFlow(flow, options);
   const { batch } = options;
   const spec = {
@@ -117,10 +145,10 @@ export function flowStep(flow: Flow, options: ModelOptions, state: SpecOf<Traini
   return fn(spec, (input) => {
     const current = input.state as unknown as TrainingState;
     const [noiseKey, dropoutKey] = random.split(input.key, 2);
-    const { value, grad } = valueAndGrad((params: DitParams) => {
+    const { value, grad } = valueAndGrad((params: TrainedWeights) => {
       const noise = noiseOf(flow, space, noiseKey, [batch, network.length], params.embedding);
       const rows = { tokens: input.tokens, noise, t: input.t as unknown as Time };
-      return declaredFlowLoss(flow, { network, params, space, dropoutKey }, rows);
+      return declaredFlowLoss(flow, { network, params, space, dropoutKey }, rows, params.weighting);
     })(layout.unpack(current.params));
     const next = updateState(current, grad, input.learningRate, layout, options);
     return { state: next.state, loss: value, gradientNorm: next.gradientNorm };
@@ -138,41 +166,32 @@ export function diagonalRowsOf({ name, diagonal }: FlowMap, batch: number): numb
 }
 
 /**
- * The initial state of a flow map: key -> fresh weights where no network teaches it, (key, teacher) -> the weights of the flow's frozen network and
- * a second time embedding where one does, (key, given) -> those of the flow map that alone teaches. The second embedding adds nothing yet,
- * but for a direct map: that is the difference of two times, and if neither they nor the last layer did anything, neither would ever
- * learn. A network that puts out something else than its teacher begins with a last layer of zeros: a corrected velocity then is its
- * teacher's step, and a direct map stays where it is.
+ * (key, teacher) -> the initial state of a flow map: where the specification of a flow's weights is given, those and a second time embedding,
+ * and else fresh ones; and, where its weighting learns, the parameters of that. The embedding adds nothing yet, but for a direct map: that
+ * is the difference of two times, and if neither they nor the last layer did anything, neither would ever learn. A network that puts out
+ * something else than its teacher begins with a last layer of zeros: a corrected velocity then is its teacher's step, and a direct map
+ * stays where it is.
  */
-export function initFlowMap(map: FlowMap, options: ModelOptions) {
+export function initFlowMap(map: FlowMap, options: ModelOptions, teacher?: SpecOf<DitParams>) {
+  const learned = learnedOf(map);
   const config = student(options.network);
-  const layout = weightsLayout(config);
-  const { parameterization, flow, teacher } = map;
-  const byFlow = needsFlow(map);
-  const spec = {
-    key: u32(2),
-    ...(byFlow ? { teacher: weightsSpec(options.network) } : {}),
-    ...(!byFlow && typeof teacher === "object" ? { given: weightsSpec(config) } : {}),
-  };
-  const known =
-    typeof teacher === "object" && !byFlow ? teacher.parameterization : usualParameterization(flow);
-  return fn(spec, (input) => {
-    const [key, timeKey] = random.split(input.key, 2);
-    const fresh = dit(config).init(key);
-    const frozen = input as { readonly teacher?: DitParams; readonly given?: DitParams };
-    const begun = frozen.teacher ?? frozen.given;
-    const moves = parameterization === "direct map" && frozen.given === undefined;
-    const targetTime = moves
-      ? dit(config).init(timeKey).time
-      : (frozen.given?.targetTime ?? fresh.targetTime);
+  const layout = weightsLayout(config, learned);
+  const { parameterization, flow } = map;
+  return fn({ key: u32(2), ...(teacher === undefined ? {} : { teacher }) }, (input) => {
+    const fresh = dit(config).init(input.key);
+    const { teacher: known } = input as { readonly teacher?: DitParams };
+    const targetTime =
+      parameterization === "direct map"
+        ? dit(config).init(random.foldIn(input.key, 2)).time
+        : fresh.targetTime;
     const params: DitParams = {
-      ...(begun ?? fresh),
-      ...(begun === undefined || parameterization === known
+      ...(known ?? fresh),
+      ...(known === undefined || parameterization === usualParameterization(flow)
         ? {}
-        : { head: { ...begun.head, linear: fresh.head.linear } }),
+        : { head: { ...known.head, linear: fresh.head.linear } }),
       ...(targetTime === undefined ? {} : { targetTime }),
     };
-    return freshState(params, layout, options);
+    return freshState(withWeighting(params, learned, input.key), layout, options);
   });
 }
 
@@ -204,7 +223,7 @@ export function flowMapStep(
         : `The flow map "${map.name}" is not taught by a flow map, and one is given.`,
     );
   const network = dit(student(options.network));
-  const layout = weightsLayout(student(options.network));
+  const layout = weightsLayout(student(options.network), learnedOf(map));
   const space = spaceOfMap(map, options);
   const { batch } = options;
   const diagonal = diagonalRowsOf(map, batch);
@@ -227,7 +246,8 @@ export function flowMapStep(
       readonly given?: DitParams;
     };
     const [noiseKey, dropoutKey, targetKey] = random.split(input.key, 3);
-    const { value, grad } = valueAndGrad((params: DitParams) => {
+    /** What the loss is of, at any weights. */
+    const asked = (params: TrainedWeights) => {
       // Student and teacher must see one state.
       const taught = frozen ?? known;
       const weights =
@@ -236,24 +256,41 @@ export function flowMapStep(
           : params;
       const noise = noiseOf(flow, space, noiseKey, [batch, network.length], weights.embedding);
       const [s, u, t] = [input.s, input.u, input.t] as unknown as readonly [Time, Time, Time];
-      return declaredMapLoss(
+      return [
         map,
         { network, params: weights, space, dropoutKey },
         { tokens: input.tokens, noise, s, u, t },
         {
           diagonal,
           targetKey,
+          ...(params.weighting === undefined ? {} : { weighting: params.weighting }),
           ...(frozen === undefined
             ? {}
             : { teacher: { network: dit(options.network), params: frozen, space } }),
           ...(known === undefined ? {} : { given: { network, params: known, space } }),
         },
+      ] as const;
+    };
+    const weights = layout.unpack(current.params);
+    if (!map.surgery) {
+      const { value, grad } = valueAndGrad((params: TrainedWeights) => declaredMapLoss(...asked(params)))(
+        weights,
       );
-    })(layout.unpack(current.params));
-    const next = updateState(current, grad, input.learningRate, layout, options);
-    return { state: next.state, loss: value, gradientNorm: next.gradientNorm };
+      const next = updateState(current, grad, input.learningRate, layout, options);
+      return { state: next.state, loss: value, gradientNorm: next.gradientNorm };
+    }
+    const parts = gradientsOfParts((params: TrainedWeights) => {
+      const loss = declaredMapParts(...asked(params));
+      return [loss.diagonal, loss.jumps];
+    }, weights);
+    const [along, other] = parts.gradients.map(layout.pack) as unknown as [Packed, Packed]; // of two parts
+    const gradient = projected(along, other);
+    const next = updatePacked(current, gradient, input.learningRate, layout, options);
+    return { state: next.state, loss: add(...parts.values), gradientNorm: next.gradientNorm };
   });
 }
+
+type Packed = TrainingState["params"];
 
 const timesOf = (clock: Clock, t: readonly number[], tau: readonly number[]): TimeData => ({
   t: Float32Array.from(t),

@@ -17,7 +17,7 @@ import { dit } from "../networks/dit.ts";
 import type { Network } from "../networks/network.ts";
 import { streamed } from "../networks/network.ts";
 import { freshState, updateState, weightsLayout, weightsSpec } from "./state.ts";
-import type { TrainingState, UpdateOptions } from "./state.ts";
+import type { TrainedWeighting, TrainingState, UpdateOptions } from "./state.ts";
 
 /** Hyper-parameters of a step. */
 export interface StepOptions extends UpdateOptions {
@@ -82,10 +82,13 @@ export function initFmlm(options: ModelOptions) {
   });
 }
 
-/** packed weights -> the tree of weights that networks and samplers take. */
-export function unpackWeights(config: DitConfig) {
-  const layout = weightsLayout(config);
-  return fn({ weights: layout.spec }, (input) => layout.unpack(input.weights));
+/** packed weights -> the tree of weights that networks and samplers take, without the parameters of a weighting that was trained with them. */
+export function unpackWeights(config: DitConfig, learned?: TrainedWeighting) {
+  const layout = weightsLayout(config, learned);
+  return fn({ weights: layout.spec }, (input): DitParams => {
+    const { weighting: _, ...network } = layout.unpack(input.weights);
+    return network;
+  });
 }
 
 /** (state, tokens, tau, t, key, learningRate) -> (state, loss, gradientNorm): one FLM step. */

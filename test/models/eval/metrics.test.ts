@@ -1,5 +1,7 @@
-// Metrics against closed forms and the published values.
+// Metrics, group 19 of the specification: against closed forms, the published values, and what holds for any samples. They are functions
+// of plain numbers on the host, the same whatever device wrote the samples and scored them.
 
+import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import {
   bootstrapInterval,
@@ -131,6 +133,76 @@ describe("generative perplexity, given a scorer's log-likelihoods", () => {
     expect(again.totalNll).toBeCloseTo(scalar(golden.outputs, "total_nll"), 9);
     expect(again.totalTokens).toBe(scalar(golden.outputs, "total_weight"));
     expect(at(golden.outputs, "per_sample", 6)).toBeDefined();
+  });
+});
+
+describe("group 19, for any samples", () => {
+  const EOS = 0;
+  const ids = fc.array(fc.integer({ min: 0, max: 4 }), { minLength: 2, maxLength: 12 });
+
+  it("the entropy is between 0 and log L, 0 for one token alone and log L for different ones, whatever tokens are called", () => {
+    fc.assert(
+      fc.property(ids, fc.integer({ min: 1, max: 1000 }), (tokens, by) => {
+        const entropy = unigramEntropy(tokens);
+        expect(entropy).toBeGreaterThanOrEqual(0);
+        expect(entropy).toBeLessThanOrEqual(Math.log(tokens.length) + 1e-12);
+        const different = new Set(tokens).size;
+        expect(entropy === 0).toBe(different === 1);
+        expect(entropy).toBeLessThanOrEqual(Math.log(different) + 1e-12);
+        // Special tokens are tokens like any other: all positions count, in any order, under any names.
+        expect(unigramEntropy(tokens.map((id) => id * by + 7).toReversed())).toBeCloseTo(entropy, 12);
+        expect(unigramEntropy(tokens.map((_, i) => i))).toBeCloseTo(Math.log(tokens.length), 12);
+        // Twice the sample has the same histogram.
+        expect(unigramEntropy([...tokens, ...tokens])).toBeCloseTo(entropy, 12);
+      }),
+    );
+  });
+
+  it("a position is scored if it is no end of text, or the first one, unless it is position 0", () => {
+    fc.assert(
+      fc.property(ids, (tokens) => {
+        // As defined: in the segment up to and with the first end of text, or not the end of text.
+        const segment = tokens.map((_, i) => tokens.slice(0, i).every((id) => id !== EOS));
+        const valid = tokens.map((id, i) => (segment[i] ?? false) || id !== EOS);
+        const scored = scoredPositions(tokens, EOS);
+        expect(scored).toEqual(valid.slice(1));
+        const ends = tokens.filter((id) => id === EOS).length;
+        const countedEnds = scored.filter((flag, i) => flag && tokens[i + 1] === EOS).length;
+        expect(countedEnds).toBe(ends > 0 && tokens[0] !== EOS ? 1 : 0);
+        // Text after the end of text counts, padding does not.
+        expect(scoredPositions([...tokens, EOS, 3, EOS, EOS], EOS).slice(-4)).toEqual([
+          ends === 0,
+          true,
+          false,
+          false,
+        ]);
+      }),
+    );
+  });
+
+  it("likelihoods are weighted by tokens: any split has one perplexity, between those of its parts", () => {
+    const part = fc.record({
+      nll: fc.double({ min: 0, max: 50, noNaN: true }),
+      tokens: fc.integer({ min: 1, max: 40 }),
+    });
+    fc.assert(
+      fc.property(fc.array(part, { minLength: 1, maxLength: 8 }), fc.nat(), (parts, cut) => {
+        const whole = likelihood(parts);
+        const at = cut % parts.length;
+        const sum = (some: typeof parts) => ({
+          nll: some.reduce((a, { nll }) => a + nll, 0),
+          tokens: some.reduce((a, { tokens }) => a + tokens, 0),
+        });
+        expect(likelihood([sum(parts.slice(0, at)), sum(parts.slice(at))]).meanNll).toBeCloseTo(
+          whole.meanNll,
+          12,
+        );
+        const each = parts.map(({ nll, tokens }) => nll / tokens);
+        expect(whole.meanNll).toBeGreaterThanOrEqual(Math.min(...each) - 1e-12);
+        expect(whole.meanNll).toBeLessThanOrEqual(Math.max(...each) + 1e-12);
+        expect(Math.log(whole.perplexity)).toBeCloseTo(whole.bitsPerToken * Math.LN2, 12);
+      }),
+    );
   });
 });
 

@@ -20,7 +20,7 @@ const clocks = new Map(VOCABS.map((vocab) => [vocab, decodingError({ vocab })]))
 const clockOf = (vocab: number) => clocks.get(vocab) ?? decodingError({ vocab });
 const relative = (got: number, want: number): number => (got === want ? 0 : Math.abs(got / want - 1));
 
-describe("decoding-error clock: reference values", () => {
+describe("group 1: the decoding-error clock, reference values", () => {
   const times = [0.1, 0.25, 0.5, 0.7, 0.75, 0.8, 0.85, 0.9];
   const taus = [0.01, 0.25, 0.5, 0.75, 0.99];
   it.each([

@@ -1,5 +1,5 @@
-// Stratified times and flow-map batches: strata, counts, splits, order of the times, and parity with the
-// published code where it is right.
+// Stratified times (group 2 of the specification) and flow-map batches: strata, counts, splits, order of the times, and parity with the
+// published code where it is right. All of it is plain numbers on the host, the same whatever device takes the times as inputs.
 
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
@@ -16,7 +16,7 @@ const closeTo = (got: readonly number[], want: readonly number[], tolerance: num
   got.forEach((value, i) => expect(Math.abs(value - (want[i] ?? NaN)), `entry ${i}`).toBeLessThan(tolerance));
 };
 
-describe("stratified times", () => {
+describe("group 2: stratified times", () => {
   it("hold one time per stratum, with a mean near one half", () => {
     fc.assert(
       fc.property(fc.nat(), fc.integer({ min: 1, max: 200 }), (seed, n) => {

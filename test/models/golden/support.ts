@@ -6,8 +6,6 @@ import { fileURLToPath } from "node:url";
 import { expect, vi } from "vitest";
 import { exactTensor } from "../../../src/compiler/host-tensor.ts";
 import type { ExactTensor, HostTensor } from "../../../src/compiler/host-tensor.ts";
-import { fn, specLike } from "../../../src/dsl/index.ts";
-import type { Fn } from "../../../src/dsl/index.ts";
 import { dit } from "../../../src/models/networks/dit.ts";
 import type { Dit } from "../../../src/models/networks/dit.ts";
 import { ditConfigOf, ditFromTensors, ditToTensors } from "../../../src/models/networks/checkpoint.ts";
@@ -15,14 +13,12 @@ import type { DitTree } from "../../../src/models/networks/checkpoint.ts";
 import { OFFICIAL_PREFIX } from "../../../src/models/networks/official-names.ts";
 import type { DitSizes } from "../../../src/models/networks/official-names.ts";
 import { openDevice } from "../../../src/runtime/devices.ts";
-import type { Device, DeviceValue } from "../../../src/runtime/device.ts";
-import { compile, disposeTree } from "../../../src/runtime/compile.ts";
 import { readSafetensors } from "../../../src/runtime/files/safetensors.ts";
-import { flatten, unflatten } from "../../../src/dsl/trace/pytree.ts";
 import { at, goldenCase, tensor } from "../../golden/golden.ts";
 import type { GoldenCase, GoldenValue } from "../../golden/golden.ts";
-import { compiled } from "../../support/evaluate.ts";
 import type { Hosted, Tensors } from "../../support/evaluate.ts";
+import { inDoubles, on } from "../../support/targets.ts";
+import type { Runner } from "../../support/targets.ts";
 
 export { ints, floats, scalarOf } from "../../support/evaluate.ts";
 export { at, numbers, scalar } from "../../golden/golden.ts";
@@ -56,44 +52,6 @@ export async function stateOf(
   const config = ditConfigOf(tensors, { length: 6 });
   return { network: dit(config), params: ditFromTensors(config, tensors) };
 }
-
-const isHost = (value: unknown): value is ExactTensor =>
-  typeof value === "object" && value !== null && "data" in value && ArrayBuffer.isView(value.data);
-
-/** How a function of the language is run on trees of host tensors: compiled once for inputs like these, then called. */
-export type Runner = <In extends object, Out>(
-  like: In,
-  body: (inputs: Tensors<In>) => Out,
-) => Promise<(inputs: In) => Promise<Hosted<Out>>>;
-
-/** On the interpreter, in f64. */
-const inDoubles: Runner = async (like, body) => {
-  const call = compiled(like, body);
-  return async (inputs) => call(inputs);
-};
-
-/** On a device. */
-const on =
-  (device: Device): Runner =>
-  async <In extends object, Out>(like: In, body: (inputs: Tensors<In>) => Out) => {
-    // specLike and unflatten forget the structure that In and Out state.
-    const f = fn(specLike(like, isHost), body as unknown as (inputs: unknown) => Out) as Fn<unknown, Out>;
-    const executable = await compile(f, { device });
-    return async (inputs: In): Promise<Hosted<Out>> => {
-      const outputs = await executable.run(inputs as never);
-      const { leaves, tree } = flatten(outputs, isValue);
-      const read = await Promise.all(leaves.map((leaf) => leaf.read()));
-      disposeTree(outputs);
-      // f32 results are numbers all the same.
-      return unflatten(
-        tree,
-        read.map(({ shape, dtype, data }) => exactTensor(dtype, shape, data)),
-      ) as Hosted<Out>;
-    };
-  };
-
-const isValue = (value: unknown): value is DeviceValue =>
-  typeof value === "object" && value !== null && "read" in value;
 
 /** The two ways to run, by what is expected of them. */
 export type Precision = "f64" | "f32";

@@ -1,82 +1,26 @@
-/** Samplers by the groups of the specification: 16 flow-map sampling, 17 projected states, one step, determinism, batches. */
+/** Schedules of FLM and FMLM (group 16 for plain numbers), and the noise of samplers. What holds on every device is in ../groups. */
 import fc from "fast-check";
 import { describe, expect, it, vi } from "vitest";
 import type { ExactTensor } from "../../../src/compiler/host-tensor.ts";
 import { inlineCalls } from "../../../src/compiler/passes/inline.ts";
-import { add, argmax, mul, outputSpec, random, stack, trace } from "../../../src/dsl/index.ts";
+import { add, mul, outputSpec, random, stack, trace } from "../../../src/dsl/index.ts";
 import type { Tensor } from "../../../src/dsl/index.ts";
 import { decodingError } from "../../../src/models/flow/clock-decoding-error.ts";
 import { uniformClock } from "../../../src/models/flow/clock.ts";
-import { corpusOracle } from "../../../src/models/flow/oracle.ts";
 import { drawNoise, projectedSpace, vocabularySpace } from "../../../src/models/flow/state-space.ts";
 import type { StateSpace } from "../../../src/models/flow/state-space.ts";
-import { denoiser } from "../../../src/models/language/denoiser.ts";
-import { eulerSchedule, gammaSchedule, samplerStep } from "../../../src/models/language/sampler.ts";
-import type { SamplerStep } from "../../../src/models/language/sampler.ts";
-import { dit } from "../../../src/models/networks/dit.ts";
-import type { DitConfig, DitParams } from "../../../src/models/networks/dit.ts";
+import { eulerSchedule, gammaSchedule } from "../../../src/models/language/sampler.ts";
 import { samplerFactor, samplerNoise } from "../../../src/models/training/programs.ts";
 import type { ModelOptions } from "../../../src/models/training/programs.ts";
 import { weightsSpec } from "../../../src/models/training/state.ts";
-import { compiled, constants, distance, evaluate, floats, list, scalarOf } from "../../support/evaluate.ts";
-import { normals, randomParams } from "../networks/random-weights.ts";
+import { constants, distance, list } from "../../support/evaluate.ts";
 
 // Seconds where many tests run at once.
 vi.setConfig({ testTimeout: 60_000 });
 
 const steps = fc.integer({ min: 1, max: 9 });
 const gammas = fc.double({ min: 0, max: 1, noNaN: true });
-const column = (value: number, rows: number): ExactTensor => floats([rows], Array(rows).fill(value));
-const drawn = (shape: readonly number[], seed: number): ExactTensor => {
-  const draw = normals(seed);
-  return floats(shape, Array.from({ length: shape.reduce((a, b) => a * b, 1) }, draw));
-};
-
 describe("group 16: the γ-sampler", () => {
-  const vocab = 5;
-  const oracle = corpusOracle({
-    vocab,
-    sequences: [
-      [0, 1],
-      [2, 3],
-      [4, 1],
-    ],
-    weights: [3, 2, 1],
-  });
-
-  it("with γ = 0 and the exact map, any number of steps is the one jump", () => {
-    const jump = compiled({ x: drawn([3, 2, vocab], 0), s: column(0, 3), t: column(1, 3) }, ({ x, s, t }) =>
-      oracle.twoTimeDenoiser(x, s, t),
-    );
-    const map = compiled({ x: drawn([3, 2, vocab], 0), s: column(0, 3), t: column(1, 3) }, ({ x, s, t }) =>
-      oracle.flowMap(x, s, t),
-    );
-    fc.assert(
-      fc.property(
-        fc.nat(),
-        fc.integer({ min: 2, max: 4 }),
-        fc.constantFrom(uniformClock(), decodingError({ vocab })),
-        (seed, count, clock) => {
-          const z0 = drawn([3, 2, vocab], seed);
-          let state = z0;
-          for (const step of gammaSchedule(clock, count, 0)) {
-            const [s, t] = [clock.time(step.tau), clock.time(step.target ?? NaN)];
-            const delta = jump({ x: state, s: column(s, 3), t: column(t, 3) });
-            state = floats(
-              state.shape,
-              list(state).map((z, i) => step.state * z + step.denoiser * (delta.data[i] ?? NaN)),
-            );
-            expect(step.noise).toBe(0);
-            expect(distance(state.data, map({ x: z0, s: column(0, 3), t: column(t, 3) }).data)).toBeLessThan(
-              1e-5,
-            );
-          }
-        },
-      ),
-      { numRuns: 4 },
-    );
-  });
-
   it("keeps the signal coefficient t_n and the noise variance (1 − t_n)² exactly", () => {
     fc.assert(
       fc.property(steps, gammas, fc.integer({ min: 2, max: 5000 }), (count, gamma, size) => {
@@ -124,141 +68,7 @@ describe("group 16: the γ-sampler", () => {
   });
 });
 
-const config: DitConfig = { vocab: 7, length: 3, width: 8, depth: 2, heads: 2, conditioning: 4 };
-const clock = decodingError({ vocab: config.vocab });
-
-/** Everything a run of a sampler gives: all states and the last tokens. `noise` is per step, on the vocabulary. */
-function runSampler(
-  network: ReturnType<typeof dit>,
-  params: unknown,
-  schedule: readonly SamplerStep[],
-  z0: ExactTensor,
-  noise: readonly ExactTensor[],
-  space: StateSpace,
-) {
-  const rows = z0.shape[0] ?? 0;
-  const twoTimes = network.config.targetTime === true;
-  const inputsOf = (step: SamplerStep, state: ExactTensor, fresh: ExactTensor) => ({
-    params: params as ReturnType<typeof randomParams>,
-    state,
-    tau: column(step.tau, rows),
-    target: column(step.target ?? 0, rows),
-    stateWeight: scalarOf(step.state),
-    denoiserWeight: scalarOf(step.denoiser),
-    fresh: floats(
-      fresh.shape,
-      list(fresh).map((x) => x * step.noise),
-    ),
-  });
-  /** Noise of the vocabulary as the space sees it. */
-  const seen = (x: Tensor, embedding: Tensor): Tensor =>
-    space.kind === "projected" ? vocabularySpace.embed(x, embedding) : x;
-  const start = evaluate({ params: params as ReturnType<typeof randomParams>, z0 }, (input) =>
-    seen(input.z0, (input.params as DitParams).embedding),
-  );
-  const first = schedule[0];
-  if (first === undefined) throw new Error("an empty schedule");
-  const move = compiled(inputsOf(first, start, z0), ({ params: p, fresh, target, ...rest }) => {
-    const inputs = { ...rest, noise: seen(fresh, (p as DitParams).embedding) };
-    return samplerStep(network, p as DitParams, twoTimes ? { ...inputs, target } : inputs, space);
-  });
-  const states = [start];
-  let tokens: ExactTensor = start;
-  schedule.forEach((step, i) => {
-    const moved = move(inputsOf(step, states.at(-1) ?? start, noise[i] ?? z0));
-    states.push(moved.state);
-    tokens = moved.tokens;
-  });
-  return { states, tokens: list(tokens) };
-}
-
-const network = { euler: dit(config), gamma: dit({ ...config, targetTime: true }) };
-const kinds = fc.constantFrom("euler" as const, "gamma" as const);
-const scheduleOf = (kind: "euler" | "gamma", count: number, gamma: number): readonly SamplerStep[] =>
-  kind === "euler" ? eulerSchedule(clock, count) : gammaSchedule(clock, count, gamma);
-
-describe("group 17: samplers of a network", () => {
-  it("on projected states are those on the vocabulary, for the same noise", () => {
-    fc.assert(
-      fc.property(fc.nat(), kinds, fc.integer({ min: 1, max: 4 }), gammas, (seed, kind, count, gamma) => {
-        const params = randomParams(network[kind].config, seed);
-        const z0 = drawn([3, 3, 7], seed + 1);
-        const noise = Array.from({ length: count }, (_, i) => drawn([3, 3, 7], seed + 2 + i));
-        const schedule = scheduleOf(kind, count, gamma);
-        const plain = runSampler(network[kind], params, schedule, z0, noise, vocabularySpace);
-        const projected = runSampler(network[kind], params, schedule, z0, noise, projectedSpace());
-        expect(projected.tokens).toEqual(plain.tokens);
-        plain.states.forEach((state, i) => {
-          const seen = evaluate({ state, e: params.embedding }, (input) =>
-            vocabularySpace.embed(input.state, input.e),
-          );
-          expect(distance(seen.data, projected.states[i]?.data ?? [])).toBeLessThan(1e-9);
-        });
-      }),
-      { numRuns: 6 },
-    );
-  });
-
-  it("one step is the argmax of D_0, or of δ_{0,1}", () => {
-    fc.assert(
-      fc.property(fc.nat(), kinds, gammas, (seed, kind, gamma) => {
-        const params = randomParams(network[kind].config, seed);
-        const z0 = drawn([2, 3, 7], seed + 1);
-        const { tokens, states } = runSampler(
-          network[kind],
-          params,
-          scheduleOf(kind, 1, gamma),
-          z0,
-          [],
-          vocabularySpace,
-        );
-        const direct = evaluate({ params, z0, zero: column(0, 2), one: column(1, 2) }, (input) => {
-          const times = kind === "euler" ? { tau: input.zero } : { tau: input.zero, target: input.one };
-          const probabilities = denoiser(
-            network[kind],
-            input.params as DitParams,
-            vocabularySpace,
-            input.z0,
-            times,
-          );
-          return { tokens: argmax(probabilities, 2) as Tensor, probabilities };
-        });
-        expect(tokens).toEqual(list(direct.tokens));
-        expect(distance(states[1]?.data ?? [], direct.probabilities.data)).toBeLessThan(1e-12);
-      }),
-      { numRuns: 6 },
-    );
-  });
-
-  it("rows do not see one another: a batch gives what its rows give alone, and the same again", () => {
-    fc.assert(
-      fc.property(fc.nat(), kinds, (seed, kind) => {
-        const params = randomParams(network[kind].config, seed);
-        const z0 = drawn([3, 3, 7], seed + 1);
-        const noise = [drawn([3, 3, 7], seed + 2), drawn([3, 3, 7], seed + 3)];
-        const schedule = scheduleOf(kind, 2, 0.7);
-        const together = runSampler(network[kind], params, schedule, z0, noise, vocabularySpace);
-        const again = runSampler(network[kind], params, schedule, z0, noise, vocabularySpace);
-        expect(again.states.map(list)).toEqual(together.states.map(list));
-        const row = (x: ExactTensor, i: number): ExactTensor =>
-          floats([1, 3, 7], list(x).slice(21 * i, 21 * i + 21));
-        const alone = [0, 1, 2].flatMap(
-          (i) =>
-            runSampler(
-              network[kind],
-              params,
-              schedule,
-              row(z0, i),
-              noise.map((x) => row(x, i)),
-              vocabularySpace,
-            ).tokens,
-        );
-        expect(alone).toEqual(together.tokens);
-      }),
-      { numRuns: 4 },
-    );
-  });
-
+describe("noise of samplers", () => {
   it("noise is a function of its key, in every space; drawn on the vocabulary it is the projection of the plain noise", () => {
     const { noises, gap } = constants(() => {
       const table: Tensor = random.normal(random.key(1), [30, 4]);

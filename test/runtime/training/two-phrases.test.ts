@@ -91,7 +91,7 @@ async function studentOf(
     steps = STEPS,
   }: { readonly teacher?: Weights; readonly given?: Weights; readonly steps?: number } = {},
 ): Promise<Weights> {
-  const init = training.initFlowMap(map, options);
+  const init = training.initFlowMap(map, options, teacher === undefined ? undefined : flowSpec);
   const teachers = {
     ...(teacher === undefined ? {} : { teacher }),
     ...(given === undefined ? {} : { given }),

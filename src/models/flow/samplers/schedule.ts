@@ -104,7 +104,19 @@ export function evenTimes(
   });
 }
 
-/** A schedule of even steps, from the calls of each. @throws RangeError as `evenTimes` does */
+/** @throws RangeError for a call whose weights are not finite, as where the rates of the interpolant are infinite */
+function finite(name: string, { interpolant }: Course, calls: readonly Call[]): readonly Call[] {
+  for (const { time, state, first, denoiser, noise } of calls) {
+    if ([state, first, denoiser, noise].every(Number.isFinite)) continue;
+    throw new RangeError(
+      `A step of the ${name} schedule needs the rates of the interpolant "${interpolant.name}" near t = ${time.t}, where they are not finite: ` +
+        `take exponential steps, which need none, or let it start a little later.`,
+    );
+  }
+  return calls;
+}
+
+/** A schedule of even steps, from the calls of each. @throws RangeError as `evenTimes` does, and for weights that are not finite */
 export function evenSchedule(
   { name, endpoint }: Pick<Schedule, "name" | "endpoint">,
   course: Course,
@@ -119,7 +131,7 @@ export function evenSchedule(
     name,
     endpoint,
     end: at(steps),
-    calls: Array.from({ length: steps }, (_, i) => step(at(i), at(i + 1))).flat(),
+    calls: finite(name, course, Array.from({ length: steps }, (_, i) => step(at(i), at(i + 1))).flat()),
   };
 }
 

@@ -11,7 +11,7 @@ import { div, expandDims, mul, reshape, stopGradient } from "../../../dsl/index.
 import type { Tensor } from "../../../dsl/index.ts";
 import { uniformClock } from "../clock.ts";
 import type { Clock } from "../clock.ts";
-import type { TokenLoss } from "../flow.ts";
+import type { TokenLoss } from "../bregman.ts";
 import { logDensityOf, wayLeft } from "./density.ts";
 import { slerp, sphere } from "./geometry.ts";
 import type { Geometry } from "./geometry.ts";

@@ -8,12 +8,13 @@ import { clockIdentities } from "./clocks.ts";
 import { fieldIdentities } from "./fields.ts";
 import type { Checks, Identity, LeftOut } from "./identity.ts";
 import { interpolantIdentities } from "./interpolants.ts";
-import { flowLossIdentities, mapLossIdentities, weightingIdentities } from "./losses.ts";
+import { flowLossIdentities, mapLossIdentities } from "./losses.ts";
 import { mapIdentities } from "./maps.ts";
 import { objectiveIdentities } from "./objectives.ts";
 import { parameterizationIdentities } from "./parameterizations.ts";
 import { eulerIdentity, jumpsIdentity } from "./samplers.ts";
 import { sourceIdentities } from "./sources.ts";
+import { flowWeightingIdentities, mapWeightingIdentities } from "./weightings.ts";
 import { hasPosterior, latestOf } from "./world.ts";
 
 /** Families that look at more than the clock and the source. */
@@ -42,7 +43,7 @@ export function identitiesOf(variant: Flow | FlowMap): Checks {
     ...clockIdentities(clock),
     ...drawn.identities,
     ...fields.identities,
-    ...weightingIdentities(flow),
+    ...flowWeightingIdentities(flow),
   ];
   const missing: readonly LeftOut[] = [...drawn.leftOut, ...fields.leftOut, ...worldsLeftOut(source)];
   if (!hasPosterior(source))
@@ -65,6 +66,7 @@ export function identitiesOf(variant: Flow | FlowMap): Checks {
     ...mapIdentities,
     ...parameterizationIdentities(variant),
     ...objective.identities,
+    ...mapWeightingIdentities(variant),
     ...mapLossIdentities(variant),
   ];
   const asked =

@@ -1,28 +1,34 @@
 /**
- * Identities of losses: the exact answer is where the declared loss is least. Consumed by identities.ts.
+ * Identities of losses: the exact answer is where the declared loss is least, however its rows are weighted. Consumed by identities.ts.
+ * Identities of the weights themselves are in weightings.ts.
  */
 import {
   abs,
-  and,
+  add,
+  cast,
   constant,
   div,
-  add,
   expandDims,
   grad,
   greater,
   less,
   log,
+  max,
   maximum,
   mul,
+  not,
   oneHot,
+  or,
   slice,
   softmax,
+  square,
   stopGradient,
   sub,
   sum,
-  where,
 } from "../../../dsl/index.ts";
 import type { Tensor } from "../../../dsl/index.ts";
+import { lossName } from "../bregman.ts";
+import type { Loss } from "../bregman.ts";
 import type { Flow } from "../flow.ts";
 import { overTokens } from "../flow-map.ts";
 import type { FlowMap } from "../flow-map.ts";
@@ -30,16 +36,15 @@ import { perState, pointAt } from "../interpolant.ts";
 import { judged } from "../judged.ts";
 import { conditional } from "../quantities.ts";
 import { diagonalOf } from "../two-time.ts";
-import type { StateIdentity, World } from "./identity.ts";
 import { nearRegime } from "./limits.ts";
-import { gap, largest } from "./measure.ts";
+import type { Cases, StateIdentity, World } from "./identity.ts";
+import { largest } from "./measure.ts";
 import { REGIMES } from "./regimes.ts";
+import { ofFlow, ofMap } from "./weightings.ts";
 import { CORPUS, LENGTH } from "./world.ts";
 
 /** Smallest probability whose logarithm is taken. */
 const LEAST = 1e-30;
-/** More than a weight that anyone means. */
-const HUGE = 1e30;
 
 /** Tokens of a sentence as rows for every case, [cases, length, vocab]. */
 const rowsOf = (sentence: readonly number[], like: Tensor): Tensor =>
@@ -49,44 +54,54 @@ const rowsOf = (sentence: readonly number[], like: Tensor): Tensor =>
  * The expected loss Σ_k w_k loss(value, sentence k), summed over cases, as training computes it: a function of logits over tokens, or of
  * the predicted point.
  */
-function expectedLoss(flow: Flow, world: World, x: Tensor, t: Tensor): (value: Tensor) => Tensor {
-  const { predicts, loss, weighting, source } = flow;
+function expectedLoss(flow: Flow, world: World, cases: Cases): (value: Tensor) => Tensor {
+  const { predicts, loss, source } = flow;
+  const {
+    x,
+    s: { t },
+  } = cases;
   const point = pointAt(world.interpolant, t);
   const posterior = world.oracle.posterior(x, point.alpha, point.beta);
-  const weight = weighting?.(t, point);
-  const weights: Tensor = weight === undefined ? posterior : mul(posterior, expandDims(weight, 1));
+  const weighted = ofFlow(flow, world, cases);
   return (value) =>
     CORPUS.sequences
       .map((sentence, k) => {
-        const own: Tensor = slice(weights, 1, k, k + 1);
-        if (predicts === "clean token")
-          return sum(mul(own, judged(loss, rowsOf(sentence, value), softmax(value), value))) as Tensor;
+        const own: Tensor = slice(posterior, 1, k, k + 1);
+        if (predicts === "clean token") {
+          const tokens = rowsOf(sentence, value);
+          const distribution: Tensor = softmax(value);
+          return sum(
+            mul(own, weighted(judged(loss, tokens, distribution, value), distribution, tokens)),
+          ) as Tensor;
+        }
         const clean: Tensor = add(
           mul(x, 0),
           expandDims(constant((world.states[k] ?? []).flat(), [LENGTH, world.dim]) as Tensor, 0),
         );
         const noise: Tensor = div(sub(x, mul(perState(point.beta), clean)), perState(point.alpha));
         const wanted = conditional(predicts, { noise, clean }, point, source.scale, source.mean);
-        return sum(mul(own, judged(loss, wanted, value, undefined))) as Tensor;
+        return sum(mul(own, weighted(judged(loss, wanted, value, undefined), value, wanted))) as Tensor;
       })
       .reduce((total, each) => add(total, each) as Tensor);
 }
 
 export const flowLossIdentities = (flow: Flow): readonly StateIdentity[] => [
+  leastAtTarget(flow.loss, flow.predicts === "clean token"),
   {
     kind: "states",
     family: "loss",
     name: "loss of the flow",
-    formula: `E[∇ ${flow.loss}] = 0 where the ${flow.predicts} is predicted exactly`,
+    formula: `E[∇ ${lossName(flow.loss)}] = 0 where the ${flow.predicts} is predicted exactly`,
     cause: "A loss that is not least at the expectation, or a weighting that is not finite.",
     times: REGIMES["away from the ends"],
     tolerance: 1e-8,
     single: 1e-3,
     everywhere: true,
-    residual({ x, s }, world) {
+    residual(cases, world) {
+      const { x, s } = cases;
       const { alpha, beta } = pointAt(world.interpolant, s.t);
       const denoised = world.oracle.denoiserAt(x, alpha, beta);
-      const loss = expectedLoss(flow, world, x, s.t);
+      const loss = expectedLoss(flow, world, cases);
       const value =
         flow.predicts === "clean token"
           ? log(maximum(denoised, LEAST))
@@ -97,37 +112,59 @@ export const flowLossIdentities = (flow: Flow): readonly StateIdentity[] => [
   },
 ];
 
-export const weightingIdentities = ({ weighting }: Flow): readonly StateIdentity[] =>
-  weighting === undefined
-    ? []
-    : [
-        {
-          kind: "states",
-          family: "loss",
-          name: "weighting",
-          formula: "0 < w(t) < ∞ for 0 < t < 1",
-          cause:
-            "A weight that divides by α or β where they vanish, or that is written in noise levels of the other sign.",
-          times: REGIMES["away from the ends"],
-          tolerance: 0,
-          single: 0,
-          everywhere: false,
-          residual({ s: { t } }, { interpolant }) {
-            const weight = weighting(t, pointAt(interpolant, t));
-            return where(and(greater(weight, 0), less(weight, HUGE)), 0, add(mul(t, 0), 1)) as Tensor;
-          },
-        },
-      ];
+/** Values that are nearer than this are not compared. */
+const NEAR = 1e-2;
+/** How much more a loss must be than at its target, as a share of the squared distance: more than rounding. */
+const RISE = 1e-7;
 
-export function mapLossIdentities(variant: FlowMap): readonly StateIdentity[] {
-  const { loss, objective } = variant;
+/** What a divergence fails by if its potential is not convex: it is lower elsewhere than at its target. */
+function leastAtTarget(loss: Loss, distributions: boolean): StateIdentity {
+  const name = lossName(loss);
+  return {
+    kind: "states",
+    family: "loss",
+    name: "loss that is least at its target",
+    formula: `${name}(target, value) > ${name}(target, target) for every other value`,
+    cause:
+      "The potential of the divergence is not convex, or a straight line somewhere: a negative sign, an exponent below 1, or a " +
+      "domain that it does not have.",
+    times: REGIMES.apart,
+    tolerance: 0,
+    single: 0,
+    everywhere: false,
+    residual({ x, free, s, t }) {
+      // Numbers that have nothing to do with each other; the states are those of one-hot tokens, of the same size.
+      const other: Tensor = add(x, mul(perState(sub(s.t, t.t)), 2));
+      const [target, value, logits] = distributions
+        ? [softmax(mul(free, 2)) as Tensor, softmax(mul(other, 2)) as Tensor, mul(other, 2) as Tensor]
+        : [free, other, undefined];
+      // To be judged against itself a distribution needs its own logits.
+      const own = distributions ? log(maximum(target, LEAST)) : undefined;
+      const corner = rowsOf(CORPUS.sequences[0], x);
+      const risen = (wanted: Tensor, itself: Tensor | undefined): Tensor => {
+        const apart: Tensor = sum(square(sub(value, wanted) as Tensor), 2);
+        const rise: Tensor = sub(judged(loss, wanted, value, logits), judged(loss, wanted, wanted, itself));
+        // What is not a number is not greater.
+        const right = or(greater(rise, mul(apart, RISE)), less(apart, NEAR));
+        return max(cast(not(right), "f32"), 1) as Tensor;
+      };
+      return maximum(risen(target, own), risen(corner, log(maximum(corner, LEAST))));
+    },
+  };
+}
+
+export const mapLossIdentities = (map: FlowMap): readonly StateIdentity[] => {
+  const { loss, objective, flow } = map;
   const { limit, atData } = objective;
+  const distributions = overTokens(map);
   return [
+    // Of the flow's own loss it is asked already.
+    ...(loss === flow.loss ? [] : [leastAtTarget(loss, distributions)]),
     {
       kind: "states",
       family: "objective",
       name: "loss of the flow map",
-      formula: `∇ ${loss} = 0 at the exact flow map`,
+      formula: `∇ ${lossName(loss)} = 0 at the exact flow map, whatever its weight`,
       cause:
         "The target is not what the exact map has, or the loss asks for a distribution and the target is none.",
       times:
@@ -135,17 +172,33 @@ export function mapLossIdentities(variant: FlowMap): readonly StateIdentity[] {
       tolerance: 1e-2,
       single: 1e-2,
       everywhere: false,
-      residual({ x, s, u, t }, { map }) {
-        const target = stopGradient(
-          objective.target({ student: map, instant: diagonalOf(map), given: map }, { x, s, u, t }),
+      residual(cases, world) {
+        const { x, s, u, t } = cases;
+        const { map: student } = world;
+        const target: Tensor = stopGradient(
+          objective.target({ student, instant: diagonalOf(student), given: student }, { x, s, u, t }),
         );
-        const value = stopGradient(map.denoiser(x, s, t));
-        // A value that is a point is its own prediction; its squared error has the slope 2 (value − target).
-        if (!overTokens(variant)) return gap(value, target, "The target and ψ");
-        const total = (logits: Tensor): Tensor => sum(judged(loss, target, softmax(logits), logits));
-        const slope: Tensor = grad(total)(log(maximum(value, LEAST)));
-        return largest(abs(slope));
+        const value: Tensor = stopGradient(student.denoiser(x, s, t));
+        if (target.shape.join() !== value.shape.join())
+          throw new TypeError(
+            `The target and ψ are of different shapes, [${target.shape.join(", ")}] and [${value.shape.join(", ")}].`,
+          );
+        const weighted = ofMap(map, world, cases);
+        const per = (given: Tensor): Tensor => {
+          const found: Tensor = distributions ? softmax(given) : given;
+          return weighted(judged(loss, target, found, distributions ? given : undefined), found, target);
+        };
+        const at: Tensor = distributions ? log(maximum(value, LEAST)) : value;
+        const slope: Tensor = grad((given: Tensor) => sum(per(given)) as Tensor)(at);
+        // The slope of the loss itself: weights may be anything, and rounding in the target must not count for more by them.
+        const zero: Tensor = mul(sum(value, 2) as Tensor, 0);
+        const weight: Tensor = sub(weighted(add(zero, 1), value, target), weighted(zero, value, target));
+        const relative: Tensor = div(slope, expandDims(stopGradient(weight), 2));
+        // Of a point the squared error has the slope 2 (value − target).
+        return distributions
+          ? largest(abs(relative))
+          : div(largest(abs(relative)), mul(add(largest(abs(target)), 1), 2));
       },
     },
   ];
-}
+};

@@ -6,13 +6,12 @@ import { describe, expect, it, vi } from "vitest";
 import { constant, matmul, mul, onesLike, softmax, sum } from "../../../../src/dsl/index.ts";
 import type { Tensor } from "../../../../src/dsl/index.ts";
 import { uniformClock } from "../../../../src/models/flow/clock.ts";
-import { drift as driftOf } from "../../../../src/models/flow/two-time.ts";
 import { linear, trigonometric } from "../../../../src/models/flow/interpolant.ts";
 import { oracleMap } from "../../../../src/models/flow/oracle-map.ts";
 import { corpusOracle } from "../../../../src/models/flow/oracle.ts";
 import type { Corpus } from "../../../../src/models/flow/oracle.ts";
 import { bridge } from "../../../../src/models/flow/samplers/bridge.ts";
-import { autoguided, classifierFree } from "../../../../src/models/flow/samplers/guidance.ts";
+import { autoguided } from "../../../../src/models/flow/samplers/guidance.ts";
 import { euler } from "../../../../src/models/flow/samplers/integrators.ts";
 import { jumps } from "../../../../src/models/flow/samplers/jumps.ts";
 import { shaped } from "../../../../src/models/flow/samplers/posterior.ts";
@@ -114,44 +113,6 @@ describe("temperature and top-p", () => {
 describe("group 18: guidance", () => {
   const strong = exactDenoiser(PHRASES, trigonometric);
   const weak = exactDenoiser({ ...PHRASES, sequences: [[0, 1], [2, 3], [0, 3]] }, trigonometric); // prettier-ignore
-  const x = floats([3, 2, 4], Array.from({ length: 24 }, normals(4)));
-  const all = (denoiser: TwoTimeDenoiser) => (of: Tensor) => denoiser.denoiser(of, at(0.45, 3), at(0.45, 3));
-  const value = (denoiser: TwoTimeDenoiser): readonly number[] =>
-    list(evaluate({ x }, ({ x: of }) => all(denoiser)(of)));
-
-  it.each(["points", "logits"] as const)(
-    "in %s: η = 1 is the strong one, η = 0 the weak one, and equal ones stay",
-    (form) => {
-      expect(distance(value(autoguided(strong, weak, 1, { form })), value(strong))).toBeLessThan(1e-12);
-      expect(distance(value(autoguided(strong, weak, 0, { form })), value(weak))).toBeLessThan(1e-12);
-      expect(distance(value(autoguided(strong, strong, 7, { form })), value(strong))).toBeLessThan(1e-12);
-      expect(distance(value(autoguided(strong, weak, 3, { form })), value(strong))).toBeGreaterThan(1e-3);
-      expect(value(classifierFree(strong, weak, 3, { form }))).toEqual(
-        value(autoguided(strong, weak, 3, { form })),
-      );
-    },
-  );
-  it("in points is exactly affine in η, and the same of velocities", () => {
-    const [one = [], two = [], four = []] = [1, 2, 4].map((eta) => value(autoguided(strong, weak, eta)));
-    expect(distance(four, two.map((y, i) => y + 2 * (y - (one[i] as number))))).toBeLessThan(1e-12); // prettier-ignore
-    const velocity = (denoiser: TwoTimeDenoiser): readonly number[] =>
-      list(evaluate({ x }, ({ x: of }) => driftOf(trigonometric, of, all(denoiser)(of), at(0.45, 3))));
-    const [b, c] = [velocity(strong), velocity(weak)];
-    const wanted = c.map((w, i) => w + 3 * ((b[i] as number) - w));
-    expect(distance(velocity(autoguided(strong, weak, 3)), wanted)).toBeLessThan(1e-12);
-  });
-  it("in logits is a distribution, p ∝ p_weak (p_strong/p_weak)^η; in points it may leave the simplex", () => {
-    const guided = value(autoguided(strong, weak, 3, { form: "logits" }));
-    const [p, q] = [value(strong), value(weak)];
-    for (let i = 0; i < guided.length; i += 4) {
-      const powers = [0, 1, 2, 3].map(
-        (j) => (p[i + j] as number) ** 3 / Math.max(q[i + j] as number, 1e-37) ** 2,
-      );
-      const total = powers.reduce((a, b) => a + b, 0);
-      expect(distance(guided.slice(i, i + 4), powers.map((w) => w / total))).toBeLessThan(1e-9); // prettier-ignore
-    }
-    expect(Math.min(...value(autoguided(strong, weak, 9)))).toBeLessThan(0);
-  });
   it("says what it needs", () => {
     expect(() => autoguided(strong, points(weak), 2, { form: "logits" })).toThrow(
       "Guidance in logits needs a distribution",

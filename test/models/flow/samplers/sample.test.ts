@@ -2,7 +2,6 @@
 import { describe, expect, it, vi } from "vitest";
 import { constant, gather, mul, random } from "../../../../src/dsl/index.ts";
 import type { Tensor } from "../../../../src/dsl/index.ts";
-import { decodingError } from "../../../../src/models/flow/clock-decoding-error.ts";
 import { uniformClock } from "../../../../src/models/flow/clock.ts";
 import { flow } from "../../../../src/models/flow/flow.ts";
 import { linear, mixed, trigonometric } from "../../../../src/models/flow/interpolant.ts";
@@ -109,21 +108,12 @@ describe("two phrases, 200 samples", () => {
     ],
     ["γ = 1", exactMap(PHRASES, STRAIGHT), gammaResampling(STRAIGHT, 2, { gamma: 1 })],
     ["Euler", exactDenoiser(PHRASES, linear), euler(STRAIGHT, 16)],
-    [
-      "Heun, on the decoding-error clock",
-      exactDenoiser(PHRASES, linear),
-      heun({ interpolant: linear, clock: decodingError({ vocab: 4 }) }, 8),
-    ],
     ["bridge", exactDenoiser(PHRASES, trigonometric), bridge(CURVED, 24)],
   ] as const)("%s: no mixtures, and either phrase about as often", (_, denoiser, schedule) => {
     const { mixed, first } = told(denoiser, schedule);
     expect(mixed).toBe(0);
     // Of 200 fair draws, 4 standard deviations.
     expect(Math.abs(first - 100)).toBeLessThan(4 * Math.sqrt(50));
-  });
-  it("drawing every token by itself from the start mixes the phrases half of the time", () => {
-    const { mixed } = told(exactDenoiser(PHRASES, linear), bridge(STRAIGHT, 1));
-    expect(Math.abs(mixed - 100)).toBeLessThan(4 * Math.sqrt(50));
   });
 });
 

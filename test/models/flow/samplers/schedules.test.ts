@@ -4,7 +4,7 @@
  */
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { cos, mul, sin } from "../../../../src/dsl/index.ts";
+import { cos, mul, sin, sqrt, sub } from "../../../../src/dsl/index.ts";
 import { decodingError } from "../../../../src/models/flow/clock-decoding-error.ts";
 import { mixtureClock, uniformClock } from "../../../../src/models/flow/clock.ts";
 import {
@@ -195,6 +195,25 @@ describe("what is refused, and why", () => {
     expect(() => bridge(other, 2)).toThrow("A bridge mixes the noise");
     expect(() => [gammaResampling(other, 2, { gamma: 1 }), bridge(other, 2, { rate: 0 })]).not.toThrow();
   });
+  it("weights that are infinite, as the drift is where the rates of the interpolant are", () => {
+    // The rate of √t is infinite at 0.
+    const root = {
+      clock: uniformClock(),
+      interpolant: declared({ name: "root", alpha: (t) => sub(1, t), beta: (t) => sqrt(t) }),
+    };
+    for (const [name, method] of [
+      ["Euler", euler],
+      ["Heun", heun],
+      ["midpoint", midpoint],
+    ] as const) {
+      expect(() => method(root, 4)).toThrow(
+        `A step of the ${name} schedule needs the rates of the interpolant "root" near t = 0, where they are not finite: take exponential steps`,
+      );
+      expect(method(root, 4, { start: 0.01 }).calls.length).toBeGreaterThan(3);
+    }
+    expect(exponential(root, 4).calls).toHaveLength(4);
+  });
+
   it("times per token, and what to do then", () => {
     const late = { ...course, interpolant: positioned(linear, blockCausal({ blocks: 2 }), { length: 2 }) };
     for (const method of [euler, heun, jumps, bridge])

@@ -1,0 +1,91 @@
+/**
+ * What is refused of a weighting where it is declared: weights that are infinite or negative at some time, and a residual weighting where
+ * targets are draws. Consumed by flow() and flowMap().
+ */
+import { add, mul, OpError, scalarFunction } from "../../dsl/index.ts";
+import type { Tensor } from "../../dsl/index.ts";
+import type { Interpolant } from "./interpolant.ts";
+import { pointAt } from "./interpolant.ts";
+import type { Quantity } from "./quantities.ts";
+import { weightOfTime } from "./weighting.ts";
+import type { Moment, Weighting } from "./weighting.ts";
+
+/** What a weight is a part of. */
+interface Declared {
+  readonly name: string;
+  readonly interpolant: Interpolant;
+  readonly predicts: "clean token" | Quantity;
+  readonly variance: number | undefined;
+}
+
+/** Times at which a weight is looked at, besides 0. */
+const LOOKS = 64;
+/** Of flow maps, for each of so many times of the target. */
+const TARGETS = 4;
+
+const check = (what: string, weight: number, t: number, target?: number): void => {
+  if (Number.isFinite(weight) && weight >= 0) return;
+  const where = target === undefined ? `t = ${t}` : `s = ${t} and t = ${target}`;
+  throw new RangeError(
+    weight < 0 && weight !== -Infinity
+      ? `The ${what} gives its loss a weight of ${weight} at ${where}, and no weight is negative.`
+      : `The ${what} gives its loss a weight of ${weight} at ${where}: bound it, as snr does with a cap, or minimum(w, 100).`,
+  );
+};
+
+/** Weights at times from 0 to `last`, where they are written in elementwise ops; what is not is for verify to see. */
+function look(
+  weighting: Weighting | undefined,
+  { interpolant, predicts, variance }: Declared,
+  last: number,
+  see: (weight: number, t: number) => void,
+  jumps: boolean,
+): void {
+  // Times per token have no weight of one number.
+  if (weighting === undefined || interpolant.length !== undefined) return;
+  const moment = (t: Tensor): Moment => ({ t, point: pointAt(interpolant, t) });
+  const to = (t: Tensor): { readonly target?: Moment } =>
+    jumps ? { target: moment(add(mul(t, 0), last)) } : {};
+  let weight: (t: number) => number;
+  try {
+    weight = scalarFunction(
+      (t) => weightOfTime(weighting, { at: moment(t), ...to(t), predicts, variance }) ?? add(mul(t, 0), 1),
+    );
+  } catch (error) {
+    if (error instanceof OpError) return;
+    throw error;
+  }
+  for (let i = 0; i <= LOOKS; i++) {
+    const t = (last * i) / LOOKS;
+    see(weight(t), t);
+  }
+}
+
+/** @throws RangeError for a weight that is not finite or negative, and for one by residuals */
+export function checkFlowWeight(weighting: Weighting | undefined, declared: Declared): void {
+  const what = `flow "${declared.name}"`;
+  // Types exclude it; a declaration in JavaScript may still say so.
+  if (typeof weighting === "object" && weighting.kind === "residual")
+    throw new RangeError(
+      `The ${what} has a residual weighting, and learns from draws: their expectation is no longer what is best to predict when a ` +
+        `draw counts by how near it is; weight by time, or the rows of a flow map.`,
+    );
+  look(weighting, declared, 1, (weight, t) => check(what, weight, t), false);
+}
+
+/** @throws RangeError for a weight that is not finite or negative */
+export function checkMapWeight(
+  weighting: Weighting | undefined,
+  declared: Declared & { readonly teacher: boolean; readonly diagonal: number },
+): void {
+  const { name, teacher, diagonal } = declared;
+  const what = `flow map "${name}"`;
+  if (typeof weighting === "object" && weighting.kind === "residual" && !teacher && diagonal === 1)
+    throw new RangeError(
+      `The ${what} has a residual weighting, which is for targets that are no draws, and learns from clean tokens alone.`,
+    );
+  for (let i = 1; i <= TARGETS; i++) {
+    const last = i / TARGETS;
+    look(weighting, declared, last, (weight, t) => check(what, weight, t, last), true);
+  }
+}
