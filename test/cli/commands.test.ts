@@ -87,7 +87,7 @@ describe("inspect", options, () => {
 describe("mistyped commands: one line, exit code 2", options, () => {
   it.each<[string, readonly string[]]>([
     [
-      'there is no command "dmeo"; the commands are demo, sample, verify, inspect, explain, tune, devices',
+      'there is no command "dmeo"; the commands are demo, train, sample, verify, inspect, explain, tune, devices',
       ["dmeo"],
     ],
     ["fluxion demo has no option --step; see fluxion demo --help", ["demo", "--step", "3"]],

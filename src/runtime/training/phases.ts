@@ -1,15 +1,15 @@
 /**
- * The two phases of a run as data: what is trained, from which initial state, by which program, on which batches. And what
- * belongs to a run's models apart from training them: networks, options, specifications.
+ * The phases of a run as data, the flow's and its map's: what is trained, from which initial state, by which program, on which batches.
+ * And what belongs to a run's models apart from training them: networks, options, specifications.
  *
  * Consumed by trainer.ts, which goes through a phase, and by sampling and inspection.
  */
 import { outputSpec } from "../../dsl/index.ts";
 import type { Fn } from "../../dsl/index.ts";
 import type { PreparedText } from "../../models/data/index.ts";
-import type { Clock } from "../../models/flow/clock.ts";
 import type { DitConfig } from "../../models/networks/dit.ts";
 import { flmDraw, fmlmDraw, keyData, stepKey } from "../../models/training/batches.ts";
+import { flowDraw, flowMapDraw, flowMapStep, flowStep } from "../../models/training/declared.ts";
 import { flmStep, fmlmStep, initFlm, initFmlm } from "../../models/training/programs.ts";
 import type { ModelOptions } from "../../models/training/programs.ts";
 import { weightsLayout, weightsSpec } from "../../models/training/state.ts";
@@ -21,8 +21,8 @@ import { diagonalRows } from "./config.ts";
 import type { PhaseConfig, TrainingConfig } from "./config.ts";
 import { expectedTensors, officialNaming, uploadTensors } from "./state-files.ts";
 import type { DeviceState, Layout, StateSpec } from "./state-files.ts";
-
-export type PhaseName = "flm" | "fmlm";
+import { labelOf, phasesOf } from "./variant.ts";
+import type { PhaseName, Variant } from "./variant.ts";
 
 /** The networks of a run. */
 export const flmNetwork = (config: TrainingConfig, vocab: number): DitConfig => ({
@@ -62,28 +62,32 @@ export const layoutOf = (options: ModelOptions, phase: PhaseName): Layout =>
 
 /** Specification of a phase's state, its weights packed. */
 export const stateSpec = (options: ModelOptions, phase: PhaseName): StateSpec =>
+  // However its weights begin, a state is of the network that is trained.
   outputSpec(
-    (phase === "flm" ? initFlm(options) : initFmlm(options)) as Fn<never, unknown>,
+    initFlm({ ...options, network: trained(options, phase) }) as Fn<never, unknown>,
   ) as unknown as StateSpec; // one specification for each tensor
 
 /** Options for specifications and samplers of one of a run's models. */
 export const phaseOptions = (config: TrainingConfig, phase: PhaseName, vocab: number): ModelOptions =>
   modelOptions(config, config[phase], vocab);
 
-/** What both phases of a run share. */
+/** What the phases of a run share. */
 export interface RunContext {
   readonly run: RunFolder<TrainingConfig>;
   readonly text: PreparedText;
   readonly device: Device;
-  readonly clock: Clock;
+  readonly variant: Variant;
   readonly vocab: number;
 }
 
-type Draw = Readonly<Record<string, Int32Array | Float32Array | Uint32Array>>;
+/** What a step is fed, as a tree of arrays. */
+type Draw = Readonly<Record<string, unknown>>;
 
-/** What differs between the two phases. */
+/** What differs between the phases. */
 export interface Phase {
   readonly name: PhaseName;
+  /** What is trained, for people. */
+  readonly label: string;
   readonly config: PhaseConfig;
   readonly options: ModelOptions;
   /** The network that is trained. */
@@ -99,80 +103,97 @@ export interface Phase {
   readonly offset: number;
 }
 
-export async function flmPhase({ run, text, device, clock, vocab }: RunContext): Promise<Phase> {
+/** The first or only training of a run with a flow: FLM by its own program, any other as declared. */
+export async function flmPhase(context: RunContext): Promise<Phase> {
+  const { run, text, device, variant, vocab } = context;
+  const { flow, published } = variant;
   const config = run.config.flm;
   const options = modelOptions(run.config, config, vocab);
-  const init = initFlm(options);
-  const spec = outputSpec(init as Fn<never, unknown>);
+  const spec = stateSpec(options, "flm") as never;
+  const { length } = options.network;
   return {
     name: "flm",
+    label: labelOf(variant, "flm"),
     config,
     options,
     network: trained(options, "flm"),
     layout: layoutOf(options, "flm"),
     frozen: {},
-    program: flmStep(options, spec as never) as Fn<never, unknown>,
-    initial: () =>
-      initialState(device, init as Fn<never, unknown>, {
-        key: keyData(stepKey(run.config.seed, "flm", config.steps)),
-      }),
-    draw: (step) => ({
-      ...flmDraw(
-        text.streams.train,
-        options.network.length,
-        config.batch,
-        clock,
-        stepKey(run.config.seed, "flm", step),
-      ),
-    }),
+    program: (published ? flmStep(options, spec) : flowStep(flow, options, spec)) as Fn<never, unknown>,
+    initial: () => initialState(device, initFlm(options), firstKey(run.config, "flm")),
+    draw(step) {
+      const key = stepKey(run.config.seed, "flm", step);
+      const { train } = text.streams;
+      return published
+        ? { ...flmDraw(train, length, config.batch, flow.clock, key) }
+        : flowDraw(flow, train, length, config.batch, key);
+    },
     offset: 0,
   };
 }
 
-export async function fmlmPhase({ run, text, device, clock, vocab }: RunContext): Promise<Phase> {
+/** The training of a run's flow map: from the flow's weights in the folder, where there is a teacher. */
+export async function fmlmPhase(context: RunContext): Promise<Phase> {
+  const { run, text, device, variant, vocab } = context;
+  const { flow, published } = variant;
+  if (variant.map === undefined) throw new Error("a run of a flow has no flow map to train");
   const config = run.config.fmlm;
+  // Shares of rows are settings: those of the declaration, unless the run says otherwise.
+  const { diagonalFraction: diagonal, boundaryFraction: boundary } = config;
+  const map = { ...variant.map, diagonal, boundary };
   const options = modelOptions(run.config, config, vocab);
-  const naming = officialNaming(options.network);
-  const teacherSpec = paramsSpec(options, "flm");
-  const { tensors } = await loadCheckpoint(run, "flm", expectedTensors(teacherSpec, naming));
-  const teacher = uploadTensors(device, teacherSpec, tensors, naming);
-  const init = initFmlm(options);
-  const spec = outputSpec(init as Fn<never, unknown>);
+  const spec = stateSpec(options, "fmlm") as never;
+  const teacherSpec = paramsSpec(options, "flm") as never;
+  const teacher = map.teacher ? await teacherOf(context, options) : undefined;
+  const { length } = options.network;
   return {
     name: "fmlm",
+    label: labelOf(variant, "fmlm"),
     config,
     options,
     network: trained(options, "fmlm"),
     layout: layoutOf(options, "fmlm"),
-    frozen: { teacher },
-    program: fmlmStep(
-      { ...options, diagonal: diagonalRows(config) },
-      spec as never,
-      teacherSpec as never,
-    ) as Fn<never, unknown>,
+    frozen: teacher === undefined ? {} : { teacher },
+    program: (published
+      ? fmlmStep({ ...options, diagonal: diagonalRows(config) }, spec, teacherSpec)
+      : flowMapStep(map, options, spec, teacher === undefined ? undefined : teacherSpec)) as Fn<
+      never,
+      unknown
+    >,
     initial: () =>
-      initialState(device, init as Fn<never, unknown>, {
-        key: keyData(stepKey(run.config.seed, "fmlm", config.steps)),
-        teacher,
-      }),
-    draw: (step) => ({
-      ...fmlmDraw(
-        text.streams.train,
-        options.network.length,
-        config.batch,
-        clock,
-        step,
-        config,
-        stepKey(run.config.seed, "fmlm", step),
-      ),
-    }),
-    offset: run.config.flm.steps,
+      teacher === undefined
+        ? initialState(
+            device,
+            initFlm({ ...options, network: trained(options, "fmlm") }),
+            firstKey(run.config, "fmlm"),
+          )
+        : initialState(device, initFmlm(options), { ...firstKey(run.config, "fmlm"), teacher }),
+    draw(step) {
+      const key = stepKey(run.config.seed, "fmlm", step);
+      const { train } = text.streams;
+      return published
+        ? { ...fmlmDraw(train, length, config.batch, flow.clock, step, config, key) }
+        : flowMapDraw(map, train, length, config.batch, step, key);
+    },
+    offset: phasesOf(run.config).includes("flm") ? run.config.flm.steps : 0,
   };
+}
+
+const firstKey = (config: TrainingConfig, phase: PhaseName) => ({
+  key: keyData(stepKey(config.seed, phase, config[phase].steps)),
+});
+
+/** The weights that teach, from the run's own folder. */
+async function teacherOf({ run, device }: RunContext, options: ModelOptions): Promise<unknown> {
+  const naming = officialNaming(options.network);
+  const spec = paramsSpec(options, "flm");
+  const { tensors } = await loadCheckpoint(run, "flm", expectedTensors(spec, naming));
+  return uploadTensors(device, spec, tensors, naming);
 }
 
 async function initialState(
   device: Device,
-  init: Fn<never, unknown>,
+  init: unknown,
   input: Readonly<Record<string, unknown>>,
 ): Promise<DeviceState> {
   const program = await compile(init as Fn<Record<string, never>, unknown>, {

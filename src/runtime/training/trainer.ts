@@ -1,5 +1,5 @@
 /**
- * The training loop: FLM first, then FMLM distilled from its moving average. Step k draws its batch from (seed, phase, k), the
+ * The training loop: a flow, a flow map, or first the one and then the other from its moving average, as of FLM and FMLM. Step k draws its batch from (seed, phase, k), the
  * state is saved atomically, so a run that is stopped and resumed at any moment goes on bit for bit. A lost device is such a stop: a
  * new one resumes from the last saved state. That costs at most one interval between saved states, and no copies of the state besides.
  *
@@ -7,7 +7,6 @@
  */
 import type { Fn } from "../../dsl/index.ts";
 import type { PreparedText } from "../../models/data/index.ts";
-import { decodingError } from "../../models/flow/clock-decoding-error.ts";
 import { compile, disposeTree } from "../compile.ts";
 import type { Compiled } from "../compile.ts";
 import type { Device, DeviceValue } from "../device.ts";
@@ -31,7 +30,7 @@ import { divergence, poisoned } from "./divergence.ts";
 import { averagedWeights } from "./averaged-weights.ts";
 import type { AveragedWeights } from "./averaged-weights.ts";
 import { flmPhase, fmlmPhase, stateSpec } from "./phases.ts";
-import type { Phase, PhaseName, RunContext } from "./phases.ts";
+import type { Phase, RunContext } from "./phases.ts";
 import {
   expectedState,
   officialNaming,
@@ -43,6 +42,8 @@ import {
 import type { DeviceState, StateSpec } from "./state-files.ts";
 import { scalarOf, validator } from "./validation.ts";
 import type { Validator } from "./validation.ts";
+import { phasesOf, stockVariantOf } from "./variant.ts";
+import type { PhaseName, Variant } from "./variant.ts";
 
 /** What the loop tells while it runs. */
 export interface TrainingHooks {
@@ -82,6 +83,7 @@ const VALIDATE_EVERY = 100;
 /**
  * Trains what is left to train of a run.
  * @param device one that can be reopened is, whenever it is lost; the training then goes on from the last saved state
+ * @param declared what the run trains, where that is in a file of the user's
  * @returns whether it is finished; false when the hooks stopped it
  * @throws UserError when another process works on the run; when a loss or gradient is not finite: then the last good state is saved,
  * and the message names the step; when the device was lost several times with no state saved between them
@@ -92,9 +94,13 @@ export async function train(
   device: Device | ReopenableDevice,
   hooks: TrainingHooks,
   intervals: TrainingIntervals = DEFAULT_INTERVALS,
+  declared?: Variant,
 ): Promise<boolean> {
   const vocab = text.vocabulary.tokens.length;
-  const shared = { run, text, hooks, intervals, clock: decodingError({ vocab }), vocab };
+  const variant = declared ?? stockVariantOf(run.config, vocab);
+  if (variant === undefined)
+    throw new UserError(`${run.dir} trains a variant of a file, which is not given.`);
+  const shared = { run, text, hooks, intervals, variant, vocab };
   let saved = 0;
   const lock = await lockFolder(run.dir, (line) => hooks.note?.(line));
   try {
@@ -122,10 +128,14 @@ async function trainOn(context: Context, loss: Loss | undefined): Promise<boolea
     hooks.note?.(`The device was lost (${loss.reason}) before the last steps were saved.`);
     return false;
   }
-  const flm = await hasCheckpoint(run, "flm");
-  if (!flm && !(await trainPhase(context, await flmPhase(context), loss))) return false;
-  if (await hasCheckpoint(run, "fmlm")) return true;
-  return trainPhase(context, await fmlmPhase(context), flm ? loss : undefined);
+  let reason = loss;
+  for (const name of phasesOf(run.config)) {
+    if (await hasCheckpoint(run, name)) continue;
+    const phase = await (name === "flm" ? flmPhase : fmlmPhase)(context);
+    if (!(await trainPhase(context, phase, reason))) return false;
+    reason = undefined; // what comes next does not go on after the loss, it begins
+  }
+  return true;
 }
 
 /** A state and the number of steps of its phase that are done. */
@@ -147,7 +157,7 @@ async function startOf(context: Context, phase: Phase, spec: StateSpec): Promise
     return (await savedProgress(context, phase, spec)) ?? { state: await phase.initial(), done: 0 };
   } catch (error) {
     if (!(error instanceof UserError)) throw error;
-    const remedy = `Delete state.safetensors there to begin the training of ${phase.name.toUpperCase()} again.`;
+    const remedy = `Delete state.safetensors there to begin the training of ${phase.label} again.`;
     throw new UserError(`The saved state cannot be used: ${error.message} ${remedy}`, { cause: error });
   }
 }
@@ -177,16 +187,16 @@ async function savedProgress(
  */
 async function trainPhase(context: Context, phase: Phase, loss?: Loss): Promise<boolean> {
   const { run, device, hooks } = context;
-  const { name, offset } = phase;
+  const { name, label, offset } = phase;
   const { steps, batch } = phase.config;
   const spec = stateSpec(phase.options, name);
   if (loss === undefined) hooks.prepare?.(name);
   const begin = await startOf(context, phase, spec);
-  if (loss !== undefined) hooks.note?.(recoveryLine(loss, name, begin.done));
+  if (loss !== undefined) hooks.note?.(recoveryLine(loss, label, begin.done));
   await rewindMetrics(run, offset + begin.done - 1);
   const program = await compile(phase.program as Fn<Record<string, never>, Record<string, never>>, {
     device,
-    name: `the ${name.toUpperCase()} step`,
+    name: `the ${label} step`,
   });
   const averaged = await averagedWeights(device, phase);
   const validation = name === "flm" ? await validator(context, phase) : undefined;
@@ -206,11 +216,8 @@ async function trainPhase(context: Context, phase: Phase, loss?: Loss): Promise<
   }
 }
 
-function recoveryLine({ reason, device }: Loss, name: PhaseName, done: number): string {
-  const where =
-    done === 0
-      ? `starting ${name.toUpperCase()} over`
-      : `going on from step ${done} of ${name.toUpperCase()}`;
+function recoveryLine({ reason, device }: Loss, label: string, done: number): string {
+  const where = done === 0 ? `starting ${label} over` : `going on from step ${done} of ${label}`;
   return `The device was lost (${reason}); ${where} on ${device}.`;
 }
 
