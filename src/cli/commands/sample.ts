@@ -1,5 +1,5 @@
 /** `fluxion sample RUN`: texts from a finished run. */
-import { hasCheckpoint, openRun } from "../../runtime/files/run-folder.ts";
+import { openRun } from "../../runtime/files/run-folder.ts";
 import type { RunFolder } from "../../runtime/files/run-folder.ts";
 import { disposeTree } from "../../runtime/compile.ts";
 import type { Device } from "../../runtime/device.ts";
@@ -9,7 +9,6 @@ import type { TrainingConfig } from "../../runtime/training/config.ts";
 import { evenJumps, startOf } from "../../runtime/training/model-sampler.ts";
 import { openScheduledSampler } from "../../runtime/training/scheduled-sampler.ts";
 import { UserError } from "../../runtime/files/errors.ts";
-import { hasMap, hasFlow } from "../../runtime/training/variant.ts";
 import type { PhaseName, Variant } from "../../runtime/training/variant.ts";
 import { stepKey } from "../../models/training/batches.ts";
 import { decode } from "../../models/data/index.ts";
@@ -26,6 +25,7 @@ import {
 import type { Command, Parsed } from "../arguments.ts";
 import { loadModel, openModel } from "../evaluate.ts";
 import { patternTokens } from "../infill.ts";
+import { MODEL_OPTION, modelOf } from "../run-model.ts";
 import { vocabularyOf } from "../text.ts";
 import { givenVariant, VARIANT_OPTIONS, variantOfRun } from "../variants.ts";
 
@@ -53,10 +53,7 @@ export const sample: Command = {
   positionals: ["RUN"],
   summary: "Prints texts sampled by a model of a run folder.",
   options: {
-    model: {
-      value: "NAME",
-      help: "flm, the flow, or fmlm, its map; also flow or map (default: the map where the run has one).",
-    },
+    model: MODEL_OPTION,
     steps: { value: "N", help: "Steps per text (default: 1 for a map, 32 for a flow)." },
     count: { value: "N", help: "Number of texts (default: 8)." },
     method: { value: "NAME", help: `${METHODS.join(", ")} (default: jumps for a map, euler for a flow).` },
@@ -101,21 +98,6 @@ export const sample: Command = {
 };
 
 const batchOf = ({ run, count }: Job): number => Math.min(count, run.config.sampling.batch);
-
-/** Which model of the run is meant. @throws UserError when the run has no such model */
-async function modelOf(args: Parsed, run: RunFolder<TrainingConfig>): Promise<PhaseName> {
-  const asked = args.choice("model", ["flm", "fmlm", "flow", "map"]);
-  if (asked === undefined)
-    return hasMap(run.config) && (!hasFlow(run.config) || (await hasCheckpoint(run, "fmlm")))
-      ? "fmlm"
-      : "flm";
-  const name = asked === "flm" || asked === "flow" ? "flm" : "fmlm";
-  if (!(name === "flm" ? hasFlow : hasMap)(run.config))
-    throw new UserError(
-      `${run.dir} has no model of a ${name === "flm" ? "flow, only one of its map" : "map, only one of the flow itself"}; leave out --model ${asked}.`,
-    );
-  return name;
-}
 
 /** By the sampler that the run was measured with. */
 async function usual(job: Job): Promise<Int32Array> {

@@ -7,6 +7,7 @@
 import { outputSpec } from "../../dsl/index.ts";
 import type { Fn } from "../../dsl/index.ts";
 import type { PreparedText } from "../../models/data/index.ts";
+import type { FlowMap } from "../../models/flow/flow-map.ts";
 import type { DitConfig } from "../../models/networks/dit.ts";
 import { flmDraw, fmlmDraw, keyData, stepKey } from "../../models/training/batches.ts";
 import { flowDraw, flowMapDraw, flowMapStep, flowStep } from "../../models/training/declared.ts";
@@ -71,6 +72,33 @@ export const stateSpec = (options: ModelOptions, phase: PhaseName): StateSpec =>
 export const phaseOptions = (config: TrainingConfig, phase: PhaseName, vocab: number): ModelOptions =>
   modelOptions(config, config[phase], vocab);
 
+/** The map that a run trains. Shares of rows are settings: those of the declaration, unless the run says otherwise. */
+function mapOf({ fmlm }: TrainingConfig, { map, flow }: Variant): FlowMap {
+  if (map === undefined) throw new Error(`a run of the flow "${flow.name}" has no flow map`);
+  return { ...map, diagonal: fmlm.diagonalFraction, boundary: fmlm.boundaryFraction };
+}
+
+/** The program of a phase's step: of FLM and FMLM their own, of anything else as it is declared. */
+export function stepProgram(
+  config: TrainingConfig,
+  variant: Variant,
+  phase: PhaseName,
+  vocab: number,
+): Fn<never, unknown> {
+  const options = phaseOptions(config, phase, vocab);
+  const spec = stateSpec(options, phase) as never;
+  const { flow, published } = variant;
+  if (phase === "flm")
+    return (published ? flmStep(options, spec) : flowStep(flow, options, spec)) as Fn<never, unknown>;
+  const map = mapOf(config, variant);
+  const teacher = paramsSpec(options, "flm") as never;
+  return (
+    published
+      ? fmlmStep({ ...options, diagonal: diagonalRows(config.fmlm) }, spec, teacher)
+      : flowMapStep(map, options, spec, map.teacher ? teacher : undefined)
+  ) as Fn<never, unknown>;
+}
+
 /** What the phases of a run share. */
 export interface RunContext {
   readonly run: RunFolder<TrainingConfig>;
@@ -109,7 +137,6 @@ export async function flmPhase(context: RunContext): Promise<Phase> {
   const { flow, published } = variant;
   const config = run.config.flm;
   const options = modelOptions(run.config, config, vocab);
-  const spec = stateSpec(options, "flm") as never;
   const { length } = options.network;
   return {
     name: "flm",
@@ -119,7 +146,7 @@ export async function flmPhase(context: RunContext): Promise<Phase> {
     network: trained(options, "flm"),
     layout: layoutOf(options, "flm"),
     frozen: {},
-    program: (published ? flmStep(options, spec) : flowStep(flow, options, spec)) as Fn<never, unknown>,
+    program: stepProgram(run.config, variant, "flm", vocab),
     initial: () => initialState(device, initFlm(options), firstKey(run.config, "flm")),
     draw(step) {
       const key = stepKey(run.config.seed, "flm", step);
@@ -136,14 +163,9 @@ export async function flmPhase(context: RunContext): Promise<Phase> {
 export async function fmlmPhase(context: RunContext): Promise<Phase> {
   const { run, text, device, variant, vocab } = context;
   const { flow, published } = variant;
-  if (variant.map === undefined) throw new Error("a run of a flow has no flow map to train");
   const config = run.config.fmlm;
-  // Shares of rows are settings: those of the declaration, unless the run says otherwise.
-  const { diagonalFraction: diagonal, boundaryFraction: boundary } = config;
-  const map = { ...variant.map, diagonal, boundary };
+  const map = mapOf(run.config, variant);
   const options = modelOptions(run.config, config, vocab);
-  const spec = stateSpec(options, "fmlm") as never;
-  const teacherSpec = paramsSpec(options, "flm") as never;
   const teacher = map.teacher ? await teacherOf(context, options) : undefined;
   const { length } = options.network;
   return {
@@ -154,12 +176,7 @@ export async function fmlmPhase(context: RunContext): Promise<Phase> {
     network: trained(options, "fmlm"),
     layout: layoutOf(options, "fmlm"),
     frozen: teacher === undefined ? {} : { teacher },
-    program: (published
-      ? fmlmStep({ ...options, diagonal: diagonalRows(config) }, spec, teacherSpec)
-      : flowMapStep(map, options, spec, teacher === undefined ? undefined : teacherSpec)) as Fn<
-      never,
-      unknown
-    >,
+    program: stepProgram(run.config, variant, "fmlm", vocab),
     initial: () =>
       teacher === undefined
         ? initialState(
