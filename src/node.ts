@@ -68,7 +68,7 @@ export type {
 } from "./runtime/training/config.ts";
 export { openSampler } from "./runtime/training/sampler.ts";
 export type { Sampler, Samples, TrajectoryStep } from "./runtime/training/sampler.ts";
-export { publishedVariant, stockVariant, variantOf } from "./runtime/training/variant.ts";
-export type { PhaseName, Variant } from "./runtime/training/variant.ts";
+export { publishedSubject, stockVariant, subjectOf } from "./runtime/training/subject.ts";
+export type { PhaseName, Subject } from "./runtime/training/subject.ts";
 export { DEFAULT_INTERVALS, train } from "./runtime/training/trainer.ts";
 export type { TrainingHooks, TrainingIntervals } from "./runtime/training/trainer.ts";

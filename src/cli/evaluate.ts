@@ -18,19 +18,16 @@ import type { KneserNeyModel } from "../models/eval/kneser-ney.ts";
 import { fold, key } from "../models/flow/host-random.ts";
 import type { Key } from "../models/flow/host-random.ts";
 import { stepKey } from "../models/training/batches.ts";
-import type { ModelOptions } from "../models/training/programs.ts";
 import { disposeTree } from "../runtime/compile.ts";
 import type { Device } from "../runtime/device.ts";
-import { loadCheckpoint } from "../runtime/files/run-folder.ts";
 import type { RunFolder } from "../runtime/files/run-folder.ts";
 import type { TrainingConfig } from "../runtime/training/config.ts";
 import { openModelSampler } from "../runtime/training/model-sampler.ts";
 import type { ModelSampler } from "../runtime/training/model-sampler.ts";
 import type { Samples } from "../runtime/training/sampler.ts";
-import { expectedTensors, officialNaming, uploadTensors } from "../runtime/training/state-files.ts";
-import { flmNetwork, fmlmNetwork, paramsSpec, phaseOptions } from "../runtime/training/phases.ts";
-import { hasFlow, hasMap, labelOf } from "../runtime/training/variant.ts";
-import type { PhaseName, Variant } from "../runtime/training/variant.ts";
+import { loadModel } from "../runtime/training/load-model.ts";
+import { hasFlow, hasMap, labelOf } from "../runtime/training/subject.ts";
+import type { PhaseName, Subject } from "../runtime/training/subject.ts";
 import { atEntropy, BISECTIONS, MATCHED } from "./matched.ts";
 import type { Comparison, Measured, Side } from "./matched.ts";
 import { modelNames } from "./report/data.ts";
@@ -47,35 +44,10 @@ export interface OpenModel {
   dispose(): Promise<void>;
 }
 
-/** The weights of one of a run's models on a device, and what its programs need to know. */
-interface LoadedModel {
-  readonly params: unknown;
-  readonly options: ModelOptions;
-  /** Specification of the weights. */
-  readonly spec: unknown;
-}
-
-/** Loads the weights of one model of a run. @throws UserError when they are missing or do not fit */
-export async function loadModel(
-  run: RunFolder<TrainingConfig>,
-  name: PhaseName,
-  vocab: number,
-  device: Device,
-  batch: number,
-): Promise<LoadedModel> {
-  const { config } = run;
-  const network = name === "flm" ? flmNetwork(config, vocab) : fmlmNetwork(config, vocab);
-  const options = { ...phaseOptions(config, name, vocab), network, batch };
-  const spec = paramsSpec(phaseOptions(config, name, vocab), name);
-  const naming = officialNaming(network);
-  const { tensors } = await loadCheckpoint(run, name, expectedTensors(spec, naming));
-  return { params: uploadTensors(device, spec, tensors, naming), options, spec };
-}
-
 /** {@link loadModel}, with the model's own sampler. */
 export async function openModel(
   run: RunFolder<TrainingConfig>,
-  variant: Variant,
+  subject: Subject,
   name: PhaseName,
   vocab: number,
   device: Device,
@@ -83,7 +55,7 @@ export async function openModel(
 ): Promise<OpenModel> {
   const { params, options, spec } = await loadModel(run, name, vocab, device, batch);
   const { gamma } = run.config.sampling;
-  const sampler = await openModelSampler(device, { variant, phase: name, options, spec, gamma });
+  const sampler = await openModelSampler(device, { subject, phase: name, options, spec, gamma });
   return {
     params,
     sampler,
@@ -148,12 +120,12 @@ export function trainJudge(text: PreparedText): KneserNeyModel {
 }
 
 /** Calls of a network that `evaluate` makes for one run, at most: decoding at several temperatures may end early. */
-export function evaluationCalls(config: TrainingConfig, variant: Variant): number {
+export function evaluationCalls(config: TrainingConfig, subject: Subject): number {
   const { steps, samples, batch } = config.sampling;
   const batches = Math.ceil(samples / Math.min(batch, samples));
-  const matching = comparedIn(config, variant).map(([fmlm, flm]) => Math.max(fmlm, flm) - 1 + BISECTIONS);
+  const matching = comparedIn(config, subject).map(([fmlm, flm]) => Math.max(fmlm, flm) - 1 + BISECTIONS);
   // Where steps have lengths of their own a text is watched as one call.
-  const sampled = steps.map((count) => (variant.flow.interpolant.length === undefined ? count : 1));
+  const sampled = steps.map((count) => (subject.flow.interpolant.length === undefined ? count : 1));
   return batches * (modelsOf(config).length * total(sampled) + total(matching));
 }
 
@@ -166,7 +138,7 @@ const modelsOf = (config: TrainingConfig): readonly ModelName[] =>
   modelNames.filter((model) => (model === "FLM" ? hasFlow(config) : hasMap(config)));
 
 /** What is compared at one entropy: FMLM with FLM, whose last step can be drawn at a temperature. */
-const comparedIn = (config: TrainingConfig, { published }: Variant) =>
+const comparedIn = (config: TrainingConfig, { published }: Subject) =>
   published && hasFlow(config) && hasMap(config) ? comparedSteps(config) : [];
 
 /**
@@ -175,7 +147,7 @@ const comparedIn = (config: TrainingConfig, { published }: Variant) =>
  */
 export async function evaluate(
   run: RunFolder<TrainingConfig>,
-  variant: Variant,
+  subject: Subject,
   text: PreparedText,
   device: Device,
   progress: (calls: number, what: string) => void,
@@ -192,12 +164,12 @@ export async function evaluate(
   const models = new Map<ModelName, OpenModel>();
   for (const model of modelsOf(config)) {
     const most = Math.min(batch, samples);
-    models.set(model, await openModel(run, variant, PHASE[model], vocab, device, most));
+    models.set(model, await openModel(run, subject, PHASE[model], vocab, device, most));
   }
   const blocksOf = (tokens: Int32Array): TokenBlocks => ({ tokens, count: samples, length });
   const sampleKey = (count: number): Key => fold(stepKey(config.seed, "sample", 0), count);
   const called = (model: ModelName, count: number) => (): void =>
-    progress(++calls, `${labelOf(variant, PHASE[model])} in ${count} step${count === 1 ? "" : "s"}`);
+    progress(++calls, `${labelOf(subject, PHASE[model])} in ${count} step${count === 1 ? "" : "s"}`);
   for (const [model, { sampler, params }] of models) {
     for (const count of steps) {
       const prepared = await sampler.prepare(count);
@@ -220,7 +192,7 @@ export async function evaluate(
     }
   }
   const comparisons: Comparison[] = [];
-  for (const [fmlmSteps, flmSteps] of comparedIn(config, variant)) {
+  for (const [fmlmSteps, flmSteps] of comparedIn(config, subject)) {
     const drawn = { fmlm: sideOf(quality, "FMLM", fmlmSteps), flm: sideOf(quality, "FLM", flmSteps) };
     const sides = { FMLM: drawn.fmlm, FLM: drawn.flm };
     const [less, more] =

@@ -5,8 +5,8 @@ import { UserError } from "../runtime/files/errors.ts";
 import { hasCheckpoint } from "../runtime/files/run-folder.ts";
 import type { RunFolder } from "../runtime/files/run-folder.ts";
 import type { TrainingConfig } from "../runtime/training/config.ts";
-import { hasFlow, hasMap } from "../runtime/training/variant.ts";
-import type { PhaseName } from "../runtime/training/variant.ts";
+import { hasFlow, hasMap } from "../runtime/training/subject.ts";
+import type { PhaseName } from "../runtime/training/subject.ts";
 import type { Option, Parsed } from "./arguments.ts";
 
 export const MODEL_OPTION: Option = {

@@ -14,11 +14,11 @@ import { openRun } from "../runtime/files/run-folder.ts";
 import { checkConfig, PRESETS } from "../runtime/training/config.ts";
 import type { TrainingConfig } from "../runtime/training/config.ts";
 import { paramsSpec, phaseOptions, stepProgram } from "../runtime/training/phases.ts";
-import { labelOf, publishedVariant } from "../runtime/training/variant.ts";
+import { labelOf, publishedSubject } from "../runtime/training/subject.ts";
 import type { Option, Parsed } from "./arguments.ts";
 import { MODEL_OPTION, modelOf } from "./run-model.ts";
 import { vocabularyOf } from "./text.ts";
-import { givenVariant, VARIANT_OPTIONS, variantOfRun } from "./variants.ts";
+import { givenVariant, VARIANT_OPTIONS, subjectOfRun } from "./variants.ts";
 
 export const STEPS = ["flm-step", "fmlm-step", "sampler-step"] as const;
 type StepName = (typeof STEPS)[number];
@@ -62,17 +62,17 @@ async function stepOfRun(dir: string, args: Parsed): Promise<TracedStep> {
       throw new UserError(`--${option} is for steps without a run folder, which has its own; leave it out`);
   const run = await openRun(dir, checkConfig);
   const vocab = (await vocabularyOf(run)).tokens.length;
-  const variant = await variantOfRun(run, vocab, givenVariant(args));
+  const subject = await subjectOfRun(run, vocab, givenVariant(args));
   const phase = await modelOf(args, run);
   return {
-    name: `the step of ${labelOf(variant, phase)}`,
-    traced: trace(stepProgram(run.config, variant, phase, vocab)),
+    name: `the step of ${labelOf(subject, phase)}`,
+    traced: trace(stepProgram(run.config, subject, phase, vocab)),
     vocab,
   };
 }
 
 function declared(name: StepName, config: TrainingConfig, vocab: number): Fn<never, unknown> {
-  const published = publishedVariant(vocab);
+  const published = publishedSubject(vocab);
   switch (name) {
     case "flm-step":
       return stepProgram(config, published, "flm", vocab);

@@ -17,8 +17,8 @@ import type { PreparedSampler } from "../runtime/training/model-sampler.ts";
 import { flmNetwork, fmlmNetwork, paramsSpec, phaseOptions } from "../runtime/training/phases.ts";
 import { train } from "../runtime/training/trainer.ts";
 import type { TrainingHooks, TrainingIntervals } from "../runtime/training/trainer.ts";
-import { hasFlow, hasMap, labelOf, phasesOf } from "../runtime/training/variant.ts";
-import type { PhaseName, Variant } from "../runtime/training/variant.ts";
+import { hasFlow, hasMap, labelOf, phasesOf } from "../runtime/training/subject.ts";
+import type { PhaseName, Subject } from "../runtime/training/subject.ts";
 import { evaluate, evaluationCalls, texts } from "./evaluate.ts";
 import type { Evaluation } from "./evaluate.ts";
 import { createProgress } from "./progress.ts";
@@ -37,7 +37,7 @@ export interface Job {
   readonly run: RunFolder<TrainingConfig>;
   readonly text: PreparedText;
   readonly devices: ReopenableDevice;
-  readonly variant: Variant;
+  readonly subject: Subject;
   /** The command that goes on with the run. */
   readonly again: string;
   /** What `fluxion sample RUN` needs besides, with a space before it. */
@@ -50,11 +50,11 @@ const print = (line: string): void => void process.stdout.write(`${line}\n`);
 
 /** Trains what is left of a run, measures it and writes samples and report. @returns the exit code */
 export async function trainAndMeasure(job: Job, intervals: TrainingIntervals): Promise<number> {
-  const { run, text, devices, variant } = job;
+  const { run, text, devices, subject } = job;
   const { device } = devices;
   print(`Run folder ${run.dir}. Device ${device.name}: ${device.describe()}.`);
   print(textLine(run.config, text));
-  const finished = await train(run, text, devices, hooksFor(job), intervals, variant);
+  const finished = await train(run, text, devices, hooksFor(job), intervals, subject);
   const both = hasFlow(run.config) && hasMap(run.config);
   if (finished) print(both ? "Sampling both models." : "Sampling the model.");
   const evaluation = finished ? await showEvaluation(job) : undefined;
@@ -67,7 +67,7 @@ export async function trainAndMeasure(job: Job, intervals: TrainingIntervals): P
   const data = reportData(job, evaluation, await readMetrics(run));
   print(GUIDE);
   print(renderTable(data));
-  await writeRunText(run, "samples.txt", samplesText(evaluation, labelsOf(variant)));
+  await writeRunText(run, "samples.txt", samplesText(evaluation, labelsOf(subject)));
   await writeRunText(run, "report.html", renderReport(data));
   const weights = [
     hasFlow(run.config) ? "flm.safetensors" : "",
@@ -98,25 +98,25 @@ Entropy: how varied the tokens of one sample are, in nats; below that of held-ou
 `;
 
 /** What is trained, and from what, in a line. */
-function preparing({ run, variant }: Job, phase: PhaseName): string {
-  const label = labelOf(variant, phase);
-  if (variant.published)
+function preparing({ run, subject }: Job, phase: PhaseName): string {
+  const label = labelOf(subject, phase);
+  if (subject.published)
     return phase === "flm"
       ? "Compiling and training FLM, the many-step model."
       : "Compiling and training FMLM, the few-step model, from FLM.";
   if (phase === "flm")
-    return `Compiling and training ${label}${hasMap(run.config) ? `, the teacher of ${labelOf(variant, "fmlm")}` : ""}.`;
+    return `Compiling and training ${label}${hasMap(run.config) ? `, the teacher of ${labelOf(subject, "fmlm")}` : ""}.`;
   const { teacher, teacherRun } = run.config.variant ?? {};
   const from =
     teacher === "none"
       ? ", which learns from text alone"
-      : `, from ${labelOf(variant, "flm")}${teacherRun === undefined ? "" : ` of ${teacherRun}`}`;
+      : `, from ${labelOf(subject, "flm")}${teacherRun === undefined ? "" : ` of ${teacherRun}`}`;
   return `Compiling and training ${label}${from}.`;
 }
 
 /** Progress bars, and every half minute a few lines to read. */
 function hooksFor(job: Job): TrainingHooks {
-  const { run, text, variant, signal } = job;
+  const { run, text, subject, signal } = job;
   const { config } = run;
   const vocab = text.vocabulary.tokens.length;
   let progress: Progress | undefined;
@@ -126,7 +126,7 @@ function hooksFor(job: Job): TrainingHooks {
     const network = phase === "flm" ? flmNetwork(config, vocab) : fmlmNetwork(config, vocab);
     const options = { ...phaseOptions(config, phase, vocab), network, batch: 2 };
     const spec = paramsSpec(phaseOptions(config, phase, vocab), phase);
-    const own = await openModelSampler(device, { variant, phase, options, spec, gamma: 0 });
+    const own = await openModelSampler(device, { subject, phase, options, spec, gamma: 0 });
     return own.prepare(stepsOf(phase));
   }
   return {
@@ -135,7 +135,7 @@ function hooksFor(job: Job): TrainingHooks {
     begin(phase, start, total, perStep) {
       sampler = undefined;
       // Both models of the demo have bars of one width.
-      const label = variant.published ? labelOf(variant, phase).padEnd(4) : labelOf(variant, phase);
+      const label = subject.published ? labelOf(subject, phase).padEnd(4) : labelOf(subject, phase);
       progress = createProgress({ label, total, start, unit: { name: "tokens", perStep } });
     },
     step(_phase, step, { loss }) {
@@ -145,7 +145,7 @@ function hooksFor(job: Job): TrainingHooks {
       sampler ??= await openPhase(phase, device);
       const { tokens } = await sampler.sample(params, 2, fold(stepKey(config.seed, "sample", 0), 0));
       const lines = texts(text, { tokens, count: 2, length: config.network.length });
-      const how = `${labelOf(variant, phase)} in ${stepsOf(phase)} step${stepsOf(phase) === 1 ? "" : "s"}`;
+      const how = `${labelOf(subject, phase)} in ${stepsOf(phase)} step${stepsOf(phase) === 1 ? "" : "s"}`;
       progress?.note(lines.map((line) => `  ${how}: ${line}`).join("\n"));
     },
     end() {
@@ -170,14 +170,14 @@ async function showEvaluation(job: Job): Promise<Evaluation | undefined> {
 
 async function evaluateOn(
   device: Device,
-  { run, text, variant, signal }: Job,
+  { run, text, subject, signal }: Job,
 ): Promise<Evaluation | undefined> {
-  const total = evaluationCalls(run.config, variant);
+  const total = evaluationCalls(run.config, subject);
   const progress = createProgress({ label: "Sampling", total, unit: { name: "network calls", perStep: 1 } });
   try {
     const evaluation = await evaluate(
       run,
-      variant,
+      subject,
       text,
       device,
       (calls, now) => progress.update(calls, { now }),
@@ -194,30 +194,30 @@ async function evaluateOn(
 }
 
 /** What the models of a run are called, by their roles. */
-const labelsOf = (variant: Variant): Readonly<Record<ModelName, string>> => ({
-  FLM: labelOf(variant, "flm"),
-  FMLM: labelOf(variant, "fmlm"),
+const labelsOf = (subject: Subject): Readonly<Record<ModelName, string>> => ({
+  FLM: labelOf(subject, "flm"),
+  FMLM: labelOf(subject, "fmlm"),
 });
 
 /** What a loss of a declared model is, under its curve. */
-const lossText = ({ flow, map }: Variant, phase: PhaseName): string =>
+const lossText = ({ flow, map }: Subject, phase: PhaseName): string =>
   phase === "flm" ? flow.loss : `${map?.objective.name ?? ""}, ${map?.loss ?? ""}`;
 
-function lossesOf(metrics: readonly MetricsLine[], phase: PhaseName, variant: Variant): LossHistory {
+function lossesOf(metrics: readonly MetricsLine[], phase: PhaseName, subject: Subject): LossHistory {
   const points = (key: string): readonly (readonly [number, number])[] =>
     metrics.flatMap((line) =>
       line["phase"] === phase && typeof line[key] === "number" ? [[line.step, line[key]] as const] : [],
     );
   return {
     name: phase === "flm" ? "FLM" : "FMLM",
-    ...(variant.published ? {} : { what: lossText(variant, phase) }),
+    ...(subject.published ? {} : { what: lossText(subject, phase) }),
     train: points("loss"),
     validation: points("validation"),
   };
 }
 
 function reportData(
-  { run, text, variant }: Job,
+  { run, text, subject }: Job,
   evaluation: Evaluation,
   metrics: readonly MetricsLine[],
 ): ReportData {
@@ -227,8 +227,8 @@ function reportData(
   const declared = config.variant;
   return {
     title:
-      declared === undefined ? "FLM and FMLM on your own machine" : labelOf(variant, trained.at(-1) ?? "flm"),
-    ...(variant.published ? {} : { labels: labelsOf(variant) }),
+      declared === undefined ? "FLM and FMLM on your own machine" : labelOf(subject, trained.at(-1) ?? "flm"),
+    ...(subject.published ? {} : { labels: labelsOf(subject) }),
     summary: [
       ["Text", textName(config.data)],
       [
@@ -240,7 +240,7 @@ function reportData(
       ...trained.map(
         (phase) =>
           [
-            labelOf(variant, phase),
+            labelOf(subject, phase),
             `${config[phase].steps} steps of ${config[phase].batch} sequences`,
           ] as const,
       ),
@@ -253,7 +253,7 @@ function reportData(
       ["Started", run.created],
     ],
     verdicts: verdicts(evaluation),
-    losses: trained.map((phase) => lossesOf(metrics, phase, variant)),
+    losses: trained.map((phase) => lossesOf(metrics, phase, subject)),
     ...evaluation,
   };
 }

@@ -5,13 +5,13 @@
  * Consumed by `train`, `sample` and `inspect`.
  */
 import { basename } from "node:path";
-import type { FlowMap } from "../models/flow/flow-map.ts";
-import type { Flow } from "../models/flow/flow.ts";
+import { isVariant } from "../models/flow/variant.ts";
+import type { Variant } from "../models/flow/variant.ts";
 import { UserError } from "../runtime/files/errors.ts";
 import type { RunFolder } from "../runtime/files/run-folder.ts";
 import type { TrainingConfig } from "../runtime/training/config.ts";
-import { stockVariant, stockVariantOf, variantOf } from "../runtime/training/variant.ts";
-import type { Variant } from "../runtime/training/variant.ts";
+import { stockVariant, stockSubjectOf, subjectOf } from "../runtime/training/subject.ts";
+import type { Subject } from "../runtime/training/subject.ts";
 import type { Option, Parsed } from "./arguments.ts";
 import { codeHash } from "./code-hash.ts";
 import { isModuleName, loadUserModule } from "./user-module.ts";
@@ -21,7 +21,7 @@ export interface VariantSource {
   /** The file's name, the export's, and a hash of the code; absent for a stock variant. */
   readonly file?: { readonly file: string; readonly export: string; readonly hash: string };
   /** The declaration for a vocabulary, and for texts of a length. @throws UserError naming what was given, when there is none */
-  declared(vocab: number, length: number): Flow | FlowMap;
+  declared(vocab: number, length: number): Variant;
 }
 
 /** Options by which a command that opens a run is given its variant. */
@@ -30,13 +30,6 @@ export const VARIANT_OPTIONS = {
   export: { value: "NAME", help: "Under which name the file exports it (default: the run's)." },
   force: { help: "Takes the file although its code has changed since the run." },
 } as const satisfies Readonly<Record<string, Option>>;
-
-/** Whether a value is what flow() or flowMap() returns. */
-export const isVariant = (value: unknown): value is Flow | FlowMap =>
-  typeof value === "object" &&
-  value !== null &&
-  "kind" in value &&
-  (value.kind === "flow" || value.kind === "flow map");
 
 /**
  * @param given the name of a stock variant, or a file
@@ -135,13 +128,13 @@ export const givenVariant = (args: Parsed, how = "--variant FILE"): GivenVariant
  * What a run trains.
  * @throws UserError when it is in a file and none is given, or one whose code is not that of the run
  */
-export async function variantOfRun(
+export async function subjectOfRun(
   { dir, config }: RunFolder<TrainingConfig>,
   vocab: number,
   { given, export: name, force, how }: GivenVariant,
-): Promise<Variant> {
+): Promise<Subject> {
   const { variant } = config;
-  const stock = stockVariantOf(config, vocab);
+  const stock = stockSubjectOf(config, vocab);
   if (stock !== undefined) {
     if ((given !== undefined && given !== variant?.name) || name !== undefined)
       throw new UserError(`${dir} trains ${recordedText(config)}, which needs no file; leave it out.`);
@@ -154,7 +147,7 @@ export async function variantOfRun(
   const source = await variantSource(given, name ?? variant?.export);
   if (!force) checkSame(source, given, dir, config);
   const declared = source.declared(vocab, config.network.length);
-  if (declared.kind === variant?.kind) return variantOf(declared);
+  if (declared.kind === variant?.kind) return subjectOf(declared);
   throw new UserError(`${given} declares a ${declared.kind}, and ${dir} trains a ${variant?.kind}.`);
 }
 

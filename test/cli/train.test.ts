@@ -83,10 +83,12 @@ describe("a user's own flow", options, () => {
     expect(config.variant).toMatchObject({ name: "quarter circle", kind: "flow", file: "own.ts", export: "circle", hash: expect.stringMatching(/^bundle:[0-9a-f]{32}$/) as string, teacher: "none" }); // prettier-ignore
     expect(await readFile(join(flowRun, "samples.txt"), "utf8")).toMatch(/^quarter circle, 8 steps\n {2}\S/m);
     const report = await readFile(join(flowRun, "report.html"), "utf8");
-    expect(report).toContain("<h1 dir=\"auto\">quarter circle</h1>");
+    expect(report).toContain('<h1 dir="auto">quarter circle</h1>');
     expect(report).toMatch(/<strong>quarter circle<\/strong>\s+cross-entropy/);
     expect(report).not.toContain("FLM");
-    expect(await readFile(join(flowRun, "metrics.jsonl"), "utf8")).toMatch(/"phase":"flm","validation":[\d.]+}\n$/);
+    expect(await readFile(join(flowRun, "metrics.jsonl"), "utf8")).toMatch(
+      /"phase":"flm","validation":[\d.]+}\n$/,
+    );
   });
 
   it("is sampled in any number of steps by any method, with the file and not without", async () => {
@@ -96,7 +98,16 @@ describe("a user's own flow", options, () => {
     expect(own).toHaveLength(3);
     expect(linesOf(await sample("--steps", "4", "--method", "euler"))).toEqual(own);
     expect(linesOf(await sample("--steps", "1"))).toHaveLength(3);
-    const drawn = await sample("--steps", "3", "--method", "bridge", "--temperature", "0.7", "--infill", "the _ _");
+    const drawn = await sample(
+      "--steps",
+      "3",
+      "--method",
+      "bridge",
+      "--temperature",
+      "0.7",
+      "--infill",
+      "the _ _",
+    );
     for (const line of linesOf(drawn)) expect(line).toMatch(/^the /);
     expect(drawn).toMatchObject({ code: 0, stderr: "" });
 
@@ -135,7 +146,9 @@ describe("a flow map", options, () => {
     const { code, stdout, stderr } = await fluxion(["train", file, "--export", "jumps", "--teacher", teacher, "--quick", "--steps", "6", "--samples", "16", "--out", dir, "--device", "cpu"]); // prettier-ignore
     expect(code, stderr).toBe(0);
     expect(stdout).toContain(`The teacher is the flow of ${teacher}.\n`);
-    expect(stdout).toContain(`Compiling and training jumps, from quarter circle of ${teacher}.\nSampling both models.`);
+    expect(stdout).toContain(
+      `Compiling and training jumps, from quarter circle of ${teacher}.\nSampling both models.`,
+    );
     const weights = (run: string): Promise<Buffer> => readFile(join(run, "flm.safetensors"));
     expect((await weights(dir)).equals(await weights(teacher))).toBe(true);
     const lines = (await readFile(join(dir, "metrics.jsonl"), "utf8")).trim().split("\n");
@@ -193,8 +206,12 @@ describe("a stock variant", options, () => {
       expect((await readFile(join(mine, name))).equals(await readFile(join(demos, name))), name).toBe(true);
     expect(await fluxion(["sample", mine, "--steps", "2"])).toMatchObject({ code: 0 });
     expect(await complaint(["sample", mine, "--variant", file])).toContain("trains the stock variant fmlm, which needs no file; leave it out."); // prettier-ignore
-    expect(await complaint(["demo", "--resume", mine])).toContain(`go on with fluxion train --resume ${mine}`);
-    expect(await complaint(["train", "--resume", demos])).toContain(`go on with fluxion demo --resume ${demos}`);
+    expect(await complaint(["demo", "--resume", mine])).toContain(
+      `go on with fluxion train --resume ${mine}`,
+    );
+    expect(await complaint(["train", "--resume", demos])).toContain(
+      `go on with fluxion demo --resume ${demos}`,
+    );
     // A teacher of one variant is one of every map of the same flow.
     const lagrangian = await fluxion(["train", "fmlm-lagrangian", "--teacher", demos, "--steps", "2", "--samples", "16", "--quick", "--out", join(folder, "lagrangian"), "--device", "cpu"]); // prettier-ignore
     expect(lagrangian.code, lagrangian.stderr).toBe(0);
@@ -248,7 +265,9 @@ describe("a declared variant that is killed and resumed", options, () => {
     const finished = await fluxion(resume);
     expect(finished.code, finished.stderr).toBe(0);
     for (const name of ["flm.safetensors", "metrics.jsonl", "samples.txt", "vocabulary.json"])
-      expect((await readFile(join(dir, name))).equals(await readFile(join(undisturbed, name))), name).toBe(true);
+      expect((await readFile(join(dir, name))).equals(await readFile(join(undisturbed, name))), name).toBe(
+        true,
+      );
     expect(await readdir(dir)).toEqual(await readdir(undisturbed));
   });
 

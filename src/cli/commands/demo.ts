@@ -10,7 +10,7 @@ import { ReopenableDevice } from "../../runtime/reopenable.ts";
 import { saveVocabulary } from "../../runtime/files/vocabulary-file.ts";
 import { checkConfig } from "../../runtime/training/config.ts";
 import type { TrainingConfig } from "../../runtime/training/config.ts";
-import { publishedVariant } from "../../runtime/training/variant.ts";
+import { publishedSubject } from "../../runtime/training/subject.ts";
 import type { PreparedText } from "../../models/data/index.ts";
 import type { Command, Parsed } from "../arguments.ts";
 import { listenForInterrupt } from "../signal.ts";
@@ -53,10 +53,10 @@ export const demo: Command = {
       const text = await textOf(plan.config);
       const run = await plan.open(text);
       await saveVocabulary(run, text.vocabulary, textFingerprint(text));
-      const variant = publishedVariant(text.vocabulary.tokens.length);
+      const subject = publishedSubject(text.vocabulary.tokens.length);
       const again = `fluxion demo --resume ${run.dir}`;
       return await trainAndMeasure(
-        { run, text, devices, variant, again, signal: interruption.signal },
+        { run, text, devices, subject, again, signal: interruption.signal },
         intervals,
       );
     } finally {

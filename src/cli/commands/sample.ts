@@ -7,9 +7,10 @@ import { openDevice } from "../../runtime/devices.ts";
 import { checkConfig } from "../../runtime/training/config.ts";
 import type { TrainingConfig } from "../../runtime/training/config.ts";
 import { evenJumps, startOf } from "../../runtime/training/model-sampler.ts";
+import { loadModel } from "../../runtime/training/load-model.ts";
 import { openScheduledSampler } from "../../runtime/training/scheduled-sampler.ts";
 import { UserError } from "../../runtime/files/errors.ts";
-import type { PhaseName, Variant } from "../../runtime/training/variant.ts";
+import type { PhaseName, Subject } from "../../runtime/training/subject.ts";
 import { stepKey } from "../../models/training/batches.ts";
 import { decode } from "../../models/data/index.ts";
 import type { Vocabulary } from "../../models/data/index.ts";
@@ -23,11 +24,11 @@ import {
   midpoint,
 } from "../../models/flow/samplers/index.ts";
 import type { Command, Parsed } from "../arguments.ts";
-import { loadModel, openModel } from "../evaluate.ts";
+import { openModel } from "../evaluate.ts";
 import { patternTokens } from "../infill.ts";
 import { MODEL_OPTION, modelOf } from "../run-model.ts";
 import { vocabularyOf } from "../text.ts";
-import { givenVariant, VARIANT_OPTIONS, variantOfRun } from "../variants.ts";
+import { givenVariant, VARIANT_OPTIONS, subjectOfRun } from "../variants.ts";
 
 const DRIFT = { euler, exponential, heun, midpoint, bridge };
 const METHODS = ["euler", "exponential", "heun", "midpoint", "bridge", "jumps"] as const;
@@ -38,7 +39,7 @@ const OWN_SCHEDULE = ["method", "temperature", "top-p", "prior-scale", "infill"]
 /** What is sampled. */
 interface Job {
   readonly run: RunFolder<TrainingConfig>;
-  readonly variant: Variant;
+  readonly subject: Subject;
   readonly name: PhaseName;
   readonly vocabulary: Vocabulary;
   readonly device: Device;
@@ -79,15 +80,15 @@ export const sample: Command = {
     const count = args.whole("count", { min: 1 }) ?? 8;
     const key = stepKey(args.whole("seed", { min: 0 }) ?? run.config.seed, "sample", 1);
     const vocabulary = await vocabularyOf(run);
-    const variant = await variantOfRun(run, vocabulary.tokens.length, givenVariant(args));
+    const subject = await subjectOfRun(run, vocabulary.tokens.length, givenVariant(args));
     // Before a device is opened: what cannot be is said at once.
     const own = args.given.some((option) => OWN_SCHEDULE.includes(option))
-      ? scheduled(args, { run, variant, name, vocabulary, steps, gamma })
+      ? scheduled(args, { run, subject, name, vocabulary, steps, gamma })
       : undefined;
     const device = await openDevice(args.text("device") ?? "auto");
     // Which GPU it is, or that it is none, is worth a line; only texts go to standard output.
     if (device.name === "webgpu") process.stderr.write(`Device webgpu: ${device.describe()}.\n`);
-    const job = { run, variant, name, vocabulary, device, steps, count, key, gamma };
+    const job = { run, subject, name, vocabulary, device, steps, count, key, gamma };
     const tokens = await (own === undefined ? usual(job) : own(job));
     await device.dispose();
     const { length } = run.config.network;
@@ -101,8 +102,8 @@ const batchOf = ({ run, count }: Job): number => Math.min(count, run.config.samp
 
 /** By the sampler that the run was measured with. */
 async function usual(job: Job): Promise<Int32Array> {
-  const { run, variant, name, vocabulary, device, steps, count, key, gamma } = job;
-  const model = await openModel(run, variant, name, vocabulary.tokens.length, device, batchOf(job));
+  const { run, subject, name, vocabulary, device, steps, count, key, gamma } = job;
+  const model = await openModel(run, subject, name, vocabulary.tokens.length, device, batchOf(job));
   const prepared = await model.sampler.prepare(steps, gamma);
   const { tokens } = await prepared.sample(model.params, count, key);
   await prepared.dispose();
@@ -111,11 +112,11 @@ async function usual(job: Job): Promise<Int32Array> {
 }
 
 /** What is asked of another sampler than the run's own. */
-type Asked = Pick<Job, "run" | "variant" | "name" | "vocabulary" | "steps" | "gamma">;
+type Asked = Pick<Job, "run" | "subject" | "name" | "vocabulary" | "steps" | "gamma">;
 
 /** The schedule of a method. @throws UserError where the flow does not allow it */
-function scheduleOf(args: Parsed, { run, variant, name, steps, gamma }: Asked) {
-  const { flow } = variant;
+function scheduleOf(args: Parsed, { run, subject, name, steps, gamma }: Asked) {
+  const { flow } = subject;
   const method = args.choice("method", METHODS) ?? (name === "fmlm" ? "jumps" : "euler");
   if (method === "jumps" && name === "flm")
     throw new UserError(
@@ -147,8 +148,8 @@ function scheduleOf(args: Parsed, { run, variant, name, steps, gamma }: Asked) {
 
 /** By another method, or with other settings. @throws UserError for options that do not go together */
 function scheduled(args: Parsed, asked: Asked): (job: Job) => Promise<Int32Array> {
-  const { run, variant, name, vocabulary } = asked;
-  const { flow } = variant;
+  const { run, subject, name, vocabulary } = asked;
+  const { flow } = subject;
   const schedule = scheduleOf(args, asked);
   const temperature = args.number("temperature", { min: 0.001 });
   const topP = args.number("top-p", { min: 0.001, max: 1 });

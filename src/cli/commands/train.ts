@@ -3,8 +3,7 @@
  * as the demo's, which is `fluxion train fmlm` with a comparison of both models.
  */
 import type { PreparedText } from "../../models/data/index.ts";
-import type { FlowMap } from "../../models/flow/flow-map.ts";
-import type { Flow } from "../../models/flow/flow.ts";
+import type { Variant } from "../../models/flow/variant.ts";
 import { stock } from "../../models/language/variants/index.ts";
 import { openDevice } from "../../runtime/devices.ts";
 import { textFingerprint } from "../../runtime/files/corpus.ts";
@@ -17,13 +16,13 @@ import { checkConfig } from "../../runtime/training/config.ts";
 import type { TrainingConfig, VariantConfig } from "../../runtime/training/config.ts";
 import { checkTeacher, copyTeacher, openTeacher } from "../../runtime/training/teacher.ts";
 import {
-  checkVariant,
+  checkSubject,
   flowFingerprint,
   isPublished,
   usualSpace,
-  variantOf,
-} from "../../runtime/training/variant.ts";
-import type { Variant } from "../../runtime/training/variant.ts";
+  subjectOf,
+} from "../../runtime/training/subject.ts";
+import type { Subject } from "../../runtime/training/subject.ts";
 import type { Command, Parsed } from "../arguments.ts";
 import { listenForInterrupt } from "../signal.ts";
 import { textOf } from "../text.ts";
@@ -39,7 +38,7 @@ import {
   stepsFrom,
 } from "../training-options.ts";
 import { STOPPING, trainAndMeasure } from "../training-run.ts";
-import { givenVariant, variantOfRun, VARIANT_OPTIONS, variantSource } from "../variants.ts";
+import { givenVariant, subjectOfRun, VARIANT_OPTIONS, variantSource } from "../variants.ts";
 import type { VariantSource } from "../variants.ts";
 
 const { batch, ...sizes } = MODEL_OPTIONS;
@@ -81,21 +80,21 @@ export const train: Command = {
     const interruption = listenForInterrupt(() => process.stderr.write(STOPPING));
     try {
       const text = await textOf(plan.config);
-      const { run, variant } = await plan.open(text);
+      const { run, subject } = await plan.open(text);
       await saveVocabulary(run, text.vocabulary, textFingerprint(text));
       const { teacherRun } = run.config.variant ?? {};
       if (teacherRun !== undefined && args.text("teacher") !== undefined)
         process.stdout.write(`The teacher is the flow of ${teacherRun}.\n`);
       else if (run.config.variant?.teacher === "trained")
         process.stdout.write(
-          `"${variant.map?.name}" learns from a teacher: its flow "${variant.flow.name}", which is trained first, in the same folder.\n`,
+          `"${subject.map?.name}" learns from a teacher: its flow "${subject.flow.name}", which is trained first, in the same folder.\n`,
         );
       const given = args.positionals[0];
       const job = {
         run,
         text,
         devices,
-        variant,
+        subject,
         again: ["fluxion train", ...(given === undefined ? [] : [given]), "--resume", run.dir].join(" "),
         sampling: run.config.variant?.file === undefined ? "" : ` --variant ${given}`,
         signal: interruption.signal,
@@ -111,7 +110,7 @@ export const train: Command = {
 /** What to train: the settings by which the text is prepared, and the run and its variant once the text is known. */
 interface Plan {
   readonly config: TrainingConfig;
-  open(text: PreparedText): Promise<{ readonly run: RunFolder<TrainingConfig>; readonly variant: Variant }>;
+  open(text: PreparedText): Promise<{ readonly run: RunFolder<TrainingConfig>; readonly subject: Subject }>;
 }
 
 /** An interrupted run goes on with the same declaration. */
@@ -130,10 +129,10 @@ async function resumed(args: Parsed): Promise<Plan> {
     config: run.config,
     async open({ vocabulary }) {
       const vocab = vocabulary.tokens.length;
-      const variant = await variantOfRun(run, vocab, given);
+      const subject = await subjectOfRun(run, vocab, given);
       // It may have ended between making the folder and copying the teacher.
       if (teacherRun !== undefined) await copyTeacher(run, () => openTeacher(teacherRun), vocab);
-      return { run, variant };
+      return { run, subject };
     },
   };
 }
@@ -158,7 +157,7 @@ async function planOf(args: Parsed): Promise<Plan> {
       const vocab = text.vocabulary.tokens.length;
       const { length } = settings.network;
       const declared = source.declared(vocab, length);
-      const { flow } = variantOf(declared);
+      const { flow } = subjectOf(declared);
       if (flow.interpolant.length !== undefined && flow.interpolant.length !== length)
         throw new UserError(
           `The interpolant "${flow.interpolant.name}" is for texts of ${flow.interpolant.length} tokens, and this run's have ${length}: use --length ${flow.interpolant.length}.`,
@@ -181,14 +180,14 @@ async function planOf(args: Parsed): Promise<Plan> {
         "the options",
       );
       const published = isPublished(config);
-      const variant = { ...variantOf(declared), published };
+      const subject = { ...subjectOf(declared), published };
       const phase = declared.kind === "flow" ? config.flm : config.fmlm;
-      checkVariant(variant, { vocab, length, space }, phase.batch);
+      checkSubject(subject, { vocab, length, space }, phase.batch);
       const student = { config, vocabulary: text.vocabulary, flow, force: args.flag("force") };
       if (teacher !== undefined) await checkTeacher(teacher, student);
       const run = await createRun(dir, config);
       if (teacher !== undefined) await copyTeacher(run, async () => teacher, vocab);
-      return { run, variant };
+      return { run, subject };
     },
   };
 }
@@ -202,7 +201,7 @@ const likeTeacher = ({ network, data, space }: TrainingConfig) => {
 function recordOf(
   { file }: VariantSource,
   given: string,
-  declared: Flow | FlowMap,
+  declared: Variant,
   teacherRun: string | undefined,
 ): Omit<VariantConfig, "flow"> {
   const common = { name: file === undefined ? given : declared.name, kind: declared.kind, ...file };
@@ -222,7 +221,7 @@ function recordOf(
 function trainingsFrom(
   args: Parsed,
   { flm, fmlm }: TrainingConfig,
-  declared: Flow | FlowMap,
+  declared: Variant,
   { name, file, teacher }: Omit<VariantConfig, "flow">,
 ): Pick<TrainingConfig, "flm" | "fmlm"> {
   const steps = stepsFrom(args, "steps");

@@ -21,7 +21,7 @@ import { declaredFlowLoss, declaredMapLoss } from "../language/declared-loss.ts"
 import { dit } from "../networks/dit.ts";
 import type { DitParams } from "../networks/dit.ts";
 import { keyData, randomWindows } from "./batches.ts";
-import { student } from "./programs.ts";
+import { initFlm, initFmlm, student } from "./programs.ts";
 import type { ModelOptions } from "./programs.ts";
 import { updateState, weightsLayout } from "./state.ts";
 import type { TrainingState } from "./state.ts";
@@ -87,6 +87,16 @@ export function spaceOfFlow(
     );
   return space;
 }
+
+/** key -> the initial state of a declared flow. */
+export const initFlow = (_flow: Flow, options: ModelOptions) => initFlm(options);
+
+/**
+ * The initial state of a declared flow map: (key, teacher) -> the teacher's weights and a second time embedding that adds nothing yet, as of
+ * FMLM; without a teacher key -> fresh weights.
+ */
+export const initFlowMap = ({ teacher }: FlowMap, options: ModelOptions) =>
+  teacher ? initFmlm(options) : initFlm({ ...options, network: student(options.network) });
 
 /** (state, tokens, t, key, learningRate) -> (state, loss, gradientNorm): one step of a declared flow. */
 export function flowStep(flow: Flow, options: ModelOptions, state: SpecOf<TrainingState>) {

@@ -1,7 +1,16 @@
 /** Batches, state and programs of a training step, as one namespace; see batches.ts, state.ts, programs.ts and declared.ts. */
 export { flmDraw, fmlmDraw, keyData, seedOf, stepKey } from "./batches.ts";
 export type { FlmDraw, FmlmDraw, Phase } from "./batches.ts";
-export { diagonalRowsOf, flowDraw, flowMapDraw, flowMapStep, flowStep, flowValidation } from "./declared.ts";
+export {
+  diagonalRowsOf,
+  flowDraw,
+  flowMapDraw,
+  flowMapStep,
+  flowStep,
+  flowValidation,
+  initFlow,
+  initFlowMap,
+} from "./declared.ts";
 export type { TimeData } from "./declared.ts";
 export {
   flmStep,

@@ -17,7 +17,7 @@ import { UserError } from "../files/errors.ts";
 import { openSampler } from "./sampler.ts";
 import type { Decoder, SampleHooks, Samples } from "./sampler.ts";
 import { openScheduledSampler } from "./scheduled-sampler.ts";
-import type { PhaseName, Variant } from "./variant.ts";
+import type { PhaseName, Subject } from "./subject.ts";
 
 /** A sampler for one number of steps. */
 export interface PreparedSampler {
@@ -40,7 +40,7 @@ export interface ModelSampler {
 
 /** Which of a run's models. */
 export interface SampledModel {
-  readonly variant: Variant;
+  readonly subject: Subject;
   readonly phase: PhaseName;
   /** Of the network that is sampled, `batch` samples at a time. */
   readonly options: ModelOptions;
@@ -52,9 +52,9 @@ export interface SampledModel {
 
 /** Opens the own sampler of a model. */
 export async function openModelSampler(device: Device, model: SampledModel): Promise<ModelSampler> {
-  const { variant, phase, options, spec, gamma } = model;
-  const { flow } = variant;
-  if (!variant.published)
+  const { subject, phase, options, spec, gamma } = model;
+  const { flow } = subject;
+  if (!subject.published)
     return {
       async prepare(steps, asked) {
         // Renewing a part of the noise needs a Gaussian source; of another a map jumps alone, unless asked for what cannot be.

@@ -10,7 +10,14 @@ import type { PreparedText } from "../../models/data/index.ts";
 import type { FlowMap } from "../../models/flow/flow-map.ts";
 import type { DitConfig } from "../../models/networks/dit.ts";
 import { flmDraw, fmlmDraw, keyData, stepKey } from "../../models/training/batches.ts";
-import { flowDraw, flowMapDraw, flowMapStep, flowStep } from "../../models/training/declared.ts";
+import {
+  flowDraw,
+  flowMapDraw,
+  flowMapStep,
+  flowStep,
+  initFlow,
+  initFlowMap,
+} from "../../models/training/declared.ts";
 import { flmStep, fmlmStep, initFlm, initFmlm } from "../../models/training/programs.ts";
 import type { ModelOptions } from "../../models/training/programs.ts";
 import { weightsLayout, weightsSpec } from "../../models/training/state.ts";
@@ -22,8 +29,8 @@ import { diagonalRows } from "./config.ts";
 import type { PhaseConfig, TrainingConfig } from "./config.ts";
 import { expectedTensors, officialNaming, uploadTensors } from "./state-files.ts";
 import type { DeviceState, Layout, StateSpec } from "./state-files.ts";
-import { labelOf, phasesOf } from "./variant.ts";
-import type { PhaseName, Variant } from "./variant.ts";
+import { labelOf, phasesOf } from "./subject.ts";
+import type { PhaseName, Subject } from "./subject.ts";
 
 /** The networks of a run. */
 export const flmNetwork = (config: TrainingConfig, vocab: number): DitConfig => ({
@@ -61,36 +68,42 @@ export const paramsSpec = (options: ModelOptions, phase: PhaseName): unknown =>
 export const layoutOf = (options: ModelOptions, phase: PhaseName): Layout =>
   weightsLayout(trained(options, phase)) as unknown as Layout; // of whatever weights
 
-/** Specification of a phase's state, its weights packed. */
-export const stateSpec = (options: ModelOptions, phase: PhaseName): StateSpec =>
-  // However its weights begin, a state is of the network that is trained.
-  outputSpec(
-    initFlm({ ...options, network: trained(options, phase) }) as Fn<never, unknown>,
-  ) as unknown as StateSpec; // one specification for each tensor
-
 /** Options for specifications and samplers of one of a run's models. */
 export const phaseOptions = (config: TrainingConfig, phase: PhaseName, vocab: number): ModelOptions =>
   modelOptions(config, config[phase], vocab);
 
 /** The map that a run trains. Shares of rows are settings: those of the declaration, unless the run says otherwise. */
-function mapOf({ fmlm }: TrainingConfig, { map, flow }: Variant): FlowMap {
+function mapOf({ fmlm }: TrainingConfig, { map, flow }: Subject): FlowMap {
   if (map === undefined) throw new Error(`a run of the flow "${flow.name}" has no flow map`);
   return { ...map, diagonal: fmlm.diagonalFraction, boundary: fmlm.boundaryFraction };
+}
+
+/** How a phase begins: (key) or (key, teacher) -> its state. */
+function initialProgram(
+  config: TrainingConfig,
+  subject: Subject,
+  phase: PhaseName,
+  vocab: number,
+): Fn<never, unknown> {
+  const options = phaseOptions(config, phase, vocab);
+  const { flow, published } = subject;
+  if (phase === "flm") return (published ? initFlm(options) : initFlow(flow, options)) as Fn<never, unknown>;
+  return (published ? initFmlm(options) : initFlowMap(mapOf(config, subject), options)) as Fn<never, unknown>;
 }
 
 /** The program of a phase's step: of FLM and FMLM their own, of anything else as it is declared. */
 export function stepProgram(
   config: TrainingConfig,
-  variant: Variant,
+  subject: Subject,
   phase: PhaseName,
   vocab: number,
 ): Fn<never, unknown> {
   const options = phaseOptions(config, phase, vocab);
-  const spec = stateSpec(options, phase) as never;
-  const { flow, published } = variant;
+  const spec = outputSpec(initialProgram(config, subject, phase, vocab)) as never;
+  const { flow, published } = subject;
   if (phase === "flm")
     return (published ? flmStep(options, spec) : flowStep(flow, options, spec)) as Fn<never, unknown>;
-  const map = mapOf(config, variant);
+  const map = mapOf(config, subject);
   const teacher = paramsSpec(options, "flm") as never;
   return (
     published
@@ -104,7 +117,7 @@ export interface RunContext {
   readonly run: RunFolder<TrainingConfig>;
   readonly text: PreparedText;
   readonly device: Device;
-  readonly variant: Variant;
+  readonly subject: Subject;
   readonly vocab: number;
 }
 
@@ -122,6 +135,8 @@ export interface Phase {
   readonly network: DitConfig;
   /** Where its weights lie in the vectors of the state. */
   readonly layout: Layout;
+  /** Specification of the state, its weights packed. */
+  readonly spec: StateSpec;
   /** Frozen weights that the step takes besides the state. */
   readonly frozen: Readonly<Record<string, unknown>>;
   readonly program: Fn<never, unknown>;
@@ -131,29 +146,47 @@ export interface Phase {
   readonly offset: number;
 }
 
-/** The first or only training of a run with a flow: FLM by its own program, any other as declared. */
-export async function flmPhase(context: RunContext): Promise<Phase> {
-  const { run, text, device, variant, vocab } = context;
-  const { flow, published } = variant;
-  const config = run.config.flm;
-  const options = modelOptions(run.config, config, vocab);
-  const { length } = options.network;
+/** What phases have in common. */
+function phaseOf(
+  { run, device, subject, vocab }: RunContext,
+  name: PhaseName,
+  frozen: Phase["frozen"],
+): Omit<Phase, "draw" | "offset"> {
+  const { config } = run;
+  const options = phaseOptions(config, name, vocab);
+  const init = initialProgram(config, subject, name, vocab);
   return {
-    name: "flm",
-    label: labelOf(variant, "flm"),
-    config,
+    name,
+    label: labelOf(subject, name),
+    config: config[name],
     options,
-    network: trained(options, "flm"),
-    layout: layoutOf(options, "flm"),
-    frozen: {},
-    program: stepProgram(run.config, variant, "flm", vocab),
-    initial: () => initialState(device, initFlm(options), firstKey(run.config, "flm")),
+    network: trained(options, name),
+    layout: layoutOf(options, name),
+    spec: outputSpec(init) as unknown as StateSpec, // one specification for each tensor
+    frozen,
+    program: stepProgram(config, subject, name, vocab),
+    initial: () =>
+      initialState(device, init, {
+        key: keyData(stepKey(config.seed, name, config[name].steps)),
+        ...frozen,
+      }),
+  };
+}
+
+/** The first or only training of a run with a flow: FLM as published, any other as declared. */
+export async function flmPhase(context: RunContext): Promise<Phase> {
+  const { run, text, subject } = context;
+  const { flow, published } = subject;
+  const { batch } = run.config.flm;
+  const { length } = run.config.network;
+  const { train } = text.streams;
+  return {
+    ...phaseOf(context, "flm", {}),
     draw(step) {
       const key = stepKey(run.config.seed, "flm", step);
-      const { train } = text.streams;
       return published
-        ? { ...flmDraw(train, length, config.batch, flow.clock, key) }
-        : flowDraw(flow, train, length, config.batch, key);
+        ? { ...flmDraw(train, length, batch, flow.clock, key) }
+        : flowDraw(flow, train, length, batch, key);
     },
     offset: 0,
   };
@@ -161,33 +194,16 @@ export async function flmPhase(context: RunContext): Promise<Phase> {
 
 /** The training of a run's flow map: from the flow's weights in the folder, where there is a teacher. */
 export async function fmlmPhase(context: RunContext): Promise<Phase> {
-  const { run, text, device, variant, vocab } = context;
-  const { flow, published } = variant;
+  const { run, text, subject } = context;
+  const { flow, published } = subject;
   const config = run.config.fmlm;
-  const map = mapOf(run.config, variant);
-  const options = modelOptions(run.config, config, vocab);
-  const teacher = map.teacher ? await teacherOf(context, options) : undefined;
-  const { length } = options.network;
+  const { length } = run.config.network;
+  const { train } = text.streams;
+  const map = mapOf(run.config, subject);
   return {
-    name: "fmlm",
-    label: labelOf(variant, "fmlm"),
-    config,
-    options,
-    network: trained(options, "fmlm"),
-    layout: layoutOf(options, "fmlm"),
-    frozen: teacher === undefined ? {} : { teacher },
-    program: stepProgram(run.config, variant, "fmlm", vocab),
-    initial: () =>
-      teacher === undefined
-        ? initialState(
-            device,
-            initFlm({ ...options, network: trained(options, "fmlm") }),
-            firstKey(run.config, "fmlm"),
-          )
-        : initialState(device, initFmlm(options), { ...firstKey(run.config, "fmlm"), teacher }),
+    ...phaseOf(context, "fmlm", map.teacher ? { teacher: await teacherOf(context) } : {}),
     draw(step) {
       const key = stepKey(run.config.seed, "fmlm", step);
-      const { train } = text.streams;
       return published
         ? { ...fmlmDraw(train, length, config.batch, flow.clock, step, config, key) }
         : flowMapDraw(map, train, length, config.batch, step, key);
@@ -196,12 +212,9 @@ export async function fmlmPhase(context: RunContext): Promise<Phase> {
   };
 }
 
-const firstKey = (config: TrainingConfig, phase: PhaseName) => ({
-  key: keyData(stepKey(config.seed, phase, config[phase].steps)),
-});
-
 /** The weights that teach, from the run's own folder. */
-async function teacherOf({ run, device }: RunContext, options: ModelOptions): Promise<unknown> {
+async function teacherOf({ run, device, vocab }: RunContext): Promise<unknown> {
+  const options = phaseOptions(run.config, "fmlm", vocab);
   const naming = officialNaming(options.network);
   const spec = paramsSpec(options, "flm");
   const { tensors } = await loadCheckpoint(run, "flm", expectedTensors(spec, naming));
@@ -210,7 +223,7 @@ async function teacherOf({ run, device }: RunContext, options: ModelOptions): Pr
 
 async function initialState(
   device: Device,
-  init: unknown,
+  init: Fn<never, unknown>,
   input: Readonly<Record<string, unknown>>,
 ): Promise<DeviceState> {
   const program = await compile(init as Fn<Record<string, never>, unknown>, {

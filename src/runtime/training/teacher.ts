@@ -14,7 +14,7 @@ import { checkConfig } from "./config.ts";
 import type { TrainingConfig } from "./config.ts";
 import { flmNetwork, paramsSpec, phaseOptions } from "./phases.ts";
 import { expectedTensors, officialNaming } from "./state-files.ts";
-import { flowFingerprint, hasFlow, stockVariantOf } from "./variant.ts";
+import { flowFingerprint, hasFlow, stockSubjectOf } from "./subject.ts";
 
 /** Sizes that have options. */
 const SIZES: readonly string[] = ["length", "width", "depth", "heads"];
@@ -79,7 +79,7 @@ export async function checkTeacher(
 }
 
 function fingerprintOf({ config }: RunFolder<TrainingConfig>, vocab: number): string | undefined {
-  const stock = stockVariantOf(config, vocab);
+  const stock = stockSubjectOf(config, vocab);
   if (stock === undefined) return config.variant?.flow;
   const { length } = config.network;
   return flowFingerprint(stock.flow, { vocab, length, space: config.space });

@@ -29,7 +29,7 @@ import type { TrainingConfig } from "./config.ts";
 import { divergence, poisoned } from "./divergence.ts";
 import { averagedWeights } from "./averaged-weights.ts";
 import type { AveragedWeights } from "./averaged-weights.ts";
-import { flmPhase, fmlmPhase, stateSpec } from "./phases.ts";
+import { flmPhase, fmlmPhase } from "./phases.ts";
 import type { Phase, RunContext } from "./phases.ts";
 import {
   expectedState,
@@ -39,11 +39,11 @@ import {
   uploadState,
   weightsIn,
 } from "./state-files.ts";
-import type { DeviceState, StateSpec } from "./state-files.ts";
+import type { DeviceState } from "./state-files.ts";
 import { scalarOf, validator } from "./validation.ts";
 import type { Validator } from "./validation.ts";
-import { phasesOf, stockVariantOf } from "./variant.ts";
-import type { PhaseName, Variant } from "./variant.ts";
+import { phasesOf, stockSubjectOf } from "./subject.ts";
+import type { PhaseName, Subject } from "./subject.ts";
 
 /** What the loop tells while it runs. */
 export interface TrainingHooks {
@@ -94,13 +94,13 @@ export async function train(
   device: Device | ReopenableDevice,
   hooks: TrainingHooks,
   intervals: TrainingIntervals = DEFAULT_INTERVALS,
-  declared?: Variant,
+  declared?: Subject,
 ): Promise<boolean> {
   const vocab = text.vocabulary.tokens.length;
-  const variant = declared ?? stockVariantOf(run.config, vocab);
-  if (variant === undefined)
+  const subject = declared ?? stockSubjectOf(run.config, vocab);
+  if (subject === undefined)
     throw new UserError(`${run.dir} trains a variant of a file, which is not given.`);
-  const shared = { run, text, hooks, intervals, variant, vocab };
+  const shared = { run, text, hooks, intervals, subject, vocab };
   let saved = 0;
   const lock = await lockFolder(run.dir, (line) => hooks.note?.(line));
   try {
@@ -152,9 +152,9 @@ interface StepOutput {
 }
 
 /** Where a phase begins: the saved state, or the initial one. @throws UserError saying how to go on without a damaged state */
-async function startOf(context: Context, phase: Phase, spec: StateSpec): Promise<Progress> {
+async function startOf(context: Context, phase: Phase): Promise<Progress> {
   try {
-    return (await savedProgress(context, phase, spec)) ?? { state: await phase.initial(), done: 0 };
+    return (await savedProgress(context, phase)) ?? { state: await phase.initial(), done: 0 };
   } catch (error) {
     if (!(error instanceof UserError)) throw error;
     const remedy = `Delete state.safetensors there to begin the training of ${phase.label} again.`;
@@ -165,8 +165,7 @@ async function startOf(context: Context, phase: Phase, spec: StateSpec): Promise
 /** The saved state, if there is one of this phase; another phase's is out of date. */
 async function savedProgress(
   { run, device }: Context,
-  { name, config, layout, offset }: Phase,
-  spec: StateSpec,
+  { name, config, layout, spec, offset }: Phase,
 ): Promise<Progress | undefined> {
   if (!(await hasCheckpoint(run, "state"))) return undefined;
   const meta = await checkpointMeta(run, "state");
@@ -189,9 +188,8 @@ async function trainPhase(context: Context, phase: Phase, loss?: Loss): Promise<
   const { run, device, hooks } = context;
   const { name, label, offset } = phase;
   const { steps, batch } = phase.config;
-  const spec = stateSpec(phase.options, name);
   if (loss === undefined) hooks.prepare?.(name);
-  const begin = await startOf(context, phase, spec);
+  const begin = await startOf(context, phase);
   if (loss !== undefined) hooks.note?.(recoveryLine(loss, label, begin.done));
   await rewindMetrics(run, offset + begin.done - 1);
   const program = await compile(phase.program as Fn<Record<string, never>, Record<string, never>>, {

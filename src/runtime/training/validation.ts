@@ -28,10 +28,10 @@ export interface Validator {
 
 /** Compiles the validation loss of a phase. */
 export async function validator(
-  { run, text, device, variant }: RunContext,
+  { run, text, device, subject }: RunContext,
   phase: Phase,
 ): Promise<Validator> {
-  const { flow, published } = variant;
+  const { flow, published } = subject;
   const spec = paramsSpec(phase.options, "flm") as never; // of whatever network
   const program = await compile(
     (published

@@ -9,11 +9,11 @@ import type { Fn } from "../../dsl/index.ts";
 import { hashProgram, hashText } from "../../dsl/program/hash.ts";
 import type { FlowMap } from "../../models/flow/flow-map.ts";
 import type { Flow } from "../../models/flow/flow.ts";
+import type { Variant } from "../../models/flow/variant.ts";
 import type { StateSpace } from "../../models/flow/state-space.ts";
 import { stock } from "../../models/language/variants/index.ts";
 import type { DitConfig } from "../../models/networks/dit.ts";
-import { flowMapStep, flowStep } from "../../models/training/declared.ts";
-import { initFlm, student } from "../../models/training/programs.ts";
+import { flowMapStep, flowStep, initFlow, initFlowMap } from "../../models/training/declared.ts";
 import type { ModelOptions } from "../../models/training/programs.ts";
 import { weightsSpec } from "../../models/training/state.ts";
 import { UserError } from "../files/errors.ts";
@@ -22,7 +22,7 @@ import type { TrainingConfig } from "./config.ts";
 /** The two kinds of training in a run, by the names of their files: of the flow, and of its map. */
 export type PhaseName = "flm" | "fmlm";
 
-export interface Variant {
+export interface Subject {
   readonly flow: Flow;
   readonly map?: FlowMap;
   /** FLM and FMLM as published: they have programs of their own, which stream large vocabularies. */
@@ -30,13 +30,13 @@ export interface Variant {
 }
 
 /** FLM and FMLM. */
-export const publishedVariant = (vocab: number): Variant => ({
-  ...variantOf(stockVariant("fmlm", vocab)),
+export const publishedSubject = (vocab: number): Subject => ({
+  ...subjectOf(stockVariant("fmlm", vocab)),
   published: true,
 });
 
 /** A declaration as what a run trains. */
-export function variantOf(declared: Flow | FlowMap): Variant {
+export function subjectOf(declared: Variant): Subject {
   if (declared.kind === "flow") return { flow: declared, published: false };
   return { flow: declared.flow, map: declared, published: false };
 }
@@ -46,7 +46,7 @@ export const isPublished = ({ variant }: TrainingConfig): boolean =>
   variant === undefined || (variant.file === undefined && ["flm", "fmlm"].includes(variant.name));
 
 /** The declaration of that stock name. @throws UserError when there is none */
-export function stockVariant(name: string, vocab: number): Flow | FlowMap {
+export function stockVariant(name: string, vocab: number): Variant {
   const declare = Object.hasOwn(stock, name) ? stock[name] : undefined;
   if (declare === undefined)
     throw new UserError(
@@ -56,12 +56,12 @@ export function stockVariant(name: string, vocab: number): Flow | FlowMap {
 }
 
 /** What a run's configuration says that it trains, if that is not in a file of the user's. */
-export function stockVariantOf(config: TrainingConfig, vocab: number): Variant | undefined {
+export function stockSubjectOf(config: TrainingConfig, vocab: number): Subject | undefined {
   const { variant } = config;
-  if (variant === undefined) return publishedVariant(vocab);
+  if (variant === undefined) return publishedSubject(vocab);
   if (variant.file !== undefined) return undefined;
   return {
-    ...variantOf(stockVariant(variant.name, vocab)),
+    ...subjectOf(stockVariant(variant.name, vocab)),
     published: isPublished(config),
   };
 }
@@ -82,7 +82,7 @@ export const hasFlow = ({ variant }: TrainingConfig): boolean =>
   variant === undefined || variant.kind === "flow" || variant.teacher !== "none";
 
 /** What a model of a run is called. */
-export const labelOf = ({ flow, map, published }: Variant, phase: PhaseName): string =>
+export const labelOf = ({ flow, map, published }: Subject, phase: PhaseName): string =>
   published ? phase.toUpperCase() : phase === "flm" ? flow.name : (map?.name ?? flow.name);
 
 /** Sizes for looking at a program: those that a declaration may depend on are the run's, the others small. */
@@ -104,8 +104,8 @@ interface Sizes {
 export const usualSpace = ({ predicts, source }: Flow, preferred: StateSpace["kind"]): StateSpace["kind"] =>
   predicts === "clean token" && source.scale !== undefined ? preferred : "vocabulary";
 
-const stateOf = (options: ModelOptions): never =>
-  outputSpec(initFlm(options) as unknown as Fn<never, unknown>) as never; // of the options' network
+/** The specification of what a program gives. */
+const stateOf = (init: unknown): never => outputSpec(init as Fn<never, unknown>) as never; // a state's
 
 /**
  * What a teacher and a student must have in common, as a short text: interpolant, clock, source, and what is predicted. How the
@@ -115,7 +115,8 @@ export function flowFingerprint(flow: Flow, { vocab, length, space }: Sizes): st
   const options = lookedAt(vocab, length, 1, space);
   const { weighting: _weighting, ...judged } = flow;
   const loss = flow.predicts === "clean token" ? "cross-entropy" : "squared error";
-  const program = traced(() => flowStep({ ...judged, loss }, options, stateOf(options)));
+  const judgedAlike: Flow = { ...judged, loss };
+  const program = traced(() => flowStep(judgedAlike, options, stateOf(initFlow(judgedAlike, options))));
   // The clock is of the host: no program has it.
   const times = Array.from({ length: 15 }, (_, i) => flow.clock.time((i + 1) / 16).toPrecision(6));
   return hashText([flow.predicts, hashProgram(program), ...times].join(" "));
@@ -125,13 +126,13 @@ export function flowFingerprint(flow: Flow, { vocab, length, space }: Sizes): st
  * Traces the step of a variant's model at the run's vocabulary and length, so that what cannot be trained is said before anything is.
  * @throws UserError in a sentence
  */
-export function checkVariant({ flow, map }: Variant, sizes: Sizes, batch: number): void {
+export function checkSubject({ flow, map }: Subject, sizes: Sizes, batch: number): void {
   const options = lookedAt(sizes.vocab, sizes.length, batch, sizes.space);
-  if (map === undefined || map.teacher) traced(() => flowStep(flow, options, stateOf(options)));
+  if (map === undefined || map.teacher)
+    traced(() => flowStep(flow, options, stateOf(initFlow(flow, options))));
   if (map === undefined) return;
-  const state = stateOf({ ...options, network: student(options.network) });
   const teacher = map.teacher ? weightsSpec(options.network) : undefined;
-  traced(() => flowMapStep(map, options, state, teacher));
+  traced(() => flowMapStep(map, options, stateOf(initFlowMap(map, options)), teacher));
 }
 
 /** @throws UserError for what a declaration does not allow */

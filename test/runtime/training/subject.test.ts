@@ -26,7 +26,7 @@ import { openModelSampler } from "../../../src/runtime/training/model-sampler.ts
 import { flmNetwork, fmlmNetwork, paramsSpec, phaseOptions } from "../../../src/runtime/training/phases.ts";
 import { expectedTensors, officialNaming, uploadTensors } from "../../../src/runtime/training/state-files.ts";
 import { train } from "../../../src/runtime/training/trainer.ts";
-import { checkVariant, flowFingerprint, phasesOf, usualSpace, variantOf } from "../../../src/runtime/training/variant.ts"; // prettier-ignore
+import { checkSubject, flowFingerprint, phasesOf, usualSpace, subjectOf } from "../../../src/runtime/training/subject.ts"; // prettier-ignore
 import { tinyConfig, tinyText } from "../../support/tiny-training.ts";
 
 vi.setConfig({ testTimeout: 120_000 });
@@ -41,8 +41,8 @@ afterAll(async () => {
 
 /** Trains for three steps of each phase, and samples. @returns logged losses by phase, and tokens of two texts in two steps */
 async function trained(declared: Flow | FlowMap) {
-  const variant = variantOf(declared);
-  const { map } = variant;
+  const subject = subjectOf(declared);
+  const { map } = subject;
   const record: VariantConfig = {
     name: declared.name,
     kind: declared.kind,
@@ -52,16 +52,16 @@ async function trained(declared: Flow | FlowMap) {
   const tiny = tinyConfig(3, 3);
   const settings = {
     ...tiny,
-    space: usualSpace(variant.flow, "projected"),
+    space: usualSpace(subject.flow, "projected"),
     fmlm: { ...tiny.fmlm, diagonalFraction: map?.diagonal ?? 0.5, boundaryFraction: map?.boundary ?? 0 },
     variant: record,
   };
   const config = checkConfig(JSON.parse(JSON.stringify(settings)), "here");
   const { length } = config.network;
-  checkVariant(variant, { vocab, length, space: config.space }, config.fmlm.batch);
+  checkSubject(subject, { vocab, length, space: config.space }, config.fmlm.batch);
   const run = await createRun(join(folder, declared.name.replaceAll(/\W/g, "-")), config);
   const hooks = { begin: () => undefined, step: () => undefined, end: () => undefined, stopped: () => false };
-  await train(run, tinyText, device, hooks, { save: 0, sample: 1000 }, variant);
+  await train(run, tinyText, device, hooks, { save: 0, sample: 1000 }, subject);
   const lines = (await readFile(join(run.dir, "metrics.jsonl"), "utf8")).trim().split("\n");
 
   const phase = phasesOf(config).at(-1) ?? "flm";
@@ -71,7 +71,7 @@ async function trained(declared: Flow | FlowMap) {
   const { tensors } = await loadCheckpoint(run, phase, expectedTensors(spec, naming));
   const params = uploadTensors(device, spec, tensors, naming);
   const options = { ...phaseOptions(config, phase, vocab), network, batch: 2 };
-  const sampler = await openModelSampler(device, { variant, phase, options, spec, gamma: 0.5 });
+  const sampler = await openModelSampler(device, { subject, phase, options, spec, gamma: 0.5 });
   const prepared = await sampler.prepare(2);
   const { tokens } = await prepared.sample(params, 2, key(3));
   await prepared.dispose();
@@ -99,7 +99,12 @@ const others: readonly (Flow | FlowMap)[] = [
 ];
 
 describe("training what is declared", () => {
-  it.each([...Object.values(stock).map((declare) => declare(vocab)), ...others].map((declared) => [declared.name, declared] as const))( // prettier-ignore
+  it.each(
+    [...Object.values(stock).map((declare) => declare(vocab)), ...others].map(
+      (declared) => [declared.name, declared] as const,
+    ),
+  )(
+    // prettier-ignore
     "%s",
     async (_name, declared) => {
       const { phases, logged, tokens } = await trained(declared);
@@ -132,7 +137,10 @@ describe("what a teacher and its student must have in common", () => {
       of(flow({ name: "interpolant", interpolant: trigonometric })),
       of(flow({ name: "clock", clock: decodingError({ vocab: 7 }) })),
       of(flow({ name: "source", source: gaussian({ scale: 2 }) })),
-      flowFingerprint(flow({ name: "prediction", predicts: "clean point" }), { ...sizes, space: "vocabulary" }),
+      flowFingerprint(flow({ name: "prediction", predicts: "clean point" }), {
+        ...sizes,
+        space: "vocabulary",
+      }),
       flowFingerprint(flow({ name: "space" }), { ...sizes, space: "vocabulary" }),
     ];
     expect(new Set([plain, ...different]).size).toBe(6);
