@@ -23,6 +23,8 @@ const EXPECTED: Readonly<Record<string, (printed: string) => void>> = {
   "new-objective": (printed) =>
     expect(printed).toMatch(/^right: every identity holds\nmistaken: fails by its target, /),
   objectives: expectObjectives,
+  // For the command line: it exports, and prints nothing.
+  "own-flow": (printed) => expect(printed).toBe(""),
   "two-phrases": expectTwoPhrases,
 };
 
