@@ -2,6 +2,7 @@
  * `fluxion train FILE|NAME`: trains a declared flow, or a flow map and its teacher, on any text; the same run folder, programs and report
  * as the demo's, which is `fluxion train fmlm` with a comparison of both models.
  */
+import { resolve } from "node:path";
 import type { PreparedText } from "../../models/data/index.ts";
 import type { Variant } from "../../models/flow/variant.ts";
 import { stock } from "../../models/language/variants/index.ts";
@@ -167,7 +168,12 @@ async function planOf(args: Parsed): Promise<Plan> {
         teacher?.config.space ??
         usualSpace(flow, settings.space);
       const sized = { ...settings, space, data: { ...settings.data, fingerprint: textFingerprint(text) } };
-      const record = recordOf(source, given, declared, teacher?.dir);
+      const record = recordOf(
+        source,
+        given,
+        declared,
+        teacher === undefined ? undefined : resolve(teacher.dir),
+      );
       const flowText = flowFingerprint(flow, { vocab, length, space });
       const config = checkConfig(
         JSON.parse(

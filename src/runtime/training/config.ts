@@ -170,11 +170,14 @@ type Fields = ReturnType<typeof fieldsOf>;
 /** What a line on a terminal must not hold. */
 const UNPRINTABLE = /[\p{Cc}\p{Cf}\p{Cs}\p{Co}]/u;
 
-/** A short text that is printed. */
+/** Of a path. */
+const LONGEST = 4096;
+
+/** A line that is printed. */
 function printed(fields: Fields, key: string, where: string): string {
   const text = fields.string(key);
-  if (text === "" || text.length > 300 || UNPRINTABLE.test(text))
-    throw new UserError(`${where}: "${key}" must be a line of text of at most 300 characters.`);
+  if (text === "" || text.length > LONGEST || UNPRINTABLE.test(text))
+    throw new UserError(`${where}: "${key}" must be a line of text of at most ${LONGEST} characters.`);
   return text;
 }
 
