@@ -9,13 +9,13 @@ import { stock } from "../../models/language/variants/index.ts";
 import { openDevice } from "../../runtime/devices.ts";
 import { textFingerprint } from "../../runtime/files/corpus.ts";
 import { UserError } from "../../runtime/files/errors.ts";
-import { createRun, openRun } from "../../runtime/files/run-folder.ts";
+import { createRun, hasCheckpoint, openRun } from "../../runtime/files/run-folder.ts";
 import type { RunFolder } from "../../runtime/files/run-folder.ts";
 import { saveVocabulary } from "../../runtime/files/vocabulary-file.ts";
 import { ReopenableDevice } from "../../runtime/reopenable.ts";
 import { checkConfig } from "../../runtime/training/config.ts";
 import type { TrainingConfig, VariantConfig } from "../../runtime/training/config.ts";
-import { checkTeacher, copyTeacher, openTeacher } from "../../runtime/training/teacher.ts";
+import { checkTeacher, openTeacher, teacherWeights } from "../../runtime/training/teacher.ts";
 import {
   checkSubject,
   flowFingerprint,
@@ -39,7 +39,7 @@ import {
   stepsFrom,
 } from "../training-options.ts";
 import { STOPPING, trainAndMeasure } from "../training-run.ts";
-import { givenVariant, subjectOfRun, VARIANT_OPTIONS, variantSource } from "../variants.ts";
+import { givenVariant, subjectOfRun, variantSource } from "../variants.ts";
 import type { VariantSource } from "../variants.ts";
 
 const { batch, ...sizes } = MODEL_OPTIONS;
@@ -69,7 +69,9 @@ export const train: Command = {
       help: "For a flow map: the run of its flow, or of another map of it (default: the flow is trained first).",
     },
     "teacher-steps": { value: "N", help: "Training steps of a teacher that is trained first." },
-    force: VARIANT_OPTIONS.force,
+    force: {
+      help: "Resumes although the file's code has changed, or takes a teacher whose flow looks like another one.",
+    },
     ...RUN_OPTIONS,
   },
   async run(args) {
@@ -83,10 +85,7 @@ export const train: Command = {
       const text = await textOf(plan.config);
       const { run, subject } = await plan.open(text);
       await saveVocabulary(run, text.vocabulary, textFingerprint(text));
-      const { teacherRun } = run.config.variant ?? {};
-      if (teacherRun !== undefined && args.text("teacher") !== undefined)
-        process.stdout.write(`The teacher is the flow of ${teacherRun}.\n`);
-      else if (run.config.variant?.teacher === "trained")
+      if (run.config.variant?.teacher === "trained" && args.text("resume") === undefined)
         process.stdout.write(
           `"${subject.map?.name}" learns from a teacher: its flow "${subject.flow.name}", which is trained first, in the same folder.\n`,
         );
@@ -132,7 +131,10 @@ async function resumed(args: Parsed): Promise<Plan> {
       const vocab = vocabulary.tokens.length;
       const subject = await subjectOfRun(run, vocab, given);
       // It may have ended between making the folder and copying the teacher.
-      if (teacherRun !== undefined) await copyTeacher(run, () => openTeacher(teacherRun), vocab);
+      if (teacherRun !== undefined && !(await hasCheckpoint(run, "flm")))
+        await (
+          await teacherWeights(await openTeacher(teacherRun), run.config, vocab)
+        )(run);
       return { run, subject };
     },
   };
@@ -191,8 +193,9 @@ async function planOf(args: Parsed): Promise<Plan> {
       checkSubject(subject, { vocab, length, space }, phase.batch);
       const student = { config, vocabulary: text.vocabulary, flow, force: args.flag("force") };
       if (teacher !== undefined) await checkTeacher(teacher, student);
+      const copy = teacher === undefined ? undefined : await teacherWeights(teacher, config, vocab);
       const run = await createRun(dir, config);
-      if (teacher !== undefined) await copyTeacher(run, async () => teacher, vocab);
+      await copy?.(run);
       return { run, subject };
     },
   };

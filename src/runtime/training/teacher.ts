@@ -86,20 +86,20 @@ function fingerprintOf({ config }: RunFolder<TrainingConfig>, vocab: number): st
 }
 
 /**
- * Copies the teacher's weights into a run's folder, where they are not there yet.
- * @param open the teacher's run
+ * Reads the teacher's weights.
+ * @param config of the run that learns from them
+ * @returns what writes them into that run's folder, as those of its own flow
  * @throws UserError when they are missing, damaged or of other sizes
  */
-export async function copyTeacher(
-  run: RunFolder<TrainingConfig>,
-  open: () => Promise<RunFolder<TrainingConfig>>,
+export async function teacherWeights(
+  teacher: RunFolder<TrainingConfig>,
+  config: TrainingConfig,
   vocab: number,
-): Promise<void> {
-  if (await hasCheckpoint(run, "flm")) return;
-  const teacher = await open();
-  const naming = officialNaming(flmNetwork(run.config, vocab));
-  const spec = paramsSpec(phaseOptions(run.config, "flm", vocab), "flm");
+): Promise<(run: RunFolder<TrainingConfig>) => Promise<void>> {
+  const naming = officialNaming(flmNetwork(config, vocab));
+  const spec = paramsSpec(phaseOptions(config, "flm", vocab), "flm");
   const { tensors, meta } = await loadCheckpoint(teacher, "flm", expectedTensors(spec, naming));
   const named = [...tensors].map(([name, { dtype, shape, data }]) => ({ name, dtype, shape, data }));
-  await saveCheckpoint(run, "flm", named as never, { ...meta, phase: "flm" }); // a dtype with its data, as they were read
+  // A dtype with its data, as they were read.
+  return (run) => saveCheckpoint(run, "flm", named as never, { ...meta, phase: "flm" });
 }
