@@ -22,7 +22,7 @@ import { disposeTree } from "../runtime/compile.ts";
 import type { Device } from "../runtime/device.ts";
 import type { RunFolder } from "../runtime/files/run-folder.ts";
 import type { TrainingConfig } from "../runtime/training/config.ts";
-import { openModelSampler } from "../runtime/training/model-sampler.ts";
+import { onlyOwn, openModelSampler } from "../runtime/training/model-sampler.ts";
 import type { ModelSampler } from "../runtime/training/model-sampler.ts";
 import type { Samples } from "../runtime/training/sampler.ts";
 import { loadModel } from "../runtime/training/load-model.ts";
@@ -124,8 +124,9 @@ export function evaluationCalls(config: TrainingConfig, subject: Subject): numbe
   const { steps, samples, batch } = config.sampling;
   const batches = Math.ceil(samples / Math.min(batch, samples));
   const matching = comparedIn(config, subject).map(([fmlm, flm]) => Math.max(fmlm, flm) - 1 + BISECTIONS);
-  // Where steps have lengths of their own a text is watched as one call.
-  const sampled = steps.map((count) => (subject.flow.interpolant.length === undefined ? count : 1));
+  // Where jumps have lengths of their own a text is watched as one call.
+  const own = steps.map((count) => onlyOwn(subject.flow, count));
+  const sampled = steps.map((count, i) => (own[i] === undefined || "draws" in own[i] ? count : 1));
   return batches * (modelsOf(config).length * total(sampled) + total(matching));
 }
 

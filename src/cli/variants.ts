@@ -38,12 +38,12 @@ export const VARIANT_OPTIONS = {
  */
 export async function variantSource(given: string, name?: string): Promise<VariantSource> {
   if (!isModuleName(given) && !given.includes("/")) {
-    stockVariant(given, 8); // a name that is none is said before anything is read
+    stockVariant(given, 8, 4); // a name that is none is said before anything is read
     if (name !== undefined)
       throw new UserError(
         `--export names what a file exports, and ${given} is a stock variant; leave it out.`,
       );
-    return { declared: (vocab) => stockVariant(given, vocab) };
+    return { declared: (vocab, length) => stockVariant(given, vocab, length) };
   }
   const exports = await loadUserModule(given);
   const chosen = exportOf(exports, given, name);

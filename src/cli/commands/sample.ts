@@ -6,7 +6,7 @@ import type { Device } from "../../runtime/device.ts";
 import { openDevice } from "../../runtime/devices.ts";
 import { checkConfig } from "../../runtime/training/config.ts";
 import type { TrainingConfig } from "../../runtime/training/config.ts";
-import { evenJumps, startOf } from "../../runtime/training/model-sampler.ts";
+import { onlyOwn, startOf } from "../../runtime/training/model-sampler.ts";
 import { loadModel } from "../../runtime/training/load-model.ts";
 import { openScheduledSampler } from "../../runtime/training/scheduled-sampler.ts";
 import { UserError } from "../../runtime/files/errors.ts";
@@ -130,15 +130,16 @@ function scheduleOf(args: Parsed, { run, subject, name, steps, gamma }: Asked) {
     throw new UserError(
       `--method bridge draws tokens, and the flow "${flow.name}" predicts a ${flow.predicts}; choose another method`,
     );
-  if (flow.interpolant.length !== undefined) {
-    if (args.text("method") === undefined) return evenJumps(flow, steps);
+  const own = onlyOwn(flow, steps);
+  if (own !== undefined) {
+    if (args.text("method") === undefined) return own;
     throw new UserError(
-      `The flow "${flow.name}" gives every token a time of its own, which no --method follows; leave it out`,
+      `The flow "${flow.name}" has ${flow.interpolant.length === undefined ? "a point for noise" : "a time of its own for every token"}, which no --method follows; leave it out`,
     );
   }
   try {
     if (method !== "jumps") return DRIFT[method](flow, steps, startOf(flow));
-    const renewed = flow.source.scale === undefined ? 0 : run.config.sampling.gamma;
+    const renewed = flow.source.scale === undefined || flow.source.mean !== 0 ? 0 : run.config.sampling.gamma;
     return gammaResampling(flow, steps, { ...startOf(flow), gamma: gamma ?? renewed });
   } catch (error) {
     if (error instanceof RangeError) throw new UserError(error.message, { cause: error });

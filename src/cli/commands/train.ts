@@ -4,6 +4,7 @@
  */
 import { resolve } from "node:path";
 import type { PreparedText } from "../../models/data/index.ts";
+import type { OneHotSpace } from "../../models/flow/state-space.ts";
 import type { Variant } from "../../models/flow/variant.ts";
 import { stock } from "../../models/language/variants/index.ts";
 import { openDevice } from "../../runtime/devices.ts";
@@ -15,14 +16,9 @@ import { saveVocabulary } from "../../runtime/files/vocabulary-file.ts";
 import { ReopenableDevice } from "../../runtime/reopenable.ts";
 import { checkConfig } from "../../runtime/training/config.ts";
 import type { TrainingConfig, VariantConfig } from "../../runtime/training/config.ts";
+import { checkSteps, flowFingerprint } from "../../runtime/training/look.ts";
 import { checkTeacher, openTeacher, teacherWeights } from "../../runtime/training/teacher.ts";
-import {
-  checkSubject,
-  flowFingerprint,
-  isPublished,
-  usualSpace,
-  subjectOf,
-} from "../../runtime/training/subject.ts";
+import { isPublished, outputsOf, usualSpace, subjectOf } from "../../runtime/training/subject.ts";
 import type { Subject } from "../../runtime/training/subject.ts";
 import type { Command, Parsed } from "../arguments.ts";
 import { listenForInterrupt } from "../signal.ts";
@@ -165,32 +161,21 @@ async function planOf(args: Parsed): Promise<Plan> {
         throw new UserError(
           `The interpolant "${flow.interpolant.name}" is for texts of ${flow.interpolant.length} tokens, and this run's have ${length}: use --length ${flow.interpolant.length}.`,
         );
-      const space =
+      const space: OneHotSpace =
         args.choice("space", ["projected", "vocabulary"]) ??
         teacher?.config.space ??
         usualSpace(flow, settings.space);
-      const sized = { ...settings, space, data: { ...settings.data, fingerprint: textFingerprint(text) } };
-      const record = recordOf(
-        source,
-        given,
-        declared,
-        teacher === undefined ? undefined : resolve(teacher.dir),
-      );
-      const flowText = flowFingerprint(flow, { vocab, length, space });
-      const config = checkConfig(
-        JSON.parse(
-          JSON.stringify({
-            ...sized,
-            ...trainingsFrom(args, sized, declared, record),
-            variant: { ...record, flow: flowText },
-          }),
-        ),
-        "the options",
-      );
+      const network = { ...settings.network, ...outputsOf(flow, settings.network.width) };
+      const data = { ...settings.data, fingerprint: textFingerprint(text) };
+      const sized = { ...settings, space, network, data };
+      const from = teacher === undefined ? undefined : resolve(teacher.dir);
+      const record = recordOf(source, given, declared, from);
+      const trained = { ...sized, ...trainingsFrom(args, sized, declared, record) };
+      const variant = { ...record, flow: flowFingerprint(flow, trained, vocab) };
+      const config = checkConfig(JSON.parse(JSON.stringify({ ...trained, variant })), "the options");
       const published = isPublished(config);
       const subject = { ...subjectOf(declared), published };
-      const phase = declared.kind === "flow" ? config.flm : config.fmlm;
-      checkSubject(subject, { vocab, length, space }, phase.batch);
+      checkSteps(config, subject, vocab);
       const student = { config, vocabulary: text.vocabulary, flow, force: args.flag("force") };
       if (teacher !== undefined) await checkTeacher(teacher, student);
       const copy = teacher === undefined ? undefined : await teacherWeights(teacher, config, vocab);

@@ -254,6 +254,7 @@ export function checkConfig(value: unknown, where: string): TrainingConfig {
       mlpRatio: net.number("mlpRatio", count),
       dropout: net.number("dropout", share),
       attentionSoftcap: net.number("attentionSoftcap", { min: 0 }),
+      ...(net.has("outputs") ? { outputs: net.number("outputs", count) } : {}),
     },
     space: fields.choice("space", SPACES),
     emaDecay: fields.number("emaDecay", share),

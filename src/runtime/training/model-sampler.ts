@@ -9,9 +9,9 @@ import type { Flow } from "../../models/flow/flow.ts";
 import type { Key } from "../../models/flow/host-random.ts";
 import type { AdaptiveOptions } from "../../models/flow/samplers/adaptive.ts";
 import { euler, gammaResampling } from "../../models/flow/samplers/index.ts";
-import type { Schedule } from "../../models/flow/samplers/index.ts";
 import { eulerSchedule, gammaSchedule } from "../../models/language/sampler.ts";
 import type { ModelOptions } from "../../models/training/programs.ts";
+import type { SamplingOptions } from "../../models/training/sampling.ts";
 import type { Device } from "../device.ts";
 import { UserError } from "../files/errors.ts";
 import { openSampler } from "./sampler.ts";
@@ -58,7 +58,7 @@ export async function openModelSampler(device: Device, model: SampledModel): Pro
     return {
       async prepare(steps, asked) {
         // Renewing a part of the noise needs a Gaussian source; of another a map jumps alone, unless asked for what cannot be.
-        const share = asked ?? (flow.source.scale === undefined ? 0 : gamma);
+        const share = asked ?? (flow.source.scale === undefined || flow.source.mean !== 0 ? 0 : gamma);
         const schedule = ownSchedule(flow, phase, steps, share);
         const sampler = await openScheduledSampler(device, options, spec, { flow, schedule });
         return {
@@ -90,8 +90,9 @@ export async function openModelSampler(device: Device, model: SampledModel): Pro
  * How a declared model is sampled in so many steps.
  * @throws UserError for what the flow does not allow
  */
-function ownSchedule(flow: Flow, phase: PhaseName, steps: number, gamma: number): Schedule | AdaptiveOptions {
-  if (flow.interpolant.length !== undefined) return evenJumps(flow, steps);
+function ownSchedule(flow: Flow, phase: PhaseName, steps: number, gamma: number): Drawing {
+  const alone = onlyOwn(flow, steps);
+  if (alone !== undefined) return alone;
   const start = startOf(flow);
   try {
     return phase === "flm" ? euler(flow, steps, start) : gammaResampling(flow, steps, { ...start, gamma });
@@ -101,19 +102,30 @@ function ownSchedule(flow: Flow, phase: PhaseName, steps: number, gamma: number)
   }
 }
 
+/** How a text is drawn. */
+type Drawing = SamplingOptions["schedule"];
+
+/**
+ * How a flow is sampled that no schedule of one number a step can follow, because its tokens have times of their own or its noise is a
+ * point; undefined for the others. Texts are drawn on the way; where the network says points and no tokens, by even jumps.
+ * @throws UserError for a number of jumps that is no power of two
+ */
+export function onlyOwn(flow: Flow, steps: number): Drawing | undefined {
+  const timed = flow.interpolant.length !== undefined;
+  if (!timed && flow.source.support !== "point") return undefined;
+  return flow.predicts === "clean token" || !timed ? { draws: steps } : evenJumps(flow, steps);
+}
+
 /** Where sampling begins: a network that predicts noise or a score says nothing of the text where there is only noise. */
 export const startOf = ({ predicts }: Flow): { readonly start?: number } =>
   predicts === "noise" || predicts === "score" ? { start: 1e-3 } : {};
 
-/**
- * Even steps for tokens with times of their own, which no schedule of one number a step can follow: each of two half jumps.
- * @throws UserError when the number of steps is no power of two
- */
-export function evenJumps({ name }: Flow, steps: number): AdaptiveOptions {
+/** Even steps, each of two half jumps. @throws UserError when their number is no power of two */
+function evenJumps({ name, predicts }: Flow, steps: number): AdaptiveOptions {
   const power = Math.log2(steps);
   if (!Number.isInteger(power) || power > 16)
     throw new UserError(
-      `The flow "${name}" gives every token a time of its own and is sampled in 1, 2, 4, ... steps, not in ${steps}.`,
+      `The flow "${name}" gives every token a time of its own and predicts a ${predicts}; it is sampled in 1, 2, 4, ... steps, not in ${steps}.`,
     );
   // Whatever the distance of the two states: no step is halved, and none doubled.
   return { tolerance: Number.MAX_VALUE, shortest: power, longest: power };

@@ -50,8 +50,9 @@ export async function openScheduledSampler(
   });
   const { batch } = options;
   const { length } = options.network;
+  const { schedule } = sampling;
   // Steps of chosen lengths are known when they were taken; they are watched as one.
-  const calls = "calls" in sampling.schedule ? sampling.schedule.calls.length : 1;
+  const calls = "calls" in schedule ? schedule.calls.length : "draws" in schedule ? schedule.draws : 1;
   return {
     async sample(weights, count, key, given = new Int32Array(length).fill(-1), hooks = {}) {
       const tokens = new Int32Array(count * length);

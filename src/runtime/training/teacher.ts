@@ -12,9 +12,10 @@ import type { RunFolder } from "../files/run-folder.ts";
 import { loadVocabulary } from "../files/vocabulary-file.ts";
 import { checkConfig } from "./config.ts";
 import type { TrainingConfig } from "./config.ts";
+import { flowFingerprint } from "./look.ts";
 import { flmNetwork, paramsSpec, phaseOptions } from "./phases.ts";
 import { expectedTensors, officialNaming } from "./state-files.ts";
-import { flowFingerprint, hasFlow, stockSubjectOf } from "./subject.ts";
+import { hasFlow, stockSubjectOf } from "./subject.ts";
 
 /** Sizes that have options. */
 const SIZES: readonly string[] = ["length", "width", "depth", "heads"];
@@ -81,8 +82,7 @@ export async function checkTeacher(
 function fingerprintOf({ config }: RunFolder<TrainingConfig>, vocab: number): string | undefined {
   const stock = stockSubjectOf(config, vocab);
   if (stock === undefined) return config.variant?.flow;
-  const { length } = config.network;
-  return flowFingerprint(stock.flow, { vocab, length, space: config.space });
+  return flowFingerprint(stock.flow, config, vocab);
 }
 
 /**

@@ -16,17 +16,19 @@ import { linear, trigonometric } from "../../../src/models/flow/interpolant.ts";
 import { semigroup } from "../../../src/models/flow/objectives/semigroup.ts";
 import { blockCausal, positioned } from "../../../src/models/flow/schedule.ts";
 import { gaussian, uniform } from "../../../src/models/flow/source.ts";
+import { frozenEmbedding, learnedEmbedding } from "../../../src/models/flow/states.ts";
 import { stock } from "../../../src/models/language/variants/index.ts";
 import { disposeTree } from "../../../src/runtime/compile.ts";
 import { createRun, loadCheckpoint } from "../../../src/runtime/files/run-folder.ts";
 import { openCpu } from "../../../src/runtime/onnx/cpu-device.ts";
 import { checkConfig } from "../../../src/runtime/training/config.ts";
 import type { VariantConfig } from "../../../src/runtime/training/config.ts";
+import { checkSteps, flowFingerprint } from "../../../src/runtime/training/look.ts";
 import { openModelSampler } from "../../../src/runtime/training/model-sampler.ts";
 import { flmNetwork, fmlmNetwork, paramsSpec, phaseOptions } from "../../../src/runtime/training/phases.ts";
 import { expectedTensors, officialNaming, uploadTensors } from "../../../src/runtime/training/state-files.ts";
 import { train } from "../../../src/runtime/training/trainer.ts";
-import { checkSubject, flowFingerprint, phasesOf, usualSpace, subjectOf } from "../../../src/runtime/training/subject.ts"; // prettier-ignore
+import { outputsOf, phasesOf, subjectOf, usualSpace } from "../../../src/runtime/training/subject.ts";
 import { tinyConfig, tinyText } from "../../support/tiny-training.ts";
 
 vi.setConfig({ testTimeout: 120_000 });
@@ -53,12 +55,12 @@ async function trained(declared: Flow | FlowMap) {
   const settings = {
     ...tiny,
     space: usualSpace(subject.flow, "projected"),
+    network: { ...tiny.network, ...outputsOf(subject.flow, tiny.network.width) },
     fmlm: { ...tiny.fmlm, diagonalFraction: map?.diagonal ?? 0.5, boundaryFraction: map?.boundary ?? 0 },
     variant: record,
   };
   const config = checkConfig(JSON.parse(JSON.stringify(settings)), "here");
-  const { length } = config.network;
-  checkSubject(subject, { vocab, length, space: config.space }, config.fmlm.batch);
+  checkSteps(config, subject, vocab);
   const run = await createRun(join(folder, declared.name.replaceAll(/\W/g, "-")), config);
   const hooks = { begin: () => undefined, step: () => undefined, end: () => undefined, stopped: () => false };
   await train(run, tinyText, device, hooks, { save: 0, sample: 1000 }, subject);
@@ -92,6 +94,12 @@ const others: readonly (Flow | FlowMap)[] = [
     teacher: false,
     diagonal: 0,
   }),
+  flow({ name: "frozen points", states: frozenEmbedding(), predicts: "velocity" }),
+  flow({
+    name: "points of blocks",
+    predicts: "clean point",
+    interpolant: positioned(linear, blockCausal({ blocks: 2, overlap: 0.5 }), { length: 4 }),
+  }),
   flow({
     name: "blocks",
     interpolant: positioned(linear, blockCausal({ blocks: 2, overlap: 0.5 }), { length: 4 }),
@@ -100,7 +108,7 @@ const others: readonly (Flow | FlowMap)[] = [
 
 describe("training what is declared", () => {
   it.each(
-    [...Object.values(stock).map((declare) => declare(vocab)), ...others].map(
+    [...Object.values(stock).map((declare) => declare(vocab, 4)), ...others].map(
       (declared) => [declared.name, declared] as const,
     ),
   )(
@@ -123,26 +131,29 @@ describe("training what is declared", () => {
 });
 
 describe("what a teacher and its student must have in common", () => {
-  const sizes = { vocab: 7, length: 3, space: "projected" } as const;
-  const of = (declared: Flow): string => flowFingerprint(declared, sizes);
+  const projected = tinyConfig(1, 1);
+  const of = (declared: Flow, space: "projected" | "vocabulary" = "projected"): string =>
+    flowFingerprint(declared, { ...projected, space }, 7);
   const plain = of(flow({ name: "plain" }));
 
   it("is not the name, the loss or its weights", () => {
-    const same = [flow({ name: "other" }), flow({ name: "KL", loss: "KL" }), flow({ name: "weighted", weighting: (t) => t })]; // prettier-ignore
+    const same = [
+      flow({ name: "other" }),
+      flow({ name: "KL", loss: "KL" }),
+      flow({ name: "weighted", weighting: (t) => t }),
+    ];
     for (const declared of same) expect(of(declared), declared.name).toBe(plain);
   });
 
-  it("is interpolant, clock, source, prediction and space", () => {
+  it("is interpolant, clock, source, states, prediction and space", () => {
     const different = [
       of(flow({ name: "interpolant", interpolant: trigonometric })),
       of(flow({ name: "clock", clock: decodingError({ vocab: 7 }) })),
       of(flow({ name: "source", source: gaussian({ scale: 2 }) })),
-      flowFingerprint(flow({ name: "prediction", predicts: "clean point" }), {
-        ...sizes,
-        space: "vocabulary",
-      }),
-      flowFingerprint(flow({ name: "space" }), { ...sizes, space: "vocabulary" }),
+      of(flow({ name: "states", states: learnedEmbedding() })),
+      of(flow({ name: "prediction", predicts: "clean point" }), "vocabulary"),
+      of(flow({ name: "space" }), "vocabulary"),
     ];
-    expect(new Set([plain, ...different]).size).toBe(6);
+    expect(new Set([plain, ...different]).size).toBe(7);
   });
 });
