@@ -5,8 +5,9 @@
  * Consumed by `train`, `sample` and `inspect`.
  */
 import { basename } from "node:path";
+import type { FlowMap } from "../models/flow/flow-map.ts";
+import type { Flow } from "../models/flow/flow.ts";
 import { isVariant } from "../models/flow/variant.ts";
-import type { Variant } from "../models/flow/variant.ts";
 import { UserError } from "../runtime/files/errors.ts";
 import type { RunFolder } from "../runtime/files/run-folder.ts";
 import type { TrainingConfig } from "../runtime/training/config.ts";
@@ -21,7 +22,7 @@ export interface VariantSource {
   /** The file's name, the export's, and a hash of the code; absent for a stock variant. */
   readonly file?: { readonly file: string; readonly export: string; readonly hash: string };
   /** The declaration for a vocabulary, and for texts of a length. @throws UserError naming what was given, when there is none */
-  declared(vocab: number, length: number): Variant;
+  declared(vocab: number, length: number): Flow | FlowMap;
 }
 
 /** Options by which a command that opens a run is given its variant. */
@@ -54,7 +55,12 @@ export async function variantSource(given: string, name?: string): Promise<Varia
     file,
     declared(vocab, length) {
       const found = typeof value === "function" ? declaredBy(value, vocab, length, what) : value;
-      if (isVariant(found)) return found;
+      if (isVariant(found)) {
+        if (found.kind !== "spherical flow") return found;
+        throw new UserError(
+          `${what} is a flow on the sphere, which fluxion train does not train: models.training.sphericalStep is its step.`,
+        );
+      }
       throw new UserError(
         `${what} is ${typeof value === "function" ? "a function that returns " : ""}no flow and no flow map; export what flow() or flowMap() returns, or a function of the vocabulary's size that returns it.`,
       );

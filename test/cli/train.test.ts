@@ -33,6 +33,7 @@ export const alone = flows.flowMap({ name: "alone", flow: circle, objective: obj
 export const sized = (vocab: number, length: number) =>
   flows.flow({ name: \`of \${vocab} and \${length}\`, clock: models.decodingError({ vocab }) });
 export const number = 3;
+export const ball = () => models.spheres.sphericalFlow({ name: "ball" });
 `;
 
 async function ownFile(dir: string, name = "own.ts", text = OWN): Promise<string> {
@@ -226,8 +227,9 @@ describe("what cannot be trained: a line, exit code 2 and no folder", options, (
     ["Cannot read absent.ts: it does not exist", () => ["absent.ts"]],
     ["story.txt is no module; give a file that ends in", (own) => [own.replace("own.ts", "story.txt")]],
     ["own.ts exports alone, circle, jumps; choose one with --export NAME.", (own) => [own]],
-    ['own.ts has no export "line"; it exports alone, circle, jumps, number, sized.', (own) => [own, "--export", "line"]], // prettier-ignore
+    ['own.ts has no export "line"; it exports alone, ball, circle, jumps, number, sized.', (own) => [own, "--export", "line"]], // prettier-ignore
     ['The export "number" of ', (own) => [own, "--export", "number"]],
+    ['The export "ball" of ', (own) => [own, "--export", "ball"]],
     ["--export names what a file exports, and flm is a stock variant", () => ["flm", "--export", "x"]],
     ['"quarter circle" is a flow, which learns from text alone; leave out --teacher.', (own) => [own, "--export", "circle", "--teacher", join(own, "../flow")]], // prettier-ignore
     ['The flow map "alone" is declared without a teacher; leave out --teacher.', (own) => [own, "--export", "alone", "--teacher", join(own, "../flow")]], // prettier-ignore

@@ -4,8 +4,9 @@
  */
 import { resolve } from "node:path";
 import type { PreparedText } from "../../models/data/index.ts";
+import type { FlowMap } from "../../models/flow/flow-map.ts";
+import type { Flow } from "../../models/flow/flow.ts";
 import type { OneHotSpace } from "../../models/flow/state-space.ts";
-import type { Variant } from "../../models/flow/variant.ts";
 import { stock } from "../../models/language/variants/index.ts";
 import { openDevice } from "../../runtime/devices.ts";
 import { textFingerprint } from "../../runtime/files/corpus.ts";
@@ -195,7 +196,7 @@ const likeTeacher = ({ network, data, space }: TrainingConfig) => {
 function recordOf(
   { file }: VariantSource,
   given: string,
-  declared: Variant,
+  declared: Flow | FlowMap,
   teacherRun: string | undefined,
 ): Omit<VariantConfig, "flow"> {
   const common = { name: file === undefined ? given : declared.name, kind: declared.kind, ...file };
@@ -215,7 +216,7 @@ function recordOf(
 function trainingsFrom(
   args: Parsed,
   { flm, fmlm }: TrainingConfig,
-  declared: Variant,
+  declared: Flow | FlowMap,
   { name, file, teacher }: Omit<VariantConfig, "flow">,
 ): Pick<TrainingConfig, "flm" | "fmlm"> {
   const steps = stepsFrom(args, "steps");

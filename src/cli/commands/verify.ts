@@ -8,7 +8,6 @@ import type { VerifyReport } from "../../runtime/verify/report.ts";
 import type { Command } from "../arguments.ts";
 import { createProgress } from "../progress.ts";
 import { loadUserModule } from "../user-module.ts";
-import { isVariant } from "../variants.ts";
 import { verifyText } from "../verify-text.ts";
 
 const CASES = 16;

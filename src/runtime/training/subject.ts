@@ -6,7 +6,6 @@
  */
 import type { FlowMap } from "../../models/flow/flow-map.ts";
 import type { Flow } from "../../models/flow/flow.ts";
-import type { Variant } from "../../models/flow/variant.ts";
 import type { OneHotSpace } from "../../models/flow/state-space.ts";
 import { stock } from "../../models/language/variants/index.ts";
 import { UserError } from "../files/errors.ts";
@@ -29,7 +28,7 @@ export const publishedSubject = (vocab: number): Subject => ({
 });
 
 /** A declaration as what a run trains. */
-export function subjectOf(declared: Variant): Subject {
+export function subjectOf(declared: Flow | FlowMap): Subject {
   if (declared.kind === "flow") return { flow: declared, published: false };
   return { flow: declared.flow, map: declared, published: false };
 }
@@ -39,7 +38,7 @@ export const isPublished = ({ variant }: TrainingConfig): boolean =>
   variant === undefined || (variant.file === undefined && ["flm", "fmlm"].includes(variant.name));
 
 /** The declaration of that stock name, for texts of a length. @throws UserError when there is none */
-export function stockVariant(name: string, vocab: number, length: number): Variant {
+export function stockVariant(name: string, vocab: number, length: number): Flow | FlowMap {
   const declare = Object.hasOwn(stock, name) ? stock[name] : undefined;
   if (declare === undefined)
     throw new UserError(
