@@ -162,8 +162,13 @@ export function flowStep(flow: Flow, options: ModelOptions, state: SpecOf<Traini
   });
 }
 
-/** (params, tokens, t, key) -> loss: the loss of a declared flow without dropout or update. */
-export function flowValidation(flow: Flow, options: ModelOptions, params: SpecOf<DitParams>) {
+/**
+ * (params, tokens, t, key) -> loss: the loss of a declared flow without dropout or update. A weighting that learns is no part of it: its
+ * parameters stay in the training, and would make losses of two times incomparable.
+ */
+export function flowValidation(declared: Flow, options: ModelOptions, params: SpecOf<DitParams>) {
+  const { weighting: _weighting, ...unweighted } = declared;
+  const flow: Flow = learnedOf(declared) === undefined ? declared : unweighted;
   const network = dit(options.network);
   const space = spaceOfFlow(flow, options);
   const { batch } = options;

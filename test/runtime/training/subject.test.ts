@@ -17,6 +17,7 @@ import { semigroup } from "../../../src/models/flow/objectives/semigroup.ts";
 import { blockCausal, positioned } from "../../../src/models/flow/schedule.ts";
 import { gaussian, uniform } from "../../../src/models/flow/source.ts";
 import { frozenEmbedding, learnedEmbedding } from "../../../src/models/flow/states.ts";
+import { learned } from "../../../src/models/flow/weightings.ts";
 import { stock } from "../../../src/models/language/variants/index.ts";
 import { disposeTree } from "../../../src/runtime/compile.ts";
 import { createRun, loadCheckpoint } from "../../../src/runtime/files/run-folder.ts";
@@ -87,6 +88,14 @@ const others: readonly (Flow | FlowMap)[] = [
   flow({ name: "uniform noise", source: uniform() }),
   flow({ name: "small noise", source: gaussian({ scale: 0.5 }), weighting: (t) => t }),
   flow({ name: "noise prediction", predicts: "noise", interpolant: trigonometric }),
+  // The file of its weights is checked to have the network's alone.
+  flowMap({
+    name: "learned weightings and surgery",
+    flow: flow({ name: "", weighting: learned({ hidden: 4, features: 6 }) }),
+    objective: semigroup(),
+    weighting: learned({ hidden: 4, features: 6 }),
+    surgery: true,
+  }),
   flowMap({
     name: "uniform jumps",
     flow: flow({ name: "points", predicts: "clean point", source: uniform() }),
