@@ -1,0 +1,165 @@
+/**
+ * What a training step of a flow map costs by its objective: Lagrangian and Eulerian targets differentiate the network along a direction,
+ * attention included, which the semigroup's do not. Same network, batch and rows; every step has a teacher. No target passes a gradient on,
+ * so what is added is one forward-mode derivative of the network, and nothing is differentiated twice.
+ *
+ * Memory: on webgpu what the device says that the step's executable holds, temporaries above all. ONNX Runtime does not say what it takes, so on
+ * the cpu it is by how much the process grew until the step had run twice, which is a bound from above only for whoever comes first.
+ *
+ * Consumed by benchmarks.ts. Its tests also look at where attention scores would be stored.
+ */
+import { outputSpec } from "../../src/dsl/index.ts";
+import { flowMap } from "../../src/models/flow/flow-map.ts";
+import type { FlowMap } from "../../src/models/flow/flow-map.ts";
+import {
+  eulerian,
+  eulerianLogits,
+  lagrangian,
+  lagrangianLogits,
+  meanFlow,
+  semigroup,
+} from "../../src/models/flow/objectives/index.ts";
+import type { Objective } from "../../src/models/flow/objectives/index.ts";
+import { flm } from "../../src/models/language/variants/index.ts";
+import { stepKey } from "../../src/models/training/batches.ts";
+import { flowMapDraw, flowMapStep } from "../../src/models/training/declared.ts";
+import { initFlm, initFmlm, unpackWeights } from "../../src/models/training/programs.ts";
+import type { ModelOptions } from "../../src/models/training/programs.ts";
+import { weightsSpec } from "../../src/models/training/state.ts";
+import { compile, disposeTree } from "../../src/runtime/compile.ts";
+import type { Device } from "../../src/runtime/device.ts";
+import { openCpu } from "../../src/runtime/onnx/cpu-device.ts";
+import { WebGpuDevice } from "../../src/runtime/webgpu/device.ts";
+import { agree } from "../case.ts";
+import type { Agreement, Comparison, ComparisonBenchmark, Contender, Scale } from "../case.ts";
+import { first } from "../peers.ts";
+import type { Peers } from "../peers.ts";
+
+/** The semigroup comes first: the others are compared with it. */
+const OBJECTIVES: readonly Objective[] = [
+  semigroup(),
+  lagrangian(),
+  lagrangianLogits(),
+  eulerian(),
+  eulerianLogits(),
+  meanFlow(),
+];
+
+/** Half of the rows on the diagonal as published, none from noise to data: all have the same rows. */
+export const costMap = (objective: Objective, vocab: number): FlowMap =>
+  flowMap({ name: objective.name, flow: flm(vocab), objective, diagonal: 1 / 2, boundary: 0 });
+
+export function costOptions(scale: Scale, software: boolean): ModelOptions {
+  const shared = { beta1: 0.9, beta2: 0.99, weightDecay: 0, clip: 1, emaDecay: 0.99, space: "vocabulary" } as const;
+  const tiny = { vocab: 11, length: 5, width: 16, depth: 1, heads: 2, conditioning: 8 };
+  // Of 16 words: attention then has kernels that store no scores.
+  const small = { vocab: 64, length: 16, width: 64, depth: 2, heads: 4, conditioning: 32 };
+  const usual = { vocab: 256, length: 32, width: 128, depth: 4, heads: 4, conditioning: 64 };
+  if (scale === "tiny") return { ...shared, batch: 4, network: tiny };
+  return software ? { ...shared, batch: 16, network: small } : { ...shared, batch: 32, network: usual };
+}
+
+interface Stepper {
+  step(): Promise<readonly number[]>;
+  /** What is known of the memory. */
+  readonly memory: () => string;
+  dispose(): Promise<void>;
+}
+
+const MiB = 2 ** 20;
+const resident = (): number => process.memoryUsage().rss;
+
+/** A training of its own on a device, from the same weights for all. */
+async function stepper(device: Device, options: ModelOptions, map: FlowMap): Promise<Stepper> {
+  const { batch, network } = options;
+  const { length, vocab } = network;
+  const [start, unpack, begin] = await Promise.all([
+    compile(initFlm(options), { device }),
+    compile(unpackWeights(network), { device }),
+    compile(initFmlm(options), { device }),
+  ]);
+  const flow = await start.run({ key: [1, 1] });
+  const teacher = await unpack.run({ weights: flow.params });
+  let state = await begin.run({ key: [1, 2], teacher });
+  disposeTree(flow);
+  await Promise.all([start.dispose(), unpack.dispose(), begin.dispose()]);
+
+  const before = { plans: plansOf(device), resident: resident() };
+  const step = await compile(flowMapStep(map, options, outputSpec(initFmlm(options)), weightsSpec(network)), {
+    device,
+    donate: ["state"],
+    name: `the step of the ${map.name} objective`,
+  });
+  const held = plansOf(device) - before.plans;
+  const stream = Int32Array.from({ length: batch * length + length }, (_, i) => (i * i + 3 * i) % vocab);
+  let [count, grown] = [0, 0];
+  return {
+    step: async () => {
+      const draw = flowMapDraw(map, stream, length, batch, count, stepKey(1, "fmlm", count));
+      const { state: next, loss, gradientNorm } = await step.run({ state, teacher, learningRate: 1e-3, ...draw });
+      state = next;
+      const found = await Promise.all([loss.read(), gradientNorm.read()]);
+      disposeTree([loss, gradientNorm]);
+      if (++count === 2) grown = resident() - before.resident;
+      return found.map(({ data }) => data[0] ?? Number.NaN);
+    },
+    memory: () =>
+      device instanceof WebGpuDevice
+        ? `its executable holds ${(held / MiB).toFixed(1)} MiB`
+        : `the process grew by ${(grown / MiB).toFixed(0)} MiB until it had run twice`,
+    dispose: async () => {
+      disposeTree([state, teacher]);
+      await step.dispose();
+    },
+  };
+}
+
+const plansOf = (device: Device): number => (device instanceof WebGpuDevice ? device.memoryStats().plans : 0);
+
+/** Losses and gradient norms of the first two steps. */
+async function firstSteps({ step }: Stepper): Promise<readonly number[]> {
+  return [...(await step()), ...(await step())];
+}
+
+async function prepare(options: ModelOptions, peers: Peers): Promise<Comparison> {
+  const { device, name: ours } = first(peers);
+  const { batch, network } = options;
+  // Another engine, or at least another number of threads.
+  const other = peers.target === "cpu" ? await openCpu({ threads: 1 }) : await openCpu();
+  const contenders: Contender[] = [];
+  const agreements: Agreement[] = [];
+  const steppers: Stepper[] = [];
+  for (const objective of OBJECTIVES) {
+    const map = costMap(objective, network.vocab);
+    const ready = await stepper(device, options, map);
+    const found = await firstSteps(ready);
+    const reference = await stepper(other, options, map);
+    agreements.push(agree(`losses and gradient norms by the ${objective.name} objective`, found, await firstSteps(reference), 1e-3)); // prettier-ignore
+    await reference.dispose();
+    contenders.push({ name: objective.name, note: ready.memory(), run: async () => void (await ready.step()) });
+    steppers.push(ready);
+  }
+  await other.dispose();
+  const [{ name: plain }] = OBJECTIVES as readonly [Objective, ...Objective[]];
+  return {
+    name: "objectives",
+    what:
+      `a step of a flow map by its objective on ${ours}, batch ${batch}, length ${network.length}, vocabulary ${network.vocab}, ` +
+      `width ${network.width}, ${network.depth} blocks; loss and gradient norm are read back`,
+    tokens: batch * network.length,
+    contenders,
+    ratios: OBJECTIVES.slice(1).map(({ name }) => ({ of: name, to: plain })),
+    agreements,
+    dispose: async () => {
+      for (const one of steppers) await one.dispose();
+    },
+  };
+}
+
+export const objectivesBenchmark: ComparisonBenchmark = {
+  kind: "comparison",
+  name: "objectives",
+  comparisons: (scale, peers) => [
+    () => prepare(costOptions(scale, peers.gpu?.gpu.software === true), peers),
+  ],
+};

@@ -1,0 +1,119 @@
+/**
+ * One objective, from training to samples; and the flow that teaches it. Consumed by run.ts and by tests.
+ */
+import { mkdir } from "node:fs/promises";
+import { dirname } from "node:path";
+import { existsSync } from "node:fs";
+import type { Flow } from "../../src/models/flow/flow.ts";
+import { exponential, jumps } from "../../src/models/flow/samplers/index.ts";
+import { student } from "../../src/models/training/programs.ts";
+import { weightsSpec } from "../../src/models/training/state.ts";
+import { disposeTree } from "../../src/runtime/compile.ts";
+import { readSafetensors, writeSafetensors } from "../../src/runtime/files/safetensors.ts";
+import { treeTensors, uploadTensors } from "../../src/runtime/training/state-files.ts";
+import type { Contestant } from "./contestants.ts";
+import { drawn, followedExactly, judge, sampleKeys } from "./measure.ts";
+import type { Quality } from "./measure.ts";
+import { networkOf } from "./settings.ts";
+import { trainFlow, trainMap } from "./train.ts";
+import type { Stretch, TrainingContext, Weights } from "./train.ts";
+
+export interface Context extends TrainingContext {
+  readonly samples: number;
+}
+
+/** Samples of a model in so many steps. */
+type Steps = Readonly<Record<string, Quality>>;
+
+export interface FlowResult {
+  readonly name: string;
+  readonly seconds: number;
+  readonly curve: readonly Stretch[];
+  readonly steps: Steps;
+  /** The exact flow of the corpus, from the same noise: what sampling noise alone makes of the numbers. */
+  readonly exact: Quality;
+}
+
+export interface MapResult {
+  readonly name: string;
+  readonly formula: string;
+  readonly loss: string;
+  readonly teacher: boolean;
+  readonly seconds: number;
+  readonly compileSeconds: number;
+  readonly millisecondsPerStep: number;
+  readonly curve: readonly Stretch[];
+  readonly steps: Steps;
+}
+
+const FLOW_STEPS = [1, 16, 64];
+const MAP_STEPS = [1, 2, 4];
+
+/** What the exact flow of FLM's interpolant and source makes of the samples' noise; other flows of the same two have the same map. */
+async function exactTokens({ device, corpus, seed, samples }: Context): Promise<ArrayLike<number>> {
+  return followedExactly(device, corpus, sampleKeys(seed, samples));
+}
+
+/** The flow and its samples: from the file where it was trained before. */
+export async function preparedFlow(
+  flow: Flow,
+  context: Context,
+  file: string,
+  before?: FlowResult,
+): Promise<{ readonly weights: Weights; readonly result: FlowResult }> {
+  const { device, corpus, settings, seed, samples, tell } = context;
+  const network = networkOf(corpus, settings);
+  const spec = weightsSpec(network);
+  if (before !== undefined && existsSync(file)) {
+    const { tensors } = await readSafetensors(file);
+    // Written below from a tree of the same specification.
+    return { weights: uploadTensors(device, spec, tensors) as Weights, result: before };
+  }
+  const { weights, curve, seconds } = await trainFlow(flow, context);
+  await mkdir(dirname(file), { recursive: true });
+  await writeSafetensors(
+    file,
+    [...(await treeTensors(weights))].map(([name, tensor]) => ({ name, ...tensor })),
+  );
+  const exact = await exactTokens(context);
+  const keys = sampleKeys(seed, samples);
+  const steps: Record<string, Quality> = {};
+  for (const n of FLOW_STEPS) {
+    steps[n] = judge(corpus, await drawn(device, flow, network, weights, exponential(flow, n), keys), exact);
+    tell(`${flow.name} in ${n} steps: ${(100 * steps[n].known).toFixed(1)} % of the samples are known`);
+  }
+  return { weights, result: { name: flow.name, seconds, curve, steps, exact: judge(corpus, exact, exact) } };
+}
+
+/** Trains a map by one objective and draws its samples. */
+export async function compete(
+  { name, start, map: declare }: Contestant,
+  flow: Flow,
+  teacher: Weights,
+  context: Context,
+): Promise<MapResult> {
+  const { device, corpus, settings, seed, samples, tell } = context;
+  const map = declare(flow, settings);
+  const trained = await trainMap(map, context, start === "flow" ? teacher : undefined);
+  const exact = await exactTokens(context);
+  const keys = sampleKeys(seed, samples);
+  const network = student(networkOf(corpus, settings));
+  const steps: Record<string, Quality> = {};
+  for (const n of MAP_STEPS) {
+    steps[n] = judge(corpus, await drawn(device, map.flow, network, trained.weights, jumps(map.flow, n), keys), exact);
+    tell(`${name} in ${n} steps: ${(100 * steps[n].known).toFixed(1)} % of the samples are known`);
+  }
+  disposeTree(trained.weights);
+  const { seconds, compileSeconds, curve } = trained;
+  return {
+    name,
+    formula: map.objective.formula,
+    loss: map.loss,
+    teacher: map.teacher,
+    seconds,
+    compileSeconds,
+    millisecondsPerStep: (1000 * (seconds - compileSeconds)) / (curve.at(-1)?.step ?? 1),
+    curve,
+    steps,
+  };
+}
