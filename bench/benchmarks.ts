@@ -15,7 +15,14 @@ import type { Target } from "./peers.ts";
 
 export const BENCHMARKS: Readonly<Record<Target, readonly Benchmark[]>> = {
   // Compilation first: it is measured in a fresh process.
-  cpu: [ditCompileBenchmark, matmulBenchmark, mlpBenchmark, attentionBenchmark, flmBenchmark, objectivesBenchmark],
+  cpu: [
+    ditCompileBenchmark,
+    matmulBenchmark,
+    mlpBenchmark,
+    attentionBenchmark,
+    flmBenchmark,
+    objectivesBenchmark,
+  ],
   webgpu: [
     firstCallBenchmark,
     limitBenchmark,

@@ -15,6 +15,8 @@ import type { Contestant } from "./contestants.ts";
 import { drawn, followedExactly, judge, sampleKeys } from "./measure.ts";
 import type { Quality } from "./measure.ts";
 import { networkOf } from "./settings.ts";
+import { targetsOf } from "./targets.ts";
+import type { TargetReport } from "./targets.ts";
 import { trainFlow, trainMap } from "./train.ts";
 import type { Stretch, TrainingContext, Weights } from "./train.ts";
 
@@ -44,6 +46,8 @@ export interface MapResult {
   readonly millisecondsPerStep: number;
   readonly curve: readonly Stretch[];
   readonly steps: Steps;
+  /** What the targets are like in the end. */
+  readonly targets?: TargetReport;
 }
 
 const FLOW_STEPS = [1, 16, 64];
@@ -100,9 +104,14 @@ export async function compete(
   const network = student(networkOf(corpus, settings));
   const steps: Record<string, Quality> = {};
   for (const n of MAP_STEPS) {
-    steps[n] = judge(corpus, await drawn(device, map.flow, network, trained.weights, jumps(map.flow, n), keys), exact);
+    steps[n] = judge(
+      corpus,
+      await drawn(device, map.flow, network, trained.weights, jumps(map.flow, n), keys),
+      exact,
+    );
     tell(`${name} in ${n} steps: ${(100 * steps[n].known).toFixed(1)} % of the samples are known`);
   }
+  const targets = await targetsOf(map, context, trained.weights, map.teacher ? teacher : undefined);
   disposeTree(trained.weights);
   const { seconds, compileSeconds, curve } = trained;
   return {
@@ -115,5 +124,6 @@ export async function compete(
     millisecondsPerStep: (1000 * (seconds - compileSeconds)) / (curve.at(-1)?.step ?? 1),
     curve,
     steps,
+    ...(targets === undefined ? {} : { targets }),
   };
 }

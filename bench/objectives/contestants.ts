@@ -15,7 +15,10 @@ import {
   semigroup,
 } from "../../src/models/flow/objectives/index.ts";
 import type { Objective } from "../../src/models/flow/objectives/index.ts";
-import { meanFlow as meanFlowOfVelocities, shortcut as shortcutOfVelocities } from "../../src/models/language/variants/index.ts";
+import {
+  meanFlow as meanFlowOfVelocities,
+  shortcut as shortcutOfVelocities,
+} from "../../src/models/language/variants/index.ts";
 import type { Settings } from "./settings.ts";
 
 export interface Contestant {

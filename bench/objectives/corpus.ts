@@ -15,8 +15,36 @@ export interface SentenceCorpus {
   readonly sequences: readonly (readonly number[])[];
 }
 
-const ADJECTIVES = ["old", "small", "quiet", "red", "young", "tall", "happy", "cold", "bright", "heavy", "clever", "tired", "wet"];
-const NOUNS = ["dog", "king", "farmer", "teacher", "horse", "river", "house", "garden", "road", "tree", "lamp", "train", "bird"];
+const ADJECTIVES = [
+  "old",
+  "small",
+  "quiet",
+  "red",
+  "young",
+  "tall",
+  "happy",
+  "cold",
+  "bright",
+  "heavy",
+  "clever",
+  "tired",
+  "wet",
+];
+const NOUNS = [
+  "dog",
+  "king",
+  "farmer",
+  "teacher",
+  "horse",
+  "river",
+  "house",
+  "garden",
+  "road",
+  "tree",
+  "lamp",
+  "train",
+  "bird",
+];
 const VERBS = ["slept", "waited", "stood", "sang", "fell"];
 const DETERMINERS = ["the", "a", "this", "every"];
 const PREPOSITIONS = ["near", "behind", "under", "beside", "above"];

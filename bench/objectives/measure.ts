@@ -62,7 +62,9 @@ export function judge(
 ): Quality {
   const samples = tokens.length / length;
   const rows = (ids: ArrayLike<number>): readonly string[] =>
-    Array.from({ length: samples }, (_, i) => Array.from({ length }, (_unused, l) => ids[i * length + l]).join(" "));
+    Array.from({ length: samples }, (_, i) =>
+      Array.from({ length }, (_unused, l) => ids[i * length + l]).join(" "),
+    );
   const counts = new Map(sequences.map((sequence) => [sequence.join(" "), 0]));
   const written = rows(tokens);
   for (const row of written) {
@@ -103,10 +105,19 @@ export async function drawn(
   const { vocab, length } = network;
   const program = fn({ params: weightsSpec(network), keys: u32(keys.length / 2, 2) }, (input) => {
     // The tree that the specification is of.
-    const model = { network: dit(network), params: input.params as unknown as DitParams, space: vocabularySpace };
+    const model = {
+      network: dit(network),
+      params: input.params as unknown as DitParams,
+      space: vocabularySpace,
+    };
     const denoiser: SampledDenoiser =
-      network.targetTime === true ? mapDenoiser(flow, model) : held(flowDenoiser(flow, model), flow.interpolant);
-    const { tokens } = sample(denoiser, schedule, { keys: input.keys, world: vocabularyWorld({ vocab, length }) });
+      network.targetTime === true
+        ? mapDenoiser(flow, model)
+        : held(flowDenoiser(flow, model), flow.interpolant);
+    const { tokens } = sample(denoiser, schedule, {
+      keys: input.keys,
+      world: vocabularyWorld({ vocab, length }),
+    });
     return { tokens };
   });
   const compiled = await compile(program, { device });

@@ -99,7 +99,9 @@ async function earlier(path: string, wanted: string): Promise<ObjectivesReport |
   if (text === undefined) return undefined;
   const found = JSON.parse(text) as ObjectivesReport;
   if (found.identity !== wanted)
-    throw new UserError(`${path} holds results of other settings: name another file with --out, or remove it.`);
+    throw new UserError(
+      `${path} holds results of other settings: name another file with --out, or remove it.`,
+    );
   return found;
 }
 
@@ -116,7 +118,12 @@ async function run(argv: readonly string[]): Promise<void> {
   const flow = flm(corpus.words.length);
   const context = { device, corpus, settings, seed, samples, tell };
 
-  const { weights, result } = await preparedFlow(flow, context, `.cache/objectives/${identity}.safetensors`, before?.flow);
+  const { weights, result } = await preparedFlow(
+    flow,
+    context,
+    `.cache/objectives/${identity}.safetensors`,
+    before?.flow,
+  );
   const found = new Map<string, MapResult>(before?.objectives.map((one) => [one.name, one]));
   const report = (flowResult: FlowResult): ObjectivesReport => ({
     identity,
@@ -142,7 +149,9 @@ async function run(argv: readonly string[]): Promise<void> {
     await keep();
   }
   await device.dispose();
-  process.stdout.write(`${formatMachine(machine)}\n\n${formatResults(report(result))}\n\nWritten to ${out}.\n`);
+  process.stdout.write(
+    `${formatMachine(machine)}\n\n${formatResults(report(result))}\n\nWritten to ${out}.\n`,
+  );
 }
 
 try {

@@ -61,7 +61,12 @@ interface StepOutput {
 const STRETCHES = 40;
 
 /** Sentences of a step: every row one of the corpus, with equal probability. */
-export function sentencesOf({ sequences }: SentenceCorpus, batch: number, seed: number, step: number): Int32Array {
+export function sentencesOf(
+  { sequences }: SentenceCorpus,
+  batch: number,
+  seed: number,
+  step: number,
+): Int32Array {
   const draws = uniforms(fold(fold(key(seed), 1000), step), batch);
   return Int32Array.from(Array.from(draws, (u) => sequences[Math.floor(u * sequences.length)] ?? []).flat());
 }
@@ -129,7 +134,10 @@ export async function trainFlow(flow: Flow, context: TrainingContext): Promise<T
   const start = performance.now();
   const options = optionsOf(corpus, settings);
   const fresh = await compile(initFlm(options), { device });
-  const step = await compile(flowStep(flow, options, outputSpec(initFlm(options))), { device, donate: ["state"] });
+  const step = await compile(flowStep(flow, options, outputSpec(initFlm(options))), {
+    device,
+    donate: ["state"],
+  });
   const compileSeconds = secondsSince(start);
   const { length, batch } = { ...corpus, ...settings };
   const followed = await follow(

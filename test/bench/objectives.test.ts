@@ -30,7 +30,9 @@ describe("the corpus of sentences", () => {
   it("has 200 different sentences of one length, by its seed", () => {
     const { sequences, words, length } = sentenceCorpus();
     expect(new Set(sequences.map((ids) => ids.join(" "))).size).toBe(200);
-    expect(sequences.every((ids) => ids.length === length && ids.every((id) => id < words.length))).toBe(true);
+    expect(sequences.every((ids) => ids.length === length && ids.every((id) => id < words.length))).toBe(
+      true,
+    );
     expect(new Set(words).size).toBe(words.length);
     expect(sentenceCorpus()).toEqual(sentenceCorpus(1));
     expect(sentenceCorpus(2).words).not.toEqual(words);
@@ -46,7 +48,11 @@ describe("the corpus of sentences", () => {
 describe("samples are judged", () => {
   it("by what is known, what appears, and how evenly", () => {
     const tokens = [0, 1, 2, 3, 0, 3, 0, 1];
-    const { samples, known, sentences, distance, followed } = judge(twoPhrases, tokens, [0, 1, 2, 3, 2, 3, 2, 3]);
+    const { samples, known, sentences, distance, followed } = judge(
+      twoPhrases,
+      tokens,
+      [0, 1, 2, 3, 2, 3, 2, 3],
+    );
     expect({ samples, known, sentences, distance, followed }).toEqual({ samples: 4, known: 0.75, sentences: 2, distance: 0.25, followed: 0.5 }); // prettier-ignore
   });
   it("with Wilson's interval and the distance that draws of the corpus have", () => {
@@ -88,7 +94,9 @@ describe("objectives", () => {
       expect(first?.known).toBeGreaterThan(0.6);
       expect(first?.samples).toBe(256);
       expect(trained.curve.at(-1)?.step).toBe(100);
-      expect(trained.curve.every(({ loss, gradientNorm }) => loss !== null && gradientNorm !== null)).toBe(true);
+      expect(trained.curve.every(({ loss, gradientNorm }) => loss !== null && gradientNorm !== null)).toBe(
+        true,
+      );
       expect(said.some((line) => line.startsWith("semigroup: step 100 of 100"))).toBe(true);
       const machine = { date: "", cpu: "", cores: 1, memoryGiB: 1, platform: "", node: "", packages: {} };
       const corpus = { name: "phrases", sentences: 2, vocabulary: 4, length: 2 };
