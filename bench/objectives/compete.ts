@@ -1,16 +1,17 @@
 /**
  * One objective, from training to samples; and the flow that teaches it. Consumed by run.ts and by tests.
  */
-import { mkdir } from "node:fs/promises";
-import { dirname } from "node:path";
-import { existsSync } from "node:fs";
+import { createHash } from "node:crypto";
+import { mkdir, readFile } from "node:fs/promises";
 import type { Flow } from "../../src/models/flow/flow.ts";
 import { exponential, jumps } from "../../src/models/flow/samplers/index.ts";
 import { student } from "../../src/models/training/programs.ts";
 import { weightsSpec } from "../../src/models/training/state.ts";
 import { disposeTree } from "../../src/runtime/compile.ts";
+import { writeFileAtomic } from "../../src/runtime/files/atomic.ts";
 import { readSafetensors, writeSafetensors } from "../../src/runtime/files/safetensors.ts";
 import { treeTensors, uploadTensors } from "../../src/runtime/training/state-files.ts";
+import { toJson } from "../report.ts";
 import type { Contestant } from "./contestants.ts";
 import { drawn, followedExactly, judge, sampleKeys } from "./measure.ts";
 import type { Quality } from "./measure.ts";
@@ -50,6 +51,10 @@ export interface MapResult {
   readonly targets?: TargetReport;
 }
 
+/** A short name of anything that JSON can say. */
+export const identityOf = (value: unknown): string =>
+  createHash("sha256").update(JSON.stringify(value)).digest("hex").slice(0, 16);
+
 const FLOW_STEPS = [1, 16, 64];
 const MAP_STEPS = [1, 2, 4];
 
@@ -58,25 +63,30 @@ async function exactTokens({ device, corpus, seed, samples }: Context): Promise<
   return followedExactly(device, corpus, sampleKeys(seed, samples));
 }
 
-/** The flow and its samples: from the file where it was trained before. */
+/** The flow and its samples, from `folder` if an earlier run left them there under the same settings. */
 export async function preparedFlow(
   flow: Flow,
   context: Context,
-  file: string,
-  before?: FlowResult,
+  folder: string,
 ): Promise<{ readonly weights: Weights; readonly result: FlowResult }> {
   const { device, corpus, settings, seed, samples, tell } = context;
   const network = networkOf(corpus, settings);
   const spec = weightsSpec(network);
-  if (before !== undefined && existsSync(file)) {
-    const { tensors } = await readSafetensors(file);
-    // Written below from a tree of the same specification.
-    return { weights: uploadTensors(device, spec, tensors) as Weights, result: before };
+  const { flow: pace, width, depth, heads, warmup, clip, emaDecay } = settings;
+  const path = `${folder}/flow-${identityOf([flow.name, corpus, pace, width, depth, heads, warmup, clip, emaDecay, seed, samples])}`;
+  const before = await readFile(`${path}.json`, "utf8").catch(() => undefined);
+  if (before !== undefined) {
+    const { tensors } = await readSafetensors(`${path}.safetensors`);
+    // Both were written below, the tensors first.
+    return {
+      weights: uploadTensors(device, spec, tensors) as Weights,
+      result: JSON.parse(before) as FlowResult,
+    };
   }
   const { weights, curve, seconds } = await trainFlow(flow, context);
-  await mkdir(dirname(file), { recursive: true });
+  await mkdir(folder, { recursive: true });
   await writeSafetensors(
-    file,
+    `${path}.safetensors`,
     [...(await treeTensors(weights))].map(([name, tensor]) => ({ name, ...tensor })),
   );
   const exact = await exactTokens(context);
@@ -86,7 +96,9 @@ export async function preparedFlow(
     steps[n] = judge(corpus, await drawn(device, flow, network, weights, exponential(flow, n), keys), exact);
     tell(`${flow.name} in ${n} steps: ${(100 * steps[n].known).toFixed(1)} % of the samples are known`);
   }
-  return { weights, result: { name: flow.name, seconds, curve, steps, exact: judge(corpus, exact, exact) } };
+  const result: FlowResult = { name: flow.name, seconds, curve, steps, exact: judge(corpus, exact, exact) };
+  await writeFileAtomic(`${path}.json`, toJson(result));
+  return { weights, result };
 }
 
 /** Trains a map by one objective and draws its samples. */

@@ -50,7 +50,7 @@ const row = (name: string, quality: Quality, more: readonly string[]): readonly 
 ];
 
 export function formatResults({ corpus, settings, flow, objectives }: ObjectivesReport): string {
-  const { width, depth, batch, flowSteps, steps } = settings;
+  const { width, depth, flow: taught, map } = settings;
   const ends = Object.entries(flow.steps).map(([n, quality]) =>
     row(`${flow.name}, ${n} steps`, quality, ["", "", "", "", ""]),
   );
@@ -93,8 +93,8 @@ export function formatResults({ corpus, settings, flow, objectives }: Objectives
       .trimEnd(),
   );
   return [
-    `${corpus.sentences} sentences of ${corpus.length} words from ${corpus.vocabulary}; width ${width}, ${depth} blocks, batch ${batch}, ` +
-      `${flowSteps} steps of the flow and ${steps} of every flow map. Flow maps write in one step where nothing else is said.`,
+    `${corpus.sentences} sentences of ${corpus.length} words from ${corpus.vocabulary}; width ${width}, ${depth} blocks, ` +
+      `${taught.steps} steps of ${taught.batch} rows of the flow and ${map.steps} of ${map.batch} of every flow map. Flow maps write in one step where nothing else is said.`,
     ...table,
     "Negative is the sum of a target's negative entries, a mean over random jumps in the end.",
     `Distance is the total variation from the corpus; as many samples of the corpus itself have ${flow.exact.noise.toFixed(3)}.`,

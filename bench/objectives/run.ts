@@ -4,7 +4,6 @@
  * a run that was stopped goes on where it was.
  */
 import { readFile } from "node:fs/promises";
-import { createHash } from "node:crypto";
 import { parseArgs } from "node:util";
 import { mkdir } from "node:fs/promises";
 import { dirname } from "node:path";
@@ -15,7 +14,7 @@ import { openCpu } from "../../src/runtime/onnx/cpu-device.ts";
 import { describeMachine, load } from "../machine.ts";
 import { versions } from "../peers.ts";
 import { formatMachine, toJson } from "../report.ts";
-import { compete, preparedFlow } from "./compete.ts";
+import { compete, identityOf, preparedFlow } from "./compete.ts";
 import type { FlowResult, MapResult } from "./compete.ts";
 import { CONTESTANTS } from "./contestants.ts";
 import { sentenceCorpus, twoPhrases } from "./corpus.ts";
@@ -30,7 +29,7 @@ const HELP = `npm run bench:objectives -- [options]
   --seed N         of everything that is drawn (1)
   --steps N        steps of every flow map
   --flow-steps N   steps of the flow
-  --rate X         the largest learning rate
+  --rate X         the largest learning rate of every flow map
   --samples N      samples of each kind (1024)
   --threads N      threads of ONNX Runtime (1)
   --out FILE       where results are kept; by default bench/results/<date>-objectives-<corpus>.json
@@ -72,7 +71,7 @@ function parseOptions(argv: readonly string[]): Options | "help" {
   if (only !== undefined && !CONTESTANTS.some(({ name }) => name === only))
     throw new UserError(`There is no objective "${only}"; choose one of: ${CONTESTANTS.map(({ name }) => name).join("; ")}.`); // prettier-ignore
   const usual = corpus === "sentences" ? SENTENCES : PHRASES;
-  const learningRate = values.rate === undefined ? usual.learningRate : Number(values.rate);
+  const learningRate = values.rate === undefined ? usual.map.learningRate : Number(values.rate);
   if (!(learningRate > 0)) throw new UserError(`--rate must be a positive number, got "${values.rate}".`);
   return {
     corpus,
@@ -84,9 +83,8 @@ function parseOptions(argv: readonly string[]): Options | "help" {
     threads: whole("threads", 1),
     settings: {
       ...usual,
-      learningRate,
-      steps: whole("steps", usual.steps),
-      flowSteps: whole("flow-steps", usual.flowSteps),
+      map: { ...usual.map, learningRate, steps: whole("steps", usual.map.steps) },
+      flow: { ...usual.flow, steps: whole("flow-steps", usual.flow.steps) },
     },
   };
 }
@@ -111,19 +109,14 @@ async function run(argv: readonly string[]): Promise<void> {
   const { only, seed, settings, samples, threads, again } = options;
   const corpus = options.corpus === "sentences" ? sentenceCorpus() : twoPhrases;
   const machine = describeMachine(await versions("cpu"));
-  const identity = createHash("sha256").update(JSON.stringify([corpus, settings, seed, samples])).digest("hex").slice(0, 16); // prettier-ignore
+  const identity = identityOf([corpus, settings, seed, samples]);
   const out = options.out ?? `bench/results/${machine.date.slice(0, 10)}-objectives-${options.corpus}.json`;
   const before = await earlier(out, identity);
   const device = await openCpu({ threads });
   const flow = flm(corpus.words.length);
   const context = { device, corpus, settings, seed, samples, tell };
 
-  const { weights, result } = await preparedFlow(
-    flow,
-    context,
-    `.cache/objectives/${identity}.safetensors`,
-    before?.flow,
-  );
+  const { weights, result } = await preparedFlow(flow, context, ".cache/objectives");
   const found = new Map<string, MapResult>(before?.objectives.map((one) => [one.name, one]));
   const report = (flowResult: FlowResult): ObjectivesReport => ({
     identity,

@@ -6,17 +6,21 @@ import type { DitConfig } from "../../src/models/networks/dit.ts";
 import type { ModelOptions } from "../../src/models/training/programs.ts";
 import type { SentenceCorpus } from "./corpus.ts";
 
+/** Steps, rows of each, and the largest learning rate, from which it falls to 0 as a squared cosine. */
+export interface Pace {
+  readonly steps: number;
+  readonly batch: number;
+  readonly learningRate: number;
+}
+
 export interface Settings {
   readonly width: number;
   readonly depth: number;
   readonly heads: number;
-  readonly batch: number;
-  /** Steps of the flow, which is the teacher. */
-  readonly flowSteps: number;
-  /** Steps of a flow map. */
-  readonly steps: number;
-  /** The largest learning rate, from which it falls to 0 as a squared cosine. */
-  readonly learningRate: number;
+  /** How the flow is trained, which is the teacher. */
+  readonly flow: Pace;
+  /** How every flow map is trained. */
+  readonly map: Pace;
   readonly warmup: number;
   readonly clip: number;
   readonly emaDecay: number;
@@ -30,15 +34,13 @@ export const SENTENCES: Settings = {
   width: 64,
   depth: 3,
   heads: 4,
-  batch: 64,
-  flowSteps: 1500,
-  steps: 800,
-  learningRate: 4e-3,
+  flow: { steps: 1500, batch: 64, learningRate: 4e-3 },
+  map: { steps: 800, batch: 128, learningRate: 2e-3 },
   warmup: 50,
   clip: 1,
   emaDecay: 0.99,
-  diagonal: 1 / 8,
-  boundary: 1 / 8,
+  diagonal: 1 / 2,
+  boundary: 1 / 16,
 };
 
 /** For examples/two-phrases.ts's corpus. */
@@ -46,10 +48,8 @@ export const PHRASES: Settings = {
   ...SENTENCES,
   width: 16,
   depth: 4,
-  batch: 128,
-  flowSteps: 800,
-  steps: 800,
-  learningRate: 5e-3,
+  flow: { steps: 800, batch: 128, learningRate: 5e-3 },
+  map: { steps: 800, batch: 128, learningRate: 5e-3 },
   diagonal: 1 / 4,
   boundary: 1 / 64,
 };
@@ -58,10 +58,10 @@ export function networkOf({ words, length }: SentenceCorpus, { width, depth, hea
   return { vocab: words.length, length, width, depth, heads, conditioning: width };
 }
 
-export const optionsOf = (corpus: SentenceCorpus, settings: Settings) =>
+export const optionsOf = (corpus: SentenceCorpus, settings: Settings, { batch }: Pace) =>
   ({
     network: networkOf(corpus, settings),
-    batch: settings.batch,
+    batch,
     space: "vocabulary",
     beta1: 0.9,
     beta2: 0.99,
@@ -70,6 +70,6 @@ export const optionsOf = (corpus: SentenceCorpus, settings: Settings) =>
     emaDecay: settings.emaDecay,
   }) as const satisfies ModelOptions;
 
-export function rateAt({ learningRate, warmup }: Settings, step: number, steps: number): number {
+export function rateAt({ warmup }: Settings, { learningRate, steps }: Pace, step: number): number {
   return learningRate * Math.min(1, (step + 1) / warmup) * Math.cos((Math.PI / 2) * (step / steps)) ** 2;
 }

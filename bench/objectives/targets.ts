@@ -33,6 +33,8 @@ export interface TargetReport {
 }
 
 const ROWS = 256;
+/** A step that no training reaches. */
+const UNSEEN = 2 ** 24;
 
 /** @returns undefined for a map whose denoisers are points and no distributions */
 export async function targetsOf(
@@ -77,7 +79,7 @@ export async function targetsOf(
     return { negative: mean(negative), mostNegative: max(negative), largest: max(abs(target)) };
   });
   const compiled = await compile(program, { device });
-  const tokens = sentencesOf(corpus, ROWS, seed, -1);
+  const tokens = sentencesOf(corpus, ROWS, seed, UNSEEN);
   const draw = flowMapDraw(jumps, tokens, length, ROWS, 0, stepKey(seed, "validation", 0));
   const found = await compiled.run({
     ...draw,

@@ -19,7 +19,7 @@ import type { OnDevice } from "../../src/runtime/compile.ts";
 import type { Device, DeviceValue } from "../../src/runtime/device.ts";
 import type { SentenceCorpus } from "./corpus.ts";
 import { optionsOf, rateAt } from "./settings.ts";
-import type { Settings } from "./settings.ts";
+import type { Pace, Settings } from "./settings.ts";
 
 /** Weights of a network on a device. */
 export type Weights = OnDevice<DitParams>;
@@ -75,18 +75,19 @@ const finite = (x: number): number | null => (Number.isFinite(x) ? x : null);
 
 async function follow(
   name: string,
-  steps: number,
+  pace: Pace,
   { settings, tell }: TrainingContext,
   first: OnDevice<TrainingState>,
   one: (state: OnDevice<TrainingState>, step: number, learningRate: number) => Promise<StepOutput>,
 ): Promise<{ readonly state: OnDevice<TrainingState>; readonly curve: readonly Stretch[] }> {
+  const { steps } = pace;
   const curve: Stretch[] = [];
   let state = first;
   let [losses, norms]: [number[], number[]] = [[], []];
   const every = Math.max(1, Math.round(steps / STRETCHES));
   const start = performance.now();
   for (let step = 0; step < steps; step++) {
-    const { state: next, loss, gradientNorm } = await one(state, step, rateAt(settings, step, steps));
+    const { state: next, loss, gradientNorm } = await one(state, step, rateAt(settings, pace, step));
     state = next;
     losses.push((await loss.read()).data[0] ?? Number.NaN);
     norms.push((await gradientNorm.read()).data[0] ?? Number.NaN);
@@ -132,17 +133,18 @@ async function finished(
 export async function trainFlow(flow: Flow, context: TrainingContext): Promise<Training> {
   const { device, corpus, settings, seed } = context;
   const start = performance.now();
-  const options = optionsOf(corpus, settings);
+  const options = optionsOf(corpus, settings, settings.flow);
   const fresh = await compile(initFlm(options), { device });
   const step = await compile(flowStep(flow, options, outputSpec(initFlm(options))), {
     device,
     donate: ["state"],
   });
   const compileSeconds = secondsSince(start);
-  const { length, batch } = { ...corpus, ...settings };
+  const { length } = corpus;
+  const { batch } = settings.flow;
   const followed = await follow(
     flow.name,
-    settings.flowSteps,
+    settings.flow,
     context,
     await fresh.run({ key: [seed, 1] }),
     (state, index, learningRate) => {
@@ -162,7 +164,7 @@ export async function trainFlow(flow: Flow, context: TrainingContext): Promise<T
 export async function trainMap(map: FlowMap, context: TrainingContext, flow?: Weights): Promise<Training> {
   const { device, corpus, settings, seed } = context;
   const start = performance.now();
-  const options: ModelOptions = optionsOf(corpus, settings);
+  const options: ModelOptions = optionsOf(corpus, settings, settings.map);
   const fresh = await compile(initFlm(options), { device });
   const init = await compile(initFmlm(options), { device });
   const spec = outputSpec(initFmlm(options));
@@ -178,10 +180,11 @@ export async function trainMap(map: FlowMap, context: TrainingContext, flow?: We
     await unpack.dispose();
   }
   const teacher = from;
-  const { length, batch } = { ...corpus, ...settings };
+  const { length } = corpus;
+  const { batch } = settings.map;
   const followed = await follow(
     map.name,
-    settings.steps,
+    settings.map,
     context,
     await init.run({ key: [seed, 3], teacher }),
     (state, index, learningRate) => {

@@ -78,14 +78,18 @@ describe("objectives", () => {
   it("are trained and judged from beginning to end", { timeout: 60_000 }, async () => {
     const folder = await mkdtemp(join(tmpdir(), "fluxion-objectives-"));
     const said: string[] = [];
-    const settings = { ...PHRASES, depth: 2, batch: 64, flowSteps: 150, steps: 100 };
+    const settings = {
+      ...PHRASES,
+      depth: 2,
+      flow: { ...PHRASES.flow, batch: 64, steps: 150 },
+      map: { ...PHRASES.map, batch: 64, steps: 100 },
+    };
     const context = { device, corpus: twoPhrases, settings, seed: 1, samples: 256, tell: (line: string) => void said.push(line) }; // prettier-ignore
     const flow = flm(4);
     try {
-      const file = `${folder}/flow.safetensors`;
-      const { result } = await preparedFlow(flow, context, file);
-      const again = await preparedFlow(flow, context, file, result);
-      expect(again.result).toBe(result);
+      const { result } = await preparedFlow(flow, context, folder);
+      const again = await preparedFlow(flow, context, folder);
+      expect(again.result.curve).toHaveLength(result.curve.length);
       const [semigroup] = CONTESTANTS;
       if (semigroup === undefined) throw new Error("Nobody takes part.");
       const trained = await compete(semigroup, flow, again.weights, context);
