@@ -42,7 +42,10 @@ import { first } from "../peers.ts";
 import { usedWeightsTree } from "../weights.ts";
 import type { Peers } from "../peers.ts";
 
-/** The semigroup comes first: the others are compared with it. Software adapters take minutes to make kernels, and get the first three. */
+/**
+ * The semigroup comes first: the others are compared with it. Software adapters, which take minutes to make kernels, and tests get the
+ * first three.
+ */
 const OBJECTIVES: readonly Objective[] = [
   semigroup(),
   lagrangian(),
@@ -143,7 +146,8 @@ async function firstSteps({ step }: Stepper): Promise<readonly number[]> {
   return found;
 }
 
-async function prepare(options: ModelOptions, peers: Peers): Promise<Comparison> {
+async function prepare(scale: Scale, peers: Peers): Promise<Comparison> {
+  const options = costOptions(scale, peers.gpu?.gpu.software === true);
   const { device, name: ours } = first(peers);
   const { batch, network } = options;
   // Another engine, or at least another number of threads.
@@ -151,7 +155,8 @@ async function prepare(options: ModelOptions, peers: Peers): Promise<Comparison>
   const contenders: Contender[] = [];
   const agreements: Agreement[] = [];
   const steppers: Stepper[] = [];
-  const objectives = peers.gpu?.gpu.software === true ? OBJECTIVES.slice(0, FEW) : OBJECTIVES;
+  const few = scale === "tiny" || peers.gpu?.gpu.software === true;
+  const objectives = few ? OBJECTIVES.slice(0, FEW) : OBJECTIVES;
   for (const objective of objectives) {
     const map = costMap(objective, network.vocab);
     const ready = await stepper(device, options, map);
@@ -177,6 +182,7 @@ async function prepare(options: ModelOptions, peers: Peers): Promise<Comparison>
     contenders,
     ratios: others.map(({ name }) => ({ of: name, to: plain })),
     agreements,
+    absent: [],
     dispose: async () => {
       for (const one of steppers) await one.dispose();
     },
@@ -186,5 +192,5 @@ async function prepare(options: ModelOptions, peers: Peers): Promise<Comparison>
 export const objectivesBenchmark: ComparisonBenchmark = {
   kind: "comparison",
   name: "objectives",
-  comparisons: (scale, peers) => [() => prepare(costOptions(scale, peers.gpu?.gpu.software === true), peers)],
+  comparisons: (scale, peers) => [() => prepare(scale, peers)],
 };
