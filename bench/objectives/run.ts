@@ -21,14 +21,14 @@ import { sentenceCorpus, twoPhrases } from "./corpus.ts";
 import { formatResults } from "./report.ts";
 import type { ObjectivesReport } from "./report.ts";
 import { SENTENCES, PHRASES } from "./settings.ts";
-import type { Settings } from "./settings.ts";
+import type { Pace, Settings } from "./settings.ts";
 
 const HELP = `npm run bench:objectives -- [options]
   --corpus NAME    sentences (default) or phrases
   --only NAME      one objective: ${CONTESTANTS.map(({ name }) => name).join("; ")}
   --seed N         of everything that is drawn (1)
   --steps N        steps of every flow map
-  --flow-steps N   steps of the flow
+  --flow N,B,X     steps of the flow, rows of each, and its largest learning rate
   --rate X         the largest learning rate of every flow map
   --samples N      samples of each kind (1024)
   --threads N      threads of ONNX Runtime (1)
@@ -46,11 +46,20 @@ interface Options {
   readonly again: boolean;
 }
 
+/** @throws UserError unless these are a whole number, another, and a positive number */
+function paceOf(text: string): Pace {
+  const [steps = NaN, batch = NaN, learningRate = NaN, ...rest] = text.split(",").map(Number);
+  const right = [steps, batch].every((n) => Number.isSafeInteger(n) && n >= 1) && learningRate > 0;
+  if (!right || rest.length > 0)
+    throw new UserError(`--flow takes three numbers such as 1500,64,4e-3, got "${text}".`);
+  return { steps, batch, learningRate };
+}
+
 /** @throws UserError for an unknown option, corpus, objective or number */
 function parseOptions(argv: readonly string[]): Options | "help" {
   const text = { type: "string" } as const;
   const flag = { type: "boolean" } as const;
-  const options = { corpus: text, only: text, seed: text, steps: text, "flow-steps": text, rate: text, samples: text, threads: text, out: text, again: flag, help: flag }; // prettier-ignore
+  const options = { corpus: text, only: text, seed: text, steps: text, flow: text, rate: text, samples: text, threads: text, out: text, again: flag, help: flag }; // prettier-ignore
   let values;
   try {
     ({ values } = parseArgs({ args: [...argv], options }));
@@ -58,7 +67,7 @@ function parseOptions(argv: readonly string[]): Options | "help" {
     throw new UserError(`${error instanceof Error ? error.message : String(error)}\n${HELP}`);
   }
   if (values.help === true) return "help";
-  const whole = (name: "seed" | "steps" | "flow-steps" | "samples" | "threads", usual: number): number => {
+  const whole = (name: "seed" | "steps" | "samples" | "threads", usual: number): number => {
     const given = values[name];
     const value = given === undefined ? usual : Number(given);
     if (!(Number.isSafeInteger(value) && value >= 1))
@@ -84,7 +93,7 @@ function parseOptions(argv: readonly string[]): Options | "help" {
     settings: {
       ...usual,
       map: { ...usual.map, learningRate, steps: whole("steps", usual.map.steps) },
-      flow: { ...usual.flow, steps: whole("flow-steps", usual.flow.steps) },
+      flow: values.flow === undefined ? usual.flow : paceOf(values.flow),
     },
   };
 }
