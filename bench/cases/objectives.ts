@@ -172,7 +172,6 @@ async function prepare(scale: Scale, peers: Peers): Promise<Comparison> {
     steppers.push(ready);
   }
   await other.dispose();
-  const [{ name: plain }, ...others] = objectives as readonly [Objective, ...Objective[]];
   return {
     name: "objectives",
     what:
@@ -180,7 +179,7 @@ async function prepare(scale: Scale, peers: Peers): Promise<Comparison> {
       `width ${network.width}, ${network.depth} blocks; loss and gradient norm are read back`,
     tokens: batch * network.length,
     contenders,
-    ratios: others.map(({ name }) => ({ of: name, to: plain })),
+    ratios: objectives.slice(1).map(({ name }) => ({ of: name, to: semigroup().name })),
     agreements,
     absent: [],
     dispose: async () => {
