@@ -3,6 +3,7 @@
  */
 import { createHash } from "node:crypto";
 import { mkdir, readFile } from "node:fs/promises";
+import { lossName } from "../../src/models/flow/bregman.ts";
 import type { Flow } from "../../src/models/flow/flow.ts";
 import { exponential, jumps } from "../../src/models/flow/samplers/index.ts";
 import { student } from "../../src/models/training/programs.ts";
@@ -129,7 +130,7 @@ export async function compete(
   return {
     name,
     formula: map.objective.formula,
-    loss: map.loss,
+    loss: lossName(map.loss),
     teacher: map.teacher,
     seconds,
     compileSeconds,
