@@ -9,12 +9,20 @@ import { flmBenchmark } from "./cases/flm.ts";
 import { limitBenchmark } from "./cases/limit.ts";
 import { matmulBenchmark } from "./cases/matmul.ts";
 import { mlpBenchmark } from "./cases/mlp.ts";
+import { objectivesBenchmark } from "./cases/objectives.ts";
 import type { Benchmark } from "./case.ts";
 import type { Target } from "./peers.ts";
 
 export const BENCHMARKS: Readonly<Record<Target, readonly Benchmark[]>> = {
   // Compilation first: it is measured in a fresh process.
-  cpu: [ditCompileBenchmark, matmulBenchmark, mlpBenchmark, attentionBenchmark, flmBenchmark],
+  cpu: [
+    ditCompileBenchmark,
+    matmulBenchmark,
+    mlpBenchmark,
+    attentionBenchmark,
+    flmBenchmark,
+    objectivesBenchmark,
+  ],
   webgpu: [
     firstCallBenchmark,
     limitBenchmark,
@@ -22,6 +30,7 @@ export const BENCHMARKS: Readonly<Record<Target, readonly Benchmark[]>> = {
     mlpBenchmark,
     attentionBenchmark,
     flmBenchmark,
+    objectivesBenchmark,
     dispatchBenchmark,
   ],
 };

@@ -64,9 +64,11 @@ export type {
   Preset,
   SamplingConfig,
   TrainingConfig,
+  VariantConfig,
 } from "./runtime/training/config.ts";
 export { openSampler } from "./runtime/training/sampler.ts";
 export type { Sampler, Samples, TrajectoryStep } from "./runtime/training/sampler.ts";
-export type { PhaseName } from "./runtime/training/phases.ts";
+export { publishedSubject, stockVariant, subjectOf } from "./runtime/training/subject.ts";
+export type { PhaseName, Subject } from "./runtime/training/subject.ts";
 export { DEFAULT_INTERVALS, train } from "./runtime/training/trainer.ts";
 export type { TrainingHooks, TrainingIntervals } from "./runtime/training/trainer.ts";

@@ -12,17 +12,7 @@
  * Consumed by benchmarks.ts.
  */
 import * as tf from "@tensorflow/tfjs";
-import {
-  f32,
-  flatten,
-  fn,
-  i32,
-  leafPaths,
-  outputSpec,
-  TensorSpec,
-  unflatten,
-  valueAndGrad,
-} from "../../src/dsl/index.ts";
+import { f32, fn, i32, outputSpec, unflatten, valueAndGrad } from "../../src/dsl/index.ts";
 import type { Fn, SpecOf } from "../../src/dsl/index.ts";
 import { hostTensor } from "../../src/compiler/host-tensor.ts";
 import { fold, key, uniforms } from "../../src/models/flow/host-random.ts";
@@ -43,8 +33,9 @@ import { phaseOptions } from "../../src/runtime/training/phases.ts";
 import type { Comparison, ComparisonBenchmark, Scale } from "../case.ts";
 import { compare } from "../contenders.ts";
 import type { Candidate } from "../contenders.ts";
-import { normal, sizeOf } from "../numbers.ts";
+import { normal } from "../numbers.ts";
 import { first, ratiosOf } from "../peers.ts";
+import { usedWeights } from "../weights.ts";
 import type { Peers } from "../peers.ts";
 import { tfTraining } from "./flm-tfjs.ts";
 import type { TfBatch, TfWeight } from "./flm-tfjs.ts";
@@ -117,16 +108,14 @@ interface Problem {
   readonly weights: readonly TfWeight[];
 }
 
-/** Weights as a training has them after a while: none is zero, so that every gradient flows. */
 function problemOf(options: ModelOptions): Problem {
   const spec = outputSpec(initFlm(options) as Fn<never, TrainingState>);
-  const { leaves, tree } = flatten(weightsSpec(options.network), (value) => value instanceof TensorSpec);
-  const weights = leafPaths(tree).map((path, i): TfWeight => {
-    const shape = (leaves[i] as TensorSpec).shape as readonly number[]; // a traced program's sizes are numbers
-    const data = normal(i + 1, sizeOf(shape), shape.length === 1 ? 0.1 : 1 / Math.sqrt(shape.at(-1) ?? 1));
-    return { path, shape, data: path.includes("norm") ? data.map((x) => 1 + x) : data };
-  });
-  return { options, batch: batchOf(options.network, options.batch), spec, weights };
+  return {
+    options,
+    batch: batchOf(options.network, options.batch),
+    spec,
+    weights: usedWeights(options.network),
+  };
 }
 
 /** Which of our steps, see the head of this file. */

@@ -1,6 +1,6 @@
 /**
- * Measuring a run: both models sampled at every number of steps, scored by a judge that never saw their training text, beside
- * held-out, shuffled and unigram text. Consumed by the demo command.
+ * Measuring a run: its models sampled at every number of steps, scored by a judge that never saw their training text, beside
+ * held-out, shuffled and unigram text. Consumed by the commands that train.
  *
  * The judge is an interpolated Kneser–Ney n-gram model over the run's own tokens; its perplexities compare models of one run
  * with each other, not with published numbers.
@@ -15,22 +15,19 @@ import {
   trainKneserNey,
 } from "../models/eval/index.ts";
 import type { KneserNeyModel } from "../models/eval/kneser-ney.ts";
-import { decodingError } from "../models/flow/clock-decoding-error.ts";
 import { fold, key } from "../models/flow/host-random.ts";
 import type { Key } from "../models/flow/host-random.ts";
-import { eulerSchedule, gammaSchedule } from "../models/language/sampler.ts";
 import { stepKey } from "../models/training/batches.ts";
-import type { ModelOptions } from "../models/training/programs.ts";
 import { disposeTree } from "../runtime/compile.ts";
 import type { Device } from "../runtime/device.ts";
-import { loadCheckpoint } from "../runtime/files/run-folder.ts";
 import type { RunFolder } from "../runtime/files/run-folder.ts";
 import type { TrainingConfig } from "../runtime/training/config.ts";
-import { openSampler } from "../runtime/training/sampler.ts";
-import type { Sampler } from "../runtime/training/sampler.ts";
-import { expectedTensors, officialNaming, uploadTensors } from "../runtime/training/state-files.ts";
-import { flmNetwork, fmlmNetwork, paramsSpec, phaseOptions } from "../runtime/training/phases.ts";
-import type { PhaseName } from "../runtime/training/phases.ts";
+import { onlyOwn, openModelSampler } from "../runtime/training/model-sampler.ts";
+import type { ModelSampler } from "../runtime/training/model-sampler.ts";
+import type { Samples } from "../runtime/training/sampler.ts";
+import { loadModel } from "../runtime/training/load-model.ts";
+import { hasFlow, hasMap, labelOf } from "../runtime/training/subject.ts";
+import type { PhaseName, Subject } from "../runtime/training/subject.ts";
 import { atEntropy, BISECTIONS, MATCHED } from "./matched.ts";
 import type { Comparison, Measured, Side } from "./matched.ts";
 import { modelNames } from "./report/data.ts";
@@ -41,56 +38,27 @@ const SHOWN = 8;
 
 /** One of a run's models, ready to sample. */
 export interface OpenModel {
-  readonly name: PhaseName;
   readonly params: unknown;
-  readonly sampler: Sampler;
-  /** The schedule of the model's own sampler. */
-  readonly schedule: (steps: number, gamma?: number) => ReturnType<typeof eulerSchedule>;
+  /** The model's own sampler. */
+  readonly sampler: ModelSampler;
   dispose(): Promise<void>;
-}
-
-/** The weights of one of a run's models on a device, and what its programs need to know. */
-interface LoadedModel {
-  readonly params: unknown;
-  readonly options: ModelOptions;
-  /** Specification of the weights. */
-  readonly spec: unknown;
-}
-
-/** Loads the weights of one model of a run. @throws UserError when they are missing or do not fit */
-export async function loadModel(
-  run: RunFolder<TrainingConfig>,
-  name: PhaseName,
-  vocab: number,
-  device: Device,
-  batch: number,
-): Promise<LoadedModel> {
-  const { config } = run;
-  const network = name === "flm" ? flmNetwork(config, vocab) : fmlmNetwork(config, vocab);
-  const options = { ...phaseOptions(config, name, vocab), network, batch };
-  const spec = paramsSpec(phaseOptions(config, name, vocab), name);
-  const naming = officialNaming(network);
-  const { tensors } = await loadCheckpoint(run, name, expectedTensors(spec, naming));
-  return { params: uploadTensors(device, spec, tensors, naming), options, spec };
 }
 
 /** {@link loadModel}, with the model's own sampler. */
 export async function openModel(
   run: RunFolder<TrainingConfig>,
+  subject: Subject,
   name: PhaseName,
   vocab: number,
   device: Device,
   batch: number,
 ): Promise<OpenModel> {
   const { params, options, spec } = await loadModel(run, name, vocab, device, batch);
-  const sampler = await openSampler(device, options, spec);
-  const clock = decodingError({ vocab });
+  const { gamma } = run.config.sampling;
+  const sampler = await openModelSampler(device, { subject, phase: name, options, spec, gamma });
   return {
-    name,
     params,
     sampler,
-    schedule: (steps, gamma = run.config.sampling.gamma) =>
-      name === "flm" ? eulerSchedule(clock, steps) : gammaSchedule(clock, steps, gamma),
     async dispose() {
       disposeTree(params);
       await sampler.dispose();
@@ -152,14 +120,27 @@ export function trainJudge(text: PreparedText): KneserNeyModel {
 }
 
 /** Calls of a network that `evaluate` makes for one run, at most: decoding at several temperatures may end early. */
-export function evaluationCalls(config: TrainingConfig): number {
+export function evaluationCalls(config: TrainingConfig, subject: Subject): number {
   const { steps, samples, batch } = config.sampling;
   const batches = Math.ceil(samples / Math.min(batch, samples));
-  const matching = comparedSteps(config).map(([fmlm, flm]) => Math.max(fmlm, flm) - 1 + BISECTIONS);
-  return batches * (2 * total(steps) + total(matching));
+  const matching = comparedIn(config, subject).map(([fmlm, flm]) => Math.max(fmlm, flm) - 1 + BISECTIONS);
+  // Where jumps have lengths of their own a text is watched as one call.
+  const own = steps.map((count) => onlyOwn(subject.flow, count));
+  const sampled = steps.map((count, i) => (own[i] === undefined || "draws" in own[i] ? count : 1));
+  return batches * (modelsOf(config).length * total(sampled) + total(matching));
 }
 
 const total = (values: readonly number[]): number => values.reduce((a, b) => a + b, 0);
+
+const PHASE = { FLM: "flm", FMLM: "fmlm" } as const satisfies Record<ModelName, PhaseName>;
+
+/** The models that a run has weights of: those it trained, and a teacher. */
+const modelsOf = (config: TrainingConfig): readonly ModelName[] =>
+  modelNames.filter((model) => (model === "FLM" ? hasFlow(config) : hasMap(config)));
+
+/** What is compared at one entropy: FMLM with FLM, whose last step can be drawn at a temperature. */
+const comparedIn = (config: TrainingConfig, { published }: Subject) =>
+  published && hasFlow(config) && hasMap(config) ? comparedSteps(config) : [];
 
 /**
  * Measures a finished run. `progress` is called after every call of a network with their number so far and what is sampled.
@@ -167,6 +148,7 @@ const total = (values: readonly number[]): number => values.reduce((a, b) => a +
  */
 export async function evaluate(
   run: RunFolder<TrainingConfig>,
+  subject: Subject,
   text: PreparedText,
   device: Device,
   progress: (calls: number, what: string) => void,
@@ -180,23 +162,25 @@ export async function evaluate(
   const quality: QualityCell[] = [];
   const trajectories: Trajectory[] = [];
   let calls = 0;
-  const models = {
-    FLM: await openModel(run, "flm", vocab, device, Math.min(batch, samples)),
-    FMLM: await openModel(run, "fmlm", vocab, device, Math.min(batch, samples)),
-  };
+  const models = new Map<ModelName, OpenModel>();
+  for (const model of modelsOf(config)) {
+    const most = Math.min(batch, samples);
+    models.set(model, await openModel(run, subject, PHASE[model], vocab, device, most));
+  }
   const blocksOf = (tokens: Int32Array): TokenBlocks => ({ tokens, count: samples, length });
   const sampleKey = (count: number): Key => fold(stepKey(config.seed, "sample", 0), count);
   const called = (model: ModelName, count: number) => (): void =>
-    progress(++calls, `${model} in ${count} step${count === 1 ? "" : "s"}`);
-  for (const model of modelNames) {
-    const { sampler, params, schedule } = models[model];
+    progress(++calls, `${labelOf(subject, PHASE[model])} in ${count} step${count === 1 ? "" : "s"}`);
+  for (const [model, { sampler, params }] of models) {
     for (const count of steps) {
+      const prepared = await sampler.prepare(count);
       const began = performance.now();
-      const drawn = await sampler.sample(params, schedule(count), samples, sampleKey(count), {
+      const drawn = await prepared.sample(params, samples, sampleKey(count), {
         step: called(model, count),
         signal,
       });
       const seconds = (performance.now() - began) / 1000;
+      await prepared.dispose();
       const blocks = blocksOf(drawn.tokens);
       quality.push({
         model,
@@ -209,17 +193,19 @@ export async function evaluate(
     }
   }
   const comparisons: Comparison[] = [];
-  for (const [fmlmSteps, flmSteps] of comparedSteps(config)) {
+  for (const [fmlmSteps, flmSteps] of comparedIn(config, subject)) {
     const drawn = { fmlm: sideOf(quality, "FMLM", fmlmSteps), flm: sideOf(quality, "FLM", flmSteps) };
     const sides = { FMLM: drawn.fmlm, FLM: drawn.flm };
     const [less, more] =
       sides.FLM.entropy < sides.FMLM.entropy ? [sides.FLM, sides.FMLM] : [sides.FMLM, sides.FLM];
-    if (more.entropy - less.entropy > MATCHED) {
-      const { sampler, params, schedule } = models[less.model];
-      const decoder = await sampler.decoder(params, schedule(less.steps), samples, sampleKey(less.steps), {
+    const open = models.get(less.model);
+    if (more.entropy - less.entropy > MATCHED && open !== undefined) {
+      const prepared = await open.sampler.prepare(less.steps);
+      const decoder = await prepared.decoder?.(open.params, samples, sampleKey(less.steps), {
         step: called(less.model, less.steps),
         signal,
       });
+      if (decoder === undefined) throw new Error(`the last step of ${less.model} cannot be drawn`);
       sides[less.model] = {
         ...less,
         ...(await atEntropy(decoder, more.entropy, (tokens) =>
@@ -227,10 +213,11 @@ export async function evaluate(
         )),
       };
       await decoder.dispose();
+      await prepared.dispose();
     }
     comparisons.push({ drawn, fmlm: sides.FMLM, flm: sides.FLM });
   }
-  for (const model of modelNames) await models[model].dispose();
+  for (const model of models.values()) await model.dispose();
   return {
     quality,
     references: references(text, judge, length, samples, config.seed),
@@ -247,11 +234,7 @@ function sideOf(quality: readonly QualityCell[], model: ModelName, steps: number
   return { model, steps, temperature: 0, perplexity, low, high, entropy };
 }
 
-function trajectoryOf(
-  model: ModelName,
-  text: PreparedText,
-  steps: Awaited<ReturnType<Sampler["sample"]>>["trajectory"],
-): Trajectory {
+function trajectoryOf(model: ModelName, text: PreparedText, steps: Samples["trajectory"]): Trajectory {
   return {
     model,
     steps: steps.map(({ tau, tokens, confidence }) => ({

@@ -13,10 +13,11 @@ import { devices } from "./commands/devices.ts";
 import { explain } from "./commands/explain.ts";
 import { inspect } from "./commands/inspect.ts";
 import { sample } from "./commands/sample.ts";
+import { train } from "./commands/train.ts";
 import { tune } from "./commands/tune.ts";
 import { verify } from "./commands/verify.ts";
 
-const COMMANDS: readonly Command[] = [demo, sample, verify, inspect, explain, tune, devices];
+const COMMANDS: readonly Command[] = [demo, train, sample, verify, inspect, explain, tune, devices];
 
 function overview(): string {
   const width = Math.max(...COMMANDS.map(({ name, positionals }) => [name, ...positionals].join(" ").length));

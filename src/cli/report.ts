@@ -53,7 +53,7 @@ export function renderReport(data: ReportData): string {
     },
   ];
   const body = html`<main>
-    ${headSection(data)} ${explanation()}
+    ${headSection(data)} ${explanation(data)}
     <nav aria-label="Sections">${sections.map(({ id, name }) => html`<a href="#${id}">${name}</a>`)}</nav>
     ${sections.map(section)}
   </main>`;

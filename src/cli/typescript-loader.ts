@@ -1,6 +1,6 @@
 /**
  * Lets this Node import TypeScript, where it does not by itself: a hook strips types with esbuild, if the user's project or this
- * package has it. Consumed by user-module.ts.
+ * package has it. Consumed by user-module.ts, and by code-hash.ts, which bundles with the same esbuild.
  */
 import { createRequire, register } from "node:module";
 import { pathToFileURL } from "node:url";
@@ -21,7 +21,7 @@ export async function load(url, context, next) {
   return { format: "module", source: code, shortCircuit: true };
 }`;
 
-/** Where a package is found, seen from a file. */
+/** Where esbuild is found, seen from a file. */
 function found(from: string): string | undefined {
   try {
     return pathToFileURL(createRequire(from).resolve("esbuild")).href;
@@ -30,12 +30,15 @@ function found(from: string): string | undefined {
   }
 }
 
+/** The user's esbuild, or this package's; undefined where there is neither. */
+export const esbuildFor = (path: string): string | undefined => found(path) ?? found(import.meta.url);
+
 let registered = false;
 
 /** @param path of the module that is to be loaded. @returns whether TypeScript can be imported from now on */
 export function enableTypeScript(path: string): boolean {
   if (registered || (process.features as { readonly typescript?: unknown }).typescript) return true; // since Node 22.10
-  const esbuild = found(path) ?? found(import.meta.url);
+  const esbuild = esbuildFor(path);
   if (esbuild === undefined) return false;
   register(`data:text/javascript,${encodeURIComponent(HOOK)}`, { data: { esbuild } });
   registered = true;

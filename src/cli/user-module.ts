@@ -1,5 +1,5 @@
 /**
- * A module of the user's, loaded for what it exports. Consumed by `fluxion verify`.
+ * A module of the user's, loaded for what it exports. Consumed by `fluxion verify`, and by the commands that are given a variant.
  */
 import { access } from "node:fs/promises";
 import { extname, resolve } from "node:path";
@@ -9,12 +9,15 @@ import { enableTypeScript } from "./typescript-loader.ts";
 
 const EXTENSIONS = [".ts", ".mts", ".js", ".mjs"];
 
+/** Whether a name is that of a file that could be a module. */
+export const isModuleName = (file: string): boolean => EXTENSIONS.includes(extname(file));
+
 /**
  * Its exports by name. TypeScript is loaded where this Node, or a loader it was started with, can, or where esbuild is installed.
  * @throws UserError naming the file, when it cannot be read or loaded, or throws while it is
  */
 export async function loadUserModule(file: string): Promise<Readonly<Record<string, unknown>>> {
-  if (!EXTENSIONS.includes(extname(file)))
+  if (!isModuleName(file))
     throw new UserError(`${file} is no module; give a file that ends in ${EXTENSIONS.join(", ")}`);
   const path = resolve(file);
   await access(path).catch((error: unknown) => {

@@ -87,7 +87,7 @@ describe("inspect", options, () => {
 describe("mistyped commands: one line, exit code 2", options, () => {
   it.each<[string, readonly string[]]>([
     [
-      'there is no command "dmeo"; the commands are demo, sample, verify, inspect, explain, tune, devices',
+      'there is no command "dmeo"; the commands are demo, train, sample, verify, inspect, explain, tune, devices',
       ["dmeo"],
     ],
     ["fluxion demo has no option --step; see fluxion demo --help", ["demo", "--step", "3"]],
@@ -102,7 +102,10 @@ describe("mistyped commands: one line, exit code 2", options, () => {
     ["--quick takes no value; see fluxion demo --help", ["demo", "--quick=yes"]],
     ['fluxion demo does not take "quick"; see fluxion demo --help', ["demo", "quick"]],
     ["fluxion sample needs RUN; see fluxion sample --help", ["sample"]],
-    ['there is no step "loss"; choose one of flm-step, fmlm-step, sampler-step', ["inspect", "loss"]],
+    [
+      'there is no step "loss"; choose one of flm-step, fmlm-step, sampler-step, or give a run folder',
+      ["inspect", "loss"],
+    ],
     ['--steps must be a number >= 1, got "0"', ["demo", "--steps", "0"]],
     ['--steps must be a whole number, got "1.5"', ["demo", "--steps", "1.5"]],
     ['--lr must be a number >= 0, got "fast"', ["demo", "--lr", "fast"]],

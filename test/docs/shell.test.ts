@@ -12,9 +12,10 @@ import { pages } from "./markdown.ts";
 
 vi.setConfig({ testTimeout: 240_000, hookTimeout: 60_000 });
 
-/** Makes `fluxion demo` take seconds, whatever the preset. Where the page names no text, only the plain `npm start` reads WordNet. */
-const SMALL =
-  "--vocab 100 --length 8 --width 16 --depth 1 --heads 2 --steps 4 --distill-steps 4 --batch 64 --samples 16";
+/** Makes training take seconds, whatever the preset. Where the page names no text, only the plain `npm start` reads WordNet. */
+const SMALL = "--vocab 100 --length 8 --width 16 --depth 1 --heads 2 --batch 64 --samples 16 --steps 4";
+/** A run with a teacher from another run has that one's sizes and text. */
+const SMALL_TAUGHT = "--batch 64 --samples 16 --steps 4";
 
 /** Commands that are not run, and why. Their script must exist in package.json. */
 const CHECKED: readonly (readonly [command: RegExp, why: string])[] = [
@@ -49,13 +50,13 @@ const commandsOf = (code: string): readonly string[] =>
 
 /** The command with small options, if it trains. */
 function shortened(command: string): string {
-  const trains =
-    /^npm start\b/.test(command) ||
-    (/^npx fluxion demo\b/.test(command) && !/--(help|resume)\b/.test(command));
-  if (!trains) return command;
+  if (/--(help|resume)\b/.test(command)) return command;
+  const demo = /^(npm start|npx fluxion demo)\b/.test(command);
+  if (!demo && !/^npx fluxion train\b/.test(command)) return command;
+  if (/--teacher\b/.test(command)) return `${command} ${SMALL_TAUGHT}`;
   const separator = command.startsWith("npm") && !command.includes(" -- ") ? " --" : "";
   const text = command === "npm start" || command.includes("--data") ? "" : " --data my-text.txt";
-  return `${command}${separator} ${SMALL}${text}`;
+  return `${command}${separator} ${SMALL}${demo ? " --distill-steps 4" : ""}${text}`;
 }
 
 const found = pages().map(({ path, blocks }) => ({

@@ -87,6 +87,14 @@ describe("the TypeScript of the documents", () => {
     expect(`${first?.code}\n`).toBe(await readFile(join(ROOT, example), "utf8"));
   });
 
+  it("of docs/flow-language-models.md has the declarations of examples/own-flow.ts", async () => {
+    const page = programs.find(({ path }) => path === "docs/flow-language-models.md");
+    const block =
+      page?.blocks.find(({ code }) => code.includes("export const lingering"))?.code ?? "no block";
+    const example = await readFile(join(ROOT, "examples/own-flow.ts"), "utf8");
+    expect(example.endsWith(`${block.slice(block.indexOf("/**"))}\n`)).toBe(true);
+  });
+
   it("type-checks", { timeout: 60_000 }, async () => {
     const { stdout } = await execute(FOLDER, join(ROOT, "node_modules/.bin/tsc"), [
       "-p",

@@ -30,6 +30,8 @@ const EXPECTED: Readonly<Record<string, (printed: string) => void>> = {
     expect(printed).toMatch(/^right: every identity holds\nmistaken: fails by its target, /),
   objectives: expectObjectives,
   losses: expectLosses,
+  // For the command line: it exports, and prints nothing.
+  "own-flow": (printed) => expect(printed).toBe(""),
   "two-phrases": expectTwoPhrases,
 };
 

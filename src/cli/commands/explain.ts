@@ -28,7 +28,7 @@ const RUNS = 5;
 
 export const explain: Command = {
   name: "explain",
-  positionals: ["[STEP]"],
+  positionals: ["[STEP|RUN]"],
   summary: `Shows what runs on the GPU for a step (${STEPS.join(", ")}) or a program, and what it costs.`,
   options: {
     ...SIZE_OPTIONS,
@@ -113,8 +113,10 @@ async function subjectOf(args: Parsed): Promise<Subject> {
   const file = args.text("program");
   if (file === undefined) {
     if (step === undefined)
-      throw new UserError(`explain needs a step, one of ${STEPS.join(", ")}, or --program FILE`);
-    const { name, traced, vocab } = tracedStep(step, args);
+      throw new UserError(
+        `explain needs a step, one of ${STEPS.join(", ")}, a run folder, or --program FILE`,
+      );
+    const { name, traced, vocab } = await tracedStep(step, args);
     return { name, ...traced, program: compiled(traced.program), below: { tokens: vocab } };
   }
   const given = [...(step === undefined ? [] : [step]), ...args.given.filter((name) => name in SIZE_OPTIONS)];

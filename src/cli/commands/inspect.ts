@@ -13,8 +13,8 @@ import { countText, engineering, plural } from "../units.ts";
 
 export const inspect: Command = {
   name: "inspect",
-  positionals: ["STEP"],
-  summary: `Shows the program of a step (${STEPS.join(", ")}): op counts, FLOPs, bytes, and its text.`,
+  positionals: ["STEP|RUN"],
+  summary: `Shows the program of a step (${STEPS.join(", ")}, or that of a run folder): op counts, FLOPs, bytes, and its text.`,
   options: {
     ...SIZE_OPTIONS,
     ir: { help: "Prints the whole program after the summary." },
@@ -23,7 +23,7 @@ export const inspect: Command = {
     raw: { help: "The program as traced, before any pass." },
   },
   async run(args) {
-    const { name, traced } = tracedStep(args.positionals[0], args);
+    const { name, traced } = await tracedStep(args.positionals[0], args);
     const out = (line: string): void => void process.stdout.write(`${line}\n`);
     const started = inlineCalls(traced.program);
     const program = args.flag("raw")

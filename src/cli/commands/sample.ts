@@ -1,14 +1,16 @@
 /** `fluxion sample RUN`: texts from a finished run. */
-import { hasCheckpoint, openRun } from "../../runtime/files/run-folder.ts";
+import { openRun } from "../../runtime/files/run-folder.ts";
 import type { RunFolder } from "../../runtime/files/run-folder.ts";
 import { disposeTree } from "../../runtime/compile.ts";
 import type { Device } from "../../runtime/device.ts";
 import { openDevice } from "../../runtime/devices.ts";
 import { checkConfig } from "../../runtime/training/config.ts";
 import type { TrainingConfig } from "../../runtime/training/config.ts";
+import { onlyOwn, startOf } from "../../runtime/training/model-sampler.ts";
+import { loadModel } from "../../runtime/training/load-model.ts";
 import { openScheduledSampler } from "../../runtime/training/scheduled-sampler.ts";
 import { UserError } from "../../runtime/files/errors.ts";
-import type { PhaseName } from "../../runtime/training/phases.ts";
+import type { PhaseName, Subject } from "../../runtime/training/subject.ts";
 import { stepKey } from "../../models/training/batches.ts";
 import { decode } from "../../models/data/index.ts";
 import type { Vocabulary } from "../../models/data/index.ts";
@@ -21,11 +23,12 @@ import {
   heun,
   midpoint,
 } from "../../models/flow/samplers/index.ts";
-import { flm } from "../../models/language/variants/flm.ts";
 import type { Command, Parsed } from "../arguments.ts";
-import { loadModel, openModel } from "../evaluate.ts";
+import { openModel } from "../evaluate.ts";
 import { patternTokens } from "../infill.ts";
+import { MODEL_OPTION, modelOf } from "../run-model.ts";
 import { vocabularyOf } from "../text.ts";
+import { givenVariant, VARIANT_OPTIONS, subjectOfRun } from "../variants.ts";
 
 const DRIFT = { euler, exponential, heun, midpoint, bridge };
 const METHODS = ["euler", "exponential", "heun", "midpoint", "bridge", "jumps"] as const;
@@ -36,6 +39,7 @@ const OWN_SCHEDULE = ["method", "temperature", "top-p", "prior-scale", "infill"]
 /** What is sampled. */
 interface Job {
   readonly run: RunFolder<TrainingConfig>;
+  readonly subject: Subject;
   readonly name: PhaseName;
   readonly vocabulary: Vocabulary;
   readonly device: Device;
@@ -50,13 +54,13 @@ export const sample: Command = {
   positionals: ["RUN"],
   summary: "Prints texts sampled by a model of a run folder.",
   options: {
-    model: { value: "NAME", help: "flm or fmlm (default: fmlm where the run has it)." },
-    steps: { value: "N", help: "Steps per text (default: 1 for fmlm, 32 for flm)." },
+    model: MODEL_OPTION,
+    steps: { value: "N", help: "Steps per text (default: 1 for a map, 32 for a flow)." },
     count: { value: "N", help: "Number of texts (default: 8)." },
-    method: { value: "NAME", help: `${METHODS.join(", ")} (default: jumps for fmlm, euler for flm).` },
+    method: { value: "NAME", help: `${METHODS.join(", ")} (default: jumps for a map, euler for a flow).` },
     gamma: {
       value: "G",
-      help: "Share of renewed noise between the jumps of fmlm, 0 to 1 (default: the run's).",
+      help: "Share of renewed noise between the jumps of a map, 0 to 1 (default: the run's).",
     },
     temperature: { value: "T", help: "Of the denoiser in every step (default: 1)." },
     "top-p": { value: "P", help: "Keep the most probable tokens that have P together (default: 1)." },
@@ -64,11 +68,11 @@ export const sample: Command = {
     infill: { value: "TEXT", help: 'Tokens to keep, with _ where any may come: "new _ _ york".' },
     seed: { value: "N", help: "Another seed gives other texts (default: the run's)." },
     device: { value: "NAME", help: "Device to run on (default: auto; see fluxion devices)." },
+    ...VARIANT_OPTIONS,
   },
   async run(args) {
     const run = await openRun(args.positionals[0] ?? "", checkConfig);
-    const name =
-      args.choice("model", ["flm", "fmlm"]) ?? ((await hasCheckpoint(run, "fmlm")) ? "fmlm" : "flm");
+    const name = await modelOf(args, run);
     const gamma = args.number("gamma", { min: 0, max: 1 });
     if (gamma !== undefined && name === "flm")
       throw new UserError("--gamma is a setting of fmlm's sampler; leave it out, or choose --model fmlm");
@@ -76,14 +80,15 @@ export const sample: Command = {
     const count = args.whole("count", { min: 1 }) ?? 8;
     const key = stepKey(args.whole("seed", { min: 0 }) ?? run.config.seed, "sample", 1);
     const vocabulary = await vocabularyOf(run);
+    const subject = await subjectOfRun(run, vocabulary.tokens.length, givenVariant(args));
     // Before a device is opened: what cannot be is said at once.
     const own = args.given.some((option) => OWN_SCHEDULE.includes(option))
-      ? scheduled(args, { run, name, vocabulary, steps, gamma })
+      ? scheduled(args, { run, subject, name, vocabulary, steps, gamma })
       : undefined;
     const device = await openDevice(args.text("device") ?? "auto");
     // Which GPU it is, or that it is none, is worth a line; only texts go to standard output.
     if (device.name === "webgpu") process.stderr.write(`Device webgpu: ${device.describe()}.\n`);
-    const job = { run, name, vocabulary, device, steps, count, key, gamma };
+    const job = { run, subject, name, vocabulary, device, steps, count, key, gamma };
     const tokens = await (own === undefined ? usual(job) : own(job));
     await device.dispose();
     const { length } = run.config.network;
@@ -97,18 +102,21 @@ const batchOf = ({ run, count }: Job): number => Math.min(count, run.config.samp
 
 /** By the sampler that the run was measured with. */
 async function usual(job: Job): Promise<Int32Array> {
-  const { run, name, vocabulary, device, steps, count, key, gamma } = job;
-  const model = await openModel(run, name, vocabulary.tokens.length, device, batchOf(job));
-  const { tokens } = await model.sampler.sample(model.params, model.schedule(steps, gamma), count, key);
+  const { run, subject, name, vocabulary, device, steps, count, key, gamma } = job;
+  const model = await openModel(run, subject, name, vocabulary.tokens.length, device, batchOf(job));
+  const prepared = await model.sampler.prepare(steps, gamma);
+  const { tokens } = await prepared.sample(model.params, count, key);
+  await prepared.dispose();
   await model.dispose();
   return tokens;
 }
 
-/** By another method, or with other settings. @throws UserError for options that do not go together */
-function scheduled(
-  args: Parsed,
-  { run, name, vocabulary, steps, gamma }: Pick<Job, "run" | "name" | "vocabulary" | "steps" | "gamma">,
-): (job: Job) => Promise<Int32Array> {
+/** What is asked of another sampler than the run's own. */
+type Asked = Pick<Job, "run" | "subject" | "name" | "vocabulary" | "steps" | "gamma">;
+
+/** The schedule of a method. @throws UserError where the flow does not allow it */
+function scheduleOf(args: Parsed, { run, subject, name, steps, gamma }: Asked) {
+  const { flow } = subject;
   const method = args.choice("method", METHODS) ?? (name === "fmlm" ? "jumps" : "euler");
   if (method === "jumps" && name === "flm")
     throw new UserError(
@@ -118,11 +126,32 @@ function scheduled(
     throw new UserError(
       `--gamma renews noise between jumps; leave it out, or choose --method jumps instead of ${method}`,
     );
-  const flow = flm(vocabulary.tokens.length);
-  const schedule =
-    method === "jumps"
-      ? gammaResampling(flow, steps, { gamma: gamma ?? run.config.sampling.gamma })
-      : DRIFT[method](flow, steps);
+  if (method === "bridge" && flow.predicts !== "clean token")
+    throw new UserError(
+      `--method bridge draws tokens, and the flow "${flow.name}" predicts a ${flow.predicts}; choose another method`,
+    );
+  const own = onlyOwn(flow, steps);
+  if (own !== undefined) {
+    if (args.text("method") === undefined) return own;
+    throw new UserError(
+      `The flow "${flow.name}" has ${flow.interpolant.length === undefined ? "a point for noise" : "a time of its own for every token"}, which no --method follows; leave it out`,
+    );
+  }
+  try {
+    if (method !== "jumps") return DRIFT[method](flow, steps, startOf(flow));
+    const renewed = flow.source.scale === undefined || flow.source.mean !== 0 ? 0 : run.config.sampling.gamma;
+    return gammaResampling(flow, steps, { ...startOf(flow), gamma: gamma ?? renewed });
+  } catch (error) {
+    if (error instanceof RangeError) throw new UserError(error.message, { cause: error });
+    throw error;
+  }
+}
+
+/** By another method, or with other settings. @throws UserError for options that do not go together */
+function scheduled(args: Parsed, asked: Asked): (job: Job) => Promise<Int32Array> {
+  const { run, subject, name, vocabulary } = asked;
+  const { flow } = subject;
+  const schedule = scheduleOf(args, asked);
   const temperature = args.number("temperature", { min: 0.001 });
   const topP = args.number("top-p", { min: 0.001, max: 1 });
   const priorScale = args.number("prior-scale", { min: 0 });
@@ -134,6 +163,10 @@ function scheduled(
     ...(temperature === undefined ? {} : { temperature }),
     ...(topP === undefined ? {} : { topP }),
   };
+  if (Object.keys(shaping).length > 0 && flow.predicts !== "clean token")
+    throw new UserError(
+      `--temperature and --top-p shape a distribution over tokens, and the flow "${flow.name}" predicts a ${flow.predicts}; leave them out`,
+    );
   return async (job) => {
     const { device, count, key } = job;
     const { params, options, spec } = await loadModel(
@@ -144,6 +177,7 @@ function scheduled(
       batchOf(job),
     );
     const sampler = await openScheduledSampler(device, options, spec, {
+      flow,
       schedule,
       ...(Object.keys(shaping).length === 0 ? {} : { posterior: shaping }),
       ...(priorScale === undefined ? {} : { priorScale }),

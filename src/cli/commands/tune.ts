@@ -15,14 +15,14 @@ import { plural, timeText } from "../units.ts";
 
 export const tune: Command = {
   name: "tune",
-  positionals: ["STEP"],
+  positionals: ["STEP|RUN"],
   summary: `Finds the fastest kernels of this GPU for the matrix products of a step (${STEPS.join(", ")}).`,
   options: {
     ...SIZE_OPTIONS,
     cache: { value: "FOLDER", help: "Folder of the results (default: FLUXION_CACHE or the user's cache)." },
   },
   async run(args) {
-    const { name, traced } = tracedStep(args.positionals[0], args);
+    const { name, traced } = await tracedStep(args.positionals[0], args);
     const program = optimize(inlineCalls(traced.program)); // as devices get it
     const gpu = await openNodeGpu();
     const device = new WebGpuDevice(gpu, { profile: gpu.features.has("timestamp-query") });

@@ -7,7 +7,7 @@
  * a run that stopped half-way still gets a report.
  */
 
-/** The two models that a report compares. */
+/** The two models that a report compares, by their roles: a flow, and its map. What they are called is `labelIn`. */
 export type ModelName = "FLM" | "FMLM";
 
 /** Samples of one model at one number of sampling steps, as the judge saw them. */
@@ -40,6 +40,8 @@ export interface ReferenceText {
 /** Losses of one model against optimizer steps, in ascending order of steps. */
 export interface LossHistory {
   readonly name: ModelName;
+  /** What the loss is, of models that are not FLM and FMLM. */
+  readonly what?: string;
   readonly train: readonly (readonly [step: number, loss: number])[];
   readonly validation: readonly (readonly [step: number, loss: number])[];
 }
@@ -62,6 +64,8 @@ export interface Trajectory {
 /** Everything that a report shows. */
 export interface ReportData {
   readonly title: string;
+  /** What the models are called, where they are not FLM and FMLM. */
+  readonly labels?: Readonly<Record<ModelName, string>>;
   readonly summary: readonly (readonly [label: string, value: string])[];
   /** Sentences that say what came out, composed by the caller. */
   readonly verdicts: readonly string[];
@@ -73,6 +77,14 @@ export interface ReportData {
 
 /** The models in the order in which they are shown: the teacher first. */
 export const modelNames: readonly ModelName[] = ["FLM", "FMLM"];
+
+/** What a model is called. */
+export const labelIn = ({ labels }: Pick<ReportData, "labels">, model: ModelName): string =>
+  labels?.[model] ?? model;
+
+/** The model that is called so, or the text itself where none is. */
+export const roleIn = (data: Pick<ReportData, "labels">, label: string): string =>
+  modelNames.find((model) => labelIn(data, model) === label) ?? label;
 
 /** The cells of one model, by ascending number of steps. */
 export function cellsOf(data: ReportData, model: ModelName): readonly QualityCell[] {

@@ -5,6 +5,7 @@
  * Consumed by the page. The table is complete without script; the script adds a player above it that shows one row at a
  * time, built from the cells of the table.
  */
+import { labelIn } from "./data.ts";
 import type { ReportData, Trajectory } from "./data.ts";
 import { html } from "./html.ts";
 import type { Markup } from "./html.ts";
@@ -30,13 +31,13 @@ export function denoisingSection(data: ReportData): Markup {
       <span class="flm ramp">unsure ${ramp} certain</span
       ><span><span class="n">underlined</span>&nbsp;changed since the step before</span>
     </p>
-    ${trajectories.map(trajectoryCard)}`;
+    ${trajectories.map((trajectory, i) => trajectoryCard(data, trajectory, i))}`;
 }
 
-function trajectoryCard(trajectory: Trajectory, index: number): Markup {
+function trajectoryCard(data: ReportData, trajectory: Trajectory, index: number): Markup {
   const { model, steps } = trajectory;
   const width = steps.reduce((most, step) => Math.max(most, step.tokens.length), 0);
-  const heading = `${model}, ${stepsText(steps.length)}`;
+  const heading = `${labelIn(data, model)}, ${stepsText(steps.length)}`;
   return html`<section class="card denoising ${seriesClass(model)}" aria-labelledby="denoising-${index}">
     <h3 id="denoising-${index}">${heading}</h3>
     <div class="player" hidden>

@@ -3,9 +3,11 @@
  *
  * Consumed by the page.
  */
-import type { ReportData } from "./data.ts";
+import { cellsOf, labelIn, modelNames } from "./data.ts";
+import type { ModelName, ReportData } from "./data.ts";
 import { html } from "./html.ts";
 import type { Markup } from "./html.ts";
+import { seriesClass } from "./plot.ts";
 
 /** Title, verdicts and the summary of the configuration. */
 export function headSection(data: ReportData): Markup {
@@ -33,23 +35,29 @@ export function headSection(data: ReportData): Markup {
   </header>`;
 }
 
-/** What FLM, FMLM, the judge and the two measures are, in plain words. */
-export function explanation(): Markup {
+const MEANINGS: Readonly<Record<ModelName, readonly [published: string, declared: string]>> = {
+  FLM: [
+    "A flow language model turns Gaussian noise into text by following a learned flow in many small steps, and all words become clear together. At few steps it is inaccurate.",
+    "A flow turns noise into text by following what the network has learned in many small steps, and all words become clear together. At few steps it is inaccurate.",
+  ],
+  FMLM: [
+    "A flow map language model is distilled from the FLM and learns where the flow leads over any stretch of time. So it can jump there in one or a few steps.",
+    "A flow map learns where its flow leads over any stretch of time. So it can jump there in one or a few steps.",
+  ],
+};
+
+/** What the models, the judge and the two measures are, in plain words. */
+export function explanation(data: ReportData): Markup {
+  const declared = data.labels !== undefined;
+  const shown = modelNames.filter((model) => !declared || cellsOf(data, model).length > 0);
   return html`<dl class="words">
-    <div class="flm">
-      <dt>FLM</dt>
-      <dd>
-        A flow language model turns Gaussian noise into text by following a learned flow in many small steps,
-        and all words become clear together. At few steps it is inaccurate.
-      </dd>
-    </div>
-    <div class="fmlm">
-      <dt>FMLM</dt>
-      <dd>
-        A flow map language model is distilled from the FLM and learns where the flow leads over any stretch
-        of time. So it can jump there in one or a few steps.
-      </dd>
-    </div>
+    ${shown.map(
+      (model) =>
+        html`<div class="${seriesClass(model)}">
+          <dt>${labelIn(data, model)}</dt>
+          <dd>${MEANINGS[model][declared ? 1 : 0]}</dd>
+        </div>`,
+    )}
     <div>
       <dt>Judge</dt>
       <dd>

@@ -4,7 +4,7 @@
  *
  * Consumed by the page.
  */
-import { modelNames } from "./data.ts";
+import { labelIn, modelNames } from "./data.ts";
 import type { LossHistory, ReportData } from "./data.ts";
 import { html } from "./html.ts";
 import type { Markup } from "./html.ts";
@@ -28,17 +28,17 @@ export function lossCharts(data: ReportData): Markup {
       <span><i class="thin"></i>training loss</span><span><i class="thick"></i>moving mean</span
       ><span><i class="square"></i>validation loss</span>
     </p>
-    <div class="pair">${histories.map(lossChart)}</div>`;
+    <div class="pair">${histories.map((history) => lossChart(labelIn(data, history.name), history))}</div>`;
 }
 
-function lossChart(history: LossHistory): Markup {
+function lossChart(label: string, history: LossHistory): Markup {
   const { name } = history;
   const finite = ([, loss]: LossPoint): boolean => Number.isFinite(loss);
   const all = [...history.train, ...history.validation];
   const losses = all.filter(finite).map(([, loss]) => loss);
   if (losses.length === 0)
     return html`<figure class="card">
-      <figcaption><strong>${name}</strong></figcaption>
+      <figcaption><strong>${label}</strong></figcaption>
       <p class="empty">${all.length === 0 ? "Not trained yet." : "No loss was a finite number."}</p>
     </figure>`;
 
@@ -68,10 +68,10 @@ function lossChart(history: LossHistory): Markup {
       ${alone.map(([step, loss]) => dot(x.at(step), y.at(loss)))}
       <path class="held" d="${path(history.validation)}" />${squares}
     </g>
-    ${readingColumns(box, readings(history, mean, x.at))}`;
-  const caption = html`<strong>${name}</strong>
-    ${name === "FLM" ? "cross-entropy, nats per token" : "distillation loss"}${logarithmic && ", log scale"}`;
-  return figure(box, caption, describe(history, mean), drawing, missing(history));
+    ${readingColumns(box, readings(label, history, mean, x.at))}`;
+  const caption = html`<strong>${label}</strong>
+    ${history.what ?? (name === "FLM" ? "cross-entropy, nats per token" : "distillation loss")}${logarithmic && ", log scale"}`;
+  return figure(box, caption, describe(label, history, mean), drawing, missing(history));
 }
 
 function dot(x: number, y: number): Markup {
@@ -123,6 +123,7 @@ function thin(points: readonly LossPoint[]): readonly LossPoint[] {
 }
 
 function readings(
+  label: string,
   history: LossHistory,
   mean: readonly LossPoint[],
   x: (step: number) => number,
@@ -135,7 +136,7 @@ function readings(
       undefined,
     );
     const values: (readonly [string, string])[] = [];
-    if (mean.length > 0) values.push([history.name, significant(loss)]);
+    if (mean.length > 0) values.push([label, significant(loss)]);
     if (held !== undefined)
       values.push([
         `validation${held[0] === step ? "" : ` (step ${tickText(held[0])})`}`,
@@ -145,14 +146,14 @@ function readings(
   });
 }
 
-function describe(history: LossHistory, mean: readonly LossPoint[]): string {
+function describe(label: string, history: LossHistory, mean: readonly LossPoint[]): string {
   const [first, last] = [mean[0], mean.at(-1)];
   const train =
     first && last
       ? ` Training loss from ${significant(first[1], 3)} at step ${tickText(first[0])} to ${significant(last[1], 3)} at step ${tickText(last[0])}.`
       : "";
   const held = history.validation.at(-1);
-  return `Loss of ${history.name} against training steps.${train}${
+  return `Loss of ${label} against training steps.${train}${
     held ? ` Last validation loss ${significant(held[1], 3)} at step ${tickText(held[0])}.` : ""
   }`;
 }

@@ -3,7 +3,7 @@
  *
  * Consumed by the page; the terminal table has the same rows.
  */
-import { cellsOf, modelNames, stepCounts } from "./data.ts";
+import { cellsOf, labelIn, modelNames, roleIn, stepCounts } from "./data.ts";
 import type { ReportData } from "./data.ts";
 import { html } from "./html.ts";
 import type { Markup } from "./html.ts";
@@ -28,7 +28,7 @@ export function numberRows(data: ReportData): readonly (readonly string[])[] {
   return [
     ...cells.map((cell) => [
       tickText(cell.steps),
-      cell.model,
+      labelIn(data, cell.model),
       fixed(cell.perplexity, 2),
       intervalText(cell.low, cell.high),
       fixed(cell.entropy, 3),
@@ -63,7 +63,7 @@ export function numberTable(data: ReportData): Markup {
         <tbody>
           ${rows.map(([steps = "", name = "", ...values], i) => {
             const first = steps !== rows[i - 1]?.[0] ? " first" : "";
-            return html`<tr class="${seriesClass(name)}${first}">
+            return html`<tr class="${seriesClass(roleIn(data, name))}${first}">
               <td>${steps}</td>
               <th scope="row">${name}</th>
               ${values.map((value) => html`<td>${value}</td>`)}

@@ -4,7 +4,7 @@
  *
  * Consumed by the page. To add a panel, describe its measure (`Measure`).
  */
-import { cellsOf, modelNames, stepCounts } from "./data.ts";
+import { cellsOf, labelIn, modelNames, stepCounts } from "./data.ts";
 import type { ModelName, ReportData } from "./data.ts";
 import { html } from "./html.ts";
 import type { Content, Markup } from "./html.ts";
@@ -63,7 +63,7 @@ function legendItem(data: ReportData, model: ModelName): Content {
     ><svg viewBox="0 0 28 14" width="28" height="14">
       <path class="line" d="M1 7H27" />
       ${marker(model, [14, 7])}</svg
-    >${model}</span
+    >${labelIn(data, model)}</span
   >`;
 }
 
@@ -108,9 +108,9 @@ function panel(data: ReportData, measure: Measure): Markup {
         })}</g
       >`,
   )}
-  ${endLabels(measure, series, references, steps, x, y)}
+  ${endLabels(data, measure, series, references, steps, x, y)}
   ${readingColumns(box, readings(data, measure, steps, x))}`;
-  return figure(box, measure.caption, describe(measure, series, references), drawing);
+  return figure(box, measure.caption, describe(data, measure, series, references), drawing);
 }
 
 function whisker(x: number, low: number, high: number): Markup {
@@ -126,6 +126,7 @@ type Series = readonly { readonly model: ModelName; readonly cells: ReportData["
 
 /** Names and values at the right edge, moved apart, each tied to its line where it had to move. */
 function endLabels(
+  data: ReportData,
   measure: Measure,
   series: Series,
   references: ReportData["references"],
@@ -142,7 +143,12 @@ function endLabels(
       const value = measure.of(last);
       const from = x.at(last.steps) + 7;
       return [
-        { name: seriesClass(model), from, wanted: y.at(value), lines: [`${model} ${significant(value, 3)}`] },
+        {
+          name: seriesClass(model),
+          from,
+          wanted: y.at(value),
+          lines: wrap(`${labelIn(data, model)} ${significant(value, 3)}`),
+        },
       ];
     }),
     ...references.map((reference) => {
@@ -208,19 +214,24 @@ function readings(
         .filter((cell) => cell.steps === step)
         .map((cell) => {
           const interval = measure.interval ? ` (${intervalText(cell.low, cell.high)})` : "";
-          return [model, fixed(measure.of(cell), measure.decimals) + interval];
+          return [labelIn(data, model), fixed(measure.of(cell), measure.decimals) + interval];
         }),
     );
     return { x: x.at(step), heading: stepsText(step), values: [...models, ...references] };
   });
 }
 
-function describe(measure: Measure, series: Series, references: ReportData["references"]): string {
+function describe(
+  data: ReportData,
+  measure: Measure,
+  series: Series,
+  references: ReportData["references"],
+): string {
   const curves = series
     .filter(({ cells }) => cells.length > 0)
     .map(({ model, cells }) => {
       const points = cells.map((cell) => `${significant(measure.of(cell), 3)} at ${stepsText(cell.steps)}`);
-      return `${model}: ${points.join(", ")}.`;
+      return `${labelIn(data, model)}: ${points.join(", ")}.`;
     });
   const lines = references.map((reference) => `${reference.name}: ${significant(measure.of(reference), 3)}.`);
   return [`${measure.name} against sampling steps.`, ...curves, ...lines].join(" ");

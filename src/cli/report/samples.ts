@@ -4,7 +4,7 @@
  * Consumed by the page. The tabs are radio buttons and CSS, so that they work without script, with the arrow keys, and
  * print as one list; `tabRules` is the CSS that belongs to them.
  */
-import { modelNames, stepCounts } from "./data.ts";
+import { labelIn, modelNames, stepCounts } from "./data.ts";
 import type { ReportData } from "./data.ts";
 import { html } from "./html.ts";
 import type { Markup } from "./html.ts";
@@ -62,7 +62,7 @@ function tabs(data: ReportData, counts: readonly number[]): Markup {
               return cells.map(
                 (cell) =>
                   html`<section class="card ${seriesClass(model)}">
-                    <h3 class="name"><b>${model}</b>, ${stepsText(steps)}</h3>
+                    <h3 class="name"><b>${labelIn(data, model)}</b>, ${stepsText(steps)}</h3>
                     <p class="score">
                       perplexity ${significant(cell.perplexity, 3)}, entropy ${significant(cell.entropy, 3)}
                     </p>

@@ -6,7 +6,7 @@
  * without it the text is plain.
  */
 import { isInteractive } from "../progress.ts";
-import { cellsOf, modelNames, stepCounts } from "./data.ts";
+import { cellsOf, labelIn, modelNames, roleIn, stepCounts } from "./data.ts";
 import type { ModelName, ReportData } from "./data.ts";
 import { numberColumns, numberRows } from "./number-table.ts";
 import { significant, tickText } from "./numbers.ts";
@@ -31,13 +31,13 @@ export function renderTable(data: ReportData, options: TableOptions = {}): strin
     color && text !== "" && colors[kind] !== undefined ? `\u{1b}[${colors[kind]}m${text}\u{1b}[0m` : text;
   const rows = numberRows(data).map((row) => row.map(plain));
   if (rows.length === 0) return "Nothing has been sampled yet.\n";
-  const blocks = [table(rows, paint), chart(data, paint), data.verdicts.map(plain).join("\n")];
+  const blocks = [table(data, rows, paint), chart(data, paint), data.verdicts.map(plain).join("\n")];
   return `${blocks.filter((block) => block !== "").join("\n\n")}\n`;
 }
 
 type Paint = (text: string, kind: string) => string;
 
-function table(rows: readonly (readonly string[])[], paint: Paint): string {
+function table(data: ReportData, rows: readonly (readonly string[])[], paint: Paint): string {
   const widths = numberColumns.map((name, i) =>
     Math.max(...[name, ...rows.map((row) => row[i] ?? "")].map(size)),
   );
@@ -45,7 +45,7 @@ function table(rows: readonly (readonly string[])[], paint: Paint): string {
     cells.map((cell, i) => pad(cell, widths[i] ?? 0, i === 1 ? "end" : "start")).join("  ");
   const rule = widths.map((width) => "─".repeat(width)).join("──");
   const lines = rows.map((row, i) => {
-    const text = paint(align(row), row[1] ?? "");
+    const text = paint(align(row), roleIn(data, row[1] ?? ""));
     return i > 0 && row[0] === "–" && rows[i - 1]?.[0] !== "–" ? `${paint(rule, "quiet")}\n${text}` : text;
   });
   return [paint(align(numberColumns), "heading"), paint(rule, "quiet"), ...lines].join("\n");
@@ -91,7 +91,7 @@ function chart(data: ReportData, paint: Paint): string {
   );
   const legend = modelNames
     .filter((model) => cells.some((cell) => cell.model === model))
-    .map((model) => paint(`${marks[model]} ${model}`, model))
+    .map((model) => paint(`${marks[model]} ${plain(labelIn(data, model))}`, model))
     .join("   ");
   const lines = grid.map((line, row) =>
     `${pad(ticks.get(row) ?? "", margin, "start")} ${ticks.has(row) ? "┤" : "│"}${line.join("")} ${paint(names[row] ?? "", "quiet")}`.trimEnd(),

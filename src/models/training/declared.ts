@@ -2,7 +2,7 @@
  * Training what was declared: the steps of a flow() and of a flowMap() as programs, and what each step is fed. The same state, update
  * and files as those of FLM and FMLM (programs.ts), which are two such declarations.
  *
- * Consumed by users who train variants, and by tests of the objectives.
+ * Consumed by the training loop (src/runtime/training), by users who train variants themselves, and by tests of the objectives.
  */
 import { add, f32, fn, i32, mul, random, u32, valueAndGrad } from "../../dsl/index.ts";
 import type { Dim, SpecOf, Tensor } from "../../dsl/index.ts";
@@ -153,6 +153,27 @@ export function flowStep(flow: Flow, options: ModelOptions, state: SpecOf<Traini
     const next = updateState(current, grad, input.learningRate, layout, options);
     return { state: next.state, loss: value, gradientNorm: next.gradientNorm };
   });
+}
+
+/**
+ * (params, tokens, t, key) -> loss: the loss of a declared flow without dropout or update. A weighting that learns is no part of it: its
+ * parameters stay in the training, and would make losses of two times incomparable.
+ */
+export function flowValidation(declared: Flow, options: ModelOptions, params: SpecOf<DitParams>) {
+  const { weighting: _weighting, ...unweighted } = declared;
+  const flow: Flow = learnedOf(declared) === undefined ? declared : unweighted;
+  const network = dit(options.network);
+  const space = spaceOfFlow(flow, options);
+  const { batch } = options;
+  return fn(
+    { params, tokens: i32(batch, network.length), t: timeSpec(batch), key: u32(2) },
+    ({ tokens, key, ...input }) => {
+      const weights = input.params as unknown as DitParams; // the tree that the specification is of
+      const noise = noiseOf(flow, space, key, [batch, network.length], weights.embedding);
+      const rows = { tokens, noise, t: input.t as unknown as Time };
+      return { loss: declaredFlowLoss(flow, { network, params: weights, space }, rows) };
+    },
+  );
 }
 
 /** Rows of a batch with s = t. @throws RangeError when the declared share of them is no whole number */

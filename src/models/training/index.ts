@@ -7,6 +7,7 @@ export {
   flowMapDraw,
   flowMapStep,
   flowStep,
+  flowValidation,
   initFlow,
   initFlowMap,
   learnedOf,

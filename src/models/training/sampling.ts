@@ -1,12 +1,14 @@
 /**
  * Sampling from the networks of a run by any schedule, as one program: all steps of a batch of samples.
  *
- * Consumed by runtime/training/scheduled-sampler.ts. FLM and FMLM's own samplers have a program of one step (programs.ts), which
+ * Consumed by runtime/training/scheduled-sampler.ts, for declared flows and maps. FLM and FMLM's own samplers have a program of one step (programs.ts), which
  * streams the vocabulary where it is large; this one writes all logits down.
  */
 import { fn, i32, u32 } from "../../dsl/index.ts";
 import type { SpecOf } from "../../dsl/index.ts";
 import type { PosteriorOptions } from "../flow/samplers/posterior.ts";
+import { sampleAdaptively } from "../flow/samplers/adaptive.ts";
+import type { AdaptiveOptions } from "../flow/samplers/adaptive.ts";
 import type { Flow } from "../flow/flow.ts";
 import { sampleEndpoints } from "../flow/samplers/endpoints.ts";
 import { shaped } from "../flow/samplers/posterior.ts";
@@ -24,8 +26,11 @@ import type { ModelOptions } from "./programs.ts";
 export interface SamplingOptions {
   /** The flow that the network was trained by, or of its flow map; that of `flm(vocab)` by default. */
   readonly flow?: Flow;
-  /** A schedule of the flow; or a number of steps, even on its clock, in each of which a text is drawn, as `sampleEndpoints` does. */
-  readonly schedule: Schedule | { readonly draws: number };
+  /**
+   * A schedule of the flow; or a number of steps, even on its clock, in each of which a text is drawn, as `sampleEndpoints` does; or jumps of
+   * chosen lengths, as `sampleAdaptively` makes them. The last two follow tokens that have times of their own.
+   */
+  readonly schedule: Schedule | { readonly draws: number } | AdaptiveOptions;
   readonly posterior?: PosteriorOptions;
   /** What the first noise is multiplied by. */
   readonly priorScale?: number;
@@ -57,9 +62,11 @@ export function samplingProgram(
       ...(priorScale === undefined ? {} : { priorScale }),
     };
     const { tokens } =
-      "draws" in schedule
-        ? sampleEndpoints(denoiser, flow, { steps: schedule.draws }, inputs)
-        : sample(denoiser, schedule, inputs);
+      "calls" in schedule
+        ? sample(denoiser, schedule, inputs)
+        : "draws" in schedule
+          ? sampleEndpoints(denoiser, flow, { steps: schedule.draws }, inputs)
+          : sampleAdaptively(denoiser, flow, schedule, inputs);
     return { tokens };
   });
 }

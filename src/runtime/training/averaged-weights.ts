@@ -16,9 +16,9 @@ export interface AveragedWeights {
 }
 
 /** Compiles what unpacks the weights of a phase. */
-export async function averagedWeights(device: Device, { network }: Phase): Promise<AveragedWeights> {
+export async function averagedWeights(device: Device, { network, learned }: Phase): Promise<AveragedWeights> {
   const program = await compile(
-    unpackWeights(network) as unknown as Fn<Record<string, never>, Record<string, never>>,
+    unpackWeights(network, learned) as unknown as Fn<Record<string, never>, Record<string, never>>,
     { device, name: "the averaged weights" },
   );
   return {

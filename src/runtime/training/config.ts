@@ -47,7 +47,28 @@ export interface SamplingConfig {
   readonly gamma: number;
 }
 
+/** What a run trains that is not the demo's FLM and FMLM: what was declared, and by whom. */
+export interface VariantConfig {
+  /** Of a stock variant, or as a user's file declares it. */
+  readonly name: string;
+  readonly kind: "flow" | "flow map";
+  /** The file that declares it, without its folder: code is never loaded from a run. Absent for a stock variant. */
+  readonly file?: string;
+  /** Under which name the file exports it, and a hash of the file's code with all that it imports from beside it. */
+  readonly export?: string;
+  readonly hash?: string;
+  /** Of a flow map: the teacher is trained first, was taken from another run, or there is none. "none" for a flow. */
+  readonly teacher: "trained" | "given" | "none";
+  /** The run that a given teacher comes from. */
+  readonly teacherRun?: string;
+  /** What its flow is, for maps that are to learn from it; see `flowFingerprint`. */
+  readonly flow: string;
+}
+
+/** `flm` is the training of the flow, `fmlm` that of its map; what a run does not train stands there unused. */
 export interface TrainingConfig {
+  /** Absent for FLM and FMLM as the demo trains them. */
+  readonly variant?: VariantConfig;
   readonly seed: number;
   readonly data: DataConfig;
   readonly network: Omit<DitConfig, "vocab" | "targetTime">;
@@ -114,8 +135,15 @@ export function learningRateAt({ learningRate, warmup, decay, steps }: PhaseConf
   return learningRate * rise * (0.1 + 0.45 * (1 + Math.cos(Math.PI * progress)));
 }
 
-/** Diagonal rows of an FMLM batch, the same in every step. @throws UserError when the batch does not divide that way */
-export function diagonalRows({ batch, diagonalFraction, boundaryFraction }: DistillConfig): number {
+/**
+ * Diagonal rows of a flow map's batch, the same in every step.
+ * @param least of the rows with s = t, and of the others: FMLM has both, a declared map need not
+ * @throws UserError when the batch does not divide that way
+ */
+export function diagonalRows(
+  { batch, diagonalFraction, boundaryFraction }: DistillConfig,
+  least = 1,
+): number {
   const counts = new Set(
     Array.from(
       { length: 256 },
@@ -123,7 +151,7 @@ export function diagonalRows({ batch, diagonalFraction, boundaryFraction }: Dist
     ),
   );
   const [count] = counts;
-  if (counts.size !== 1 || count === undefined || count < 1 || count >= batch) {
+  if (counts.size !== 1 || count === undefined || count < least || count > batch - least) {
     throw new UserError(
       `A distillation batch of ${batch} does not divide into diagonal rows (${diagonalFraction}) and boundary rows (${boundaryFraction}) ` +
         "evenly; use a multiple of 64, or other fractions.",
@@ -138,6 +166,46 @@ const UNKNOWN = ["cut", "drop", "keep"] as const;
 const DECAYS = ["constant", "cosine"] as const;
 
 type Fields = ReturnType<typeof fieldsOf>;
+
+/** What a line on a terminal must not hold. */
+const UNPRINTABLE = /[\p{Cc}\p{Cf}\p{Cs}\p{Co}]/u;
+
+/** Of a path. */
+const LONGEST = 4096;
+
+/** A line that is printed. */
+function printed(fields: Fields, key: string, where: string): string {
+  const text = fields.string(key);
+  if (text === "" || text.length > LONGEST || UNPRINTABLE.test(text))
+    throw new UserError(`${where}: "${key}" must be a line of text of at most ${LONGEST} characters.`);
+  return text;
+}
+
+function variantConfigOf(fields: Fields, where: string): VariantConfig {
+  const stock = !fields.has("file");
+  const given = fields.has("teacherRun");
+  const variant: VariantConfig = {
+    name: printed(fields, "name", where),
+    kind: fields.choice("kind", ["flow", "flow map"]),
+    ...(stock
+      ? {}
+      : {
+          file: printed(fields, "file", where),
+          export: printed(fields, "export", where),
+          hash: printed(fields, "hash", where),
+        }),
+    teacher: fields.choice("teacher", ["trained", "given", "none"]),
+    ...(given ? { teacherRun: printed(fields, "teacherRun", where) } : {}),
+    flow: printed(fields, "flow", where),
+  };
+  fields.end();
+  if ((variant.teacher === "given") !== given || (variant.kind === "flow" && variant.teacher !== "none"))
+    throw new UserError(
+      `${where}: variant: a flow map with "teacher": "given" has a "teacherRun", and nothing else has.`,
+    );
+  return variant;
+}
+
 const count = { integer: true, min: 1 } as const;
 const share = { min: 0, max: 1 } as const;
 
@@ -168,6 +236,7 @@ export function checkConfig(value: unknown, where: string): TrainingConfig {
   if (file !== null && typeof file !== "string")
     throw new UserError(`${where}: data.file must be a path or null.`);
   const config: TrainingConfig = {
+    ...(fields.has("variant") ? { variant: variantConfigOf(fields.object("variant"), where) } : {}),
     seed: fields.number("seed", { integer: true, min: 0 }),
     data: {
       file,
@@ -185,6 +254,7 @@ export function checkConfig(value: unknown, where: string): TrainingConfig {
       mlpRatio: net.number("mlpRatio", count),
       dropout: net.number("dropout", share),
       attentionSoftcap: net.number("attentionSoftcap", { min: 0 }),
+      ...(net.has("outputs") ? { outputs: net.number("outputs", count) } : {}),
     },
     space: fields.choice("space", SPACES),
     emaDecay: fields.number("emaDecay", share),
@@ -208,6 +278,7 @@ export function checkConfig(value: unknown, where: string): TrainingConfig {
       `${where}: width ${config.network.width} must be a multiple of twice the ${config.network.heads} heads.`,
     );
   }
-  diagonalRows(config.fmlm);
+  if (config.variant === undefined) diagonalRows(config.fmlm);
+  else if (config.variant.kind === "flow map") diagonalRows(config.fmlm, 0);
   return config;
 }

@@ -7,17 +7,17 @@ import type { TrainingConfig } from "./config.ts";
 import type { Phase } from "./phases.ts";
 
 /** A saved state that gives a bad loss at once: lowering the rate cannot help it. */
-export const poisoned = (run: RunFolder<TrainingConfig>, { name }: Phase, done: number): UserError =>
+export const poisoned = (run: RunFolder<TrainingConfig>, { label }: Phase, done: number): UserError =>
   new UserError(
-    `The saved state of ${name.toUpperCase()} after step ${done} gives a loss or gradient that is not finite. ` +
-      `Delete ${run.dir}/state.safetensors and resume: the training of ${name.toUpperCase()} then begins again.`,
+    `The saved state of ${label} after step ${done} gives a loss or gradient that is not finite. ` +
+      `Delete ${run.dir}/state.safetensors and resume: the training of ${label} then begins again.`,
     { exitCode: 1 },
   );
 
 /** @param done steps that the saved state has behind it, 0 for none; undefined when it may be any */
 export function divergence(
   run: RunFolder<TrainingConfig>,
-  { name, config }: Phase,
+  { name, label, config }: Phase,
   what: string,
   done: number | undefined,
 ): UserError {
@@ -28,8 +28,8 @@ export function divergence(
         ? "Nothing before it is worth keeping."
         : `The state after step ${done} is saved.`;
   return new UserError(
-    `Training diverged: the ${name.toUpperCase()} ${what} of ${config.steps}. ${kept} Lower "learningRate" (now ${config.learningRate}) under "${name}" ` +
-      `in ${run.dir}/config.json and go on with --resume ${run.dir}, or start a new run with a lower --lr.`,
+    `Training diverged: the ${label} ${what} of ${config.steps}. ${kept} Lower "learningRate" (now ${config.learningRate}) under "${name}" ` +
+      `in ${run.dir}/config.json and go on with --resume ${run.dir}, or start a new run with a lower ${run.config.variant === undefined ? "--lr" : "--learning-rate"}.`,
     { exitCode: 1 },
   );
 }

@@ -1,18 +1,28 @@
 /**
- * The two phases of a run as data: what is trained, from which initial state, by which program, on which batches. And what
- * belongs to a run's models apart from training them: networks, options, specifications.
+ * The phases of a run as data, the flow's and its map's: what is trained, from which initial state, by which program, on which batches.
+ * And what belongs to a run's models apart from training them: networks, options, specifications.
  *
  * Consumed by trainer.ts, which goes through a phase, and by sampling and inspection.
  */
 import { outputSpec } from "../../dsl/index.ts";
 import type { Fn } from "../../dsl/index.ts";
 import type { PreparedText } from "../../models/data/index.ts";
-import type { Clock } from "../../models/flow/clock.ts";
+import type { FlowMap } from "../../models/flow/flow-map.ts";
 import type { DitConfig } from "../../models/networks/dit.ts";
 import { flmDraw, fmlmDraw, keyData, stepKey } from "../../models/training/batches.ts";
+import {
+  flowDraw,
+  flowMapDraw,
+  flowMapStep,
+  flowStep,
+  initFlow,
+  initFlowMap,
+  learnedOf,
+} from "../../models/training/declared.ts";
 import { flmStep, fmlmStep, initFlm, initFmlm } from "../../models/training/programs.ts";
 import type { ModelOptions } from "../../models/training/programs.ts";
 import { weightsLayout, weightsSpec } from "../../models/training/state.ts";
+import type { TrainedWeighting } from "../../models/training/state.ts";
 import { compile } from "../compile.ts";
 import type { Device } from "../device.ts";
 import { loadCheckpoint } from "../files/run-folder.ts";
@@ -21,8 +31,8 @@ import { diagonalRows } from "./config.ts";
 import type { PhaseConfig, TrainingConfig } from "./config.ts";
 import { expectedTensors, officialNaming, uploadTensors } from "./state-files.ts";
 import type { DeviceState, Layout, StateSpec } from "./state-files.ts";
-
-export type PhaseName = "flm" | "fmlm";
+import { labelOf, phasesOf } from "./subject.ts";
+import type { PhaseName, Subject } from "./subject.ts";
 
 /** The networks of a run. */
 export const flmNetwork = (config: TrainingConfig, vocab: number): DitConfig => ({
@@ -57,39 +67,89 @@ export const paramsSpec = (options: ModelOptions, phase: PhaseName): unknown =>
   weightsSpec(trained(options, phase));
 
 /** Where a phase's weights lie in the vectors of its state. */
-export const layoutOf = (options: ModelOptions, phase: PhaseName): Layout =>
-  weightsLayout(trained(options, phase)) as unknown as Layout; // of whatever weights
+export const layoutOf = (options: ModelOptions, phase: PhaseName, learned?: TrainedWeighting): Layout =>
+  weightsLayout(trained(options, phase), learned) as unknown as Layout; // of whatever weights
 
-/** Specification of a phase's state, its weights packed. */
-export const stateSpec = (options: ModelOptions, phase: PhaseName): StateSpec =>
-  outputSpec(
-    (phase === "flm" ? initFlm(options) : initFmlm(options)) as Fn<never, unknown>,
-  ) as unknown as StateSpec; // one specification for each tensor
+/** The weighting that a phase trains with its network, if its declaration has one. */
+function learnedIn({ flow, map }: Subject, phase: PhaseName): TrainedWeighting | undefined {
+  const declared = phase === "flm" ? flow : map;
+  return declared === undefined ? undefined : learnedOf(declared);
+}
 
 /** Options for specifications and samplers of one of a run's models. */
 export const phaseOptions = (config: TrainingConfig, phase: PhaseName, vocab: number): ModelOptions =>
   modelOptions(config, config[phase], vocab);
 
-/** What both phases of a run share. */
+/** The map that a run trains. Shares of rows are settings: those of the declaration, unless the run says otherwise. */
+function mapOf({ fmlm }: TrainingConfig, { map, flow }: Subject): FlowMap {
+  if (map === undefined) throw new Error(`a run of the flow "${flow.name}" has no flow map`);
+  return { ...map, diagonal: fmlm.diagonalFraction, boundary: fmlm.boundaryFraction };
+}
+
+/** How a phase begins: (key) or (key, teacher) -> its state. */
+function initialProgram(
+  config: TrainingConfig,
+  subject: Subject,
+  phase: PhaseName,
+  vocab: number,
+): Fn<never, unknown> {
+  const options = phaseOptions(config, phase, vocab);
+  const { flow, published } = subject;
+  if (phase === "flm") return (published ? initFlm(options) : initFlow(flow, options)) as Fn<never, unknown>;
+  if (published) return initFmlm(options) as Fn<never, unknown>;
+  const map = mapOf(config, subject);
+  const teacher = map.teacher ? (paramsSpec(options, "flm") as never) : undefined;
+  return initFlowMap(map, options, teacher) as Fn<never, unknown>;
+}
+
+/** The program of a phase's step: of FLM and FMLM their own, of anything else as it is declared. */
+export function stepProgram(
+  config: TrainingConfig,
+  subject: Subject,
+  phase: PhaseName,
+  vocab: number,
+): Fn<never, unknown> {
+  const options = phaseOptions(config, phase, vocab);
+  const spec = outputSpec(initialProgram(config, subject, phase, vocab)) as never;
+  const { flow, published } = subject;
+  if (phase === "flm")
+    return (published ? flmStep(options, spec) : flowStep(flow, options, spec)) as Fn<never, unknown>;
+  const map = mapOf(config, subject);
+  const teacher = paramsSpec(options, "flm") as never;
+  return (
+    published
+      ? fmlmStep({ ...options, diagonal: diagonalRows(config.fmlm) }, spec, teacher)
+      : flowMapStep(map, options, spec, map.teacher ? teacher : undefined)
+  ) as Fn<never, unknown>;
+}
+
+/** What the phases of a run share. */
 export interface RunContext {
   readonly run: RunFolder<TrainingConfig>;
   readonly text: PreparedText;
   readonly device: Device;
-  readonly clock: Clock;
+  readonly subject: Subject;
   readonly vocab: number;
 }
 
-type Draw = Readonly<Record<string, Int32Array | Float32Array | Uint32Array>>;
+/** What a step is fed, as a tree of arrays. */
+type Draw = Readonly<Record<string, unknown>>;
 
-/** What differs between the two phases. */
+/** What differs between the phases. */
 export interface Phase {
   readonly name: PhaseName;
+  /** What is trained, for people. */
+  readonly label: string;
   readonly config: PhaseConfig;
   readonly options: ModelOptions;
   /** The network that is trained. */
   readonly network: DitConfig;
+  /** The weighting that is trained with it, whose parameters are part of the state and not of the model. */
+  readonly learned: TrainedWeighting | undefined;
   /** Where its weights lie in the vectors of the state. */
   readonly layout: Layout;
+  /** Specification of the state, its weights packed. */
+  readonly spec: StateSpec;
   /** Frozen weights that the step takes besides the state. */
   readonly frozen: Readonly<Record<string, unknown>>;
   readonly program: Fn<never, unknown>;
@@ -99,75 +159,81 @@ export interface Phase {
   readonly offset: number;
 }
 
-export async function flmPhase({ run, text, device, clock, vocab }: RunContext): Promise<Phase> {
-  const config = run.config.flm;
-  const options = modelOptions(run.config, config, vocab);
-  const init = initFlm(options);
-  const spec = outputSpec(init as Fn<never, unknown>);
+/** What phases have in common. */
+function phaseOf(
+  { run, device, subject, vocab }: RunContext,
+  name: PhaseName,
+  frozen: Phase["frozen"],
+): Omit<Phase, "draw" | "offset"> {
+  const { config } = run;
+  const options = phaseOptions(config, name, vocab);
+  const init = initialProgram(config, subject, name, vocab);
+  const learned = learnedIn(subject, name);
   return {
-    name: "flm",
-    config,
+    name,
+    label: labelOf(subject, name),
+    config: config[name],
     options,
-    network: trained(options, "flm"),
-    layout: layoutOf(options, "flm"),
-    frozen: {},
-    program: flmStep(options, spec as never) as Fn<never, unknown>,
+    network: trained(options, name),
+    learned,
+    layout: layoutOf(options, name, learned),
+    spec: outputSpec(init) as unknown as StateSpec, // one specification for each tensor
+    frozen,
+    program: stepProgram(config, subject, name, vocab),
     initial: () =>
-      initialState(device, init as Fn<never, unknown>, {
-        key: keyData(stepKey(run.config.seed, "flm", config.steps)),
+      initialState(device, init, {
+        key: keyData(stepKey(config.seed, name, config[name].steps)),
+        ...frozen,
       }),
-    draw: (step) => ({
-      ...flmDraw(
-        text.streams.train,
-        options.network.length,
-        config.batch,
-        clock,
-        stepKey(run.config.seed, "flm", step),
-      ),
-    }),
+  };
+}
+
+/** The first or only training of a run with a flow: FLM as published, any other as declared. */
+export async function flmPhase(context: RunContext): Promise<Phase> {
+  const { run, text, subject } = context;
+  const { flow, published } = subject;
+  const { batch } = run.config.flm;
+  const { length } = run.config.network;
+  const { train } = text.streams;
+  return {
+    ...phaseOf(context, "flm", {}),
+    draw(step) {
+      const key = stepKey(run.config.seed, "flm", step);
+      return published
+        ? { ...flmDraw(train, length, batch, flow.clock, key) }
+        : flowDraw(flow, train, length, batch, key);
+    },
     offset: 0,
   };
 }
 
-export async function fmlmPhase({ run, text, device, clock, vocab }: RunContext): Promise<Phase> {
+/** The training of a run's flow map: from the flow's weights in the folder, where there is a teacher. */
+export async function fmlmPhase(context: RunContext): Promise<Phase> {
+  const { run, text, subject } = context;
+  const { flow, published } = subject;
   const config = run.config.fmlm;
-  const options = modelOptions(run.config, config, vocab);
-  const naming = officialNaming(options.network);
-  const teacherSpec = paramsSpec(options, "flm");
-  const { tensors } = await loadCheckpoint(run, "flm", expectedTensors(teacherSpec, naming));
-  const teacher = uploadTensors(device, teacherSpec, tensors, naming);
-  const init = initFmlm(options);
-  const spec = outputSpec(init as Fn<never, unknown>);
+  const { length } = run.config.network;
+  const { train } = text.streams;
+  const map = mapOf(run.config, subject);
   return {
-    name: "fmlm",
-    config,
-    options,
-    network: trained(options, "fmlm"),
-    layout: layoutOf(options, "fmlm"),
-    frozen: { teacher },
-    program: fmlmStep(
-      { ...options, diagonal: diagonalRows(config) },
-      spec as never,
-      teacherSpec as never,
-    ) as Fn<never, unknown>,
-    initial: () =>
-      initialState(device, init as Fn<never, unknown>, {
-        key: keyData(stepKey(run.config.seed, "fmlm", config.steps)),
-        teacher,
-      }),
-    draw: (step) => ({
-      ...fmlmDraw(
-        text.streams.train,
-        options.network.length,
-        config.batch,
-        clock,
-        step,
-        config,
-        stepKey(run.config.seed, "fmlm", step),
-      ),
-    }),
-    offset: run.config.flm.steps,
+    ...phaseOf(context, "fmlm", map.teacher ? { teacher: await teacherOf(context) } : {}),
+    draw(step) {
+      const key = stepKey(run.config.seed, "fmlm", step);
+      return published
+        ? { ...fmlmDraw(train, length, config.batch, flow.clock, step, config, key) }
+        : flowMapDraw(map, train, length, config.batch, step, key);
+    },
+    offset: phasesOf(run.config).includes("flm") ? run.config.flm.steps : 0,
   };
+}
+
+/** The weights that teach, from the run's own folder. */
+async function teacherOf({ run, device, vocab }: RunContext): Promise<unknown> {
+  const options = phaseOptions(run.config, "fmlm", vocab);
+  const naming = officialNaming(options.network);
+  const spec = paramsSpec(options, "flm");
+  const { tensors } = await loadCheckpoint(run, "flm", expectedTensors(spec, naming));
+  return uploadTensors(device, spec, tensors, naming);
 }
 
 async function initialState(

@@ -1,5 +1,5 @@
 /**
- * The training loop: FLM first, then FMLM distilled from its moving average. Step k draws its batch from (seed, phase, k), the
+ * The training loop: a flow, a flow map, or first the one and then the other from its moving average, as of FLM and FMLM. Step k draws its batch from (seed, phase, k), the
  * state is saved atomically, so a run that is stopped and resumed at any moment goes on bit for bit. A lost device is such a stop: a
  * new one resumes from the last saved state. That costs at most one interval between saved states, and no copies of the state besides.
  *
@@ -7,7 +7,6 @@
  */
 import type { Fn } from "../../dsl/index.ts";
 import type { PreparedText } from "../../models/data/index.ts";
-import { decodingError } from "../../models/flow/clock-decoding-error.ts";
 import { compile, disposeTree } from "../compile.ts";
 import type { Compiled } from "../compile.ts";
 import type { Device, DeviceValue } from "../device.ts";
@@ -30,8 +29,8 @@ import type { TrainingConfig } from "./config.ts";
 import { divergence, poisoned } from "./divergence.ts";
 import { averagedWeights } from "./averaged-weights.ts";
 import type { AveragedWeights } from "./averaged-weights.ts";
-import { flmPhase, fmlmPhase, stateSpec } from "./phases.ts";
-import type { Phase, PhaseName, RunContext } from "./phases.ts";
+import { flmPhase, fmlmPhase } from "./phases.ts";
+import type { Phase, RunContext } from "./phases.ts";
 import {
   expectedState,
   officialNaming,
@@ -40,9 +39,11 @@ import {
   uploadState,
   weightsIn,
 } from "./state-files.ts";
-import type { DeviceState, StateSpec } from "./state-files.ts";
+import type { DeviceState } from "./state-files.ts";
 import { scalarOf, validator } from "./validation.ts";
 import type { Validator } from "./validation.ts";
+import { phasesOf, stockSubjectOf } from "./subject.ts";
+import type { PhaseName, Subject } from "./subject.ts";
 
 /** What the loop tells while it runs. */
 export interface TrainingHooks {
@@ -82,6 +83,7 @@ const VALIDATE_EVERY = 100;
 /**
  * Trains what is left to train of a run.
  * @param device one that can be reopened is, whenever it is lost; the training then goes on from the last saved state
+ * @param declared what the run trains, where that is in a file of the user's
  * @returns whether it is finished; false when the hooks stopped it
  * @throws UserError when another process works on the run; when a loss or gradient is not finite: then the last good state is saved,
  * and the message names the step; when the device was lost several times with no state saved between them
@@ -92,9 +94,13 @@ export async function train(
   device: Device | ReopenableDevice,
   hooks: TrainingHooks,
   intervals: TrainingIntervals = DEFAULT_INTERVALS,
+  declared?: Subject,
 ): Promise<boolean> {
   const vocab = text.vocabulary.tokens.length;
-  const shared = { run, text, hooks, intervals, clock: decodingError({ vocab }), vocab };
+  const subject = declared ?? stockSubjectOf(run.config, vocab);
+  if (subject === undefined)
+    throw new UserError(`${run.dir} trains a variant of a file, which is not given.`);
+  const shared = { run, text, hooks, intervals, subject, vocab };
   let saved = 0;
   const lock = await lockFolder(run.dir, (line) => hooks.note?.(line));
   try {
@@ -122,10 +128,14 @@ async function trainOn(context: Context, loss: Loss | undefined): Promise<boolea
     hooks.note?.(`The device was lost (${loss.reason}) before the last steps were saved.`);
     return false;
   }
-  const flm = await hasCheckpoint(run, "flm");
-  if (!flm && !(await trainPhase(context, await flmPhase(context), loss))) return false;
-  if (await hasCheckpoint(run, "fmlm")) return true;
-  return trainPhase(context, await fmlmPhase(context), flm ? loss : undefined);
+  let reason = loss;
+  for (const name of phasesOf(run.config)) {
+    if (await hasCheckpoint(run, name)) continue;
+    const phase = await (name === "flm" ? flmPhase : fmlmPhase)(context);
+    if (!(await trainPhase(context, phase, reason))) return false;
+    reason = undefined; // what comes next does not go on after the loss, it begins
+  }
+  return true;
 }
 
 /** A state and the number of steps of its phase that are done. */
@@ -142,12 +152,12 @@ interface StepOutput {
 }
 
 /** Where a phase begins: the saved state, or the initial one. @throws UserError saying how to go on without a damaged state */
-async function startOf(context: Context, phase: Phase, spec: StateSpec): Promise<Progress> {
+async function startOf(context: Context, phase: Phase): Promise<Progress> {
   try {
-    return (await savedProgress(context, phase, spec)) ?? { state: await phase.initial(), done: 0 };
+    return (await savedProgress(context, phase)) ?? { state: await phase.initial(), done: 0 };
   } catch (error) {
     if (!(error instanceof UserError)) throw error;
-    const remedy = `Delete state.safetensors there to begin the training of ${phase.name.toUpperCase()} again.`;
+    const remedy = `Delete state.safetensors there to begin the training of ${phase.label} again.`;
     throw new UserError(`The saved state cannot be used: ${error.message} ${remedy}`, { cause: error });
   }
 }
@@ -155,8 +165,7 @@ async function startOf(context: Context, phase: Phase, spec: StateSpec): Promise
 /** The saved state, if there is one of this phase; another phase's is out of date. */
 async function savedProgress(
   { run, device }: Context,
-  { name, config, layout, offset }: Phase,
-  spec: StateSpec,
+  { name, config, layout, spec, offset }: Phase,
 ): Promise<Progress | undefined> {
   if (!(await hasCheckpoint(run, "state"))) return undefined;
   const meta = await checkpointMeta(run, "state");
@@ -177,16 +186,15 @@ async function savedProgress(
  */
 async function trainPhase(context: Context, phase: Phase, loss?: Loss): Promise<boolean> {
   const { run, device, hooks } = context;
-  const { name, offset } = phase;
+  const { name, label, offset } = phase;
   const { steps, batch } = phase.config;
-  const spec = stateSpec(phase.options, name);
   if (loss === undefined) hooks.prepare?.(name);
-  const begin = await startOf(context, phase, spec);
-  if (loss !== undefined) hooks.note?.(recoveryLine(loss, name, begin.done));
+  const begin = await startOf(context, phase);
+  if (loss !== undefined) hooks.note?.(recoveryLine(loss, label, begin.done));
   await rewindMetrics(run, offset + begin.done - 1);
   const program = await compile(phase.program as Fn<Record<string, never>, Record<string, never>>, {
     device,
-    name: `the ${name.toUpperCase()} step`,
+    name: `the ${label} step`,
   });
   const averaged = await averagedWeights(device, phase);
   const validation = name === "flm" ? await validator(context, phase) : undefined;
@@ -206,11 +214,8 @@ async function trainPhase(context: Context, phase: Phase, loss?: Loss): Promise<
   }
 }
 
-function recoveryLine({ reason, device }: Loss, name: PhaseName, done: number): string {
-  const where =
-    done === 0
-      ? `starting ${name.toUpperCase()} over`
-      : `going on from step ${done} of ${name.toUpperCase()}`;
+function recoveryLine({ reason, device }: Loss, label: string, done: number): string {
+  const where = done === 0 ? `starting ${label} over` : `going on from step ${done} of ${label}`;
   return `The device was lost (${reason}); ${where} on ${device}.`;
 }
 
@@ -301,7 +306,9 @@ async function runSteps(
 /** Writes a finished phase's weights; only then its state is no longer needed. @throws UserError when a weight is not finite */
 async function finishPhase({ run, saved }: Context, phase: Phase, state: DeviceState): Promise<void> {
   const { name, config, network, layout, offset } = phase;
-  const weights = await treeTensors(weightsIn(layout, state.ema), officialNaming(network));
+  const all = await treeTensors(weightsIn(layout, state.ema), officialNaming(network));
+  // Of a weighting that was trained with them, samplers need nothing.
+  const weights = new Map([...all].filter(([weight]) => !weight.startsWith("weighting.")));
   for (const [weight, { data }] of weights) {
     if (data.every(Number.isFinite)) continue;
     throw divergence(

@@ -4,6 +4,7 @@
  */
 import type { Fn } from "../../dsl/index.ts";
 import { flmDraw, stepKey } from "../../models/training/batches.ts";
+import { flowDraw, flowValidation } from "../../models/training/declared.ts";
 import { flmValidation } from "../../models/training/programs.ts";
 import { compile } from "../compile.ts";
 import type { DeviceValue } from "../device.ts";
@@ -26,23 +27,30 @@ export interface Validator {
 }
 
 /** Compiles the validation loss of a phase. */
-export async function validator({ run, text, device, clock }: RunContext, phase: Phase): Promise<Validator> {
+export async function validator(
+  { run, text, device, subject }: RunContext,
+  phase: Phase,
+): Promise<Validator> {
+  const { flow, published } = subject;
+  const spec = paramsSpec(phase.options, "flm") as never; // of whatever network
   const program = await compile(
-    flmValidation(phase.options, paramsSpec(phase.options, "flm") as never) as unknown as Fn<
+    (published
+      ? flmValidation(phase.options, spec)
+      : flowValidation(flow, phase.options, spec)) as unknown as Fn<
       Record<string, never>,
       Record<string, never>
     >,
     { device, name: "the validation loss" },
   );
-  const batches = Array.from({ length: VALIDATION_BATCHES }, (_, i) =>
-    flmDraw(
-      text.streams.validation,
-      phase.options.network.length,
-      phase.config.batch,
-      clock,
-      stepKey(run.config.seed, "validation", i),
-    ),
-  );
+  const { validation } = text.streams;
+  const { length } = phase.options.network;
+  const { batch } = phase.config;
+  const batches = Array.from({ length: VALIDATION_BATCHES }, (_, i) => {
+    const key = stepKey(run.config.seed, "validation", i);
+    return published
+      ? flmDraw(validation, length, batch, flow.clock, key)
+      : flowDraw(flow, validation, length, batch, key);
+  });
   const loss = async (params: unknown): Promise<number> => {
     let total = 0;
     for (const batch of batches) {

@@ -109,7 +109,7 @@ describe("fluxion explain", options, () => {
 
   it.each<[string, readonly string[]]>([
     ['there is no step "loss"; choose one of flm-step, fmlm-step, sampler-step', ["loss"]],
-    ["explain needs a step, one of flm-step, fmlm-step, sampler-step, or --program FILE", []],
+    ["explain needs a step, one of flm-step, fmlm-step, sampler-step, a run folder, or --program FILE", []],
     ["--order time needs --time", ["sampler-step", "--order", "time"]],
     ["--runs needs --time", ["sampler-step", "--runs", "3"]],
     ['--fusion must be one of on, off, got "some"', ["sampler-step", "--fusion", "some"]],

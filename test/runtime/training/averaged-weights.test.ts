@@ -28,9 +28,8 @@ import {
   fmlmPhase,
   paramsSpec,
   phaseOptions,
-  stateSpec,
 } from "../../../src/runtime/training/phases.ts";
-import type { Phase, PhaseName, RunContext } from "../../../src/runtime/training/phases.ts";
+import type { Phase, RunContext } from "../../../src/runtime/training/phases.ts";
 import { openSampler } from "../../../src/runtime/training/sampler.ts";
 import {
   expectedState,
@@ -46,6 +45,8 @@ import type { DeviceState } from "../../../src/runtime/training/state-files.ts";
 import { train } from "../../../src/runtime/training/trainer.ts";
 import type { TrainingHooks } from "../../../src/runtime/training/trainer.ts";
 import { validator } from "../../../src/runtime/training/validation.ts";
+import { publishedSubject } from "../../../src/runtime/training/subject.ts";
+import type { PhaseName } from "../../../src/runtime/training/subject.ts";
 import { storyDocuments } from "../../support/story.ts";
 import { scratchFolder } from "../files/scratch.ts";
 
@@ -62,6 +63,7 @@ const text = prepareCorpus(
 );
 const vocab = text.vocabulary.tokens.length;
 const clock = decodingError({ vocab });
+const subject = publishedSubject(vocab);
 let cpu: Device;
 beforeAll(async () => {
   cpu = await openCpu();
@@ -124,7 +126,7 @@ const DEVICES: readonly (readonly [string, () => Device])[] = [
 describe.each(DEVICES)("evaluating with the averaged weights: %s", { timeout: 120_000 }, (_name, open) => {
   it("changes neither them nor the next step of FLM", async () => {
     const run = await createRun(join(await scratchFolder(), "run"), config);
-    const context: RunContext = { run, text, device: open(), clock, vocab };
+    const context: RunContext = { run, text, device: open(), subject, vocab };
     const phase = await flmPhase(context);
     const { state, step } = await begun(context, phase);
     const [before, next] = [await bitsOf(state), await bitsOf(await step())];
@@ -148,7 +150,7 @@ describe.each(DEVICES)("evaluating with the averaged weights: %s", { timeout: 12
 
   it("changes neither them nor the next step of FMLM, whose teacher they are", async () => {
     const run = await createRun(join(await scratchFolder(), "run"), config);
-    const context: RunContext = { run, text, device: open(), clock, vocab };
+    const context: RunContext = { run, text, device: open(), subject, vocab };
     const first = await flmPhase(context);
     const { state: taught } = await begun(context, first);
     const naming = officialNaming(first.options.network);
@@ -175,7 +177,7 @@ describe.each(DEVICES)("evaluating with the averaged weights: %s", { timeout: 12
 describe("averaged weights in files", { timeout: 120_000 }, () => {
   it("come back from a saved state and from a finished model bit for bit", async () => {
     const run = await createRun(join(await scratchFolder(), "run"), config);
-    const context: RunContext = { run, text, device: cpu, clock, vocab };
+    const context: RunContext = { run, text, device: cpu, subject, vocab };
     const phase = await flmPhase(context);
     const { state } = await begun(context, phase);
     const list = (tensors: ReadonlyMap<string, object>): never =>
@@ -184,7 +186,7 @@ describe("averaged weights in files", { timeout: 120_000 }, () => {
       step: 2,
       phase: "flm",
     });
-    const spec = stateSpec(phase.options, "flm");
+    const { spec } = phase;
     const { tensors } = await loadCheckpoint(run, "state", expectedState(spec, phase.layout));
     const back = uploadState(cpu, spec, phase.layout, tensors);
     expect(await bitsOf(back.ema)).toEqual(await bitsOf(state.ema));
@@ -203,8 +205,8 @@ describe("averaged weights in files", { timeout: 120_000 }, () => {
 
   it("lie in a saved state one by one, under the names that they have in the network", async () => {
     const run = await createRun(join(await scratchFolder(), "run"), config);
-    const phase = await flmPhase({ run, text, device: cpu, clock, vocab });
-    const { state } = await begun({ run, text, device: cpu, clock, vocab }, phase);
+    const phase = await flmPhase({ run, text, device: cpu, subject, vocab });
+    const { state } = await begun({ run, text, device: cpu, subject, vocab }, phase);
     const saved = await stateTensors(state, phase.layout);
     // A tree of weights by the same names, as a state was kept before its weights were packed.
     const { leaves, tree } = phase.layout;

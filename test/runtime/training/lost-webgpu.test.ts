@@ -6,7 +6,7 @@
 import { beforeAll, describe, expect, it, vi } from "vitest";
 import { UserError } from "../../../src/runtime/files/errors.ts";
 import { ReopenableDevice } from "../../../src/runtime/reopenable.ts";
-import type { PhaseName } from "../../../src/runtime/training/phases.ts";
+import type { PhaseName } from "../../../src/runtime/training/subject.ts";
 import type { TrainingHooks } from "../../../src/runtime/training/trainer.ts";
 import { WebGpuDevice } from "../../../src/runtime/webgpu/device.ts";
 import { openNodeGpu } from "../../../src/runtime/webgpu/node.ts";

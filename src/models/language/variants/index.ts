@@ -1,7 +1,9 @@
 /**
  * The variants that come with the project, as declarations. Each is checked by verify in the tests. To add one: a page in this folder,
- * a line here.
+ * a line in `stock`.
  */
+import type { FlowMap } from "../../flow/flow-map.ts";
+import type { Flow } from "../../flow/flow.ts";
 import type { Variant } from "../../flow/variant.ts";
 import { cfm } from "./cfm.ts";
 import { continuousTimeConsistency, discreteTimeConsistency } from "./consistency.ts";
@@ -40,28 +42,33 @@ export {
   velocityFlow,
 };
 
+/** Those that `fluxion train NAME` trains, by name: for a vocabulary, and for texts of a length. */
+export const stock: Readonly<Record<string, (vocab: number, length: number) => Flow | FlowMap>> = {
+  flm,
+  fmlm,
+  "fmlm-lagrangian": fmlmLagrangian,
+  "fmlm-eulerian": fmlmEulerian,
+  "dfm-flow": dfmFlow,
+  "dfm-semigroup": dfmSemigroup,
+  "dfm-lagrangian": dfmLagrangian,
+  "dfm-eulerian": dfmEulerian,
+  cfm: () => cfm,
+  "consistency-discrete": discreteTimeConsistency,
+  "consistency-continuous": continuousTimeConsistency,
+  "velocity-flow": () => velocityFlow,
+  "mean-flow": () => meanFlow,
+  shortcut: () => shortcut,
+  "embedding-flow": () => embeddingFlow(),
+  "embedding-flow-map": () => embeddingFlowMap(),
+  "simplex-flow": simplexFlow,
+  "masked-hybrid": (_vocab, length) => maskedHybrid({ length }),
+  "masked-diffusion": (_vocab, length) => maskedDiffusion({ length }),
+};
+
 /** All of them, for a vocabulary, and texts of a length where that is part of a declaration. */
 export const variants = (vocab: number, length = 4): readonly Variant[] => [
-  flm(vocab),
-  fmlm(vocab),
-  fmlmLagrangian(vocab),
-  fmlmEulerian(vocab),
+  ...Object.values(stock).map((declared) => declared(vocab, length)),
   fmlmTwoModels(vocab),
   fmlmTwoStages(vocab),
-  dfmFlow(vocab),
-  dfmSemigroup(vocab),
-  dfmLagrangian(vocab),
-  dfmEulerian(vocab),
-  cfm,
-  discreteTimeConsistency(vocab),
-  continuousTimeConsistency(vocab),
-  velocityFlow,
-  meanFlow,
-  shortcut,
-  embeddingFlow(),
-  embeddingFlowMap(),
-  simplexFlow(vocab),
-  maskedHybrid({ length }),
-  maskedDiffusion({ length }),
   sflm(vocab),
 ];

@@ -1,0 +1,250 @@
+/**
+ * `fluxion train FILE|NAME`: trains a declared flow, or a flow map and its teacher, on any text; the same run folder, programs and report
+ * as the demo's, which is `fluxion train fmlm` with a comparison of both models.
+ */
+import { resolve } from "node:path";
+import type { PreparedText } from "../../models/data/index.ts";
+import type { FlowMap } from "../../models/flow/flow-map.ts";
+import type { Flow } from "../../models/flow/flow.ts";
+import type { OneHotSpace } from "../../models/flow/state-space.ts";
+import { stock } from "../../models/language/variants/index.ts";
+import { openDevice } from "../../runtime/devices.ts";
+import { textFingerprint } from "../../runtime/files/corpus.ts";
+import { UserError } from "../../runtime/files/errors.ts";
+import { createRun, hasCheckpoint, openRun } from "../../runtime/files/run-folder.ts";
+import type { RunFolder } from "../../runtime/files/run-folder.ts";
+import { saveVocabulary } from "../../runtime/files/vocabulary-file.ts";
+import { ReopenableDevice } from "../../runtime/reopenable.ts";
+import { checkConfig } from "../../runtime/training/config.ts";
+import type { TrainingConfig, VariantConfig } from "../../runtime/training/config.ts";
+import { checkSteps, flowFingerprint } from "../../runtime/training/look.ts";
+import { checkTeacher, openTeacher, teacherWeights } from "../../runtime/training/teacher.ts";
+import { isPublished, outputsOf, usualSpace, subjectOf } from "../../runtime/training/subject.ts";
+import type { Subject } from "../../runtime/training/subject.ts";
+import type { Command, Parsed } from "../arguments.ts";
+import { listenForInterrupt } from "../signal.ts";
+import { textOf } from "../text.ts";
+import {
+  checkResumed,
+  intervalsFrom,
+  MODEL_OPTIONS,
+  newFolder,
+  presetFrom,
+  rateFrom,
+  RUN_OPTIONS,
+  settingsFrom,
+  stepsFrom,
+} from "../training-options.ts";
+import { STOPPING, trainAndMeasure } from "../training-run.ts";
+import { givenVariant, subjectOfRun, variantSource } from "../variants.ts";
+import type { VariantSource } from "../variants.ts";
+
+const { batch, ...sizes } = MODEL_OPTIONS;
+
+export const train: Command = {
+  name: "train",
+  positionals: ["[FILE|NAME]"],
+  summary: "Trains a flow or flow map that a file declares, or a stock one, on text, and writes a report.",
+  options: {
+    export: {
+      value: "NAME",
+      help: "What FILE exports it as (default: its default export, or its only flow or flow map).",
+    },
+    ...sizes,
+    space: {
+      value: "KIND",
+      help: "projected or vocabulary: where states live (default: projected where the flow allows it).",
+    },
+    steps: { value: "N", help: "Training steps." },
+    batch,
+    "learning-rate": {
+      value: "X",
+      help: "Highest learning rate; of a map that a teacher teaches half of it.",
+    },
+    teacher: {
+      value: "DIR",
+      help: "For a flow map: the run of its flow, or of another map of it (default: the flow is trained first).",
+    },
+    "teacher-steps": { value: "N", help: "Training steps of a teacher that is trained first." },
+    force: {
+      help: "Resumes although the file's code has changed, or takes a teacher whose flow looks like another one.",
+    },
+    ...RUN_OPTIONS,
+  },
+  async run(args) {
+    const intervals = intervalsFrom(args);
+    const plan = args.text("resume") === undefined ? await planOf(args) : await resumed(args);
+    // Device and text are opened before a folder is made: what cannot work leaves nothing behind.
+    const name = args.text("device") ?? "auto";
+    const devices = await ReopenableDevice.open(() => openDevice(name));
+    const interruption = listenForInterrupt(() => process.stderr.write(STOPPING));
+    try {
+      const text = await textOf(plan.config);
+      const { run, subject } = await plan.open(text);
+      await saveVocabulary(run, text.vocabulary, textFingerprint(text));
+      if (run.config.variant?.teacher === "trained" && args.text("resume") === undefined)
+        process.stdout.write(
+          `"${subject.map?.name}" learns from a teacher: its flow "${subject.flow.name}", which is trained first, in the same folder.\n`,
+        );
+      const given = args.positionals[0];
+      const job = {
+        run,
+        text,
+        devices,
+        subject,
+        again: ["fluxion train", ...(given === undefined ? [] : [given]), "--resume", run.dir].join(" "),
+        sampling: run.config.variant?.file === undefined ? "" : ` --variant ${given}`,
+        signal: interruption.signal,
+      };
+      return await trainAndMeasure(job, intervals);
+    } finally {
+      interruption.dispose();
+      await devices.dispose();
+    }
+  },
+};
+
+/** What to train: the settings by which the text is prepared, and the run and its variant once the text is known. */
+interface Plan {
+  readonly config: TrainingConfig;
+  open(text: PreparedText): Promise<{ readonly run: RunFolder<TrainingConfig>; readonly subject: Subject }>;
+}
+
+/** An interrupted run goes on with the same declaration. */
+async function resumed(args: Parsed): Promise<Plan> {
+  checkResumed(args, ["export", "force"]);
+  const dir = args.text("resume") ?? "";
+  const run = await openRun(dir, checkConfig);
+  if (run.config.variant === undefined)
+    throw new UserError(`${dir} is a run of the demo; go on with fluxion demo --resume ${dir}.`);
+  const given = {
+    ...givenVariant(args, `fluxion train FILE --resume ${dir}`),
+    given: args.positionals[0],
+  };
+  const { teacherRun } = run.config.variant;
+  return {
+    config: run.config,
+    async open({ vocabulary }) {
+      const vocab = vocabulary.tokens.length;
+      const subject = await subjectOfRun(run, vocab, given);
+      // It may have ended between making the folder and copying the teacher.
+      if (teacherRun !== undefined && !(await hasCheckpoint(run, "flm")))
+        await (
+          await teacherWeights(await openTeacher(teacherRun), run.config, vocab)
+        )(run);
+      return { run, subject };
+    },
+  };
+}
+
+async function planOf(args: Parsed): Promise<Plan> {
+  const given = args.positionals[0];
+  if (given === undefined)
+    throw new UserError(
+      `fluxion train needs a file that declares a flow or flow map, or one of ${Object.keys(stock).join(", ")}; see fluxion train --help`,
+    );
+  const source = await variantSource(given, args.text("export"));
+  const dir = newFolder(args);
+  const teacherDir = args.text("teacher");
+  const teacher = teacherDir === undefined ? undefined : await openTeacher(teacherDir);
+  const preset = presetFrom(args);
+  // A student's sizes and text are its teacher's, unless options say otherwise, which is refused where it cannot be.
+  const taught = teacher === undefined ? preset : { ...preset, ...likeTeacher(teacher.config) };
+  const settings = settingsFrom(args, taught);
+  return {
+    config: settings,
+    async open(text) {
+      const vocab = text.vocabulary.tokens.length;
+      const { length } = settings.network;
+      const declared = source.declared(vocab, length);
+      const { flow } = subjectOf(declared);
+      if (flow.interpolant.length !== undefined && flow.interpolant.length !== length)
+        throw new UserError(
+          `The interpolant "${flow.interpolant.name}" is for texts of ${flow.interpolant.length} tokens, and this run's have ${length}: use --length ${flow.interpolant.length}.`,
+        );
+      const space: OneHotSpace =
+        args.choice("space", ["projected", "vocabulary"]) ??
+        teacher?.config.space ??
+        usualSpace(flow, settings.space);
+      const network = { ...settings.network, ...outputsOf(flow, settings.network.width) };
+      const data = { ...settings.data, fingerprint: textFingerprint(text) };
+      const sized = { ...settings, space, network, data };
+      const from = teacher === undefined ? undefined : resolve(teacher.dir);
+      const record = recordOf(source, given, declared, from);
+      const trained = { ...sized, ...trainingsFrom(args, sized, declared, record) };
+      const variant = { ...record, flow: flowFingerprint(flow, trained, vocab) };
+      const config = checkConfig(JSON.parse(JSON.stringify({ ...trained, variant })), "the options");
+      const published = isPublished(config);
+      const subject = { ...subjectOf(declared), published };
+      checkSteps(config, subject, vocab);
+      const student = { config, vocabulary: text.vocabulary, flow, force: args.flag("force") };
+      if (teacher !== undefined) await checkTeacher(teacher, student);
+      const copy = teacher === undefined ? undefined : await teacherWeights(teacher, config, vocab);
+      const run = await createRun(dir, config);
+      await copy?.(run);
+      return { run, subject };
+    },
+  };
+}
+
+const likeTeacher = ({ network, data, space }: TrainingConfig) => {
+  const { fingerprint: _fingerprint, ...text } = data;
+  return { network, data: text, space };
+};
+
+/** What the run folder says of the variant. @throws UserError for a teacher that nothing learns from */
+function recordOf(
+  { file }: VariantSource,
+  given: string,
+  declared: Flow | FlowMap,
+  teacherRun: string | undefined,
+): Omit<VariantConfig, "flow"> {
+  const common = { name: file === undefined ? given : declared.name, kind: declared.kind, ...file };
+  if (declared.kind === "flow" || !declared.teacher) {
+    if (teacherRun === undefined) return { ...common, teacher: "none" };
+    throw new UserError(
+      declared.kind === "flow"
+        ? `"${declared.name}" is a flow, which learns from text alone; leave out --teacher.`
+        : `The flow map "${declared.name}" is declared without a teacher; leave out --teacher.`,
+    );
+  }
+  if (teacherRun === undefined) return { ...common, teacher: "trained" };
+  return { ...common, teacher: "given", teacherRun };
+}
+
+/** Steps, learning rates and shares of rows of what is trained. */
+function trainingsFrom(
+  args: Parsed,
+  { flm, fmlm }: TrainingConfig,
+  declared: Flow | FlowMap,
+  { name, file, teacher }: Omit<VariantConfig, "flow">,
+): Pick<TrainingConfig, "flm" | "fmlm"> {
+  const steps = stepsFrom(args, "steps");
+  const teacherSteps = stepsFrom(args, "teacher-steps");
+  const rate = rateFrom(args, "learning-rate");
+  if (teacherSteps !== undefined && teacher !== "trained")
+    throw new UserError(
+      "--teacher-steps is for a teacher that is trained first, and there is none; leave it out.",
+    );
+  const flow = {
+    ...flm,
+    steps: (declared.kind === "flow" ? steps : teacherSteps) ?? flm.steps,
+    learningRate: rate ?? flm.learningRate,
+  };
+  if (declared.kind === "flow") return { flm: flow, fmlm };
+  // The demo's FMLM has its own shares of rows: a few hundred steps must suffice.
+  const demo = file === undefined && name === "fmlm";
+  const shares = demo
+    ? { diagonalFraction: fmlm.diagonalFraction, boundaryFraction: fmlm.boundaryFraction }
+    : { diagonalFraction: declared.diagonal, boundaryFraction: declared.boundary };
+  // What no teacher teaches is trained for as long as a flow is, and as fast.
+  const map =
+    teacher === "none"
+      ? { ...fmlm, ...flm, steps: steps ?? flm.steps, learningRate: rate ?? flm.learningRate }
+      : {
+          ...fmlm,
+          steps: steps ?? fmlm.steps,
+          learningRate: rate === undefined ? fmlm.learningRate : rate / 2,
+        };
+  return { flm: flow, fmlm: { ...map, ...shares } };
+}

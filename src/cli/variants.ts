@@ -1,0 +1,180 @@
+/**
+ * The variant that a command was given, by its stock name or as a file of the user's that exports it, and whether it is the one that a
+ * run was trained with. Code comes from the command line alone, never from a run folder.
+ *
+ * Consumed by `train`, `sample` and `inspect`.
+ */
+import { basename } from "node:path";
+import type { FlowMap } from "../models/flow/flow-map.ts";
+import type { Flow } from "../models/flow/flow.ts";
+import { isVariant } from "../models/flow/variant.ts";
+import { UserError } from "../runtime/files/errors.ts";
+import type { RunFolder } from "../runtime/files/run-folder.ts";
+import type { TrainingConfig } from "../runtime/training/config.ts";
+import { stockVariant, stockSubjectOf, subjectOf } from "../runtime/training/subject.ts";
+import type { Subject } from "../runtime/training/subject.ts";
+import type { Option, Parsed } from "./arguments.ts";
+import { codeHash } from "./code-hash.ts";
+import { isModuleName, loadUserModule } from "./user-module.ts";
+
+/** Where a declaration comes from. */
+export interface VariantSource {
+  /** The file's name, the export's, and a hash of the code; absent for a stock variant. */
+  readonly file?: { readonly file: string; readonly export: string; readonly hash: string };
+  /** The declaration for a vocabulary, and for texts of a length. @throws UserError naming what was given, when there is none */
+  declared(vocab: number, length: number): Flow | FlowMap;
+}
+
+/** Options by which a command that opens a run is given its variant. */
+export const VARIANT_OPTIONS = {
+  variant: { value: "FILE", help: "The file that declares what a run of fluxion train FILE trained." },
+  export: { value: "NAME", help: "Under which name the file exports it (default: the run's)." },
+  force: { help: "Takes the file although its code has changed since the run." },
+} as const satisfies Readonly<Record<string, Option>>;
+
+/**
+ * @param given the name of a stock variant, or a file
+ * @param name of the file's export; by default the default export, or the only flow or flow map that it exports
+ * @throws UserError naming what was given, when it declares nothing to train
+ */
+export async function variantSource(given: string, name?: string): Promise<VariantSource> {
+  if (!isModuleName(given) && !given.includes("/")) {
+    stockVariant(given, 8, 4); // a name that is none is said before anything is read
+    if (name !== undefined)
+      throw new UserError(
+        `--export names what a file exports, and ${given} is a stock variant; leave it out.`,
+      );
+    return { declared: (vocab, length) => stockVariant(given, vocab, length) };
+  }
+  const exports = await loadUserModule(given);
+  const chosen = exportOf(exports, given, name);
+  const { value } = chosen;
+  const file = { file: basename(given), export: chosen.name, hash: await codeHash(given) };
+  const what = `The export "${chosen.name}" of ${given}`;
+  return {
+    file,
+    declared(vocab, length) {
+      const found = typeof value === "function" ? declaredBy(value, vocab, length, what) : value;
+      if (isVariant(found)) {
+        if (found.kind !== "spherical flow") return found;
+        throw new UserError(
+          `${what} is a flow on the sphere, which fluxion train does not train: models.training.sphericalStep is its step.`,
+        );
+      }
+      throw new UserError(
+        `${what} is ${typeof value === "function" ? "a function that returns " : ""}no flow and no flow map; export what flow() or flowMap() returns, or a function of the vocabulary's size that returns it.`,
+      );
+    },
+  };
+}
+
+/** What a function of the user's declares. @throws UserError with its message */
+function declaredBy(declare: unknown, vocab: number, length: number, what: string): unknown {
+  try {
+    return (declare as (vocab: number, length: number) => unknown)(vocab, length); // a function, as asked
+  } catch (error) {
+    const message = error instanceof Error ? error.message : String(error);
+    throw new UserError(
+      `${what}, called with a vocabulary of ${vocab} and a length of ${length}: ${message}`,
+      {
+        cause: error,
+      },
+    );
+  }
+}
+
+interface Chosen {
+  readonly name: string;
+  readonly value: unknown;
+}
+
+function exportOf(exports: Readonly<Record<string, unknown>>, file: string, name?: string): Chosen {
+  const names = Object.keys(exports);
+  if (name !== undefined) {
+    if (Object.hasOwn(exports, name)) return { name, value: exports[name] };
+    throw new UserError(`${file} has no export "${name}"; it exports ${names.join(", ") || "nothing"}.`);
+  }
+  const usable = (value: unknown): boolean => isVariant(value) || typeof value === "function";
+  if (usable(exports["default"])) return { name: "default", value: exports["default"] };
+  const found = names.filter((one) => isVariant(exports[one]));
+  // A function may be anything, unless there is nothing else.
+  const candidates = found.length > 0 ? found : names.filter((one) => usable(exports[one]));
+  const [first] = candidates;
+  if (first === undefined)
+    throw new UserError(`${file} exports no flow and no flow map; export what flow() or flowMap() returns`);
+  if (candidates.length > 1)
+    throw new UserError(`${file} exports ${candidates.join(", ")}; choose one with --export NAME.`);
+  return { name: first, value: exports[first] };
+}
+
+/** The stock name, or the file and export, that a run trains, for people. */
+export const recordedText = ({ variant }: TrainingConfig): string =>
+  variant === undefined
+    ? "the demo's FLM and FMLM"
+    : variant.file === undefined
+      ? `the stock variant ${variant.name}`
+      : `the export "${variant.export}" of ${variant.file}`;
+
+export interface GivenVariant {
+  readonly given: string | undefined;
+  readonly export: string | undefined;
+  readonly force: boolean;
+  /** What to write for the file, as in "--variant FILE". */
+  readonly how: string;
+}
+
+export const givenVariant = (args: Parsed, how = "--variant FILE"): GivenVariant => ({
+  given: args.text("variant"),
+  export: args.text("export"),
+  force: args.flag("force"),
+  how,
+});
+
+/**
+ * What a run trains.
+ * @throws UserError when it is in a file and none is given, or one whose code is not that of the run
+ */
+export async function subjectOfRun(
+  { dir, config }: RunFolder<TrainingConfig>,
+  vocab: number,
+  { given, export: name, force, how }: GivenVariant,
+): Promise<Subject> {
+  const { variant } = config;
+  const stock = stockSubjectOf(config, vocab);
+  if (stock !== undefined) {
+    if ((given !== undefined && given !== variant?.name) || name !== undefined)
+      throw new UserError(`${dir} trains ${recordedText(config)}, which needs no file; leave it out.`);
+    return stock;
+  }
+  if (given === undefined)
+    throw new UserError(
+      `${dir} trains ${recordedText(config)}, and code is never loaded from a run folder: give the file, as ${how}.`,
+    );
+  const source = await variantSource(given, name ?? variant?.export);
+  if (!force) checkSame(source, given, dir, config);
+  const declared = source.declared(vocab, config.network.length);
+  if (declared.kind === variant?.kind) return subjectOf(declared);
+  throw new UserError(`${given} declares a ${declared.kind}, and ${dir} trains a ${variant?.kind}.`);
+}
+
+/** @throws UserError unless the source is what the run was begun with */
+function checkSame({ file }: VariantSource, given: string, dir: string, config: TrainingConfig): void {
+  const { variant } = config;
+  if (file === undefined)
+    throw new UserError(`${dir} trains ${recordedText(config)}, not the stock variant ${given}.`);
+  if (file.export !== variant?.export)
+    throw new UserError(
+      `${dir} trains ${recordedText(config)}, not "${file.export}"; leave out --export, or --force it.`,
+    );
+  const [mine, theirs] = [file.hash, variant.hash ?? ""].map((hash) => hash.split(":")[0]);
+  if (mine !== theirs)
+    throw new UserError(
+      `Whether ${given} is what ${dir} was trained with cannot be told: esbuild, by which code is compared, is installed ` +
+        `${mine === "bundle" ? "now and was not then" : "no more"}. Use it with --force if it is.`,
+    );
+  if (file.hash !== variant.hash)
+    throw new UserError(
+      `${given} is not the code that ${dir} was trained with (now ${file.hash}, then ${variant.hash}): ` +
+        `restore it, or use it as it is with --force.`,
+    );
+}
