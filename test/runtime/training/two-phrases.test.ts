@@ -159,14 +159,14 @@ beforeAll(async () => {
 const taught = (name: string, rest: Pick<FlowMap, "objective"> & Partial<FlowMap>): FlowMap =>
   flowMap({ name, flow, diagonal: 1 / 4, ...rest });
 
-// Here 91, 86, 97 and 93 % of what was written were phrases. A step of the direct map costs that of three others; of 500 it has 92 %.
+// Here 91, 86, 97 and more than 80 % of what was written were phrases. A step of the direct map costs that of three others; of 500 it has 92 %.
 it.each(
   (
     [
       [taught("mean velocity", { objective: semigroup(), parameterization: "mean velocity" }), 80, STEPS],
       [taught("direct map", { objective: lagrangian(), parameterization: "direct map" }), 72, 350],
       [taught("consistency", { objective: consistency() }), 90, STEPS],
-      [taught("continuous consistency", { objective: continuousConsistency() }), 80, STEPS],
+      [taught("continuous consistency", { objective: continuousConsistency(), diagonal: 1 / 2 }), 80, STEPS],
     ] as const
   ).map(([map, least, steps]) => [map.name, map, least, steps] as const),
 )("%s", async (_name, map, least, steps) => {
