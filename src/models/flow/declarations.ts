@@ -32,4 +32,5 @@ export type { OneTimeDenoiser, Time, TwoTimeDenoiser } from "./two-time.ts";
 export { oracleDenoiser } from "./oracle-denoiser.ts";
 export { oracleMap } from "./oracle-map.ts";
 export { identitiesOf } from "./verify/identities.ts";
+export { viewOf } from "./verify/view.ts";
 export type { Averages, Cases, Checks, Family, Identity, LeftOut, World } from "./verify/identity.ts";

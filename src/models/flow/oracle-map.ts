@@ -6,7 +6,7 @@
  * two-time denoiser is an average over the ratio β/α, it is the same function too. With times per token the ratios of tokens have no common clock, and the
  * flow itself is followed.
  */
-import { add, div, iota, log, maximum, mul, scan, sub } from "../../dsl/index.ts";
+import { add, div, iota, log, maximum, minimum, mul, scan, softmax, sub } from "../../dsl/index.ts";
 import type { Tensor } from "../../dsl/index.ts";
 import { perState, pointAt } from "./interpolant.ts";
 import type { Interpolant } from "./interpolant.ts";
@@ -27,37 +27,70 @@ function straightened(
   return { t: div(data, size), size };
 }
 
+export interface OracleMapOptions extends IntegrationOptions {
+  /**
+   * Times at which tokens begin or end to move, where they have times of their own: no step passes one, and there are `steps` from each to
+   * the next. None by default; then derivatives in time are less exact, of the order of a step.
+   */
+  readonly breaks?: readonly number[];
+}
+
 /**
- * ψ_{s,t} where tokens have times of their own: midpoint steps that are exact but for the change of the denoiser within a step, and ψ as the
- * average of the denoisers on the way, by the semigroup's weights. A token that does not move has its denoiser for ψ.
+ * ψ_{s,t} where tokens have times of their own, from two resolutions, whose errors are as 4 to 1: extrapolated in logarithms, so that what
+ * comes out is again a distribution.
  */
 function followed(
   oracle: Oracle,
   interpolant: Interpolant,
-  { steps = 256 }: IntegrationOptions = {},
+  { steps = 256, ...options }: OracleMapOptions = {},
 ): TwoTimeDenoiser["denoiser"] {
+  const [coarse, fine] = [Math.ceil(steps / 2), steps].map((count) => {
+    const average = stepped(oracle, interpolant, { ...options, steps: count });
+    return (...inputs: Parameters<typeof average>): Tensor => log(maximum(average(...inputs), LEAST));
+  }) as [TwoTimeDenoiser["denoiser"], TwoTimeDenoiser["denoiser"]]; // two
+  return (x, s, t) => softmax(div(sub(mul(fine(x, s, t), 4), coarse(x, s, t)), 3));
+}
+
+/**
+ * Midpoint steps that are exact but for the change of the denoiser within a step, and ψ as the average of the denoisers on the way, by the
+ * semigroup's weights. A token that does not move has its denoiser for ψ.
+ */
+function stepped(
+  oracle: Oracle,
+  interpolant: Interpolant,
+  { steps = 256, breaks = [] }: OracleMapOptions,
+): TwoTimeDenoiser["denoiser"] {
+  const pieces = [...breaks].filter((at) => at > 0 && at < 1).toSorted((a, b) => a - b);
   return (start, { t: s }, { t }) => {
-    const span: Tensor = sub(t, s);
     const from = pointAt(interpolant, s);
-    const at = (fraction: Tensor) => pointAt(interpolant, add(s, mul(span, fraction)));
-    const [[, psi]] = scan(
-      ([x, average]: readonly [Tensor, Tensor], fraction: Tensor) => {
-        const [here, halfway] = [at(fraction), at(add(fraction, 0.5 / steps))];
-        const there = at(add(fraction, 1 / steps));
-        const first = oracle.point(oracle.denoiserAt(x, here.alpha, here.beta));
-        const middle = moved(x, first, jump(here, halfway));
-        const denoised = oracle.denoiserAt(middle, halfway.alpha, halfway.beta);
-        const share = semigroupWeights(from, here, there);
-        const arrived = moved(x, oracle.point(denoised), jump(here, there));
-        return [
-          [arrived, moved(average, denoised, { kept: share.first, jumped: share.second })] as const,
-          null,
-        ];
-      },
-      [start, oracle.denoiserAt(start, from.alpha, from.beta)] as readonly [Tensor, Tensor],
-      div(iota([steps], "f32"), steps) as Tensor,
-    );
-    return psi;
+    const within = (time: number): Tensor => minimum(maximum(s, time), t);
+    const ends: readonly Tensor[] = [s, ...pieces.map(within), t];
+    /** From the state at the beginning of piece i, and ψ from s to there. */
+    const passed = ([now, before]: readonly [Tensor, Tensor], i: number): readonly [Tensor, Tensor] => {
+      const [begin, end] = [ends[i], ends[i + 1]] as [Tensor, Tensor]; // a piece has two ends
+      const span: Tensor = sub(end, begin);
+      const at = (fraction: Tensor) => pointAt(interpolant, add(begin, mul(span, fraction)));
+      const [last] = scan(
+        ([x, average]: readonly [Tensor, Tensor], fraction: Tensor) => {
+          const [here, halfway] = [at(fraction), at(add(fraction, 0.5 / steps))];
+          const there = at(add(fraction, 1 / steps));
+          const first = oracle.point(oracle.denoiserAt(x, here.alpha, here.beta));
+          const middle = moved(x, first, jump(here, halfway));
+          const denoised = oracle.denoiserAt(middle, halfway.alpha, halfway.beta);
+          const share = semigroupWeights(from, here, there);
+          const arrived = moved(x, oracle.point(denoised), jump(here, there));
+          return [
+            [arrived, moved(average, denoised, { kept: share.first, jumped: share.second })] as const,
+            null,
+          ];
+        },
+        [now, before] as readonly [Tensor, Tensor],
+        div(iota([steps], "f32"), steps) as Tensor,
+      );
+      return last;
+    };
+    const first: readonly [Tensor, Tensor] = [start, oracle.denoiserAt(start, from.alpha, from.beta)];
+    return ends.slice(1).reduce((reached, _, i) => passed(reached, i), first)[1];
   };
 }
 
@@ -65,7 +98,7 @@ function followed(
 export function oracleMap(
   oracle: Oracle,
   interpolant: Interpolant,
-  options?: IntegrationOptions,
+  options?: OracleMapOptions,
 ): TwoTimeDenoiser {
   const perToken = followed(oracle, interpolant, options);
   const denoiser = (x: Tensor, s: Time, t: Time): Tensor => {

@@ -85,6 +85,12 @@ export interface Oracle {
 const CLOSEST = 1e-6;
 
 /**
+ * The least α of a token with a time of its own, in units of the noise: its clean point is known by then to e^−500, and what the other
+ * tokens say is not lost in the rounding of what this one says.
+ */
+const KNOWN = 1 / 32;
+
+/**
  * From this time on the denoiser of a state on its way is constant: its log-odds are of order (t/(1−t))² = 2400. The flow is
  * integrated up to here and known in closed form beyond.
  */
@@ -130,7 +136,8 @@ export function corpusOracle(
     einsum("b k, k l v -> b l v", posterior, table);
 
   const posterior = (x: Tensor, alpha: Tensor, beta: Tensor): Tensor => {
-    const noise: Tensor = maximum(alpha, CLOSEST);
+    const least = alpha.shape.length === 2 && source.scale !== undefined ? KNOWN / noiseUnit : CLOSEST;
+    const noise: Tensor = maximum(alpha, Math.max(least, CLOSEST));
     return posteriorOf(div(x, perState(noise)), div(beta, noise), point(corpus()));
   };
   const denoiserAt = (x: Tensor, alpha: Tensor, beta: Tensor): Tensor =>

@@ -6,12 +6,14 @@
  * at t = 0 to 1 at t = 1 at every position and never falls. Rates come from differentiation.
  */
 import {
+  and,
   broadcastTo,
   cast,
   constant,
   div,
   expandDims,
   greater,
+  greaterEqual,
   less,
   mul,
   sub,
@@ -53,8 +55,19 @@ export function positioned(
       );
     return times;
   };
-  return { name, length, alpha: (t) => base.alpha(at(t)), beta: (t) => base.beta(at(t)) };
+  /** A coefficient of base at a token's own time. A token that is finished before t = 1 stands still, also where base's rate is infinite. */
+  const own =
+    (of: (t: Tensor) => Tensor, last: number) =>
+    (t: Tensor): Tensor => {
+      const times = at(t);
+      const finished = and(greaterEqual(times, 1), expandDims(less(t, 1) as Tensor, 1) as never);
+      return where(finished, last, of(where(finished, INSIDE, times) as Tensor)) as Tensor;
+    };
+  return { name, length, alpha: own(base.alpha, 0), beta: own(base.beta, 1) };
 }
+
+/** A time at which every interpolant has finite rates. */
+const INSIDE = 0.5;
 
 /** How ramps of several groups are laid out on [0, 1]. */
 export interface Ramps {

@@ -1,13 +1,13 @@
 /**
  * Cases as plain numbers: drawn from a seed, and made simpler while something still fails. Consumed by run.ts.
  */
-import { scalarFunction } from "../../dsl/index.ts";
 import { fold, normals, uniforms } from "../../models/flow/host-random.ts";
 import type { Key } from "../../models/flow/host-random.ts";
 import { momentsOf } from "../../models/flow/source.ts";
 import type { Source } from "../../models/flow/source.ts";
 import type { Looks, Place } from "../../models/flow/verify/identity.ts";
 import type { Regime, Times } from "../../models/flow/verify/regimes.ts";
+import type { HostPath, TokenPoint } from "../../models/flow/verify/view.ts";
 import { CORPUS, LENGTH } from "../../models/flow/verify/world.ts";
 
 /** One case of a StateIdentity. */
@@ -25,14 +25,10 @@ export type Drawing = Looks<Place>["flow"];
 export function drawCases(
   key: Key,
   count: number,
-  { interpolant, source }: Drawing,
+  { source }: Drawing,
   world: Place,
-  { regime, latest }: { readonly regime: Regime; readonly latest: number },
+  { regime, latest, path }: { readonly regime: Regime; readonly latest: number; readonly path: HostPath },
 ): readonly Case[] {
-  const [alpha, beta] = [
-    scalarFunction((t) => interpolant.alpha(t)),
-    scalarFunction((t) => interpolant.beta(t)),
-  ];
   const size = LENGTH * world.dim;
   const noise = normals(fold(key, 0), count * size);
   const [means, variances] = [momentsOf(source.mean, world.dim), momentsOf(source.variance, world.dim)];
@@ -44,11 +40,13 @@ export function drawCases(
     const at = (j: number): number => random[4 * i + j] ?? 0;
     const times = regime.draw([at(0), at(1), at(2)], latest);
     const sentence = world.states[Math.floor(at(3) * world.states.length)]?.flat() ?? [];
-    const [a, b] = [alpha(times.s), beta(times.s)];
+    const tokens = path(times.s);
     const x = sentence.map((clean, j) => {
       const [mean = 0, variance = 0] = [means[j % world.dim], variances[j % world.dim]];
       const x0 = points?.[i * size + j] ?? mean + Math.sqrt(variance) * (noise[i * size + j] ?? 0);
-      return a * x0 + b * clean;
+      // One point for all tokens, or one for each.
+      const { alpha, beta } = tokens[tokens.length === 1 ? 0 : Math.floor(j / world.dim)] as TokenPoint;
+      return alpha * x0 + beta * clean;
     });
     const width = LENGTH * CORPUS.vocab;
     return { ...times, x, free: Array.from(free.slice(i * width, (i + 1) * width), (v) => 4 * v - 2) };

@@ -16,7 +16,8 @@ import type {
   Place,
   StateIdentity,
 } from "../../models/flow/verify/identity.ts";
-import { CORPUS, endOf, LENGTH } from "../../models/flow/verify/world.ts";
+import type { HostPath } from "../../models/flow/verify/view.ts";
+import { CORPUS, LENGTH } from "../../models/flow/verify/world.ts";
 import { compile, disposeTree } from "../compile.ts";
 import type { Device, DeviceValue } from "../device.ts";
 import { drawCases, simpler } from "./cases.ts";
@@ -28,8 +29,11 @@ export interface Bench<W extends Place> {
   readonly device: Device;
   readonly flow: Drawing;
   readonly worlds: readonly W[];
-  /** See latestOf. */
+  /** The flow's coefficients at plain times. */
+  readonly path: HostPath;
+  /** The time up to which derivatives are looked at, and the time that stands for the data: see view.ts. */
   readonly latest: number;
+  readonly end: number;
   readonly cases: number;
   readonly seed: number;
   /** Compiled residuals, by the function and the world: several identities may share one. */
@@ -62,13 +66,12 @@ const worse = (a: number, b: number): boolean => Number.isNaN(a) || a > b;
 
 /** A function of cases on a device, compiled for batches of a fixed size. */
 export async function compileRows<W extends Place>(
-  bench: Pick<Bench<W>, "device" | "flow" | "cases">,
+  bench: Pick<Bench<W>, "device" | "flow" | "cases" | "end">,
   world: W,
   body: (cases: Cases, world: W) => Tensor,
 ): Promise<RowFunction> {
-  const { device, flow } = bench;
+  const { device, flow, end } = bench;
   const size = Math.max(bench.cases, LEAST_ROWS);
-  const end = endOf(flow.interpolant);
   const time = { t: f32(size), tau: f32(size), rate: f32(size) };
   const spec = {
     x: f32(size, LENGTH, world.dim),
@@ -157,7 +160,7 @@ export async function runStates<W extends Place>(
   key: Key,
 ): Promise<Outcome> {
   const tolerance = isExact(bench.device) ? identity.tolerance : identity.single;
-  const place = { regime: identity.times, latest: bench.latest };
+  const place = { regime: identity.times, latest: bench.latest, path: bench.path };
   const worlds = identity.everywhere ? bench.worlds : bench.worlds.slice(0, 1);
   let worst = 0;
   let failing: { readonly world: W; readonly rows: RowFunction; readonly from: Case } | undefined;

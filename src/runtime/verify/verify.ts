@@ -12,11 +12,14 @@ import { agreementValues } from "../../models/flow/verify/agreement.ts";
 import { identitiesOf } from "../../models/flow/verify/identities.ts";
 import type { Family, Identity, Looks, Place, World } from "../../models/flow/verify/identity.ts";
 import { REGIMES } from "../../models/flow/verify/regimes.ts";
-import { latestOf, pictured, worldsOf } from "../../models/flow/verify/world.ts";
+import type { OrderedSampler } from "../../models/flow/verify/samplers.ts";
+import { endOf, viewOf } from "../../models/flow/verify/view.ts";
+import { worldsOf } from "../../models/flow/verify/world.ts";
 import type { Device } from "../device.ts";
 import { openInterpreter } from "../interpreter-device.ts";
 import { DeviceLostError, OutOfMemoryError } from "../webgpu/errors.ts";
 import { drawCases } from "./cases.ts";
+import { hostPath } from "./path.ts";
 import type { IdentityResult, VerifyReport } from "./report.ts";
 import { compileRows, isExact, keyOfIdentity, runDraws, runNumbers, runStates } from "./run.ts";
 import type { Bench, Outcome } from "./run.ts";
@@ -30,6 +33,8 @@ export interface VerifyOptions {
   readonly seed?: number;
   /** Families to look at; all by default. */
   readonly families?: readonly Family[];
+  /** Samplers that claim an order of convergence, to be looked at besides those that come with the project. */
+  readonly samplers?: readonly OrderedSampler[];
   /** Called before each identity. */
   readonly onIdentity?: (name: string, index: number, total: number) => void;
 }
@@ -45,17 +50,18 @@ const AGREEMENT = 2e-2;
 export async function verifyFlow(variant: Variant, options: VerifyOptions = {}): Promise<VerifyReport> {
   return variant.kind === "spherical flow"
     ? verified(variant, sphericalLooks(variant), options)
-    : verified(variant, straightLooks(variant), options);
+    : verified(variant, straightLooks(variant, options.samplers), options);
 }
 
-function straightLooks(variant: Flow | FlowMap): Looks<World> {
-  const flow = pictured(variant.kind === "flow" ? variant : variant.flow);
+function straightLooks(variant: Flow | FlowMap, samplers: VerifyOptions["samplers"]): Looks<World> {
+  const view = viewOf(variant, hostPath);
+  const flow = view.variant.kind === "flow" ? view.variant : view.variant.flow;
   return {
-    checks: identitiesOf(variant),
+    checks: identitiesOf(view, samplers),
     flow,
-    worlds: worldsOf(flow),
-    latest: latestOf(flow.interpolant, flow.source),
-    agreement: (cases, world) => agreementValues(variant, cases, world),
+    worlds: worldsOf(flow, view.breaks),
+    latest: view.latest,
+    agreement: (cases, world) => agreementValues(view.variant, cases, world),
   };
 }
 
@@ -73,11 +79,14 @@ async function verified<W extends Place>(
   const wanted = (family: Family): boolean => families === undefined || families.includes(family);
   const identities = all.filter(({ family }) => wanted(family));
   const device = options.device ?? openInterpreter();
+  const path = hostPath(looks.flow.interpolant);
   const bench: Bench<W> = {
     device,
     flow: looks.flow,
     worlds: looks.worlds,
+    path,
     latest: looks.latest,
+    end: endOf(path),
     cases,
     seed,
     compiled: new Map(),
@@ -173,6 +182,7 @@ async function agreement<W extends Place>(bench: Bench<W>, looks: Looks<W>): Pro
   const cases = drawCases(keyOfIdentity(bench.seed, AGREES.name), bench.cases, bench.flow, world, {
     regime: REGIMES.apart,
     latest: bench.latest,
+    path: bench.path,
   });
   const interpreter = openInterpreter();
   const values: (readonly (readonly number[])[])[] = [];

@@ -228,8 +228,10 @@ describe("what is left out", () => {
     expect(leftOut.map(({ name, reason }) => `${name}: ${reason}`)).toEqual([
       "score: the score follows from the noise for Gaussian sources only, and the source is Dirichlet of concentration 2",
       `embedded tokens: ${simplex} is on the simplex of one-hot states, and rows of an embedding are on none`,
+      ...["exponential", "Euler", "Heun", "midpoint"].map((name) => `order of ${name}: ${kinks}`),
       `Lagrangian: ${kinks}`,
       `Eulerian: ${kinks}`,
+      `derivatives: ${kinks}`,
     ]);
     expect(
       await reasons(

@@ -66,6 +66,19 @@ const mistakes: readonly (readonly [string, readonly string[], Objective])[] = [
     },
   ],
   [
+    "has the wrong sign in γ",
+    ["target", "target for u near t", "target on the simplex"],
+    {
+      ...semigroup(),
+      target(targets, rows) {
+        const at = points(targets, rows);
+        const { near, far } = halves(targets, rows, at);
+        const { first } = semigroupWeights(...at);
+        return weighted(neg(first), near, add(1, first), far);
+      },
+    },
+  ],
+  [
     "has 1 − s for 1 − t in γ",
     ["target", "target on the simplex"],
     {

@@ -7,6 +7,7 @@ import {
   constant,
   div,
   einsum,
+  equal,
   expandDims,
   gather,
   grad,
@@ -18,6 +19,7 @@ import {
   sub,
   sum,
   cast,
+  where,
 } from "../../../dsl/index.ts";
 import type { Tensor } from "../../../dsl/index.ts";
 import { convert } from "../quantities.ts";
@@ -28,7 +30,7 @@ import { drift } from "../two-time.ts";
 import type { Identity, LeftOut, World } from "./identity.ts";
 import { gap, worst } from "./measure.ts";
 import { REGIMES } from "./regimes.ts";
-import { averaged, momentNames, moments, perDraw } from "./sources.ts";
+import { momentNames, moments, averaged } from "./sources.ts";
 import { hasPosterior, LENGTH } from "./world.ts";
 
 const DRAWS = 4096;
@@ -74,9 +76,15 @@ function expectedNoise(world: World, x: Tensor, t: Tensor): Tensor {
   const weights = world.oracle.posterior(x, alpha, beta);
   const each: Tensor = sub(
     expandDims(x, 1),
-    mul(expandDims(perState(beta), 3) as Tensor, expandDims(statesOf(world), 0)),
+    mul(expandDims(perState(beta), 1) as Tensor, expandDims(statesOf(world), 0)),
   );
-  return div(einsum("b k, b k l d -> b l d", weights, each), perState(alpha));
+  // A token that is finished has no noise left, and says nothing of what it was.
+  const finished = equal(alpha, 0);
+  const found: Tensor = div(
+    einsum("b k, b k l d -> b l d", weights, each),
+    perState(where(finished, 1, alpha) as Tensor),
+  );
+  return where(perState(finished as never), 0, found) as Tensor;
 }
 
 /** E[x₁ | I_t = x]. */
@@ -184,9 +192,9 @@ export function fieldIdentities(
           const noise: Tensor = div(
             sub(
               expandDims(at, 1),
-              mul(expandDims(perState(beta), 3) as Tensor, expandDims(statesOf(world), 0)),
+              mul(expandDims(perState(beta), 1) as Tensor, expandDims(statesOf(world), 0)),
             ) as Tensor,
-            expandDims(perState(alpha), 3),
+            expandDims(perState(alpha), 1),
           );
           const weights: Tensor = constant(world.weights.map(Math.log), [world.weights.length]);
           return sum(logSumExp(add(logDensity(noise), weights) as Tensor, 1)) as Tensor;
@@ -195,53 +203,71 @@ export function fieldIdentities(
         return gap(found, grad(logMarginal)(x));
       },
     });
+  const all: readonly Identity[] = [
+    {
+      kind: "draws",
+      family: "flow",
+      name: "moments of the interpolant",
+      formula: "E[I_t | x₁] = α·mean + β x₁, Var[I_t | x₁] = α²·variance",
+      cause: "The source's declared mean or variance is not that of what is drawn.",
+      draws: DRAWS,
+      of: momentNames(source, DIM, "(I − β x₁)/α", "((I − β x₁)/α − mean)²"),
+      averages(key) {
+        // Sentences play no part here, so one-hot rows of no world in particular will do.
+        const [a, b] = random.split(key, 2) as unknown as readonly [Tensor<[2], "u32">, Tensor<[2], "u32">]; // two keys
+        const t: Tensor = mul(add(mul(random.uniform(b, [DRAWS]) as Tensor, 0.9), 0.05), latest);
+        const noise = source.sample(a, [DRAWS, LENGTH, DIM]);
+        const clean: Tensor = add(mul(noise, 0), 1);
+        const { alpha, beta } = pointAt(interpolant, t);
+        const noisy: Tensor = sub(flow.state(noise, clean, t), perState(beta));
+        const finished = equal(alpha, 0);
+        const rest: Tensor = div(noisy, perState(where(finished, 1, alpha) as Tensor));
+        // A token that is finished has no noise left; it counts as it was drawn.
+        return moments(source, where(perState(finished as never), noise, rest) as Tensor);
+      },
+    },
+    {
+      kind: "states",
+      family: "flow",
+      name: "conversions",
+      formula: `q → q′ → q is q, for q and q′ among ${quantities.join(", ")}`,
+      cause:
+        "Rates of α and β that do not belong to them, so that state and velocity do not determine the ends.",
+      times: REGIMES["away from the ends"],
+      tolerance: 1e-8,
+      single: 1e-2,
+      everywhere: false,
+      residual({ x, free, s }) {
+        const point = pointAt(interpolant, s.t);
+        const there = (value: Tensor, from: Quantity, to: Quantity): Tensor =>
+          convert(value, from, to, x, point, scale, source.mean);
+        return worst(
+          ...quantities.flatMap((from) =>
+            quantities
+              .filter((to) => to !== from)
+              .map((to) => gap(there(there(free, from, to), to, from), free)),
+          ),
+        );
+      },
+    },
+    ...(hasPosterior(source) ? known : []),
+  ];
+  if (interpolant.length === undefined) return { identities: all, leftOut };
+  // Of tokens with times of their own one may stand still, and then only its clean point follows from a state.
   return {
-    identities: [
-      {
-        kind: "draws",
-        family: "flow",
-        name: "moments of the interpolant",
-        formula: "E[I_t | x₁] = α·mean + β x₁, Var[I_t | x₁] = α²·variance",
-        cause: "The source's declared mean or variance is not that of what is drawn.",
-        draws: DRAWS,
-        of: momentNames(source, DIM, "(I − β x₁)/α", "((I − β x₁)/α − mean)²"),
-        averages(key) {
-          // Sentences play no part here, so one-hot rows of no world in particular will do.
-          const [a, b] = random.split(key, 2) as unknown as readonly [Tensor<[2], "u32">, Tensor<[2], "u32">]; // two keys
-          const t: Tensor = mul(add(mul(random.uniform(b, [DRAWS]) as Tensor, 0.9), 0.05), latest);
-          const noise = source.sample(a, [DRAWS, LENGTH, DIM]);
-          const clean: Tensor = add(mul(noise, 0), 1);
-          const { alpha, beta } = pointAt(interpolant, t);
-          const rest: Tensor = div(sub(flow.state(noise, clean, t), perDraw(beta)), perDraw(alpha));
-          return moments(source, rest);
-        },
-      },
-      {
-        kind: "states",
-        family: "flow",
-        name: "conversions",
-        formula: `q → q′ → q is q, for q and q′ among ${quantities.join(", ")}`,
-        cause:
-          "Rates of α and β that do not belong to them, so that state and velocity do not determine the ends.",
-        times: REGIMES["away from the ends"],
-        tolerance: 1e-8,
-        single: 1e-2,
-        everywhere: false,
-        residual({ x, free, s }) {
-          const point = pointAt(interpolant, s.t);
-          const there = (value: Tensor, from: Quantity, to: Quantity): Tensor =>
-            convert(value, from, to, x, point, scale, source.mean);
-          return worst(
-            ...quantities.flatMap((from) =>
-              quantities
-                .filter((to) => to !== from)
-                .map((to) => gap(there(there(free, from, to), to, from), free)),
-            ),
-          );
-        },
-      },
-      ...(hasPosterior(source) ? known : []),
+    identities: all.filter(({ name }) => !MOVING.has(name)),
+    leftOut: [
+      ...leftOut,
+      ...all
+        .filter(({ name }) => MOVING.has(name))
+        .map(({ family, name }) => ({
+          family,
+          name,
+          reason: `the interpolant "${interpolant.name}" lets tokens stand still, and of one that does neither noise nor velocity follows from its clean point`,
+        })),
     ],
-    leftOut,
   };
 }
+
+/** Identities of quantities that only a token that moves has. */
+const MOVING = new Set(["conversions", "noise", "score"]);

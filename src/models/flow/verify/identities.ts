@@ -9,37 +9,31 @@ import { fieldIdentities } from "./fields.ts";
 import type { Checks, Identity, LeftOut } from "./identity.ts";
 import { interpolantIdentities } from "./interpolants.ts";
 import { flowLossIdentities, mapLossIdentities } from "./losses.ts";
+import { positionedIdentities } from "./positions.ts";
 import { mapIdentities } from "./maps.ts";
 import { objectiveIdentities } from "./objectives.ts";
 import { parameterizationIdentities } from "./parameterizations.ts";
-import { eulerIdentity, jumpsIdentity } from "./samplers.ts";
+import { jumpsIdentity, samplerIdentities } from "./samplers.ts";
+import type { OrderedSampler } from "./samplers.ts";
 import { sourceIdentities } from "./sources.ts";
+import type { View } from "./view.ts";
 import { flowWeightingIdentities, mapWeightingIdentities } from "./weightings.ts";
-import { hasPosterior, latestOf } from "./world.ts";
+import { hasPosterior } from "./world.ts";
 
-/** Families that look at more than the clock and the source. */
-const FOLLOWED = ["interpolant", "flow", "loss", "flow map", "objective", "sampler"] as const;
-
-/** The identities of a declared flow or flow map, as data. */
-export function identitiesOf(variant: Flow | FlowMap): Checks {
+/**
+ * The identities of a declared flow or flow map, as data; see viewOf.
+ * @param samplers samplers to look at, besides those that come with the project
+ */
+export function identitiesOf(
+  { variant, whole, latest }: View,
+  samplers: readonly OrderedSampler[] = [],
+): Checks {
   const flow = variant.kind === "flow" ? variant : variant.flow;
-  const { source, interpolant, clock } = flow;
+  const { source, clock } = flow;
   const drawn = sourceIdentities(source);
-  if (interpolant.length !== undefined)
-    return {
-      identities: [...clockIdentities(clock), ...drawn.identities],
-      leftOut: [
-        ...drawn.leftOut,
-        ...FOLLOWED.map((family) => ({
-          family,
-          name: `all of the family "${family}"`,
-          reason: `the interpolant "${interpolant.name}" gives tokens times of their own, for which there are no checks yet`,
-        })),
-      ],
-    };
-  const fields = fieldIdentities(flow, latestOf(interpolant, source));
+  const fields = fieldIdentities(flow, latest);
   const plain: readonly Identity[] = [
-    ...interpolantIdentities(interpolant),
+    ...(whole.length === undefined ? interpolantIdentities(whole) : positionedIdentities(whole)),
     ...clockIdentities(clock),
     ...drawn.identities,
     ...fields.identities,
@@ -58,25 +52,40 @@ export function identitiesOf(variant: Flow | FlowMap): Checks {
         },
       ],
     };
-  const known: readonly Identity[] = [...plain, ...flowLossIdentities(flow), eulerIdentity];
-  if (variant.kind === "flow") return { identities: known, leftOut: missing };
+  const sampling = samplerIdentities(flow, latest, samplers);
+  const known: readonly Identity[] = [...plain, ...flowLossIdentities(flow), ...sampling.identities];
+  if (variant.kind === "flow") return withoutKinks(variant, known, [...missing, ...sampling.leftOut]);
+  const maps = mapIdentities(flow);
   const objective = objectiveIdentities(variant);
-  const mapped: readonly Identity[] = [
-    jumpsIdentity,
-    ...mapIdentities,
-    ...parameterizationIdentities(variant),
-    ...objective.identities,
-    ...mapWeightingIdentities(variant),
-    ...mapLossIdentities(variant),
-  ];
-  const asked =
-    source.kinks === true ? mapped.filter((identity) => !differentiates(identity, variant)) : mapped;
+  return withoutKinks(
+    variant,
+    [
+      ...known,
+      jumpsIdentity,
+      ...maps.identities,
+      ...parameterizationIdentities(variant),
+      ...objective.identities,
+      ...mapWeightingIdentities(variant),
+      ...mapLossIdentities(variant),
+    ],
+    [...missing, ...sampling.leftOut, ...maps.leftOut, ...objective.leftOut],
+  );
+}
+
+/** Without what asks for derivatives of the exact flow, where the density of its source has kinks. */
+function withoutKinks(
+  variant: Flow | FlowMap,
+  identities: readonly Identity[],
+  leftOut: readonly LeftOut[],
+): Checks {
+  const { source } = variant.kind === "flow" ? variant : variant.flow;
+  if (source.kinks !== true) return { identities, leftOut };
+  const asked = identities.filter((identity) => !differentiates(identity, variant));
   return {
-    identities: [...known, ...asked],
+    identities: asked,
     leftOut: [
-      ...missing,
-      ...objective.leftOut,
-      ...mapped
+      ...leftOut,
+      ...identities
         .filter((identity) => !asked.includes(identity))
         .map(({ family, name }) => ({
           family,
@@ -87,9 +96,14 @@ export function identitiesOf(variant: Flow | FlowMap): Checks {
   };
 }
 
-/** Whether an identity asks for derivatives of the exact map along its way: two of the map's, and objectives that have no middle time. */
-const differentiates = ({ family, name }: Identity, { objective }: FlowMap): boolean =>
-  family === "objective" ? !objective.usesMiddle : name === "Lagrangian" || name === "Eulerian";
+/** Of the map's identities, those that ask for its derivatives along its way. */
+const DIFFERENTIATING = new Set(["Lagrangian", "Eulerian", "derivatives"]);
+
+/** Whether an identity asks for derivatives of the exact map: some of the map's, objectives without a middle time, orders of samplers. */
+function differentiates({ family, name }: Identity, variant: Flow | FlowMap): boolean {
+  if (family === "objective") return variant.kind === "flow map" && !variant.objective.usesMiddle;
+  return DIFFERENTIATING.has(name) || name.startsWith("order of ");
+}
 
 const worldsLeftOut = ({ support, name }: Flow["source"]): readonly LeftOut[] =>
   support === "simplex"

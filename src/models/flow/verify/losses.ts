@@ -8,6 +8,7 @@ import {
   cast,
   constant,
   div,
+  equal,
   expandDims,
   grad,
   greater,
@@ -25,6 +26,7 @@ import {
   stopGradient,
   sub,
   sum,
+  where,
 } from "../../../dsl/index.ts";
 import type { Tensor } from "../../../dsl/index.ts";
 import { lossName } from "../bregman.ts";
@@ -38,7 +40,8 @@ import { conditional } from "../quantities.ts";
 import { diagonalOf } from "../two-time.ts";
 import { nearRegime } from "./limits.ts";
 import type { Cases, StateIdentity, World } from "./identity.ts";
-import { largest } from "./measure.ts";
+import { largest, sameShape } from "./measure.ts";
+import { asked } from "./positions.ts";
 import { REGIMES } from "./regimes.ts";
 import { ofFlow, ofMap } from "./weightings.ts";
 import { CORPUS, LENGTH } from "./world.ts";
@@ -63,6 +66,8 @@ function expectedLoss(flow: Flow, world: World, cases: Cases): (value: Tensor) =
   const point = pointAt(world.interpolant, t);
   const posterior = world.oracle.posterior(x, point.alpha, point.beta);
   const weighted = ofFlow(flow, world, cases);
+  // A token that is finished has no noise left.
+  const divisor = perState(where(equal(point.alpha, 0), 1, point.alpha) as Tensor);
   return (value) =>
     CORPUS.sequences
       .map((sentence, k) => {
@@ -78,7 +83,7 @@ function expectedLoss(flow: Flow, world: World, cases: Cases): (value: Tensor) =
           mul(x, 0),
           expandDims(constant((world.states[k] ?? []).flat(), [LENGTH, world.dim]) as Tensor, 0),
         );
-        const noise: Tensor = div(sub(x, mul(perState(point.beta), clean)), perState(point.alpha));
+        const noise: Tensor = div(sub(x, mul(perState(point.beta), clean)), divisor);
         const wanted = conditional(predicts, { noise, clean }, point, source.scale, source.mean);
         return sum(mul(own, weighted(judged(loss, wanted, value, undefined), value, wanted))) as Tensor;
       })
@@ -175,14 +180,13 @@ export const mapLossIdentities = (map: FlowMap): readonly StateIdentity[] => {
       residual(cases, world) {
         const { x, s, u, t } = cases;
         const { map: student } = world;
-        const target: Tensor = stopGradient(
-          objective.target({ student, instant: diagonalOf(student), given: student }, { x, s, u, t }),
-        );
         const value: Tensor = stopGradient(student.denoiser(x, s, t));
-        if (target.shape.join() !== value.shape.join())
-          throw new TypeError(
-            `The target and ψ are of different shapes, [${target.shape.join(", ")}] and [${value.shape.join(", ")}].`,
-          );
+        const taught = objective.target(
+          { student, instant: diagonalOf(student), given: student },
+          { x, s, u, t },
+        );
+        sameShape(taught, value, "The target and ψ");
+        const target: Tensor = stopGradient(asked(student.interpolant, taught, value, s, t));
         const weighted = ofMap(map, world, cases);
         const per = (given: Tensor): Tensor => {
           const found: Tensor = distributions ? softmax(given) : given;

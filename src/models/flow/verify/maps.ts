@@ -6,6 +6,7 @@ import {
   add,
   constant,
   div,
+  equal,
   expandDims,
   maximum,
   mul,
@@ -13,19 +14,24 @@ import {
   scan,
   sub,
   sum,
+  where,
   zerosLike,
 } from "../../../dsl/index.ts";
 import type { Tensor } from "../../../dsl/index.ts";
+import type { Flow } from "../flow.ts";
 import { perState, pointAt } from "../interpolant.ts";
 import { denoisedOf, jump, semigroupWeights, wronskian } from "../jump.ts";
 import { alongPath, arrive, byTime, drift } from "../two-time.ts";
 import type { Time } from "../two-time.ts";
-import type { StateIdentity, World } from "./identity.ts";
+import type { LeftOut, StateIdentity, World } from "./identity.ts";
 import { gap, largest, worst } from "./measure.ts";
 import { REGIMES } from "./regimes.ts";
 
 const RATES =
   "Rates of α and β that do not belong to them, or an interpolant whose β/α moves too fast to be followed.";
+
+/** Half the distance in time of differences. */
+const STEP = 1e-3;
 
 const mapIdentity = (entry: Omit<StateIdentity, "kind" | "family">): StateIdentity => ({
   kind: "states",
@@ -60,7 +66,33 @@ const NODES = [
   [0.9801449282487681, 0.05061426814518813],
 ] as const;
 
-export const mapIdentities: readonly StateIdentity[] = [
+/** Those that hold of flows whose tokens share their time only, and why. */
+const SHARED: ReadonlyMap<string, string> = new Map([
+  [
+    "average of denoisers",
+    "tokens have times of their own, so every token has its average over another stretch of time; the semigroup says the same",
+  ],
+  [
+    "derivatives",
+    "tokens have times of their own, and a difference passes over the times at which they begin and end",
+  ],
+]);
+
+export function mapIdentities({ interpolant }: Flow): {
+  readonly identities: readonly StateIdentity[];
+  readonly leftOut: readonly LeftOut[];
+} {
+  if (interpolant.length === undefined) return { identities: IDENTITIES, leftOut: [] };
+  return {
+    identities: IDENTITIES.filter(({ name }) => !SHARED.has(name)),
+    leftOut: IDENTITIES.flatMap(({ family, name }) => {
+      const reason = SHARED.get(name);
+      return reason === undefined ? [] : [{ family, name, reason }];
+    }),
+  };
+}
+
+const IDENTITIES: readonly StateIdentity[] = [
   mapIdentity({
     name: "start of a jump",
     formula: "X_{s,s}(x) = x, ψ_{s,s} = D_s",
@@ -80,7 +112,12 @@ export const mapIdentities: readonly StateIdentity[] = [
     tolerance: 1e-2,
     single: 1e-2,
     everywhere: true,
-    residual: ({ x, s, t }, { exact }) => gap(exact.point(exact.denoiser(x, s, t)), arrive(exact, x, s, t)),
+    residual({ x, s, t }, { exact, interpolant }) {
+      const value = exact.point(exact.denoiser(x, s, t));
+      // A token that is finished stays as it is, which need not be a clean point in a case that was made simpler.
+      const finished = perState(equal(pointAt(interpolant, s.t).alpha, 0) as never);
+      return gap(where(finished, x, value) as Tensor, arrive(exact, x, s, t));
+    },
   }),
   mapIdentity({
     name: "tangent",
@@ -129,6 +166,33 @@ export const mapIdentities: readonly StateIdentity[] = [
       const velocity = driftOf(world, x, s);
       const { tangent } = alongPath((at, time) => arrive(world.exact, at, time, t), x, s, velocity);
       return gap(tangent, zerosLike(tangent));
+    },
+  }),
+  mapIdentity({
+    name: "derivatives",
+    formula: "∂_t ψ_{s,t}(x) and (∂_s + b_s·∇) ψ_{s,t}(x) by jvp = by differences",
+    cause: "A custom derivative rule inside the interpolant that does not belong to its value.",
+    times: REGIMES.apart,
+    tolerance: 2e-3,
+    single: 3e-2,
+    everywhere: false,
+    residual({ x, s, t }, world) {
+      const { exact } = world;
+      const velocity = driftOf(world, x, s);
+      const later = (time: Time, by: number): Time => ({ ...time, t: add(time.t, by) });
+      const slope = (f: (by: number) => Tensor): Tensor => mul(sub(f(STEP), f(-STEP)), 1 / (2 * STEP));
+      const inTime = byTime((time) => exact.denoiser(x, s, time), t).tangent;
+      const along = alongPath((at, time) => exact.denoiser(at, time, t), x, s, velocity).tangent;
+      return worst(
+        gap(
+          inTime,
+          slope((by) => exact.denoiser(x, s, later(t, by))),
+        ),
+        gap(
+          along,
+          slope((by) => exact.denoiser(add(x, mul(velocity, by)), later(s, by), t)),
+        ),
+      );
     },
   }),
   mapIdentity({
@@ -190,7 +254,9 @@ export const mapIdentities: readonly StateIdentity[] = [
         mul(perState(by.kept), x) as Tensor,
         mul(perState(by.jumped), free) as Tensor,
       ) as Tensor;
-      return gap(denoisedOf(x, arrived, by), free);
+      // Of a token that does not move nothing follows.
+      const still = perState(equal(by.jumped, 0) as never);
+      return gap(where(still, free, denoisedOf(x, arrived, by)) as Tensor, free);
     },
   }),
   mapIdentity({
@@ -208,7 +274,7 @@ export const mapIdentities: readonly StateIdentity[] = [
         pointAt(interpolant, t.t),
       );
       const negative: Tensor = maximum(maximum(neg(first), neg(second)), 0);
-      return worst(negative, abs(sub(add(first, second), 1)) as Tensor);
+      return largest(worst(negative, abs(sub(add(first, second), 1)) as Tensor));
     },
   }),
   mapIdentity({
@@ -225,10 +291,12 @@ export const mapIdentities: readonly StateIdentity[] = [
       const [left, inner] = [semigroupWeights(p, b, q), semigroupWeights(p, a, b)];
       const [right, outer] = [semigroupWeights(p, a, q), semigroupWeights(a, b, q)];
       const difference = (x: Tensor, y: Tensor): Tensor => abs(sub(x, y));
-      return worst(
-        difference(mul(left.first, inner.first), right.first),
-        difference(mul(left.first, inner.second), mul(right.second, outer.first)),
-        difference(left.second, mul(right.second, outer.second)),
+      return largest(
+        worst(
+          difference(mul(left.first, inner.first), right.first),
+          difference(mul(left.first, inner.second), mul(right.second, outer.first)),
+          difference(left.second, mul(right.second, outer.second)),
+        ),
       );
     },
   }),

@@ -8,7 +8,8 @@ import type { TwoTimeDenoiser } from "../two-time.ts";
 import { claimIdentities } from "./claims.ts";
 import type { Cases, LeftOut, StateIdentity } from "./identity.ts";
 import { limitIdentities, nearRegime } from "./limits.ts";
-import { gap } from "./measure.ts";
+import { gap, sameShape } from "./measure.ts";
+import { asked } from "./positions.ts";
 import { REGIMES } from "./regimes.ts";
 
 interface Found {
@@ -26,12 +27,13 @@ export function objectiveIdentities(variant: FlowMap): Found {
 
 function targetIdentities({ objective }: FlowMap): Found {
   const { name: what, atData, limit } = objective;
-  const off = (map: TwoTimeDenoiser, { x, s, u, t }: Cases) =>
-    gap(
-      objective.target({ student: map, instant: diagonalOf(map), given: map }, { x, s, u, t }),
-      map.denoiser(x, s, t),
-      `The target of the ${what} objective and ψ`,
-    );
+  const off = (map: TwoTimeDenoiser, { x, s, u, t }: Cases) => {
+    const value = map.denoiser(x, s, t);
+    const target = objective.target({ student: map, instant: diagonalOf(map), given: map }, { x, s, u, t });
+    const sides = `The target of the ${what} objective and ψ`;
+    sameShape(target, value, sides);
+    return gap(asked(map.interpolant, target, value, s, t), value, sides);
+  };
   // One function for all regimes: it is compiled once.
   const ofText: StateIdentity["residual"] = (cases, { map }) => off(map, cases);
   const ofSmooth: StateIdentity["residual"] = (cases, { smooth }) => off(smooth.map, cases);

@@ -37,6 +37,10 @@ function spread(random: readonly number[], latest: number): Times {
 
 const within = (a: number, b: number, by: number): boolean => b - a > 0 && b - a <= by;
 
+/** Where the runs of samplers begin and end, as shares of `latest`: a schedule's times are the host's, one for all cases. */
+export const [FROM, TO] = [0.2, 0.8];
+const near = (a: number, b: number): boolean => Math.abs(a - b) < 1e-9;
+
 export const REGIMES = {
   apart: {
     where: "s < u < t",
@@ -98,5 +102,10 @@ export const REGIMES = {
     },
     fits: (times, latest) =>
       ordered(times) && times.s === times.t && times.s >= latest * 0.1 && times.t <= latest,
+  },
+  "from early to late": {
+    where: "s early and t late",
+    draw: (_random, latest) => ({ s: FROM * latest, u: ((FROM + TO) / 2) * latest, t: TO * latest }),
+    fits: ({ s, u, t }, latest) => near(s, FROM * latest) && u >= s && u <= t && near(t, TO * latest),
   },
 } as const satisfies Record<string, Regime>;

@@ -5,7 +5,6 @@ import {
   abs,
   add,
   constant,
-  expandDims,
   grad,
   maximum,
   mean,
@@ -200,6 +199,3 @@ const simplexDensity = (score: (x: Tensor) => Tensor, states: Draw): Identity =>
     );
   },
 });
-
-/** A number per draw, [draws], as [draws, 1, 1]. */
-export const perDraw = (x: Tensor): Tensor => expandDims(expandDims(x, 1), 2);

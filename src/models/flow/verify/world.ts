@@ -14,7 +14,6 @@ import {
   gather,
   greater,
   mul,
-  scalarFunction,
   stopGradient,
   sub,
   where,
@@ -22,8 +21,6 @@ import {
 import type { Tensor } from "../../../dsl/index.ts";
 import type { Clock } from "../clock.ts";
 import type { Flow } from "../flow.ts";
-import { linear } from "../interpolant.ts";
-import type { Interpolant } from "../interpolant.ts";
 import { oracleMap } from "../oracle-map.ts";
 import { corpusOracle } from "../oracle.ts";
 import type { OracleOptions } from "../oracle.ts";
@@ -35,12 +32,12 @@ import type { Time } from "../two-time.ts";
 import type { World } from "./identity.ts";
 import { smoothData } from "./smooth-data.ts";
 
-/** Two of the sentences share a token with the third, and none is as likely as both others. */
+/** One sentence shares its first token with the second, and its second with the third: neither token alone says which it is. */
 export const CORPUS = {
   vocab: 3,
   sequences: [
     [0, 1],
-    [2, 0],
+    [0, 2],
     [1, 1],
   ],
   weights: [2, 1, 1],
@@ -81,13 +78,7 @@ function tablesOf({ states, source }: Flow): readonly (readonly [World["name"], 
 const STEPS = 48;
 
 /** How wide the noise of a source is in these worlds; of what is one point, as if it were of variance 1. */
-const spreadOf = (source: Source): number => deviationOf(source, CORPUS.vocab) || 1;
-
-/**
- * The flow that cases are drawn of. Where tokens have times of their own only clock and source are looked at, and any states will do.
- */
-export const pictured = (flow: Flow): Flow =>
-  flow.interpolant.length === undefined ? flow : { ...flow, interpolant: linear };
+export const spreadOf = (source: Source): number => deviationOf(source, CORPUS.vocab) || 1;
 
 /** Whether the posterior of a corpus is known. */
 export const hasPosterior = ({ scale, logDensity }: Source): boolean =>
@@ -96,8 +87,9 @@ export const hasPosterior = ({ scale, logDensity }: Source): boolean =>
 /**
  * The worlds of a flow. Where its source has no density their noise is Gaussian of the same variance, and only identities that do not
  * ask for the posterior are about the flow.
+ * @param breaks times at which tokens with times of their own begin or end to move
  */
-export function worldsOf(flow: Flow): readonly World[] {
+export function worldsOf(flow: Flow, breaks: readonly number[] = []): readonly World[] {
   const { interpolant, source: declared, clock } = flow;
   const source = hasPosterior(declared) ? declared : gaussian({ scale: spreadOf(declared) });
   const deviation = spreadOf(source);
@@ -108,7 +100,7 @@ export function worldsOf(flow: Flow): readonly World[] {
   const smooth = smoothData(interpolant, deviation ** 2);
   return tablesOf(flow).map(([name, table, options]) => {
     const oracle = corpusOracle(CORPUS, { source, ...options });
-    const exact = oracleMap(oracle, interpolant, { steps });
+    const exact = oracleMap(oracle, interpolant, { steps, breaks });
     return {
       name,
       interpolant,
@@ -128,30 +120,6 @@ export function worldsOf(flow: Flow): readonly World[] {
       weights: CORPUS.weights.map((w) => w / total),
     };
   });
-}
-
-/**
- * The time up to which derivatives are looked at: β/α there is four deviations of the noise, or 8 where that is less. Beyond, the
- * data are known and identities hold because nothing moves.
- */
-export function latestOf({ alpha, beta }: Interpolant, source: Source): number {
-  const [a, b] = [scalarFunction((t) => alpha(t)), scalarFunction((t) => beta(t))];
-  let [low, high] = [0, 1];
-  for (let i = 0; i < 40; i++) {
-    const middle = (low + high) / 2;
-    if (b(middle) <= 4 * Math.min(2, spreadOf(source)) * a(middle)) low = middle;
-    else high = middle;
-  }
-  return low;
-}
-
-/**
- * The time that stands for the data: 1, or just before where the interpolant's rates are infinite there, as those of √(1 − t²): what
- * is 0 · ∞ at the end itself has its limit.
- */
-export function endOf({ alpha, beta }: Interpolant): number {
-  const rates = [alpha, beta].map((f) => scalarFunction((t) => f(t)).derivative(1));
-  return rates.every(Number.isFinite) ? 1 : 1 - 1e-7;
 }
 
 const NODES = 256;
