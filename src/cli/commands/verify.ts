@@ -1,4 +1,8 @@
-/** `fluxion verify FILE`: whether the flows, flow maps and spherical flows that a file declares fulfil their identities. */
+/**
+ * `fluxion verify FILE`: whether the flows, flow maps and spherical flows that a file declares fulfil their identities. `fluxion verify RUN`:
+ * how far the flow map of a run is from fulfilling them, see verify-run.ts.
+ */
+import { stat } from "node:fs/promises";
 import { isVariant } from "../../models/flow/variant.ts";
 import type { Variant } from "../../models/flow/variant.ts";
 import { openDevice } from "../../runtime/devices.ts";
@@ -8,28 +12,39 @@ import type { VerifyReport } from "../../runtime/verify/report.ts";
 import type { Command } from "../arguments.ts";
 import { createProgress } from "../progress.ts";
 import { loadUserModule } from "../user-module.ts";
+import { verifyRun } from "../verify-run.ts";
 import { verifyText } from "../verify-text.ts";
 
 const CASES = 16;
 
 export const verify: Command = {
   name: "verify",
-  positionals: ["FILE"],
+  positionals: ["FILE|RUN"],
   summary:
-    "Checks every flow, flow map and spherical flow that a file exports: which identities hold, and what breaks those that do not.",
+    "Checks every flow, flow map and spherical flow that a file exports: which identities hold, and what breaks those that do not. " +
+    "Of a run folder: how far its flow map is from them, beside its teacher.",
   options: {
     json: { help: "Prints the reports as JSON." },
     device: {
       value: "NAME",
-      help: "Device to compute on (default: interpreter, in double precision; see fluxion devices).",
+      help: "Device to compute on (default: interpreter, in double precision, and auto for a run; see fluxion devices).",
     },
     cases: { value: "N", help: `Cases of each identity (default: ${CASES}).` },
     seed: { value: "N", help: "Another seed draws other cases (default: 0)." },
+    teacher: { value: "RUN", help: "Of a run: the run whose flm is the teacher (default: the same)." },
+    tolerance: {
+      value: "NAME=X",
+      help: "Of a run: the largest residual that passes; several with a semicolon between them (default: none is judged).",
+    },
   },
   async run(args) {
     const cases = args.whole("cases", { min: 1 }) ?? CASES;
     const seed = args.whole("seed", { min: 0 }) ?? 0;
     const file = args.positionals[0] ?? "";
+    if (await isFolder(file)) return verifyRun(file, args, { cases, seed });
+    const ofRuns = args.given.filter((name) => name === "teacher" || name === "tolerance");
+    if (ofRuns.length > 0)
+      throw new UserError(`--${ofRuns[0]} is for a run folder, and ${file} is none; leave it out`);
     const variants = variantsOf(await loadUserModule(file));
     if (variants.length === 0)
       throw new UserError(
@@ -71,3 +86,9 @@ export const verify: Command = {
 const variantsOf = (exports: Readonly<Record<string, unknown>>): readonly Variant[] => [
   ...new Set(Object.values(exports).filter(isVariant)),
 ];
+
+const isFolder = (path: string): Promise<boolean> =>
+  stat(path).then(
+    (found) => found.isDirectory(),
+    () => false,
+  );

@@ -41,7 +41,7 @@ const timeSpec = (batch: number) => ({ t: f32(batch), tau: f32(batch), rate: f32
  * Noise of a flow's source where its states live.
  * @throws RangeError for projected states of a source that is not Gaussian, whose projection has no simple law
  */
-function noiseOf(
+export function noiseOf(
   flow: Flow,
   space: StateSpace,
   key: Tensor<[2], "u32">,
