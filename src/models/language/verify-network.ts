@@ -12,7 +12,6 @@ import {
   cast,
   concat,
   div,
-  expandDims,
   flatten,
   grad,
   less,
@@ -28,7 +27,6 @@ import {
 } from "../../dsl/index.ts";
 import type { Tensor } from "../../dsl/index.ts";
 import type { FlowMap } from "../flow/flow-map.ts";
-import { pointAt } from "../flow/interpolant.ts";
 import { judged } from "../flow/judged.ts";
 import { vocabularySpace } from "../flow/state-space.ts";
 import { diagonalOf } from "../flow/two-time.ts";
@@ -77,7 +75,7 @@ export const NETWORK = [
   },
   {
     name: "training judges what is sampled",
-    formula: "loss per token = the declared loss of the denoiser that is sampled from, times the weighting",
+    formula: "loss per token = the declared loss of the denoiser that is sampled from",
     cause:
       "Training and sampling make different denoisers of one network: another cap, another time, another state.",
     tolerance: 1e-5,
@@ -113,12 +111,16 @@ function drawn<P>(network: Network<P>, key: Tensor<[2], "u32">, spread = SPREAD)
  * @param networks of one time and of two
  */
 export function networkResiduals<P>(
-  map: FlowMap,
+  declared: FlowMap,
   networks: { readonly teacher: Network<P>; readonly student: Network<P> },
   key: Tensor<[2], "u32">,
   parts: NetworkParts,
 ): Record<NetworkName, Tensor> {
-  const { flow, objective } = map;
+  // Weights are looked at elsewhere.
+  const { weighting: _ofFlow, ...flow } = declared.flow;
+  const { weighting: _ofMap, ...rest } = declared;
+  const map: FlowMap = { ...rest, flow };
+  const { objective } = map;
   const { length, vocab } = networks.student;
   const [weights, more, times, words] = random.split(key, 4) as unknown as Four;
   const space = vocabularySpace;
@@ -152,16 +154,13 @@ export function networkResiduals<P>(
   const [otherSource, otherTarget] = [logits({ ...s, tau: u.tau }, t), logits(s, { ...t, tau: u.tau })];
   const deaf = (other: Tensor): Tensor => cast(less(apart(here, other), HEARD) as Tensor, "f32");
 
-  const weight = flow.weighting?.(s.t, pointAt(flow.interpolant, s.t));
-  const plain = judged(flow.loss, clean, one.denoiser(x, s), one.logits?.(x, s));
-  const expected: Tensor = weight === undefined ? plain : mul(plain, expandDims(weight, 1));
+  const expected = judged(flow.loss, clean, one.denoiser(x, s), one.logits?.(x, s));
 
   const targets = { student: two, instant: objective.needsTeacher ? one : diagonalOf(two) };
   const target = stopGradient(objective.target(targets, { x, s, u, t }));
   const learned = (params: P): Tensor<[]> => {
     const { denoiser, logits: own } = parts.mapDenoiser(flow, { ...student, params });
-    const perToken = judged(map.loss, target, denoiser(x, s, t), own?.(x, s, t));
-    return sum(weight === undefined ? perToken : mul(perToken, expandDims(weight, 1)));
+    return sum(judged(map.loss, target, denoiser(x, s, t), own?.(x, s, t)));
   };
   const trained = (params: P): Tensor<[]> =>
     sum(
