@@ -1,8 +1,8 @@
 /**
  * `fluxion verify RUN`: the flow map of a run against its teacher, as a table or as JSON. Consumed by the command.
  */
-import { readTree } from "../runtime/compile.ts";
-import { disposeTree } from "../runtime/compile.ts";
+import { disposeTree, readTree } from "../runtime/compile.ts";
+import type { Flow } from "../models/flow/flow.ts";
 import type { HostTensor } from "../compiler/host-tensor.ts";
 import { openDevice } from "../runtime/devices.ts";
 import { UserError } from "../runtime/files/errors.ts";
@@ -13,6 +13,7 @@ import type { TrainingConfig } from "../runtime/training/config.ts";
 import { loadModel } from "../runtime/training/load-model.ts";
 import type { LoadedModel } from "../runtime/training/load-model.ts";
 import { flmNetwork } from "../runtime/training/phases.ts";
+import { stockSubjectOf } from "../runtime/training/subject.ts";
 import { verifyTrained } from "../runtime/verify/trained.ts";
 import type { Parsed } from "./arguments.ts";
 import { createProgress } from "./progress.ts";
@@ -35,6 +36,7 @@ export async function verifyRun(
     );
   const text = await textOf(run.config);
   const vocab = text.vocabulary.tokens.length;
+  const flow = flowOf(run, vocab);
   await checkTeacher(run, teacherRun, vocab);
   const device = await openDevice(args.text("device") ?? "auto");
   try {
@@ -44,6 +46,7 @@ export async function verifyRun(
     let progress: ReturnType<typeof createProgress> | undefined;
     const report = await verifyTrained(
       {
+        flow,
         options: { network: flmNetwork(teacherRun.config, vocab), space: run.config.space },
         student: student.params,
         teacher: teacher.params,
@@ -74,6 +77,24 @@ export async function verifyRun(
   } finally {
     await device.dispose();
   }
+}
+
+/** The flow that a run's map is of. @throws UserError where its residuals are not over tokens */
+function flowOf({ config, dir }: RunFolder<TrainingConfig>, vocab: number): Flow {
+  const flow = stockSubjectOf(config, vocab)?.flow;
+  if (flow === undefined)
+    throw new UserError(
+      `${dir} trains what a file declares, and code is never loaded from a run; call verifyTrained with its flow`,
+    );
+  if (
+    flow.predicts !== "clean token" ||
+    flow.states.kind !== "one-hot" ||
+    flow.interpolant.length !== undefined
+  )
+    throw new UserError(
+      `The flow "${flow.name}" of ${dir} is none over one-hot tokens that share one time, which is what a trained map is measured on`,
+    );
+  return flow;
 }
 
 /** "NAME=X; NAME=X" as numbers by name. */
