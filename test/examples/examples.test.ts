@@ -8,7 +8,7 @@ import { fileURLToPath } from "node:url";
 import { describe, expect, it, vi } from "vitest";
 import { execute, stage } from "../support/stage.ts";
 import {
-  expectCustomInterpolant,
+  expectNewInterpolant,
   expectLosses,
   expectNewClock,
   expectObjectives,
@@ -24,7 +24,7 @@ const EXPECTED: Readonly<Record<string, (printed: string) => void>> = {
     expect(printed).toMatch(/^step 100: [^]*w = 2\.00, -1\.00, 0\.50; b = 3\.00$/),
   // Here on the interpreter; test/browser runs it on WebGPU.
   browser: (printed) => expect(printed).toBe("w = 2.00, -1.00"),
-  "custom-interpolant": expectCustomInterpolant,
+  "new-interpolant": expectNewInterpolant,
   "new-clock": expectNewClock,
   "new-objective": (printed) =>
     expect(printed).toMatch(/^right: every identity holds\nmistaken: fails by its target, /),

@@ -11,7 +11,7 @@ function numbersOf(printed: string, start: string): readonly number[] {
 }
 
 /** The variant's identities hold, and jumps from noise are phrases of the corpus in their proportion. */
-export function expectCustomInterpolant(printed: string): void {
+export function expectNewInterpolant(printed: string): void {
   expect(numbersOf(printed, "the jump and the drift, followed step by step")[0]).toBeLessThan(1e-5);
   expect(numbersOf(printed, "one jump and two halves of it")[0]).toBeLessThan(1e-6);
   expect(numbersOf(printed, "sums of ψ's rows and 1")[0]).toBeLessThan(1e-12);
