@@ -48,10 +48,13 @@ export function absorbingScoreLoss(
   { tokens, noised, level }: { readonly tokens: Tensor; readonly noised: Tensor; readonly level: NoiseLevel },
 ): Tensor {
   const { alpha } = level;
+  const masked = equal(noised, process.mask);
   const ratio: Tensor = mul(perState(div(alpha, sub(1, alpha)) as Tensor), hot(tokens, process.vocab));
-  const others: Tensor = mul(sub(1, maskColumn(process)), scoreEntropy(logScore, ratio));
+  // Scores of other tokens play no part. At α = 1, where nothing is masked, they are infinite, and so would be what they pass on.
+  const scores: Tensor = where(expandDims(masked, 2) as Tensor<readonly number[], "bool">, logScore, 0);
+  const others: Tensor = mul(sub(1, maskColumn(process)), scoreEntropy(scores, ratio));
   const total: Tensor = mul(perToken(noiseRate(level)), sum(others, 2));
-  return where(equal(noised, process.mask), total, 0);
+  return where(masked, total, 0);
 }
 
 /**

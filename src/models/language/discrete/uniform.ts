@@ -4,10 +4,10 @@
  *
  * Consumed by training and sampling of uniform-state baselines and by tests.
  */
-import { add, constant, div, expandDims, log, mul, neg, oneHot, random, sub, sum } from "../../../dsl/index.ts"; // prettier-ignore
+import { add, constant, div, equal, expandDims, mul, neg, oneHot, random, sub, sum, where } from "../../../dsl/index.ts"; // prettier-ignore
 import type { Tensor } from "../../../dsl/index.ts";
 import { perState } from "../../flow/interpolant.ts";
-import { entryAt, mixedWith, perToken } from "./process.ts";
+import { entryAt, finiteLog, mixedWith, perToken } from "./process.ts";
 import type { TokenProcess } from "./process.ts";
 import type { NoiseLevel } from "./schedule.ts";
 
@@ -72,13 +72,14 @@ export function uniformBound(
   const model = scaled(vocab, predicted, alpha);
   const [here, modelHere] = [entryAt(truth, noised), entryAt(model, noised)];
   const ratios: Tensor = div(truth, expandDims(here, 2));
+  // At α = 1 the truth is 0 for all tokens but one, and so is its share of the sum: 0 log 0.
   const logs: Tensor = sub(
-    sub(log(truth), log(model)),
-    expandDims(sub(log(here), log(modelHere)) as Tensor, 2),
+    sub(finiteLog(truth), finiteLog(model)),
+    expandDims(sub(finiteLog(here), finiteLog(modelHere)) as Tensor, 2),
   );
   const flux: Tensor = sub(div(vocab, modelHere), div(vocab, here));
-  return mul(
-    perToken(neg(div(rate, mul(alpha, vocab))) as Tensor),
-    add(flux, sum(mul(ratios, logs) as Tensor, 2)),
-  );
+  // At α = 0 every token is lost, whatever it was, and the bound falls to 0 faster than α.
+  const lost = equal(alpha, 0);
+  const speed: Tensor = neg(div(where(lost, 0, rate), mul(where(lost, 1, alpha), vocab)));
+  return mul(perToken(speed), add(flux, sum(mul(ratios, logs) as Tensor, 2)));
 }
