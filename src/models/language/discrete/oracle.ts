@@ -4,7 +4,7 @@
  *
  * Consumed by tests and examples: losses and samplers of the baselines are checked against it before anything is trained.
  */
-import { add, constant, div, einsum, exp, expandDims, logSumExp, mul, oneHot, softmax, sub, sum } from "../../../dsl/index.ts"; // prettier-ignore
+import { add, constant, div, einsum, expandDims, mul, oneHot, softmax, sub, sum } from "../../../dsl/index.ts"; // prettier-ignore
 import type { Tensor } from "../../../dsl/index.ts";
 import type { Corpus } from "../../flow/oracle.ts";
 import { perState } from "../../flow/interpolant.ts";
@@ -89,10 +89,8 @@ export function tokenOracle({ vocab, sequences, weights }: Corpus, process: Toke
     denoiser: (noised, alpha) => einsum("b k, k l v -> b l v", posterior(noised, alpha), corpus()),
     fromOthers,
     ratios(noised, alpha) {
-      const rest = withoutOne(logLikelihoods(noised, alpha));
-      // p_t of the text with v in a place: the other places' weight of every clean token there, noised.
-      const weights: Tensor = exp(sub(rest, expandDims(logSumExp(rest, 1), 1)) as Tensor);
-      const law = process.marginal(einsum("b k l, k l v -> b l v", weights, corpus()), alpha);
+      // p_t of the text with v in a place, but for what all v have in common.
+      const law = process.marginal(fromOthers(noised, alpha), alpha);
       return div(law, sum(mul(law, hot(noised)) as Tensor, 2, { keepDims: true }));
     },
   };
