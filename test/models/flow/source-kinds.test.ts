@@ -1,9 +1,9 @@
 /** Sources whose coordinates are not alike, or depend on each other: what they draw, their moments and densities, and what they refuse. */
 import { describe, expect, it } from "vitest";
-import { sub } from "../../../src/dsl/index.ts";
-import type { Tensor } from "../../../src/dsl/index.ts";
+import { slice, squeeze, stack, sub } from "../../../src/dsl/index.ts";
+import type { random, Tensor } from "../../../src/dsl/index.ts";
 import { corpusOracle } from "../../../src/models/flow/oracle.ts";
-import { foldedKeys, perKey } from "../../../src/models/flow/samplers/world.ts";
+import { perKey } from "../../../src/models/flow/samplers/world.ts";
 import { dirichlet } from "../../../src/models/flow/source-dirichlet.ts";
 import {
   maskedGaussian,
@@ -56,17 +56,18 @@ describe.each([
     expect(deviationOf(source, dim)).toBeCloseTo(Math.sqrt(variances.reduce((a, b) => a + b, 0) / dim), 12);
   });
 
-  it("is drawn from a key per sample as from one", () => {
+  it("is drawn with a key per sample as with each key alone", () => {
     const keys = words([2, 2], [3, 14, 1, 59]);
-    const { each, first } = evaluate({ keys }, (i) => {
-      const folded = foldedKeys(i.keys, 0);
-      return {
-        each: perKey((key) => source.sample(key, [2, dim]), folded),
-        first: perKey((key) => source.sample(key, [2, dim]), foldedKeys(i.keys, 0)),
-      };
-    });
+    const { each, alone } = evaluate({ keys }, (i) => ({
+      each: perKey((key) => source.sample(key, [2, dim]), i.keys),
+      alone: stack(
+        [0, 1].map((row) =>
+          source.sample(squeeze(slice(i.keys, 0, row, row + 1), 0) as random.Key, [2, dim]),
+        ),
+      ),
+    }));
     expect(each.shape).toEqual([2, 2, dim]);
-    expect(distance(each.data, first.data)).toBe(0);
+    expect(distance(each.data, alone.data)).toBe(0);
   });
 });
 
