@@ -6,7 +6,17 @@ import fc from "fast-check";
 import { describe, expect, it, vi } from "vitest";
 import type { ExactTensor } from "../../../src/compiler/host-tensor.ts";
 import { optimize } from "../../../src/compiler/passes/pipeline.ts";
-import { grad, outputSpec, trace, treeLeaves } from "../../../src/dsl/index.ts";
+import {
+  grad,
+  optim,
+  outputSpec,
+  random,
+  scalar,
+  slice,
+  squeeze,
+  trace,
+  treeLeaves,
+} from "../../../src/dsl/index.ts";
 import type { Tensor } from "../../../src/dsl/index.ts";
 import { flowMap } from "../../../src/models/flow/flow-map.ts";
 import { flow } from "../../../src/models/flow/flow.ts";
@@ -16,8 +26,9 @@ import { declaredMapLoss, declaredMapParts } from "../../../src/models/language/
 import { dit } from "../../../src/models/networks/dit.ts";
 import type { DitConfig, DitParams } from "../../../src/models/networks/dit.ts";
 import { flowMapStep, initFlowMap } from "../../../src/models/training/declared.ts";
+import { freshState, weightsLayout } from "../../../src/models/training/state.ts";
 import { gradientsOfParts, projected } from "../../../src/models/training/surgery.ts";
-import { distance, evaluate, floats, ints, list } from "../../support/evaluate.ts";
+import { distance, evaluate, floats, ints, list, words } from "../../support/evaluate.ts";
 import { normals, randomParams } from "../networks/random-weights.ts";
 
 vi.setConfig({ testTimeout: 60_000 });
@@ -71,6 +82,7 @@ const studentConfig: DitConfig = { ...config, targetTime: true };
 const map = flowMap({ name: "mine", flow: flow({ name: "plain" }), objective: semigroup(), teacher: false });
 const TIMES = [[0.3, 0.3, 0.3], [0.8, 0.8, 0.8], [0.1, 0.4, 0.7], [0, 0.2, 0.9]] as const; // prettier-ignore
 const DIAGONAL = 2;
+const options = { network: config, batch: 4, space: "vocabulary", beta1: 0.9, beta2: 0.99, weightDecay: 0, clip: 1, emaDecay: 0.99 } as const; // prettier-ignore
 
 /** Gradients of a flow map's two kinds of rows, of its loss, and what is made of the two. */
 function gradients(seed: number) {
@@ -145,8 +157,47 @@ describe("of a flow map", () => {
     }
   });
 
+  it("keeps the whole gradient of the diagonal rows in a step, and not that of the others", () => {
+    const inputs = {
+      params: randomParams(studentConfig, 2),
+      tokens: ints([4, 2], [0, 1, 2, 3, 4, 0, 1, 2]),
+      times: floats(
+        [3, 4],
+        [0, 1, 2].flatMap((i) => TIMES.map((row) => row[i] as number)),
+      ),
+      key: words([2], [1, 2]),
+    };
+    const declared = { ...map, surgery: true };
+    const step = flowMapStep(declared, options, outputSpec(initFlowMap(declared, options)));
+    const found = evaluate(inputs, (input) => {
+      const params = input.params as unknown as DitParams; // the tree that the network takes
+      const key = input.key as Tensor<[2], "u32">;
+      const time = (i: number) => {
+        const t = squeeze(slice(input.times, 0, i, i + 1), 0) as Tensor;
+        return { t, tau: t, rate: t };
+      };
+      const rows = { tokens: input.tokens, s: time(0), u: time(1), t: time(2) };
+      const noise = declared.flow.source.sample(random.split(key, 3)[0], [4, 2, 5]);
+      const { gradients: both } = gradientsOfParts((weights: DitParams) => {
+        const given = { network: dit(studentConfig), params: weights, space: vocabularySpace };
+        const parts = declaredMapParts(declared, given, { ...rows, noise }, { diagonal: DIAGONAL });
+        return [parts.diagonal, parts.jumps];
+      }, params);
+      const state = freshState(params, weightsLayout(studentConfig), options);
+      return {
+        step: step({ ...rows, state, key, learningRate: scalar(0) } as never).gradientNorm,
+        wanted: optim.globalNorm(projected(both[0], both[1])),
+        reversed: optim.globalNorm(projected(both[1], both[0])),
+      };
+    });
+    const [norm, wanted, reversed] = [found.step, found.wanted, found.reversed].map(
+      (x) => list(x)[0] as number,
+    );
+    expect(Math.abs((reversed as number) - (wanted as number))).toBeGreaterThan(1e-3);
+    expect(norm).toBeCloseTo(wanted as number, 9);
+  });
+
   it("the step computes the network forwards as often as without", () => {
-    const options = { network: config, batch: 4, space: "vocabulary", beta1: 0.9, beta2: 0.99, weightDecay: 0, clip: 1, emaDecay: 0.99 } as const; // prettier-ignore
     const counts = [false, true].map((surgery) => {
       const declared = { ...map, surgery };
       const state = outputSpec(initFlowMap(declared, options));
