@@ -15,11 +15,12 @@ import { frozenEmbedding, learnedEmbedding } from "../../../src/models/flow/stat
 import type { States } from "../../../src/models/flow/states.ts";
 import { sampledDenoiser } from "../../../src/models/language/declared-network.ts";
 import type { Network } from "../../../src/models/networks/network.ts";
-import { flowMapStep, flowStep } from "../../../src/models/training/declared.ts";
+import { flowMapStep, flowStep, flowValidation } from "../../../src/models/training/declared.ts";
 import { initFlm, initFmlm } from "../../../src/models/training/programs.ts";
 import type { ModelOptions } from "../../../src/models/training/programs.ts";
 import { weightsSpec } from "../../../src/models/training/state.ts";
 import { distance, evaluate, floats, ints, list, words } from "../../support/evaluate.ts";
+import { randomParams } from "../networks/random-weights.ts";
 
 const E = [
   [3, 4],
@@ -127,6 +128,17 @@ describe("embedded states", () => {
   });
 });
 
+const options: ModelOptions = {
+  network: { vocab: 3, length: 2, width: 8, depth: 1, heads: 2, conditioning: 4 },
+  batch: 2,
+  space: "vocabulary",
+  beta1: 0.9,
+  beta2: 0.99,
+  weightDecay: 0,
+  clip: 1,
+  emaDecay: 0.9,
+};
+
 it("noise around a mask is projected with its mask", () => {
   const source = maskedGaussian({ mask: maskToken(1), scale: 0.5 });
   const { seenThrough, whole } = evaluate({ embedding, keys: words([2, 2], [1, 2, 3, 4]) }, (i) => ({
@@ -137,6 +149,27 @@ it("noise around a mask is projected with its mask", () => {
     ),
   }));
   expect(distance(seenThrough.data, whole.data)).toBeLessThan(1e-12);
+});
+
+it("and so it is in training", () => {
+  const declared = flow({ name: "masked", source: maskedGaussian({ mask: maskToken(1), scale: 0.5 }) });
+  const inputs = {
+    params: randomParams(options.network, 3),
+    tokens: ints([2, 2], [0, 1, 2, 0]),
+    t: floats([2], [0.2, 0.6]),
+    key: words([2], [1, 2]),
+  };
+  // Of a vocabulary no larger than the width noise is drawn on the vocabulary, so both spaces have the same.
+  const [whole, seenThrough] = (["vocabulary", "projected"] as const).map((space) =>
+    evaluate(inputs, ({ t, ...rest }) =>
+      flowValidation(
+        declared,
+        { ...options, space },
+        weightsSpec(options.network),
+      )({ ...rest, t: { t, tau: t, rate: t } } as never),
+    ),
+  );
+  expect(distance(seenThrough?.loss.data ?? [], whole?.loss.data ?? [])).toBeLessThan(1e-9);
 });
 
 describe("what cannot be is refused:", () => {
@@ -169,16 +202,6 @@ describe("what cannot be is refused:", () => {
     expect(() => frozenEmbedding({ table: [[1, 2], [3]] })).toThrow("all of one length that is not 0");
   });
 
-  const options: ModelOptions = {
-    network: { vocab: 3, length: 2, width: 8, depth: 1, heads: 2, conditioning: 4 },
-    batch: 2,
-    space: "vocabulary",
-    beta1: 0.9,
-    beta2: 0.99,
-    weightDecay: 0,
-    clip: 1,
-    emaDecay: 0.9,
-  };
   const trace = (declared: Flow, of: ModelOptions) => () =>
     outputSpec(flowStep(declared, of, outputSpec(initFlm(of))) as never);
   const points = flow({ name: "points", states: frozenEmbedding({ norm: 1 }), predicts: "velocity" });
