@@ -1,6 +1,6 @@
 /** Flows on the sphere: what a declaration refuses, the law of a state, and the exact flow of a corpus. */
 import { describe, expect, it } from "vitest";
-import { exp, log, maximum, mul, sqrt, square, sub } from "../../../../src/dsl/index.ts";
+import { exp, full, log, maximum, mul, sqrt, square, sub, zeros } from "../../../../src/dsl/index.ts";
 import type { Tensor } from "../../../../src/dsl/index.ts";
 import { flowMap } from "../../../../src/models/flow/flow-map.ts";
 import { fold, key } from "../../../../src/models/flow/host-random.ts";
@@ -8,13 +8,18 @@ import { flow } from "../../../../src/models/flow/flow.ts";
 import { semigroup } from "../../../../src/models/flow/objectives/semigroup.ts";
 import { sphericalOracle } from "../../../../src/models/flow/sphere/oracle.ts";
 import { greatCircle } from "../../../../src/models/flow/sphere/path.ts";
-import { sphericalSample, sphericalSchedule } from "../../../../src/models/flow/sphere/sample.ts";
+import {
+  sphericalSample,
+  sphericalSchedule,
+  uniformNoise,
+} from "../../../../src/models/flow/sphere/sample.ts";
 import type { SphericalMethod } from "../../../../src/models/flow/sphere/sample.ts";
 import { sphericalFlow } from "../../../../src/models/flow/sphere/spherical-flow.ts";
 import type { SphericalFlow } from "../../../../src/models/flow/sphere/spherical-flow.ts";
+import { foldedKeys, perKey } from "../../../../src/models/flow/samplers/world.ts";
 import * as samplers from "../../../../src/models/flow/samplers/index.ts";
 import { flowStep, sphericalStep } from "../../../../src/models/training/index.ts";
-import { evaluate, floats, list, words } from "../../../support/evaluate.ts";
+import { distance, evaluate, floats, list, words } from "../../../support/evaluate.ts";
 
 const sphere = sphericalFlow({ name: "sphere" });
 const late = sphericalFlow({ name: "late", path: { name: "square", kappa: (t) => square(t) } });
@@ -171,6 +176,47 @@ describe("samples of the exact flow", () => {
     ] as const)
       // prettier-ignore
       expect(Math.abs(shareOf(found, text) - wanted)).toBeLessThan(0.1);
+  });
+
+  it.each([
+    ["midpoint", 2],
+    ["euler", 1],
+  ] as const)("by %s follow the exact flow by steps of order %i", (method, order) => {
+    const oracle = sphericalOracle(late, { vocab: 4, sequences: [[0, 1], [2, 3]] }, table); // prettier-ignore
+    const { sampled, exact } = evaluate({ keys: words([8, 2], keys.slice(0, 16)) }, (inputs) => {
+      const noise = perKey((one) => uniformNoise(late.geometry, one, [2, 5]), foldedKeys(inputs.keys, 0));
+      const times = (t: number): Tensor => full([8], t);
+      return {
+        sampled: sphericalSample(
+          late,
+          (x, { t }) => log(maximum(oracle.denoiser(x, t), 1e-30)) as Tensor,
+          sphericalSchedule(late, method, 6, { end: 0.9 }),
+          { keys: inputs.keys, table: oracle.table(), length: 2 },
+        ).state,
+        exact: oracle.flowMap(noise, times(0), times(0.9), { steps: 6, order }),
+      };
+    });
+    expect(distance(sampled.data, exact.data)).toBeLessThan(1e-9);
+  });
+
+  it("are drawn anew in every step", () => {
+    const last = (steps: number): readonly number[] =>
+      list(
+        evaluate(
+          { keys: words([COUNT, 2], keys), table: floats([2, 2], [1, 0, 0, 1]) },
+          (inputs) =>
+            // Two tokens that are as likely wherever the state is.
+            sphericalSample(sphere, () => zeros([COUNT, 1, 2]), sphericalSchedule(sphere, "drawn", steps), {
+              keys: inputs.keys,
+              table: inputs.table,
+              length: 1,
+            }).tokens,
+        ),
+      );
+    const [one, two] = [last(1), last(2)];
+    const same = one.filter((token, i) => token === two[i]).length / COUNT;
+    // Four standard errors.
+    expect(Math.abs(same - 1 / 2)).toBeLessThan(0.1);
   });
 
   it("are refused of a corpus that does not fit", () => {
