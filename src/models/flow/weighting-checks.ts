@@ -1,6 +1,6 @@
 /**
  * What is refused of a weighting where it is declared: weights that are infinite or negative at some time, and a residual weighting where
- * targets are draws. Consumed by flow() and flowMap().
+ * targets are draws. Consumed by flow(), flowMap() and sphericalFlow().
  */
 import { add, mul, OpError, scalarFunction } from "../../dsl/index.ts";
 import type { Tensor } from "../../dsl/index.ts";
@@ -33,32 +33,43 @@ const check = (what: string, weight: number, t: number, target?: number): void =
   );
 };
 
-/** Weights at times from 0 to `last`, where they are written in elementwise ops; what is not is for verify to see. */
-function look(
-  weighting: Weighting | undefined,
-  { interpolant, predicts, variance }: Declared,
-  last: number,
-  see: (weight: number, t: number) => void,
-  jumps: boolean,
+/**
+ * Looks at a weight at times from 0 to `last`, where it is written in elementwise ops; what is not is for verify to see.
+ * @param what is weighted, in words
+ * @param target the time that a flow map jumps to
+ * @throws RangeError for a weight that is not finite or negative, naming the time
+ */
+export function checkWeight(
+  what: string,
+  weightAt: (t: Tensor) => Tensor,
+  last: number = 1,
+  target?: number,
 ): void {
-  // Times per token have no weight of one number.
-  if (weighting === undefined || interpolant.length !== undefined) return;
-  const moment = (t: Tensor): Moment => ({ t, point: pointAt(interpolant, t) });
-  const to = (t: Tensor): { readonly target?: Moment } =>
-    jumps ? { target: moment(add(mul(t, 0), last)) } : {};
   let weight: (t: number) => number;
   try {
-    weight = scalarFunction(
-      (t) => weightOfTime(weighting, { at: moment(t), ...to(t), predicts, variance }) ?? add(mul(t, 0), 1),
-    );
+    weight = scalarFunction(weightAt);
   } catch (error) {
     if (error instanceof OpError) return;
     throw error;
   }
   for (let i = 0; i <= LOOKS; i++) {
     const t = (last * i) / LOOKS;
-    see(weight(t), t);
+    check(what, weight(t), t, target);
   }
+}
+
+/** The weight of rows at t, to be looked at; times per token have no weight of one number. */
+function rowWeight(
+  weighting: Weighting | undefined,
+  { interpolant, predicts, variance }: Declared,
+  target?: number,
+): ((t: Tensor) => Tensor) | undefined {
+  if (weighting === undefined || interpolant.length !== undefined) return undefined;
+  const moment = (t: Tensor): Moment => ({ t, point: pointAt(interpolant, t) });
+  return (t) => {
+    const to = target === undefined ? {} : { target: moment(add(mul(t, 0), target)) };
+    return weightOfTime(weighting, { at: moment(t), ...to, predicts, variance }) ?? add(mul(t, 0), 1);
+  };
 }
 
 /** @throws RangeError for a weight that is not finite or negative, and for one by residuals */
@@ -70,7 +81,8 @@ export function checkFlowWeight(weighting: Weighting | undefined, declared: Decl
       `The ${what} has a residual weighting, and learns from draws: their expectation is no longer what is best to predict when a ` +
         `draw counts by how near it is; weight by time, or the rows of a flow map.`,
     );
-  look(weighting, declared, 1, (weight, t) => check(what, weight, t), false);
+  const weight = rowWeight(weighting, declared);
+  if (weight !== undefined) checkWeight(what, weight);
 }
 
 /** @throws RangeError for a weight that is not finite or negative */
@@ -86,6 +98,7 @@ export function checkMapWeight(
     );
   for (let i = 1; i <= TARGETS; i++) {
     const last = i / TARGETS;
-    look(weighting, declared, last, (weight, t) => check(what, weight, t, last), true);
+    const weight = rowWeight(weighting, declared, last);
+    if (weight !== undefined) checkWeight(what, weight, last, last);
   }
 }

@@ -122,7 +122,7 @@ describe("mistakes", () => {
     [
       "a weight that is negative",
       ["weighting"],
-      sphericalFlow({ name: "mistaken", weighting: (t) => sub(0.2, t) }),
+      { ...right, name: "mistaken", weighting: (t) => sub(0.2, t) },
     ],
   ])("%s", async (what, names, flow) => {
     const family =

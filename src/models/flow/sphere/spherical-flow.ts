@@ -12,13 +12,14 @@ import type { Tensor } from "../../../dsl/index.ts";
 import { uniformClock } from "../clock.ts";
 import type { Clock } from "../clock.ts";
 import type { TokenLoss } from "../bregman.ts";
+import { checkWeight } from "../weighting-checks.ts";
 import { logDensityOf, wayLeft } from "./density.ts";
 import { slerp, sphere } from "./geometry.ts";
 import type { Geometry } from "./geometry.ts";
 import { constantSpeed, greatCircle, shareAt } from "./path.ts";
 import type { GreatCircle, Share } from "./path.ts";
 
-/** Weight of a row's loss by its time, [batch] -> [batch], positive. */
+/** Weight of a row's loss by its time, [batch] -> [batch], positive and finite. */
 export type SphericalWeighting = (t: Tensor, share: Share) => Tensor;
 
 /** Whether training moves the unit vectors of tokens. */
@@ -70,7 +71,8 @@ export const perRank = (x: Tensor, rank: number): Tensor =>
 
 /**
  * Declares a flow on the sphere.
- * @throws RangeError when κ is no path from 0 to 1, or when asked to predict anything but clean tokens
+ * @throws RangeError when κ is no path from 0 to 1, when asked to predict anything but clean tokens, or for a weight that is infinite or
+ *   negative
  */
 export function sphericalFlow(declared: SphericalFlowDeclaration): SphericalFlow {
   const { name, clock = uniformClock(), states = "learned", loss = "cross-entropy", weighting } = declared;
@@ -97,6 +99,7 @@ export function sphericalFlow(declared: SphericalFlowDeclaration): SphericalFlow
     throw new RangeError(
       `The spherical flow "${name}" has token vectors that are "learned" or "frozen", not ${String(states)}.`,
     );
+  if (weighting !== undefined) checkWeight(`spherical flow "${name}"`, (t) => weighting(t, shareAt(path, t)));
   const scale = (t: Tensor, rank: number): Tensor => {
     const { kappa, rate } = shareAt(path, t);
     return perRank(div(rate, wayLeft(kappa)), rank);

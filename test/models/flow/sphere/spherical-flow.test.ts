@@ -1,6 +1,6 @@
 /** Flows on the sphere: what a declaration refuses, the law of a state, and the exact flow of a corpus. */
 import { describe, expect, it } from "vitest";
-import { exp, full, log, maximum, mul, sqrt, square, sub, zeros } from "../../../../src/dsl/index.ts";
+import { div, exp, full, log, maximum, mul, sqrt, square, sub, zeros } from "../../../../src/dsl/index.ts";
 import type { Tensor } from "../../../../src/dsl/index.ts";
 import { flowMap } from "../../../../src/models/flow/flow-map.ts";
 import { fold, key } from "../../../../src/models/flow/host-random.ts";
@@ -65,6 +65,14 @@ describe("a declaration", () => {
       'The spherical flow "t" has token vectors that are "learned" or "frozen", not one-hot.',
       // @ts-expect-error there is no such table
       () => sphericalFlow({ name: "t", states: "one-hot" }),
+    ],
+    [
+      'The spherical flow "w" gives its loss a weight of Infinity at t = 1: bound it, as snr does with a cap, or minimum(w, 100).',
+      () => sphericalFlow({ name: "w", weighting: (_t, { kappa }) => div(1, sub(1, kappa)) }),
+    ],
+    [
+      'The spherical flow "w" gives its loss a weight of -0.015625 at t = 0.265625, and no weight is negative.',
+      () => sphericalFlow({ name: "w", weighting: (t) => sub(0.25, t) }),
     ],
     [
       'The flow map "m" is a weighted sum of a state and an endpoint, which leaves the sphere that the states of "sphere" are on, ' +
