@@ -44,7 +44,8 @@ export const learnedEmbedding = (options: NormOptions = {}): EmbeddedStates => e
 
 /**
  * Rows that stay as they are: of a given table, or of the network's as it is initialized.
- * @throws RangeError for a norm that is not positive, and for a table whose rows are not of one length
+ * @throws RangeError for a norm that is not positive, for a table whose rows have different numbers of entries, and for a row of zeros that is to
+ *   have a length
  */
 export function frozenEmbedding({
   table,
@@ -55,6 +56,11 @@ export function frozenEmbedding({
   if (width === 0 || table.some((row) => row.length !== width || !row.every(Number.isFinite)))
     throw new RangeError(
       "A table of embeddings has a row of finite numbers for every token, all of one length that is not 0.",
+    );
+  const without = options.norm === undefined ? -1 : table.findIndex((row) => row.every((x) => x === 0));
+  if (without >= 0)
+    throw new RangeError(
+      `Rows of an embedding are brought to one length, and row ${without} of the given table is 0, which has no direction.`,
     );
   return embedded(table, options);
 }

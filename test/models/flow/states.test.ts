@@ -200,6 +200,11 @@ describe("what cannot be is refused:", () => {
       "Rows of an embedding are brought to a positive length, got 0.",
     );
     expect(() => frozenEmbedding({ table: [[1, 2], [3]] })).toThrow("all of one length that is not 0");
+    const table = [[1, 2], [0, 0]]; // prettier-ignore
+    expect(() => frozenEmbedding({ table, norm: 1 })).toThrow(
+      "Rows of an embedding are brought to one length, and row 1 of the given table is 0, which has no direction.",
+    );
+    expect(frozenEmbedding({ table }).table).toBe(table);
   });
 
   const trace = (declared: Flow, of: ModelOptions) => () =>
