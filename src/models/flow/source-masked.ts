@@ -14,11 +14,16 @@ export type Mask = Moment;
 /** The middle of the simplex: of one-hot states what says the same of every token, and needs no token of its own. */
 export const middleOfSimplex: Mask = (_, dim) => 1 / dim;
 
-/** The one-hot state of a mask token of the vocabulary. */
-export const maskToken =
-  (id: number): Mask =>
-  (coordinate) =>
-    Number(coordinate === id);
+/**
+ * The one-hot state of a mask token of the vocabulary.
+ * @throws RangeError unless the id is a whole number >= 0
+ */
+export function maskToken(id: number): Mask {
+  // Any other number is no coordinate, and the state would be 0 without a word.
+  if (!Number.isSafeInteger(id) || id < 0)
+    throw new RangeError(`A mask token has an id, a whole number >= 0, got ${id}.`);
+  return (coordinate) => Number(coordinate === id);
+}
 
 /** @throws RangeError for a value that is not finite */
 function checked(mask: Mask): Mask {

@@ -183,6 +183,8 @@ describe("sources refuse", () => {
       () => corpusOracle({ vocab: 2, sequences: [[0]] }, { source: pointMass() }),
       'The source "point mass" has no density, so the posterior of a corpus is not known.',
     ],
+    [() => maskToken(-1), "A mask token has an id, a whole number >= 0, got -1."],
+    [() => maskToken(1.5), "A mask token has an id, a whole number >= 0, got 1.5."],
   ])("case %#", (declare, message) => {
     expect(declare).toThrow(message);
   });
