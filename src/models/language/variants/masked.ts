@@ -23,13 +23,20 @@ const alternating = (length: number): readonly number[] =>
   Array.from({ length }, (_, i) => (i % 2 === 0 ? i / 2 : Math.ceil(length / 2) + (i - 1) / 2));
 
 /** Tokens in an order of their own; `overlap` as in Ramps. */
-const ordered =
-  ({ length, rank = alternating(length) }: MaskedOptions, overlap: number): Schedule =>
+function ordered({ length, rank = alternating(length) }: MaskedOptions, overlap: number): Schedule {
+  // A place twice, or beyond the last, would be a token that is never finished, or one that nothing waits for.
+  if (rank.toSorted((a, b) => a - b).some((place, i) => place !== i) || rank.length !== length)
+    throw new RangeError(
+      `The ranks of masked tokens are an order of ${length} positions, each number from 0 to ${length - 1} once, got ${rank.join(", ")}.`,
+    );
   // A tensor of the program that asks, whichever it is.
-  (t, tokens) =>
-    anyOrder({ rank: constant(rank, [rank.length], "i32"), overlap })(t, tokens);
+  return (t, tokens) => anyOrder({ rank: constant(rank, [rank.length], "i32"), overlap })(t, tokens);
+}
 
-/** Tokens one after another, each half-way when the next begins, from noise of a scale around the middle of the simplex. */
+/**
+ * Tokens one after another, each half-way when the next begins, from noise of a scale around the middle of the simplex.
+ * @throws RangeError for ranks that are no order
+ */
 export const maskedHybrid = ({
   scale = 0.5,
   ...options
@@ -40,7 +47,7 @@ export const maskedHybrid = ({
     interpolant: positioned(linear, ordered(options, 0.5), options),
   });
 
-/** Tokens one by one, each at once. */
+/** Tokens one by one, each at once. @throws RangeError for ranks that are no order */
 export const maskedDiffusion = (options: MaskedOptions): Flow =>
   flow({
     name: "masked diffusion in order",

@@ -87,6 +87,16 @@ describe("drawn endpoints", () => {
   });
 });
 
+it.each([[[0, 1]], [[0, 0, 2]], [[1, 2, 3]], [[0, 0.5, 2]]])(
+  "ranks %j are no order of three tokens",
+  (rank) => {
+    for (const declare of [maskedDiffusion, maskedHybrid])
+      expect(() => declare({ length: 3, rank })).toThrow(
+        `The ranks of masked tokens are an order of 3 positions, each number from 0 to 2 once, got ${rank.join(", ")}.`,
+      );
+  },
+);
+
 it("a finished token is what the state says, whatever the denoiser says of it later", () => {
   const declared = maskedDiffusion({ length: 3 });
   const { tokens, state } = evaluate({ keys }, (i) => {
