@@ -8,6 +8,8 @@ import {
   add,
   div,
   exp,
+  f32,
+  fn,
   grad,
   log,
   mul,
@@ -25,6 +27,8 @@ import { flow } from "../../../src/models/flow/flow.ts";
 import { flowMap } from "../../../src/models/flow/flow-map.ts";
 import { judged } from "../../../src/models/flow/judged.ts";
 import { lagrangian } from "../../../src/models/flow/objectives/lagrangian.ts";
+import { compile } from "../../../src/runtime/compile.ts";
+import { openDevice } from "../../../src/runtime/devices.ts";
 import { distance, evaluate, floats, list } from "../../support/evaluate.ts";
 
 const squares = bregman({ name: "squares", potential: squaredNorm });
@@ -51,6 +55,28 @@ describe("instances", () => {
     expect(own[0].shape).toEqual([2, 2]);
     // log takes 1e-30 for 0 in both, and the softmax of a logit is not its logarithm.
     for (const i of [0, 1] as const) expect(distance(own[i].data, named[i].data)).toBeLessThan(1e-12);
+  });
+
+  it("KL divergence in single precision, of tokens that are all but ruled out", async () => {
+    const device = await openDevice("cpu");
+    const spec = { target: f32(4, 1, 3), logits: f32(4, 1, 3) };
+    const slope = (by: typeof entropy | "KL") =>
+      fn(spec, ({ target, logits }) =>
+        grad((z: Tensor) => sum(judged(by, target, softmax(z) as Tensor, z)) as Tensor)(logits),
+      );
+    const inputs = {
+      target: Float32Array.from([20, 40, 50, 60].flatMap(() => [0, 1, 0])),
+      // Capped logits are at most 60 apart.
+      logits: Float32Array.from([20, 40, 50, 60].flatMap((gap) => [gap / 2, -gap / 2, 0])),
+    };
+    const [own, named] = await Promise.all(
+      ([entropy, "KL"] as const).map(async (by) => {
+        const found = await (await compile(slope(by), { device })).run(inputs);
+        return Array.from((await found.read()).data);
+      }),
+    );
+    expect(distance(own ?? [], named ?? [])).toBeLessThan(1e-5);
+    await device.dispose();
   });
 
   it("of a quadratic form, by hand", () => {
