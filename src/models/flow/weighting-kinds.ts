@@ -11,11 +11,12 @@ import {
   pow,
   square,
   stopGradient,
+  sub,
   where,
 } from "../../dsl/index.ts";
 import type { Tensor } from "../../dsl/index.ts";
 import { jump, wronskian } from "./jump.ts";
-import type { ResidualWeighting, TimeWeighting, WeightOfTime, Weighed } from "./weighting.ts";
+import type { Moment, ResidualWeighting, TimeWeighting, WeightOfTime, Weighed } from "./weighting.ts";
 
 /** Every row counts the same: what a flow map says that does not want the weighting of its flow. */
 export const none: WeightOfTime = (t) => onesLike(t);
@@ -36,7 +37,8 @@ export function snr({ cap }: SnrOptions = {}): TimeWeighting {
   return {
     kind: "time",
     name: cap === undefined ? "signal-to-noise" : `signal-to-noise up to ${cap}`,
-    weight({ at: { point }, predicts, variance }) {
+    weight({ at, target, predicts, variance }) {
+      const { point } = at;
       if (variance === undefined)
         throw new RangeError(
           "A weight by signal-to-noise needs noise of one positive variance in all coordinates, and the source of the flow has none.",
@@ -53,12 +55,25 @@ export function snr({ cap }: SnrOptions = {}): TimeWeighting {
         case "noise":
           return div(square(point.alpha), capped);
         case "velocity":
-          return div(mul(signal, square(point.alpha)), mul(square(wronskian(point)), capped));
+          return mul(div(signal, capped), overSquaredRate(at, target));
         case "score":
           return div(square(noise), capped);
       }
     },
   };
+}
+
+/**
+ * One over the squared rate at which a velocity moves with the clean point: (β̇ − βα̇/α)², and of the average velocity of a jump
+ * (Ξ/(t − s))². Not the rate itself, which is infinite without noise.
+ */
+function overSquaredRate({ t, point }: Moment, target: Moment | undefined): Tensor {
+  const here: Tensor = div(square(point.alpha), square(wronskian(point)));
+  if (target === undefined) return here;
+  const still = equal(t, target.t);
+  const { jumped } = jump(point, target.point);
+  const onWay: Tensor = div(square(sub(target.t, t)), square(where(still, 1, jumped)));
+  return where(still, here, onWay) as Tensor;
 }
 
 /**

@@ -27,6 +27,7 @@ import { gaussian } from "../../../src/models/flow/source.ts";
 import { jumpLength, learned, none, residual, snr } from "../../../src/models/flow/weightings.ts";
 import { exponentOf, weighed } from "../../../src/models/flow/weighting.ts";
 import type { Moment, TimeWeighting, Weighting } from "../../../src/models/flow/weighting.ts";
+import { velocityWeight } from "../../../src/models/language/declared-network.ts";
 import { distance, evaluate, floats, list, words } from "../../support/evaluate.ts";
 
 const TIMES = [0, 0.1, 0.4, 0.75, 0.95, 1];
@@ -79,6 +80,24 @@ describe("signal-to-noise", () => {
       }
     },
   );
+
+  it("of the velocity of a jump says the same of the error as of the clean point", () => {
+    const inputs = { s: column([0, 0.3, 0.3, 0.6]), t: column([1, 0.9, 0.3, 0.7]) };
+    for (const of of [linear, trigonometric]) {
+      const declared = flow({ name: "", interpolant: of, predicts: "velocity" });
+      const { found, clean } = evaluate(inputs, ({ s, t }) => {
+        const [at, target] = [momentOf(of, s), momentOf(of, t)];
+        const timeOf = (time: Tensor) => ({ t: time, tau: time, rate: time });
+        const by = (predicts: "velocity" | "clean point"): Tensor =>
+          snr({ cap: 0.5 }).weight({ at, target, predicts, variance: 1 });
+        return {
+          found: mul(by("velocity"), velocityWeight(declared, timeOf(s), timeOf(t))),
+          clean: by("clean point"),
+        };
+      });
+      expect(distance(found.data, clean.data)).toBeLessThan(1e-12);
+    }
+  });
 
   it("is finite where the rates of the interpolant are not", () => {
     const root = interpolant({ name: "root", alpha: (t) => sub(1, t), beta: rootOf });
