@@ -77,17 +77,19 @@ function overSquaredRate({ t, point }: Moment, target: Moment | undefined): Tens
 }
 
 /**
- * Rows of a flow map count Ξ_{s,t}² = (β_t − β_s α_t/α_s)², by which the squared error of ψ becomes that of the map X; for the linear
- * interpolant ((t − s)/(1 − s))², which the code of FMLM calls rescaling. Rows with s = t count 1.
+ * Rows of a flow map count as much as the error of the map X: Ξ_{s,t}² = (β_t − β_s α_t/α_s)² times the squared error of ψ; for the linear
+ * interpolant ((t − s)/(1 − s))², which the code of FMLM calls rescaling. Of an average velocity X moves by t − s, so (t − s)² times its
+ * squared error. Rows with s = t count 1.
  */
 export const jumpLength: TimeWeighting = {
   kind: "time",
   name: "length of the jump",
-  weight({ at, target }: Weighed) {
+  weight({ at, target, predicts }: Weighed) {
     if (target === undefined) return onesLike(at.t);
-    const { jumped } = jump(at.point, target.point);
     const still = equal(at.point.beta, target.point.beta);
-    return where(still, 1, square(jumped)) as Tensor;
+    const moves =
+      predicts === "velocity" ? (sub(target.t, at.t) as Tensor) : jump(at.point, target.point).jumped;
+    return where(still, 1, square(moves)) as Tensor;
   },
 };
 

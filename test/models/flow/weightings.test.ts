@@ -119,6 +119,24 @@ describe("the length of a jump", () => {
     );
     expect(distance(found.data, [1, 0.25, 1, 1])).toBeLessThan(1e-12);
   });
+
+  it("of a velocity makes its error that of the map, too", () => {
+    const inputs = { s: column([0, 0.3, 0.6]), t: column([1, 0.9, 0.7]) };
+    for (const of of [linear, trigonometric]) {
+      const declared = flow({ name: "", interpolant: of, predicts: "velocity" });
+      const { found, wanted } = evaluate(inputs, ({ s, t }) => {
+        const [at, target] = [momentOf(of, s), momentOf(of, t)];
+        const timeOf = (time: Tensor) => ({ t: time, tau: time, rate: time });
+        const by = (predicts: "velocity" | "clean point"): Tensor =>
+          jumpLength.weight({ at, target, predicts, variance: 1 });
+        return {
+          found: mul(by("velocity"), velocityWeight(declared, timeOf(s), timeOf(t))),
+          wanted: by("clean point"),
+        };
+      });
+      expect(distance(found.data, wanted.data)).toBeLessThan(1e-12);
+    }
+  });
 });
 
 /** What `weighed` makes of losses ‖v − w‖² at s and t, and its gradient in v; and the plain one. */
