@@ -23,7 +23,7 @@ const polynomial = (z: Tensor, coefficients: readonly number[]): Tensor =>
       undefined,
     ) as Tensor; // there are coefficients
 
-/** Half of tan² of an angle's half: from tan²(2φ) to tan²(φ), and the factor tan φ / tan 2φ. */
+/** From tan²(2φ) to tan²(φ), and the factor tan φ / tan 2φ. */
 function halved(squared: Tensor): { readonly squared: Tensor; readonly factor: Tensor } {
   const below: Tensor = add(sqrt(add(squared, 1)), 1);
   return { squared: div(squared, square(below) as Tensor), factor: div(1, below) };

@@ -17,6 +17,7 @@ import {
   squeeze,
 } from "../../../dsl/index.ts";
 import type { Tensor } from "../../../dsl/index.ts";
+import { DRAWS } from "../samplers/sample.ts";
 import { evenTimes } from "../samplers/schedule.ts";
 import type { HostTime, ScheduleOptions } from "../samplers/schedule.ts";
 import { foldedKeys, perKey } from "../samplers/world.ts";
@@ -77,9 +78,6 @@ export const uniformNoise = (
   key: random.Key,
   shape: readonly number[],
 ): Tensor => unit(random.normal(key, shape) as Tensor);
-
-/** Draws of tokens have keys from here on; the first noise has key 0. */
-const DRAWS = 2 ** 30;
 
 /**
  * Samples of a flow on the sphere. Sample i is a function of key i, and of nothing else in the batch.

@@ -4,11 +4,11 @@
  *
  * Consumed by training and sampling of score baselines and by tests.
  */
-import { add, cast, div, equal, exp, expandDims, full, log, maximum, mul, oneHot, sub, sum, where } from "../../../dsl/index.ts"; // prettier-ignore
+import { add, cast, div, equal, exp, expandDims, full, log, mul, oneHot, sub, sum, where } from "../../../dsl/index.ts"; // prettier-ignore
 import type { Tensor } from "../../../dsl/index.ts";
 import { perState } from "../../flow/interpolant.ts";
 import type { AbsorbingProcess } from "./absorbing.ts";
-import { perToken } from "./process.ts";
+import { finiteLog, perToken } from "./process.ts";
 import { noiseRate } from "./schedule.ts";
 import type { NoiseLevel } from "./schedule.ts";
 
@@ -22,7 +22,7 @@ const maskColumn = ({ mask, vocab }: AbsorbingProcess): Tensor => hot(full([1], 
  * at r = 0 it is s.
  */
 export const scoreEntropy = (logScore: Tensor, ratio: Tensor): Tensor =>
-  add(sub(exp(logScore), mul(ratio, logScore)), mul(ratio, sub(log(maximum(ratio, 1e-37)), 1)));
+  add(sub(exp(logScore), mul(ratio, logScore)), mul(ratio, sub(finiteLog(ratio), 1)));
 
 /**
  * log s from a network's outputs [batch, length, vocab], scaled as published: outputs − log((1 − α)/α) − log(V − 1), and 0 for the token
