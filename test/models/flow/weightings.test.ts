@@ -233,6 +233,18 @@ describe("learned", () => {
     expect(shapes.shape).toEqual([8, 6 * times]);
   });
 
+  it("of a flow map may depend on the state's time alone", () => {
+    const by = learned({ hidden: 8, features: 6, target: false });
+    const inputs = { key: words([2], [3, 4]), tau: column([0.1, 0.9]) };
+    const { two, one } = evaluate(inputs, ({ key, tau }) => {
+      const params = by.init(key as Tensor<[2], "u32">, 2);
+      const heard = { ...params, out: { ...params.out, weight: constant(Array<number>(8).fill(1), [1, 8]) } };
+      return { two: by.exponent(heard, [tau, mul(tau, 0.5) as Tensor]), one: by.exponent(heard, [tau]) };
+    });
+    expect(list(two)).toEqual(list(one));
+    expect(list(one)[0]).not.toBe(list(one)[1]);
+  });
+
   it("without its parameters says so", () => {
     const lacking = () =>
       evaluate({ tau: column([0.5]) }, ({ tau }) => exponentOf(learned(), undefined, [tau]) ?? tau);

@@ -1,11 +1,11 @@
 /** Flows on the sphere with networks: what the loss is, and that a training on two phrases writes them. */
 import { expect, it } from "vitest";
-import { grad, outputSpec, random } from "../../../src/dsl/index.ts";
+import { add, grad, outputSpec, random } from "../../../src/dsl/index.ts";
 import type { Tensor } from "../../../src/dsl/index.ts";
 import { fold, key as keyOf } from "../../../src/models/flow/host-random.ts";
 import { sphericalSchedule, uniformNoise } from "../../../src/models/flow/sphere/sample.ts";
 import { sphericalFlow } from "../../../src/models/flow/sphere/spherical-flow.ts";
-import { sphericalLoss } from "../../../src/models/language/spherical.ts";
+import { sphericalLoss, sphericalTokenLoss } from "../../../src/models/language/spherical.ts";
 import { sflm } from "../../../src/models/language/variants/sflm.ts";
 import { dit } from "../../../src/models/networks/dit.ts";
 import {
@@ -40,6 +40,25 @@ it("the loss of a fresh network is log V; a learned table gets a gradient throug
   expect(list(learned.fresh)[0]).toBeCloseTo(Math.log(5), 12);
   expect(list(learned.table).some((x) => Math.abs(x) > 1e-3)).toBe(true);
   expect(list(frozen.table).every((x) => x === 0)).toBe(true);
+});
+
+it("the loss of a row is weighted by its time", () => {
+  const network = dit({ vocab: 5, length: 3, width: 8, depth: 1, heads: 2, conditioning: 8 });
+  const inputs = {
+    key: words([2], [3, 4]),
+    tokens: ints([2, 3], [0, 1, 2, 3, 4, 0]),
+    t: floats([2], [0.2, 0.6]),
+  };
+  const losses = list(
+    evaluate(inputs, ({ key, tokens, t }) => {
+      const flow = sphericalFlow({ name: "", weighting: (time, { kappa }) => add(time, kappa) });
+      const [a, b] = random.split(key as Tensor<[2], "u32">, 2);
+      const rows = { tokens, noise: uniformNoise(flow.geometry, b, [2, 3, 8]), t: { t, tau: t, rate: t } };
+      return sphericalTokenLoss(flow, { network, params: network.init(a) }, rows);
+    }),
+  );
+  // Of a fresh network every token's loss is log V.
+  losses.forEach((loss, i) => expect(loss).toBeCloseTo(2 * (i < 3 ? 0.2 : 0.6) * Math.log(5), 12));
 });
 
 it("learns two phrases, and samples them", async () => {
