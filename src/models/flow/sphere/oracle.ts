@@ -40,7 +40,7 @@ export interface SphericalOracle {
 /**
  * @param embedding a vector per token, [vocab][d], which is normalized; without a pattern, or rows of a trained table
  * @throws RangeError when sequences differ in length or name no token, weights are not one positive number per sequence, or vectors
- *   are not one per token, of one size of at least 2, and not 0
+ *   are not one per token, of one size of at least 2, of finite numbers and not 0
  */
 export function sphericalOracle(
   flow: SphericalFlow,
@@ -107,10 +107,11 @@ function checked({ vocab, sequences, weights }: Corpus, embedding: readonly (rea
   if (weights !== undefined && (weights.length !== sequences.length || weights.some((w) => !(w > 0))))
     throw new RangeError("A corpus on the sphere has one positive weight per sequence.");
   const dimension = embedding[0]?.length ?? 0;
-  const fits = (row: readonly number[]): boolean => row.length === dimension && row.some((x) => x !== 0);
+  const fits = (row: readonly number[]): boolean =>
+    row.length === dimension && row.every(Number.isFinite) && row.some((x) => x !== 0);
   if (embedding.length !== vocab || dimension < 2 || !embedding.every(fits))
     throw new RangeError(
-      `A corpus on the sphere needs a vector for each of ${vocab} tokens, of one size of at least 2, and not 0.`,
+      `A corpus on the sphere needs a vector for each of ${vocab} tokens, of one size of at least 2, of finite numbers and not 0.`,
     );
   return dimension;
 }

@@ -235,5 +235,6 @@ describe("samples of the exact flow", () => {
     expect(of([[0], [1, 2]])).toThrow("sequences of one length");
     expect(of([[4]])).toThrow("has the tokens 0 to 3, not 4.");
     expect(of([[0]], [[1, 0], [0, 0], [0, 1], [1, 1]])).toThrow("a vector for each of 4 tokens"); // prettier-ignore
+    expect(of([[0]], table.map((row, i) => (i === 2 ? [NaN, ...row.slice(1)] : row)))).toThrow("of finite numbers and not 0."); // prettier-ignore
   });
 });
