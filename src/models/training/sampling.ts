@@ -32,13 +32,14 @@ export interface SamplingOptions {
    */
   readonly schedule: Schedule | { readonly draws: number } | AdaptiveOptions;
   readonly posterior?: PosteriorOptions;
-  /** What the first noise is multiplied by. */
+  /** What the first noise is multiplied by, where it is noise around 0. */
   readonly priorScale?: number;
 }
 
 /**
  * (params, keys [batch, 2], given [batch, length]) -> tokens [batch, length]: samples of a flow, or of its flow map where the network has a
  * target time, with the given tokens kept; negative where any may come.
+ * @throws RangeError for a prior scale of noise that is not around 0
  */
 export function samplingProgram(
   options: ModelOptions,
@@ -48,6 +49,11 @@ export function samplingProgram(
   const network = dit(options.network);
   const flow = declared ?? flm(network.vocab);
   const space = spaceOfFlow(flow, options);
+  if (priorScale !== undefined && priorScale !== 1 && flow.source.mean !== 0)
+    throw new RangeError(
+      `The flow "${flow.name}" begins with a ${flow.source.name} source, whose noise is not around 0, and a prior scale would move it to ` +
+        `where no text begins: leave the prior scale out.`,
+    );
   const { batch } = options;
   const { length } = network;
   return fn({ params, keys: u32(batch, 2), given: i32(batch, length) }, (input) => {

@@ -10,6 +10,7 @@ import { projectedWorld, vocabularyWorld, worldOf } from "../../../src/models/fl
 import { dirichlet } from "../../../src/models/flow/source-dirichlet.ts";
 import { maskedGaussian, maskToken, pointMass } from "../../../src/models/flow/source-masked.ts";
 import { gaussian } from "../../../src/models/flow/source.ts";
+import type { Source } from "../../../src/models/flow/source.ts";
 import { spaceFor, tableOf } from "../../../src/models/flow/state-space.ts";
 import { frozenEmbedding, learnedEmbedding } from "../../../src/models/flow/states.ts";
 import type { States } from "../../../src/models/flow/states.ts";
@@ -18,6 +19,7 @@ import type { Network } from "../../../src/models/networks/network.ts";
 import { flowMapStep, flowStep, flowValidation } from "../../../src/models/training/declared.ts";
 import { initFlm, initFmlm } from "../../../src/models/training/programs.ts";
 import type { ModelOptions } from "../../../src/models/training/programs.ts";
+import { samplingProgram } from "../../../src/models/training/sampling.ts";
 import { weightsSpec } from "../../../src/models/training/state.ts";
 import { distance, evaluate, floats, ints, list, words } from "../../support/evaluate.ts";
 import { randomParams } from "../networks/random-weights.ts";
@@ -242,6 +244,20 @@ describe("what cannot be is refused:", () => {
     expect(trace(flow({ name: "tokens", states: learnedEmbedding() }), wide)).toThrow(
       'The flow "tokens" predicts a clean token, 3 numbers for a token, and the network puts out 8: give the network outputs: 3.',
     );
+  });
+
+  it("a prior scale of noise that is not around 0", () => {
+    const program = (source: Source) => () =>
+      samplingProgram(options, weightsSpec(options.network), {
+        flow: flow({ name: "mine", source }),
+        schedule: { draws: 2 },
+        priorScale: 0.8,
+      });
+    for (const source of [dirichlet(), pointMass(), maskedGaussian()])
+      expect(program(source)).toThrow(
+        `The flow "mine" begins with a ${source.name} source, whose noise is not around 0, and a prior scale would move it`,
+      );
+    expect(program(gaussian())).not.toThrow();
   });
 
   it("weight decay of frozen rows, and a table of another size", () => {
