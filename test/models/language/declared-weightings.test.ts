@@ -11,10 +11,12 @@ import { decodingError } from "../../../src/models/flow/clock-decoding-error.ts"
 import { flowMap } from "../../../src/models/flow/flow-map.ts";
 import type { FlowMap, FlowMapDeclaration } from "../../../src/models/flow/flow-map.ts";
 import { flow } from "../../../src/models/flow/flow.ts";
+import type { Flow, FlowDeclaration } from "../../../src/models/flow/flow.ts";
 import { semigroup } from "../../../src/models/flow/objectives/semigroup.ts";
 import type { Objective } from "../../../src/models/flow/objectives/objective.ts";
 import { vocabularySpace } from "../../../src/models/flow/state-space.ts";
-import { jumpLength, learned, residual } from "../../../src/models/flow/weightings.ts";
+import { gaussian } from "../../../src/models/flow/source.ts";
+import { jumpLength, learned, residual, snr } from "../../../src/models/flow/weightings.ts";
 import type { LearnedWeights } from "../../../src/models/flow/weightings.ts";
 import {
   declaredFlowTokenLoss,
@@ -130,6 +132,21 @@ describe("FMLM's options", () => {
     }));
     expect(distance(found?.data ?? [], wanted?.data ?? [])).toBeLessThan(1e-12);
   });
+});
+
+it("the signal-to-noise ratio is that of the flow's own noise", () => {
+  const of = (rest: Partial<FlowDeclaration>) =>
+    flow({ name: "quiet", clock, source: gaussian({ scale: 0.5 }), ...rest } as FlowDeclaration);
+  const { found, plain } = values(7, (i) => {
+    const rows = { tokens: i.tokens, noise: i.noise, t: rowsOf(i).s };
+    const loss = (declared: Flow): Tensor => declaredFlowTokenLoss(declared, model(i.teacher, config), rows);
+    return { found: loss(of({ weighting: snr({ cap: 5 }) })), plain: loss(of({})) };
+  });
+  const wanted = list(plain as NonNullable<typeof plain>).map((loss, k) => {
+    const [s] = TIMES[Math.floor(k / 2)] as (typeof TIMES)[number];
+    return loss * Math.min(s ** 2 / ((1 - s) * 0.5) ** 2, 5);
+  });
+  expect(distance(found?.data ?? [], wanted)).toBeLessThan(1e-9);
 });
 
 describe("residuals", () => {
