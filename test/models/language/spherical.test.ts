@@ -1,13 +1,19 @@
 /** Flows on the sphere with networks: what the loss is, and that a training on two phrases writes them. */
 import { expect, it } from "vitest";
-import { add, grad, outputSpec, random } from "../../../src/dsl/index.ts";
+import { add, grad, mul, outputSpec, random, reshape, zeros } from "../../../src/dsl/index.ts";
 import type { Tensor } from "../../../src/dsl/index.ts";
 import { fold, key as keyOf } from "../../../src/models/flow/host-random.ts";
 import { sphericalSchedule, uniformNoise } from "../../../src/models/flow/sphere/sample.ts";
 import { sphericalFlow } from "../../../src/models/flow/sphere/spherical-flow.ts";
-import { sphericalLoss, sphericalTokenLoss } from "../../../src/models/language/spherical.ts";
+import { OUTPUT_SOFTCAP } from "../../../src/models/language/denoiser.ts";
+import {
+  sphericalLogits,
+  sphericalLoss,
+  sphericalTokenLoss,
+} from "../../../src/models/language/spherical.ts";
 import { sflm } from "../../../src/models/language/variants/sflm.ts";
 import { dit } from "../../../src/models/networks/dit.ts";
+import type { Network } from "../../../src/models/networks/network.ts";
 import {
   flowDraw,
   initSpherical,
@@ -19,7 +25,7 @@ import {
 } from "../../../src/models/training/index.ts";
 import { compile, disposeTree } from "../../../src/runtime/compile.ts";
 import { openDevice } from "../../../src/runtime/devices.ts";
-import { evaluate, floats, ints, list, words } from "../../support/evaluate.ts";
+import { distance, evaluate, floats, ints, list, words } from "../../support/evaluate.ts";
 
 it("the loss of a fresh network is log V; a learned table gets a gradient through the path, and a frozen one none", () => {
   const network = dit({ vocab: 5, length: 3, width: 8, depth: 1, heads: 2, conditioning: 8 });
@@ -40,6 +46,25 @@ it("the loss of a fresh network is log V; a learned table gets a gradient throug
   expect(list(learned.fresh)[0]).toBeCloseTo(Math.log(5), 12);
   expect(list(learned.table).some((x) => Math.abs(x) > 1e-3)).toBe(true);
   expect(list(frozen.table).every((x) => x === 0)).toBe(true);
+});
+
+it("a network sees coordinates of unit size, and the clock's time", () => {
+  const seen = evaluate(
+    { x: floats([1, 1, 4], [0.5, -0.5, 0.1, 0.7]), t: floats([1], [0.25]) },
+    ({ x, t }) => {
+      const network: Network<Tensor> = {
+        vocab: 4,
+        length: 1,
+        init: () => zeros([4, 4]),
+        embedding: (params) => params,
+        // What it says is the state, and the time on top.
+        logits: (_params, state, { tau }) => add(state, reshape(tau, [1, 1, 1])),
+      };
+      return sphericalLogits({ network, params: zeros([4, 4]) })(x, { t, tau: mul(t, 2) as Tensor, rate: t });
+    },
+  );
+  const wanted = [0.5, -0.5, 0.1, 0.7].map((v) => OUTPUT_SOFTCAP * Math.tanh((2 * v + 0.5) / OUTPUT_SOFTCAP));
+  expect(distance(seen.data, wanted)).toBeLessThan(1e-12);
 });
 
 it("the loss of a row is weighted by its time", () => {
