@@ -10,6 +10,8 @@ import type { TensorType } from "../../dsl/program/program.ts";
 import type { DType } from "../../dsl/types/dtype.ts";
 import { ElementType } from "./proto.ts";
 
+export { alignedHeld, broadcastShapes, isWhole, stripLeading } from "../held-shape.ts";
+
 export interface Value {
   /** Name of the ONNX value. */
   readonly name: string;
@@ -35,31 +37,6 @@ const ELEMENTS: { readonly [D in DType]: ElementType } = {
 
 /** ONNX's element type for a dtype. */
 export const elementOf = (dtype: DType): ElementType => ELEMENTS[dtype];
-
-/** `held` with its absent leading axes of extent 1. */
-export const alignedHeld = ({ shape, held }: Value): readonly number[] => [
-  ...Array<number>(shape.length - held.length).fill(1),
-  ...held,
-];
-
-/** Whether every element is stored. */
-export const isWhole = ({ shape, held }: Value): boolean =>
-  held.length === shape.length && held.every((extent, axis) => extent === shape[axis]);
-
-/** Shape of the elementwise combination of shapes (aligned at the last axis, extents equal or 1). */
-export function broadcastShapes(shapes: readonly (readonly number[])[]): readonly number[] {
-  const rank = Math.max(0, ...shapes.map((shape) => shape.length));
-  return Array.from({ length: rank }, (_, axis) => {
-    const extents = shapes.map((shape) => shape[axis - rank + shape.length] ?? 1);
-    return extents.find((extent) => extent !== 1) ?? 1;
-  });
-}
-
-/** The shape without leading axes of extent 1. */
-export function stripLeading(shape: readonly number[]): readonly number[] {
-  const first = shape.findIndex((extent) => extent !== 1);
-  return first < 0 ? [] : shape.slice(first);
-}
 
 export const hasType = (value: Value, type: TensorType): boolean =>
   value.element === elementOf(type.dtype) &&
