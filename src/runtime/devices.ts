@@ -15,6 +15,10 @@ interface Entry {
 }
 
 const chosenGpu = () => import("./webgpu/choose.ts");
+const tfjs = () => import("./tfjs/tfjs-device.ts");
+
+/** A backend of TensorFlow.js that this version does not run on. */
+const notYet = (why: string): Entry => ({ open: () => Promise.reject(new UserError(why)) });
 
 const DEVICES = {
   cpu: { open: async () => (await import("./onnx/cpu-device.ts")).openCpu() },
@@ -27,6 +31,16 @@ const DEVICES = {
   "webgpu-minimum": {
     open: async () => (await chosenGpu()).openUnchecked({ limits: "minimum" }),
   },
+  "tfjs:cpu": { open: async () => (await tfjs()).openTfjs("cpu") },
+  "tfjs:wasm": { open: async () => (await tfjs()).openTfjs("wasm") },
+  "tfjs:webgl": notYet("The tfjs:webgl device needs a browser, and is not there yet."),
+  "tfjs:webgpu": notYet('The tfjs:webgpu device is not there yet; use the device "webgpu".'),
+  "tfjs:node": notYet(
+    'The tfjs:node device needs @tensorflow/tfjs-node and its native library, and is not there yet; use the device "cpu".',
+  ),
+  "tfjs:node-gpu": notYet(
+    "The tfjs:node-gpu device needs @tensorflow/tfjs-node-gpu with CUDA, and is not there yet.",
+  ),
 } as const satisfies Readonly<Record<string, Entry>>;
 
 const entries: ReadonlyMap<string, Entry> = new Map(Object.entries(DEVICES));

@@ -1,0 +1,102 @@
+/**
+ * TensorFlow.js as far as it is used: its one engine, backends by name, and tensors. The package is loaded when the first device of this
+ * kind is opened; it is an optional peer, so its types are written down here and not imported.
+ *
+ * Consumed by the other files of this folder. To support a backend: a case in `BACKENDS`.
+ */
+import { UserError } from "../files/errors.ts";
+
+export type TfArray = Float32Array | Int32Array | Uint8Array;
+
+/** A tensor of TensorFlow.js. */
+export interface TfTensor {
+  readonly shape: readonly number[];
+  readonly dtype: string;
+  data(): Promise<TfArray>;
+  dataSync(): TfArray;
+  dispose(): void;
+}
+
+/** The engine that all copies of TensorFlow.js in a process share. */
+export interface TfEngine {
+  /** The selected backend; undefined before the first is. */
+  readonly backendName: string | undefined;
+  runKernel(name: string, inputs: unknown, attributes: unknown): TfTensor;
+  makeTensor(values: TfArray, shape: readonly number[], dtype: string): TfTensor;
+  setBackend(name: string): Promise<boolean>;
+  findBackend(name: string): unknown;
+}
+
+/** The module. */
+export interface Tfjs {
+  readonly version_core: string;
+  engine(): TfEngine;
+  tidy(work: () => void): void;
+  keep(tensor: TfTensor): TfTensor;
+  getKernel(name: string, backend: string): unknown;
+}
+
+/** Backends that run in Node. */
+export type BackendName = "cpu" | "wasm";
+
+const CORE = "@tensorflow/tfjs";
+const WASM = "@tensorflow/tfjs-backend-wasm";
+
+async function load<T>(device: string, packages: string, module: () => Promise<unknown>): Promise<T> {
+  try {
+    return (await module()) as T; // the module's own types are an optional peer's
+  } catch (error) {
+    const reason = (error instanceof Error ? error.message : String(error)).split("\n")[0];
+    throw new UserError(
+      `The ${device} device needs TensorFlow.js, and it did not load (${reason}); install it with ` +
+        `"npm install ${packages}", or use the device "cpu".`,
+      { cause: error },
+    );
+  }
+}
+
+/** Loads TensorFlow.js with a backend and starts it. @throws UserError when a package is missing or the backend does not start */
+export async function loadBackend(name: BackendName): Promise<Tfjs> {
+  const device = `tfjs:${name}`;
+  const tf = await load<Tfjs>(
+    device,
+    name === "wasm" ? `${CORE} ${WASM}` : CORE,
+    () => import("@tensorflow/tfjs"),
+  );
+  if (name === "wasm") await load(device, `${CORE} ${WASM}`, () => import("@tensorflow/tfjs-backend-wasm"));
+  const engine = tf.engine();
+  const before = engine.backendName;
+  let started = false;
+  let reason = "";
+  try {
+    started = await engine.setBackend(name);
+  } catch (error) {
+    reason = ` (${error instanceof Error ? error.message : String(error)})`;
+  }
+  // The first use of the cpu backend in Node prints an advertisement for another package.
+  const backend = engine.findBackend(name) as { firstUse?: boolean } | null; // a field that its class does not hide
+  if (backend !== null && name === "cpu") backend.firstUse = false;
+  if (before !== undefined && before !== name) await engine.setBackend(before);
+  if (!started) throw new UserError(`The ${device} device did not start${reason}; use the device "cpu".`);
+  return tf;
+}
+
+/**
+ * Does work with a backend selected. The selection is one for the whole process, so the one before is put back, if there was one.
+ * The work is synchronous: nobody else comes in between.
+ */
+export function withBackend<T>(tf: Tfjs, name: BackendName, work: () => T): T {
+  const engine = tf.engine();
+  const before = engine.backendName;
+  select(engine, name);
+  try {
+    return work();
+  } finally {
+    if (before !== undefined) select(engine, before);
+  }
+}
+
+/** Selecting a backend that has started takes effect at once; the promise is for those that have not. */
+function select(engine: TfEngine, name: string): void {
+  if (engine.backendName !== name) void engine.setBackend(name);
+}

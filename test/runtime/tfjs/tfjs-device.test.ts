@@ -1,0 +1,115 @@
+/** What the devices on TensorFlow.js promise beyond the contract: no tensor left behind, and the user's own backend as it was. */
+import * as tf from "@tensorflow/tfjs";
+import { describe, expect, it } from "vitest";
+import { toNumbers } from "../../../src/compiler/host-tensor.ts";
+import type { DeviceValue } from "../../../src/runtime/device.ts";
+import { openInterpreter } from "../../../src/runtime/interpreter-device.ts";
+import { openTfjs } from "../../../src/runtime/tfjs/tfjs-device.ts";
+import type { TfjsDevice } from "../../../src/runtime/tfjs/tfjs-device.ts";
+import { step, testContract } from "../../support/device-contract.ts";
+import { program, tensor } from "../../support/programs.ts";
+import { testTraining } from "../../support/webgpu-training.ts";
+
+const none = {};
+const devices = [await openTfjs("cpu"), await openTfjs("wasm")];
+const each = devices.map((device) => [device.name, device] as const);
+
+for (const device of devices)
+  testContract(device, () => openTfjs(device.name === "tfjs:cpu" ? "cpu" : "wasm"));
+
+/** Everything that keeps tensors: a loop, a branch, a host op, constants, unused and repeated values. */
+const busy = program(["f32[4]", "f32[3,4]", "bool[]"], (w, x, rows, flag) => {
+  const body = program(["f32[4]", "f32[4]", "f32[4]"], (v, carry, unused, row) => {
+    const next = v.one("add", [carry, row], none);
+    return [next, unused, v.one("erf", [next], none), row];
+  });
+  const scanned = w.all("scan", [x, x, rows], { body, length: 3, consts: 0, carry: 2, reverse: true });
+  const [last, kept, curves] = scanned as [number, number, number, number];
+  const onTrue = program(["f32[4]"], (v, y) => [v.one("neg", [y], none), y, y]);
+  const onFalse = program(["f32[4]"], (_v, y) => [y, y, y]);
+  const chosen = w.all("cond", [flag, last], { onTrue, onFalse });
+  const condition = program(["f32[4]"], (v, y) => {
+    const top = v.one("reduceMax", [y], { axes: [0] });
+    return [v.one("less", [top, v.one("constant", [], { shape: [], dtype: "f32", values: 50 })], none)];
+  });
+  const doubled = program(["f32[4]"], (v, y) => [v.one("add", [y, y], none)]);
+  const grown = w.all("while", [kept], { condition, body: doubled, conditionConsts: 0, bodyConsts: 0 });
+  return [...chosen, ...grown, curves, x, x];
+});
+
+describe.each(each)("the device %s", (_name, device: TfjsDevice) => {
+  it("leaves no tensor behind in 1,000 runs", async () => {
+    const memory = (): object => {
+      const { numTensors, numDataBuffers, numBytes } = tf.memory();
+      return { numTensors, numDataBuffers, numBytes };
+    };
+    const before = memory();
+    const executable = await device.compile(busy);
+    const inputs = [tensor("f32[4]", [1, 2, 3, 4]), tensor("f32[3,4]", 0.5), tensor("bool[]", 1)].map(
+      (given) => device.upload(given),
+    );
+    const ready = memory();
+    for (let i = 0; i < 1000; i++) for (const output of await executable.run(inputs)) output.dispose();
+    expect(memory()).toEqual(ready);
+    await executable.dispose();
+    for (const input of inputs) input.dispose();
+    expect(memory()).toEqual(before);
+  });
+
+  it("leaves no tensor behind when a kernel fails, and gives donated values back", async () => {
+    const executable = await device.compile(step, { donate: [0] });
+    const value = device.upload(tensor("f32[4]", 3));
+    const before = tf.memory().numTensors;
+    const { runKernel } = tf.engine();
+    tf.engine().runKernel = ((...args: Parameters<typeof runKernel>) => {
+      if (args[0] === "Sum") throw new Error("no memory left");
+      return runKernel.apply(tf.engine(), args);
+    }) as typeof runKernel; // generic in its result
+    await expect(executable.run([value, device.upload(tensor("f32[4]", 1)), value])).rejects.toThrow(
+      `${device.name}: the program failed to run: no memory left`,
+    );
+    tf.engine().runKernel = runKernel;
+    expect(tf.memory().numTensors).toBe(before + 1); // the upload in between
+    expect(toNumbers(await value.read())).toEqual([3, 3, 3, 3]);
+  });
+
+  it("draws the interpreter's random bits", async () => {
+    const words = [1, 2, 3, 4].map((seed) =>
+      tensor(
+        "u32[300]",
+        Array.from({ length: 300 }, (_, i) => Math.imul(i * 7 + seed, 0x9e3779b1) >>> 0),
+      ),
+    );
+    const draw = program(["u32[300]", "u32[300]", "u32[300]", "u32[300]"], (w, ...ids) =>
+      w.all("threefry", ids, none),
+    );
+    const bits: number[][][] = [];
+    for (const target of [device, openInterpreter()]) {
+      const outputs = await (await target.compile(draw)).run(words.map((word) => target.upload(word)));
+      bits.push(await Promise.all(outputs.map(async (output) => toNumbers(await output.read()))));
+    }
+    expect(bits[0]).toEqual(bits[1]);
+  });
+
+  it("puts the user's backend back, and lets their tidy pass over its tensors", async () => {
+    const mine = device.name === "tfjs:cpu" ? "wasm" : "cpu";
+    await tf.setBackend(mine);
+    const outputs: DeviceValue[] = [];
+    const executable = await device.compile(step);
+    const pending = tf.tidy(() => {
+      const value = device.upload(tensor("f32[4]", 2));
+      void executable.run([value, value, value]).then((results) => outputs.push(...results));
+      return [];
+    });
+    expect(pending).toEqual([]);
+    await new Promise((resolve) => setTimeout(resolve, 0));
+    expect(tf.getBackend()).toBe(mine);
+    expect(toNumbers(await (outputs[0] as DeviceValue).read())).toEqual([-1, -1, -1, -1]);
+  });
+
+  it("says what it is", () => {
+    expect(device.describe()).toMatch(/^TensorFlow\.js 4\.\d+\.\d+, (JavaScript|WebAssembly) on one thread$/);
+  });
+});
+
+describe.each(each)("training on %s", (_name, device) => testTraining(device, 20));
