@@ -32,6 +32,7 @@ describe("devices", options, () => {
     expect(code).toBe(0);
     expect(stdout).toMatch(/^cpu +available +ONNX Runtime \d/m);
     expect(stdout).toMatch(/^interpreter +available/m);
+    expect(stdout).toMatch(/^tfjs:wasm +available/m);
     expect(stdout).toMatch(/^webgpu +(available|absent) +\S/m);
     expect(stdout).toMatch(/^auto is (cpu|webgpu)\.$/m);
   });
@@ -112,7 +113,8 @@ describe("mistyped commands: one line, exit code 2", options, () => {
     ['--tokens must be one of words, chars, got "bytes"', ["demo", "--tokens", "bytes"]],
     ["--quick and --full contradict each other", ["demo", "--quick", "--full"]],
     [
-      'There is no device "warp"; choose one of auto, cpu, interpreter, webgpu, webgpu-minimum.',
+      'There is no device "warp"; choose one of auto, cpu, interpreter, webgpu, webgpu-minimum, ' +
+        "tfjs:cpu, tfjs:wasm, tfjs:webgl, tfjs:webgpu, tfjs:node, tfjs:node-gpu.",
       ["demo", "--device", "warp"],
     ],
   ])("%s", async (sentence, args) => {

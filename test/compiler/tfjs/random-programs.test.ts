@@ -1,6 +1,7 @@
-/** Random programs on the backends of TensorFlow.js against the interpreter. */
+/** Random programs on the backends of TensorFlow.js against the interpreter; none leaves a tensor behind. */
+import * as tf from "@tensorflow/tfjs";
 import fc from "fast-check";
-import { describe, it } from "vitest";
+import { describe, expect, it } from "vitest";
 import { openTfjs } from "../../../src/runtime/tfjs/tfjs-device.ts";
 import { EXACT_OPS } from "../../support/op-cases.ts";
 import { deviation } from "../../support/on-device.ts";
@@ -17,9 +18,11 @@ describe.each(devices.map((device) => [device.name, device] as const))(
       tolerance: number,
       numRuns: number,
     ): Promise<void> => {
+      const before = tf.memory();
       const property = fc.asyncProperty(arbitraryRun(options), async ({ program, inputs }) => {
         const found = await deviation(device, program, inputs, tolerance);
         if (found !== undefined) throw new Error(found);
+        expect(tf.memory()).toEqual(before);
       });
       await fc.assert(property, { numRuns });
     };
