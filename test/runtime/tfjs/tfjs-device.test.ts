@@ -56,6 +56,45 @@ describe.each(each)("the device %s", (_name, device: TfjsDevice) => {
     expect(memory()).toEqual(before);
   });
 
+  it("holds a few tensors at a time, however long a loop is", async () => {
+    const count = program(["f32[]", "f32[4]"], (w, start, x) => {
+      const limit = program(["f32[]", "f32[4]"], (v, i) => [
+        v.one("less", [i, v.one("constant", [], { shape: [], dtype: "f32", values: 200 })], none),
+      ]);
+      const next = program(["f32[]", "f32[4]"], (v, i, y) => {
+        const one = v.one("constant", [], { shape: [], dtype: "f32", values: 1 });
+        return [v.one("add", [i, one], none), v.one("erf", [v.one("tanh", [y], none)], none)];
+      });
+      const whiles = w.all("while", [start, x], {
+        condition: limit,
+        body: next,
+        conditionConsts: 0,
+        bodyConsts: 0,
+      });
+      const rows = w.one("broadcast", [x], { shape: [200, 4], dims: [1] });
+      const body = program(["f32[]", "f32[4]", "f32[4]"], (v, i, y, row) => [
+        i,
+        v.one("add", [y, row], none),
+      ]);
+      return [
+        ...whiles,
+        ...w.all("scan", [start, x, rows], { body, length: 200, consts: 0, carry: 2, reverse: false }),
+      ];
+    });
+    const executable = await device.compile(count);
+    const inputs = [device.upload(tensor("f32[]", 0)), device.upload(tensor("f32[4]", 1))];
+    const before = tf.memory().numTensors;
+    const { runKernel } = tf.engine();
+    let most = 0;
+    tf.engine().runKernel = ((...args: Parameters<typeof runKernel>) => {
+      most = Math.max(most, tf.memory().numTensors - before);
+      return runKernel.apply(tf.engine(), args);
+    }) as typeof runKernel; // generic in its result
+    await executable.run(inputs);
+    tf.engine().runKernel = runKernel;
+    expect(most).toBeLessThan(12);
+  });
+
   it("leaves no tensor behind when a kernel fails, and gives donated values back", async () => {
     const executable = await device.compile(step, { donate: [0] });
     const value = device.upload(tensor("f32[4]", 3));

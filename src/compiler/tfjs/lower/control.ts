@@ -5,9 +5,10 @@
  *
  * Consumed by `index.ts`.
  */
-import { inputTypes, outputTypes } from "../../../dsl/program/program.ts";
+import { inputTypes, outputTypes, sizeOf } from "../../../dsl/program/program.ts";
 import type { AttentionParams, Program, TensorType } from "../../../dsl/program/program.ts";
 import { attentionDecomposition } from "../../../dsl/transforms/attention-decomposition.ts";
+import type { PlanBuilder } from "../builder.ts";
 import type { Block } from "../plan.ts";
 import type { Value } from "../value.ts";
 import type { Lowering, LowerRule } from "./rule.ts";
@@ -89,10 +90,35 @@ export const lowerCustomVjp: LowerRule<"customVjp"> = ({ inline }, inputs, { bod
 export const lowerCustomTangent: LowerRule<"customTangent"> = ({ inline }, inputs, { tangent, residuals }) =>
   inline(tangent, inputs.slice(residuals));
 
+/** A bool that says whether all elements of floats are finite: 0 times NaN or an infinity is NaN. */
+function allFinite(build: PlanBuilder, values: readonly Value[]): Value {
+  const sums = values
+    .filter(({ shape }) => sizeOf(shape) > 0)
+    .map((x) => {
+      const zeros = build.elementwise("Multiply", { a: x, b: build.scalar(x.dtype, 0) }, x.dtype);
+      const axis = zeros.held.map((_, i) => i);
+      if (axis.length === 0) return { ...zeros, shape: [] };
+      return build.call("Sum", { x: zeros.slot }, x.dtype, [], { axis, keepDims: false });
+    });
+  const zero = build.scalar("f32", 0);
+  const total = sums.reduce((a, b) => build.elementwise("Add", { a, b }, "f32"), zero);
+  return build.elementwise("Equal", { a: total, b: zero }, "bool");
+}
+
+/**
+ * Causal attention must not notice a NaN in a row that is not seen, but in a product of matrices 0 times NaN is NaN. So the host looks
+ * whether all is finite, and if not, sums are taken term by term.
+ */
 const attention =
-  (op: "attention" | "attentionTangent" | "attentionTranspose") =>
-  ({ inline }: Lowering, inputs: readonly Value[], params: AttentionParams): readonly Value[] =>
-    inline(attentionDecomposition(op, inputs, params), inputs);
+  <K extends "attention" | "attentionTangent" | "attentionTranspose">(op: K): LowerRule<K> =>
+  (lowering, inputs, params: AttentionParams) => {
+    const { build, inline } = lowering;
+    const asProducts = attentionDecomposition(op, inputs, params);
+    if (!params.causal) return inline(asProducts, inputs);
+    const termByTerm = attentionDecomposition(op, inputs, params, { leavesOut: true });
+    const branches = { onTrue: asProducts, onFalse: termByTerm };
+    return lowerCond(lowering, [allFinite(build, inputs), ...inputs], branches);
+  };
 
 export const lowerAttention: LowerRule<"attention"> = attention("attention");
 export const lowerAttentionTangent: LowerRule<"attentionTangent"> = attention("attentionTangent");
