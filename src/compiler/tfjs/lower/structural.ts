@@ -1,5 +1,5 @@
 /**
- * Lowering of ops that move elements. Kernels handle few axes, so slices and pads are made one axis at a time, on [before, axis, after].
+ * Lowering of ops that move elements. Kernels handle few axes, so slices and pads are made one axis at a time, on a matrix.
  *
  * Consumed by `index.ts`; scatterAdd and dot use `iota`.
  */
@@ -52,13 +52,13 @@ const asStored = (build: PlanBuilder, value: Value, shape: readonly number[]): V
   shape,
 });
 
-/** Elements start, start + 1, … of an axis, `count` of them. */
+/** Elements start, start + 1, … of an axis, `count` of them: runs of rows [before, axis·after], which kernels copy as a whole. */
 function cut(build: PlanBuilder, x: Value, axis: number, start: number, count: number): Value {
   const [before, n, after] = around(x.shape, axis);
   if (count === n) return x;
-  const flat = asStored(build, x, [before, n, after]);
-  const size = [before, count, after];
-  const result = build.call("Slice", { x: flat.slot }, x.dtype, size, { begin: [0, start, 0], size });
+  const flat = asStored(build, x, [before, n * after]);
+  const size = [before, count * after];
+  const result = build.call("Slice", { x: flat.slot }, x.dtype, size, { begin: [0, start * after], size });
   return asStored(build, result, withAxis(x.shape, axis, count));
 }
 
@@ -66,10 +66,10 @@ function cut(build: PlanBuilder, x: Value, axis: number, start: number, count: n
 function extend(build: PlanBuilder, x: Value, axis: number, low: number, high: number): Value {
   if (low === 0 && high === 0) return x;
   const [before, n, after] = around(x.shape, axis);
-  const flat = asStored(build, x, [before, n, after]);
+  const flat = asStored(build, x, [before, n * after]);
   const extent = low + n + high;
-  const attributes = { paddings: [[0, 0], [low, high], [0, 0]], constantValue: 0 }; // prettier-ignore
-  const result = build.call("PadV2", { x: flat.slot }, x.dtype, [before, extent, after], attributes);
+  const paddings = [[0, 0], [low * after, high * after]]; // prettier-ignore
+  const result = build.call("PadV2", { x: flat.slot }, x.dtype, [before, extent * after], { paddings, constantValue: 0 }); // prettier-ignore
   return asStored(build, result, withAxis(x.shape, axis, extent));
 }
 
