@@ -18,6 +18,16 @@ const FEW_AXES = 4;
 /** Constants of at most so many elements are kept for all runs when they are only one number; larger ones are filled in each run. */
 const KEPT_FILL = 1024;
 
+/** Kernels that broadcast floats as fast as they compute; the others are about thirty times slower at it on WebAssembly. */
+const FAST_BROADCAST: ReadonlySet<string> = new Set(["Add", "Sub", "Multiply", "RealDiv"]);
+
+/** Numbers as text that tells −0 from 0. */
+const textOf = (values: number | readonly number[]): string =>
+  [values]
+    .flat()
+    .map((x) => (Object.is(x, -0) ? "-0" : String(x)))
+    .join();
+
 /** What all blocks of a plan share. */
 class PlanScope {
   readonly constants: Constant[] = [];
@@ -28,10 +38,9 @@ class PlanScope {
   /** A known tensor; equal small ones are stored once. */
   constant(dtype: DType, shape: readonly number[], values: number | readonly number[]): Slot {
     const stored = (x: number): number => (dtype === "u32" ? x | 0 : x);
-    const text = (x: number): string => (Object.is(x, -0) ? "-0" : String(x));
     const small = typeof values === "number" || values.length <= 16;
-    const key = `${storageOf(dtype)}[${shape.join()}]${[values].flat().map(text).join()}`;
-    const known = small ? this.#known.get(key) : undefined;
+    const key = small ? `${storageOf(dtype)}[${shape.join()}]${textOf(values)}` : "";
+    const known = this.#known.get(key);
     if (known !== undefined) return known;
     const slot = this.slots++;
     if (small) this.#known.set(key, slot);
@@ -145,18 +154,38 @@ export class PlanBuilder {
     if (sameShape(held, shape)) return this.holdAs(value, shape);
     if (splat !== undefined && size <= KEPT_FILL)
       return { ...value, slot: this.#scope.constant(dtype, shape, splat), held: shape };
-    if (splat !== undefined && Number.isFinite(splat) && !Object.is(splat, -0)) {
-      const stored = dtype === "u32" ? splat | 0 : splat;
-      return {
-        ...this.call("Fill", {}, dtype, shape, { shape, value: stored, dtype: storageOf(dtype) }),
-        splat,
-      };
+    if (splat !== undefined && Number.isFinite(splat) && !Object.is(splat, -0))
+      return this.#filled(dtype, shape, splat);
+    return { ...this.#expanded(value, shape), shape };
+  }
+
+  /** The value stored under a shape to which its stored one broadcasts; both of one rank. */
+  #expanded(value: Value, held: readonly number[]): Value {
+    const { dtype } = value;
+    if (storageOf(dtype) === "float32") {
+      // Times one, since the kernel for products broadcasts about fifty times faster than the one for repetition on WebAssembly.
+      return this.elementwise("Multiply", { a: value, b: this.#filled("f32", held, 1) }, dtype);
+    }
+    if (dtype === "bool") {
+      const numbers = this.call("Cast", { x: value.slot }, "f32", value.held, { dtype: "float32" });
+      const all = this.#expanded({ ...numbers, shape: held }, held);
+      return { ...this.call("Cast", { x: all.slot }, dtype, held, { dtype: "bool" }), shape: value.shape };
     }
     // Merged with the full shape, axes alternate between those that are stored and those that repeat.
-    const [own, full] = mergedShapes([held, shape]) as readonly [readonly number[], readonly number[]];
-    const reps = full.map((extent, axis) => extent / (own[axis] as number)); // of one rank
-    const tiled = this.call("Tile", { x: this.holdAs(value, own).slot }, dtype, full, { reps });
-    return { ...this.holdAs({ ...tiled, shape }, shape), shape };
+    const own = [...Array<number>(held.length - value.held.length).fill(1), ...value.held];
+    const [some, full] = mergedShapes([own, held]) as readonly [readonly number[], readonly number[]];
+    const reps = full.map((extent, axis) => extent / (some[axis] as number)); // of one rank
+    const tiled = this.call("Tile", { x: this.holdAs(value, some).slot }, dtype, full, { reps });
+    return { ...this.holdAs(tiled, held), shape: value.shape };
+  }
+
+  /** Equal elements, all stored. The number is finite. */
+  #filled(dtype: DType, shape: readonly number[], value: number): Value {
+    if (sizeOf(shape) <= KEPT_FILL)
+      return { slot: this.#scope.constant(dtype, shape, value), dtype, shape, held: shape, splat: value };
+    const stored = dtype === "u32" ? value | 0 : value;
+    const attributes = { shape, value: stored, dtype: storageOf(dtype) };
+    return { ...this.call("Fill", {}, dtype, shape, attributes), splat: value };
   }
 
   /** An elementwise kernel: operands broadcast, and what is equal along an axis in all of them stays stored once. */
@@ -165,6 +194,16 @@ export class PlanBuilder {
     const values = Object.values(operands);
     const held = broadcastShapes(values.map((value) => value.held));
     const shape = broadcastShapes(values.map((value) => value.shape));
+    if (!FAST_BROADCAST.has(kernel)) {
+      // One number for all is no burden.
+      const slow = (value: Value): boolean =>
+        storageOf(value.dtype) !== "int32" && sizeOf(value.held) > 1 && sizeOf(value.held) < sizeOf(held);
+      if (values.some(slow)) {
+        const expanded = values.map((value) => (slow(value) ? this.#expanded(value, held) : value));
+        const again = Object.fromEntries(names.map((name, i) => [name, expanded[i] as Value]));
+        return { ...this.elementwise(kernel, again, dtype), shape };
+      }
+    }
     const few = held.length <= FEW_AXES;
     const shapes = few ? values.map((value) => value.held) : mergedShapes(values.map((value) => value.held));
     // A shape per operand, a name per operand.

@@ -18,6 +18,8 @@ export interface Value {
   readonly held: readonly number[];
   /** The number that every element is, when that is known. */
   readonly splat?: number;
+  /** Of integers: whether all are known to be less than 2²⁴ in size, so that float32 has them exactly. */
+  readonly small?: true;
 }
 
 export const hasType = (value: Value, type: TensorType): boolean =>

@@ -103,4 +103,22 @@ describe.each(devices.map((device) => [device.name, device] as const))("lowering
     expect(toNumbers(signs as HostTensor)).toEqual([1, -1, 0]);
     expect((curve?.data[0] as number) / (1.1283791670955126 * 1e-30)).toBeCloseTo(1, 5);
   });
+
+  it.each(["i32", "u32"])("compares any %s with a row of numbers", async (dtype) => {
+    const words = [0, 1, 6, 7, 16777215, 16777216, 16777217, 2147483647, 2147483648, 4294967295];
+    const given = tensor(
+      `${dtype}[10,1]`,
+      words.map((x) => (dtype === "i32" ? x | 0 : x)),
+    );
+    const row = program([`${dtype}[10,1]`], (w, x) => {
+      const shape = [10, 8];
+      const all = w.one("broadcast", [x], { shape, dims: [0, 1] });
+      const numbers = w.one("iota", [], { shape, dtype: dtype as "i32", axis: 1 });
+      return (["equal", "less", "lessEqual"] as const).flatMap((op) => [
+        w.one(op, [all, numbers], none),
+        w.one(op, [numbers, all], none),
+      ]);
+    });
+    expect(await deviation(device, row, [given], 0)).toBeUndefined();
+  });
 });

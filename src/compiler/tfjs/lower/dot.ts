@@ -2,7 +2,7 @@
  * Lowering of the general dot product to one product of batches of matrices. Operands are laid out as [batch, rows, inner] and
  * [batch, inner, columns] beforehand: the flags of the kernel for transposed operands make it about twelve times slower on WebAssembly.
  *
- * Consumed by `index.ts`.
+ * Consumed by `index.ts`; sums of rows use `product`.
  */
 import { freeAxes } from "../../../dsl/ops/reduction.ts";
 import { sizeOf } from "../../../dsl/program/program.ts";
@@ -30,6 +30,13 @@ function asMatrices(
 const unshared = (build: PlanBuilder, b: Value): Value =>
   b.shape[0] !== 1 ? b : build.call("Identity", { x: b.slot }, b.dtype, b.shape);
 
+/** [batch, m, k] times [batch, k, n]. */
+export function product(build: PlanBuilder, a: Value, b: Value): Value {
+  const shape = [a.shape[0] as number, a.shape[1] as number, b.shape[2] as number]; // of rank 3
+  const operands = { a: a.slot, b: unshared(build, b).slot };
+  return build.call("BatchMatMul", operands, a.dtype, shape, { transposeA: false, transposeB: false });
+}
+
 export const lowerDot: LowerRule<"dot"> = ({ build, outputs }, inputs, params) => {
   const [lhs, rhs] = pair(inputs);
   const { lhsBatch, rhsBatch, lhsContract, rhsContract } = params;
@@ -41,9 +48,6 @@ export const lowerDot: LowerRule<"dot"> = ({ build, outputs }, inputs, params) =
     lhsContract,
   ]);
   const columns = freeAxes(rhs.shape.length, rhsBatch, rhsContract);
-  const b = unshared(build, asMatrices(build, rhs, [rhsBatch, rhsContract, columns]));
-  const shape = [a.shape[0] as number, a.shape[1] as number, b.shape[2] as number]; // of rank 3
-  const attributes = { transposeA: false, transposeB: false };
-  const product = build.call("BatchMatMul", { a: a.slot, b: b.slot }, type.dtype, shape, attributes);
-  return [build.reshape(product, type.shape)];
+  const b = asMatrices(build, rhs, [rhsBatch, rhsContract, columns]);
+  return [build.reshape(product(build, a, b), type.shape)];
 };

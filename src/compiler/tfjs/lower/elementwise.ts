@@ -4,6 +4,7 @@
  *
  * Consumed by `index.ts`.
  */
+import { sameShape } from "../../../dsl/program/program.ts";
 import type { ArithmeticOp, CompareOp, UnaryOp } from "../../../dsl/program/program.ts";
 import { isFloat } from "../../../dsl/types/dtype.ts";
 import type { PlanBuilder } from "../builder.ts";
@@ -159,15 +160,31 @@ export const ARITHMETIC = {
   shiftRight: onHost("shiftRight"),
 } as const satisfies { [K in ArithmeticOp]: LowerRule<K> };
 
+/** An integer as the nearest float32. */
+const nearest = (build: PlanBuilder, x: Value): Value => ({
+  ...build.call("Cast", { x: x.slot }, "f32", x.held, { dtype: "float32" }),
+  shape: x.shape,
+});
+
+/**
+ * Kernels are slow at integers that broadcast, and fast at floats. Where all integers of one side are small, float32 compares alike: it
+ * has those exactly, and rounds none of the others to a smaller size than 2²⁴.
+ */
+function compared(build: PlanBuilder, name: string, a: Value, b: Value): Value {
+  const spreads = a.held.length > 0 && b.held.length > 0 && !sameShape(a.held, b.held);
+  if (!spreads || isFloat(a.dtype) || !(a.small || b.small)) return binary(build, name, a, b, "bool");
+  return binary(build, name, nearest(build, a), nearest(build, b), "bool");
+}
+
 const comparison =
   (name: string): LowerRule<CompareOp> =>
   ({ build }, inputs) => {
     const [a, b] = pair(inputs);
-    return [binary(build, name, ordered(build, a), ordered(build, b), "bool")];
+    return [compared(build, name, ordered(build, a), ordered(build, b))];
   };
 
 export const COMPARE = {
-  equal: ({ build }, inputs) => [binary(build, "Equal", ...pair(inputs), "bool")],
+  equal: ({ build }, inputs) => [compared(build, "Equal", ...pair(inputs))],
   less: comparison("Less"),
   lessEqual: comparison("LessEqual"),
 } as const satisfies { [K in CompareOp]: LowerRule<K> };

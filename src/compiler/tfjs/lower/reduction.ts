@@ -9,6 +9,7 @@ import type { TensorType } from "../../../dsl/program/program.ts";
 import { isFloat } from "../../../dsl/types/dtype.ts";
 import type { PlanBuilder } from "../builder.ts";
 import type { Value } from "../value.ts";
+import { product } from "./dot.ts";
 import { choose, isNaN, ordered, unordered } from "./elementwise.ts";
 import { onHost, single } from "./rule.ts";
 import type { LowerRule } from "./rule.ts";
@@ -20,6 +21,14 @@ export const lowerReduceSum: LowerRule<"reduceSum"> = ({ build, outputs }, input
   const type = outputs[0] as TensorType; // a sum has one output
   if (axes.length === 0) return [x];
   if (sizeOf(x.shape) === 0) return [build.splat(type, 0)];
+  const rows = sizeOf(x.shape.slice(0, axes.length));
+  const columns = sizeOf(x.shape.slice(axes.length));
+  if (isFloat(x.dtype) && columns > 1 && sorted(axes).every((axis, i) => axis === i)) {
+    // Sums of whole rows as a product with ones, since the kernel would transpose first.
+    const ones = build.whole(build.splat({ shape: [1, 1, rows], dtype: x.dtype }, 1));
+    const sums = product(build, ones, build.shaped(x, [1, rows, columns]));
+    return [build.reshape(sums, type.shape)];
+  }
   const attributes = { axis: sorted(axes), keepDims: false };
   return [build.call("Sum", { x: build.whole(x).slot }, type.dtype, type.shape, attributes)];
 };

@@ -21,7 +21,8 @@ export const lowerIota: LowerRule<"iota"> = ({ build }, _inputs, { shape, dtype,
   const held = shape.slice(axis).map((extent, i) => (i === 0 ? extent : 1));
   const count = shape[axis] as number; // the axis is legal
   const numbers = Array.from({ length: count }, (_, i) => i);
-  return [{ ...build.tensor({ shape: held, dtype }, numbers), shape }];
+  const stored = build.tensor({ shape: held, dtype }, numbers);
+  return [{ ...stored, shape, ...(count <= 2 ** 24 ? { small: true } : {}) }];
 };
 
 export const lowerBroadcast: LowerRule<"broadcast"> = ({ build }, inputs, { shape, dims }) => [
