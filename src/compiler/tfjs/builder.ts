@@ -101,9 +101,9 @@ export class PlanBuilder {
     return value;
   }
 
-  /** Carries out a program of one equation on the host. */
+  /** Carries out a program on the host, on the inputs as they are stored. */
   host(program: Program, inputs: readonly Value[], outputs: readonly TensorType[]): readonly Value[] {
-    const operands = inputs.map((input) => this.whole(input).slot);
+    const operands = inputs.map((input) => input.slot);
     const results = outputs.map((type) => this.stored(type));
     this.push({ kind: "host", program, inputs: operands, outputs: results.map(({ slot }) => slot) });
     return results;

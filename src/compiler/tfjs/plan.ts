@@ -41,7 +41,7 @@ export interface CallStep {
   readonly output: Slot;
 }
 
-/** What no kernel computes exactly: one equation, carried out by the interpreter on values that are read from the backend. */
+/** What no kernel computes exactly: a small program, carried out by the interpreter on values that are read from the backend. */
 export interface HostStep {
   readonly kind: "host";
   readonly program: Program;

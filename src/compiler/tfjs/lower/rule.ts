@@ -5,6 +5,7 @@
  * Consumed by every file of this folder. To add a rule: an entry in its family's file, a line in `index.ts`.
  */
 import type { AnyEquation, OpKind, OpParams, Program, TensorType } from "../../../dsl/program/program.ts";
+import { isWhole } from "../../held-shape.ts";
 import type { PlanBuilder } from "../builder.ts";
 import type { Value } from "../value.ts";
 
@@ -29,13 +30,25 @@ export const triple = (inputs: readonly Value[]): readonly [Value, Value, Value]
   inputs as readonly [Value, Value, Value];
 export const single = (inputs: readonly Value[]): Value => inputs[0] as Value;
 
-/** The rule that has the interpreter compute an op on the host, for what no kernel computes as the language defines it. */
+/**
+ * The rule that has the interpreter compute an op on the host, for what no kernel computes as the language defines it. Operands that
+ * repeat are repeated there.
+ */
 export const onHost =
   <K extends OpKind>(op: K): LowerRule<K> =>
   ({ build, outputs }, inputs, params) => {
-    const types = [...inputs.map(({ shape, dtype }): TensorType => ({ shape, dtype })), ...outputs];
-    const ids = types.map((_, id) => id);
-    const [given, made] = [ids.slice(0, inputs.length), ids.slice(inputs.length)];
-    const equation = { op, inputs: given, outputs: made, params } as unknown as AnyEquation; // K ties op and params
-    return build.host({ inputs: given, equations: [equation], outputs: made, types }, inputs, outputs);
+    const types: TensorType[] = inputs.map(({ held, dtype }) => ({ shape: held, dtype }));
+    const given = types.map((_, id) => id);
+    const equations: AnyEquation[] = [];
+    const operands = inputs.map((input, id) => {
+      if (isWhole(input)) return id;
+      const { shape, held, dtype } = input;
+      const dims = held.map((_, axis) => shape.length - held.length + axis);
+      const repeated = types.push({ shape, dtype }) - 1;
+      equations.push({ op: "broadcast", inputs: [id], outputs: [repeated], params: { shape, dims } });
+      return repeated;
+    });
+    const made = outputs.map((type) => types.push(type) - 1);
+    equations.push({ op, inputs: operands, outputs: made, params } as unknown as AnyEquation); // K ties op and params
+    return build.host({ inputs: given, equations, outputs: made, types }, inputs, outputs);
   };
