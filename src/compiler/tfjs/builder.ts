@@ -159,7 +159,7 @@ export class PlanBuilder {
     return { ...this.#expanded(value, shape), shape };
   }
 
-  /** The value stored under a shape to which its stored one broadcasts; both of one rank. */
+  /** The value stored under a shape to which its stored one broadcasts. */
   #expanded(value: Value, held: readonly number[]): Value {
     const { dtype } = value;
     if (storageOf(dtype) === "float32") {
