@@ -246,7 +246,12 @@ describe("what cannot be trained: a line, exit code 2 and no folder", options, (
 
   it("an objective that needs a teacher and is declared without one, in the words of the declaration", async () => {
     const needy = await ownFile(await testFolder(), "needy.ts", 'const o = { ...objectives.semigroup(), needsTeacher: true };\nexport default flows.flowMap({ name: "needy", flow: flows.flow({ name: "f" }), objective: o, teacher: false });'); // prettier-ignore
-    expect(await complaint(["train", needy, ...never])).toMatch(/needy\.ts: The semigroup objective of "needy" learns from a teacher, and the declaration has none/); // prettier-ignore
+    expect(await complaint(["train", needy, ...never])).toMatch(/needy\.ts:4: The semigroup objective of "needy" learns from a teacher, and the declaration has none/); // prettier-ignore
+  });
+
+  it("a function of the file that throws when it is used, by its line", async () => {
+    const broken = await ownFile(await testFolder(), "thrown.ts", `interface Gone {\n  a: 1;\n}\nconst target = (): never => {\n  throw new TypeError("not yet");\n};\nexport default flows.flowMap({ name: "thrown", flow: flows.flow({ name: "f" }), objective: { ...objectives.semigroup(), target } });`); // prettier-ignore
+    expect(await complaint(["train", broken, "--quick", "--data", data, ...never])).toMatch(/thrown\.ts:7: TypeError: not yet\n$/); // prettier-ignore
   });
 });
 

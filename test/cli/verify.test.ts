@@ -1,5 +1,5 @@
 /** `fluxion verify`: tables and JSON, exit codes, and a sentence for every file that cannot be verified. */
-import { writeFile } from "node:fs/promises";
+import { mkdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { fluxion, packageUrl, testFolder } from "../support/cli.ts";
@@ -101,7 +101,7 @@ describe("fluxion verify", options, () => {
       "declares what does not fit",
       "refused.mjs",
       'export const f = flows.flow({ name: "f", source: sources.uniform(), predicts: "score" });',
-      /refused\.mjs: The flow "f" has no score that follows from its noise/,
+      /refused\.mjs:3: The flow "f" has no score that follows from its noise/,
     ],
     ["is no JavaScript", "broken.mjs", "export const = 1;", /broken\.mjs: Unexpected token '='$/],
   ])("says in a line that a file %s; exit code 2", async (_what, name, text, message) => {
@@ -134,10 +134,42 @@ describe("fluxion verify", options, () => {
     });
   });
 
-  it("names the file that has a mistake in its syntax", async () => {
-    const file = await userFile("broken.ts", `export const f: = 1;\n`);
-    const { code, stderr } = await fluxion(["verify", file]);
+  it.each<[string, string, RegExp]>([
+    ["has a mistake in its syntax", "export const f: = 1;\n", /: broken\.ts:3: Unexpected "="\n$/],
+    [
+      "throws below types that are gone when it runs",
+      'interface Gone {\n  a: 1;\n}\nexport const f: Gone =\n  flows.missing({ name: "f" });\n',
+      /broken\.ts:7: flows\.missing is not a function\n$/,
+    ],
+    [
+      "imports what is not there",
+      'import { absent } from "node:fs";\nabsent();\n',
+      /broken\.ts:3: The requested module 'node:fs' does not provide an export named 'absent'\n$/,
+    ],
+    [
+      "gives the language what it does not take",
+      'export const f = flows.interpolant({\n  name: "i",\n  alpha: (t) => 1 - t,\n  beta: (t) => t });\n',
+      /broken\.ts:3: expected a tree of tensors, found a number\n$/,
+    ],
+  ])("names the line of a file that %s", async (_what, text, message) => {
+    const { code, stderr } = await fluxion(["verify", await userFile("broken.ts", text)], {
+      cwd: await testFolder(),
+    });
     expect(code).toBe(2);
-    expect(stderr).toMatch(/broken\.ts/);
+    expect(stderr.replaceAll(/\/\S*\//g, "")).toMatch(message);
+    expect(stderr.match(/\n/g)).toHaveLength(1);
+  });
+
+  it("says so of a folder", async () => {
+    expect(await fluxion(["verify", "flows.ts"], { cwd: await folderWith("flows.ts") })).toMatchObject({
+      code: 2,
+      stderr: "fluxion: flows.ts is a folder; give the file that declares it.\n",
+    });
   });
 });
+
+async function folderWith(name: string): Promise<string> {
+  const folder = await testFolder();
+  await mkdir(join(folder, name));
+  return folder;
+}
