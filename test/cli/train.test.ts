@@ -114,6 +114,7 @@ describe("a user's own flow", options, () => {
     expect(drawn).toMatchObject({ code: 0, stderr: "" });
 
     expect(await complaint(["sample", flowRun])).toContain(`trains the export "circle" of own.ts, and code is never loaded from a run folder: give the file, as --variant FILE.`); // prettier-ignore
+    expect(await complaint(["sample", flowRun, "--variant", "flm"])).toContain(`trains the export "circle" of own.ts, not the stock variant flm.`); // prettier-ignore
     expect(await complaint(["sample", flowRun, "--variant", file, "--model", "map"])).toContain("has no model of a map"); // prettier-ignore
   });
 
