@@ -237,12 +237,18 @@ describe("what cannot be trained: a line, exit code 2 and no folder", options, (
     ["--teacher-steps is for a teacher that is trained first", () => ["flm", "--teacher-steps", "3"]],
     ['The flow "velocity flow" predicts a velocity of the vocabulary\'s size', () => ["velocity-flow", "--space", "projected"]], // prettier-ignore
     ['--space must be one of projected, vocabulary, got "moon"', () => ["flm", "--space", "moon"]],
+    ['--samples must be a number >= 1 and <= 1000000, got "1e11"', () => ["flm", "--samples", "1e11"]],
     ["A distillation batch of 7 does not divide", () => ["shortcut", "--batch", "7"]],
     ["the text is too short: in tokens its splits are", () => ["flm", "--length", "4000"]],
   ])("%s", async (message, args) => {
     const given = args(file);
     const text = given.includes("--teacher") ? [] : ["--data", data];
     expect(await complaint(["train", ...given, "--quick", ...text, ...never])).toContain(message);
+  });
+
+  it("an empty name of a folder, and more texts than can be held", async () => {
+    expect(await complaint(["train", "flm", "--data", data, "--out", "", "--device", "cpu"])).toContain("--out names the folder of the new run, and the name is empty."); // prettier-ignore
+    expect(await complaint(["sample", flowRun, "--variant", file, "--count", "1e9"])).toContain('--count must be a number >= 1 and <= 1000000, got "1e9"'); // prettier-ignore
   });
 
   it("an objective that needs a teacher and is declared without one, in the words of the declaration", async () => {

@@ -28,6 +28,7 @@ import { openModel } from "../evaluate.ts";
 import { patternTokens } from "../infill.ts";
 import { MODEL_OPTION, modelOf } from "../run-model.ts";
 import { vocabularyOf } from "../text.ts";
+import { MANY } from "../training-options.ts";
 import { givenVariant, VARIANT_OPTIONS, subjectOfRun } from "../variants.ts";
 
 const DRIFT = { euler, exponential, heun, midpoint, bridge };
@@ -77,7 +78,7 @@ export const sample: Command = {
     if (gamma !== undefined && name === "flm")
       throw new UserError("--gamma is a setting of fmlm's sampler; leave it out, or choose --model fmlm");
     const steps = args.whole("steps", { min: 1 }) ?? (name === "fmlm" ? 1 : 32);
-    const count = args.whole("count", { min: 1 }) ?? 8;
+    const count = args.whole("count", MANY) ?? 8;
     const key = stepKey(args.whole("seed", { min: 0 }) ?? run.config.seed, "sample", 1);
     const vocabulary = await vocabularyOf(run);
     const subject = await subjectOfRun(run, vocabulary.tokens.length, givenVariant(args));
