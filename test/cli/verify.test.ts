@@ -98,6 +98,18 @@ describe("fluxion verify", options, () => {
       /none\.mjs exports no flow, flow map or spherical flow; export what/,
     ],
     [
+      "exports what only looks like a flow",
+      "looks.mjs",
+      'export const f = { kind: "flow", name: "f" };',
+      /looks\.mjs exports no flow, flow map or spherical flow; export what/,
+    ],
+    [
+      "exports a function that declares one",
+      "function.mjs",
+      "export default (vocab) => flows.flow({ name: `of ${vocab}` });",
+      /function\.mjs exports no flow, flow map or spherical flow, and functions that declare one are not called; export what one of them returns$/,
+    ],
+    [
       "declares what does not fit",
       "refused.mjs",
       'export const f = flows.flow({ name: "f", source: sources.uniform(), predicts: "score" });',
