@@ -296,6 +296,14 @@ describe("a declared variant that is killed and resumed", options, () => {
     expect(await readdir(dir)).toEqual(await readdir(undisturbed));
   });
 
+  it("leaves no state behind when it was killed after its last weights were written", async () => {
+    const dir = join(folder, "late");
+    await cp(flowRun, dir, { recursive: true });
+    await cp(join(dir, "flm.safetensors"), join(dir, "state.safetensors"));
+    expect(await fluxion(["train", file, "--resume", dir, "--device", "cpu"])).toMatchObject({ code: 0 });
+    expect(await readdir(dir)).toEqual(await readdir(flowRun));
+  });
+
   it("says how to go on when it is stopped by Ctrl-C", async () => {
     const dir = join(folder, "stopped");
     const started = await start(["train", file, "--export", "jumps", ...TINY, "--data", data, "--device", "cpu", "--out", dir]); // prettier-ignore
