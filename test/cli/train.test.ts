@@ -300,7 +300,9 @@ describe("a declared variant that is killed and resumed", options, () => {
     const dir = join(folder, "late");
     await cp(flowRun, dir, { recursive: true });
     await cp(join(dir, "flm.safetensors"), join(dir, "state.safetensors"));
-    expect(await fluxion(["train", file, "--resume", dir, "--device", "cpu"])).toMatchObject({ code: 0 });
+    const resumed = await fluxion(["train", file, "--resume", dir, "--device", "cpu", "--force"]);
+    expect(resumed.code, resumed.stderr).toBe(0);
+    expect(resumed.stdout).toContain(`fluxion sample ${dir} --variant ${file} --force --steps 32`);
     expect(await readdir(dir)).toEqual(await readdir(flowRun));
   });
 

@@ -87,13 +87,16 @@ export const train: Command = {
           `"${subject.map?.name}" learns from a teacher: its flow "${subject.flow.name}", which is trained first, in the same folder.\n`,
         );
       const given = args.positionals[0];
+      // Of code that has changed every later command has to be told too; a forced teacher is copied.
+      const force = args.text("resume") !== undefined && args.flag("force") ? " --force" : "";
+      const file = given === undefined ? "" : ` ${given}`;
       const job = {
         run,
         text,
         devices,
         subject,
-        again: ["fluxion train", ...(given === undefined ? [] : [given]), "--resume", run.dir].join(" "),
-        sampling: run.config.variant?.file === undefined ? "" : ` --variant ${given}`,
+        again: `fluxion train${file} --resume ${run.dir}${force}`,
+        sampling: run.config.variant?.file === undefined ? "" : ` --variant${file}${force}`,
         signal: interruption.signal,
       };
       return await trainAndMeasure(job, intervals);
