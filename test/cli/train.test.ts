@@ -156,8 +156,13 @@ describe("a flow map", options, () => {
     const lines = (await readFile(join(dir, "metrics.jsonl"), "utf8")).trim().split("\n");
     expect(lines.map((line) => JSON.parse(line)).map(({ step, phase }) => [step, phase])).toEqual([[0, "fmlm"], [5, "fmlm"]]); // prettier-ignore
 
-    // As if it had ended before the teacher was copied.
+    // As if it had ended before the teacher was copied; and as if there were another run in the teacher's place.
     await Promise.all(["flm", "fmlm"].map((name) => rm(join(dir, `${name}.safetensors`))));
+    const config = await readFile(join(teacher, "config.json"), "utf8");
+    await writeFile(join(teacher, "config.json"), config.replace(/"flow": "\w+"/, '"flow": "another"'));
+    const refused = await fluxion(["train", file, "--resume", dir, "--device", "cpu"]);
+    expect(refused).toMatchObject({ code: 2, stderr: expect.stringContaining(`${teacher} cannot teach: its flow`) as string }); // prettier-ignore
+    await writeFile(join(teacher, "config.json"), config);
     const before = await readFile(join(dir, "samples.txt"));
     expect(await fluxion(["train", file, "--resume", dir, "--device", "cpu"])).toMatchObject({ code: 0 });
     expect((await readFile(join(dir, "samples.txt"))).equals(before)).toBe(true);

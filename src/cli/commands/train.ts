@@ -131,10 +131,14 @@ async function resumed(args: Parsed): Promise<Plan> {
       const vocab = vocabulary.tokens.length;
       const subject = await subjectOfRun(run, vocab, given);
       // It may have ended between making the folder and copying the teacher.
-      if (teacherRun !== undefined && !(await hasCheckpoint(run, "flm")))
-        await (
-          await teacherWeights(await openTeacher(teacherRun), run.config, vocab)
-        )(run);
+      if (teacherRun !== undefined && !(await hasCheckpoint(run, "flm"))) {
+        const teacher = await openTeacher(teacherRun);
+        // Another run may be in its place by now.
+        const student = { config: run.config, vocabulary, flow: subject.flow, force: given.force };
+        await checkTeacher(teacher, student);
+        const copy = await teacherWeights(teacher, run.config, vocab);
+        await copy(run);
+      }
       return { run, subject };
     },
   };
