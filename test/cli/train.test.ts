@@ -115,6 +115,8 @@ describe("a user's own flow", options, () => {
 
     expect(await complaint(["sample", flowRun])).toContain(`trains the export "circle" of own.ts, and code is never loaded from a run folder: give the file, as --variant FILE.`); // prettier-ignore
     expect(await complaint(["sample", flowRun, "--variant", "flm"])).toContain(`trains the export "circle" of own.ts, not the stock variant flm.`); // prettier-ignore
+    expect(await complaint(["sample", flowRun, "--variant", file, "--gamma", "1"])).toContain(`between the jumps of a flow map, and ${flowRun} has none; leave it out`); // prettier-ignore
+    expect(await complaint(["sample", flowRun, "--variant", file, "--method", "jumps"])).toContain(`needs a flow map, and ${flowRun} has none; choose another method`); // prettier-ignore
     expect(await complaint(["sample", flowRun, "--variant", file, "--model", "map"])).toContain("has no model of a map"); // prettier-ignore
   });
 
