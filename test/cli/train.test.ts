@@ -2,7 +2,7 @@
  * `fluxion train`: a user's own flow from its file to text, by way of verify; teachers; what is refused and how; and that the demo is the
  * training of a stock variant. Runs are of a few steps of a tiny network.
  */
-import { cp, readdir, readFile, rm, stat, writeFile } from "node:fs/promises";
+import { cp, mkdir, readdir, readFile, rm, stat, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { beforeAll, describe, expect, it } from "vitest";
@@ -256,6 +256,11 @@ describe("what cannot be trained: a line, exit code 2 and no folder", options, (
   it("an empty name of a folder, and more texts than can be held", async () => {
     expect(await complaint(["train", "flm", "--data", data, "--out", "", "--device", "cpu"])).toContain("--out names the folder of the new run, and the name is empty."); // prettier-ignore
     expect(await complaint(["sample", flowRun, "--variant", file, "--count", "1e9"])).toContain('--count must be a number >= 1 and <= 1000000, got "1e9"'); // prettier-ignore
+  });
+
+  it("a folder in the place of a file", async () => {
+    await mkdir(join(folder, "folder.ts"));
+    expect(await complaint(["train", join(folder, "folder.ts"), ...never])).toContain("folder.ts is a folder; give the file that declares it."); // prettier-ignore
   });
 
   it("an objective that needs a teacher and is declared without one, in the words of the declaration", async () => {

@@ -1,5 +1,5 @@
 /** `fluxion verify`: tables and JSON, exit codes, and a sentence for every file that cannot be verified. */
-import { mkdir, writeFile } from "node:fs/promises";
+import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { fluxion, packageUrl, testFolder } from "../support/cli.ts";
@@ -171,17 +171,4 @@ describe("fluxion verify", options, () => {
     expect(stderr.replaceAll(/\/\S*\//g, "")).toMatch(message);
     expect(stderr.match(/\n/g)).toHaveLength(1);
   });
-
-  it("says so of a folder", async () => {
-    expect(await fluxion(["verify", "flows.ts"], { cwd: await folderWith("flows.ts") })).toMatchObject({
-      code: 2,
-      stderr: "fluxion: flows.ts is a folder; give the file that declares it.\n",
-    });
-  });
 });
-
-async function folderWith(name: string): Promise<string> {
-  const folder = await testFolder();
-  await mkdir(join(folder, name));
-  return folder;
-}
