@@ -16,6 +16,7 @@ import { sample } from "./commands/sample.ts";
 import { train } from "./commands/train.ts";
 import { tune } from "./commands/tune.ts";
 import { verify } from "./commands/verify.ts";
+import { thrownByUser } from "./user-line.ts";
 
 const COMMANDS: readonly Command[] = [demo, train, sample, verify, inspect, explain, tune, devices];
 
@@ -53,7 +54,7 @@ async function main(argv: readonly string[]): Promise<number> {
   return command.run(parseArguments(command, rest));
 }
 
-/** One line for errors that say what to do; a stack for those that are ours. */
+/** One line for errors that say what to do, and for those of a user's file; a stack for those that are ours. */
 function report(error: unknown): number {
   if (error instanceof UserError || error instanceof OpError) {
     process.stderr.write(`fluxion: ${error.message}\n`);
@@ -66,6 +67,11 @@ function report(error: unknown): number {
         : `the device was lost (${error.detail}); run the command again.`;
     process.stderr.write(`fluxion: ${line}\n`);
     return 1;
+  }
+  const line = thrownByUser(error);
+  if (line !== undefined) {
+    process.stderr.write(`fluxion: ${line}: ${String(error)}\n`); // with its kind: what it says may be little
+    return 2;
   }
   process.stderr.write(
     `fluxion: unexpected error, please report it\n${error instanceof Error ? (error.stack ?? error.message) : String(error)}\n`,

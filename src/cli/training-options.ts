@@ -61,10 +61,12 @@ export const intervalsFrom = (args: Parsed): TrainingIntervals => ({
   sample: args.number("sample-every", { min: 0 }) ?? DEFAULT_INTERVALS.sample,
 });
 
-/** Folder of a new run. */
+/** Folder of a new run. @throws UserError for an empty name */
 export function newFolder(args: Parsed): string {
   const stamp = new Date().toISOString().slice(0, 19).replaceAll(":", "-");
-  return args.text("out") ?? `runs/${stamp}`;
+  const dir = args.text("out") ?? `runs/${stamp}`;
+  if (dir === "") throw new UserError("--out names the folder of the new run, and the name is empty.");
+  return dir;
 }
 
 export function presetFrom(args: Parsed): TrainingConfig {
@@ -74,6 +76,9 @@ export function presetFrom(args: Parsed): TrainingConfig {
 }
 
 const POSITIVE = { min: 1 } as const;
+
+/** Texts that are held at once: a number that cannot be is said before anything is trained. */
+export const MANY = { min: 1, max: 1_000_000 } as const;
 
 /**
  * The settings of the options, which change those of a preset or of a teacher. Steps and learning rates are up to the command.
@@ -102,7 +107,7 @@ export function settingsFrom(args: Parsed, preset: TrainingConfig): TrainingConf
     },
     flm: { ...preset.flm, batch: batch ?? preset.flm.batch },
     fmlm: { ...preset.fmlm, batch: batch ?? preset.fmlm.batch },
-    sampling: { ...preset.sampling, samples: args.whole("samples", POSITIVE) ?? preset.sampling.samples },
+    sampling: { ...preset.sampling, samples: args.whole("samples", MANY) ?? preset.sampling.samples },
   };
 }
 

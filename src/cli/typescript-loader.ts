@@ -36,10 +36,14 @@ export const esbuildFor = (path: string): string | undefined => found(path) ?? f
 let registered = false;
 
 /** @param path of the module that is to be loaded. @returns whether TypeScript can be imported from now on */
-export function enableTypeScript(path: string): boolean {
+export async function enableTypeScript(path: string): Promise<boolean> {
   if (registered || (process.features as { readonly typescript?: unknown }).typescript) return true; // since Node 22.10
   const esbuild = esbuildFor(path);
   if (esbuild === undefined) return false;
+  // Errors name lines of the user's file, and not of what the hook makes of it. The package is loaded before: its modules have maps too,
+  // and what is the package's is told by its folder, which must be the same one for all of them.
+  await import("../index.ts");
+  process.setSourceMapsEnabled(true);
   register(`data:text/javascript,${encodeURIComponent(HOOK)}`, { data: { esbuild } });
   registered = true;
   return true;

@@ -32,13 +32,16 @@ export const VARIANT_OPTIONS = {
   force: { help: "Takes the file although its code has changed since the run." },
 } as const satisfies Readonly<Record<string, Option>>;
 
+/** Whether what is given is a file and not the name of a stock variant. */
+const isFile = (given: string): boolean => isModuleName(given) || given.includes("/");
+
 /**
  * @param given the name of a stock variant, or a file
  * @param name of the file's export; by default the default export, or the only flow or flow map that it exports
  * @throws UserError naming what was given, when it declares nothing to train
  */
 export async function variantSource(given: string, name?: string): Promise<VariantSource> {
-  if (!isModuleName(given) && !given.includes("/")) {
+  if (!isFile(given)) {
     stockVariant(given, 8, 4); // a name that is none is said before anything is read
     if (name !== undefined)
       throw new UserError(
@@ -150,7 +153,8 @@ export async function subjectOfRun(
     throw new UserError(
       `${dir} trains ${recordedText(config)}, and code is never loaded from a run folder: give the file, as ${how}.`,
     );
-  const source = await variantSource(given, name ?? variant?.export);
+  // A stock variant has no exports: that it is another one is said below.
+  const source = await variantSource(given, name ?? (isFile(given) ? variant?.export : undefined));
   if (!force) checkSame(source, given, dir, config);
   const declared = source.declared(vocab, config.network.length);
   if (declared.kind === variant?.kind) return subjectOf(declared);

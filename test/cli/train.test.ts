@@ -2,7 +2,7 @@
  * `fluxion train`: a user's own flow from its file to text, by way of verify; teachers; what is refused and how; and that the demo is the
  * training of a stock variant. Runs are of a few steps of a tiny network.
  */
-import { cp, readdir, readFile, rm, stat, writeFile } from "node:fs/promises";
+import { cp, mkdir, readdir, readFile, rm, stat, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { beforeAll, describe, expect, it } from "vitest";
@@ -114,6 +114,9 @@ describe("a user's own flow", options, () => {
     expect(drawn).toMatchObject({ code: 0, stderr: "" });
 
     expect(await complaint(["sample", flowRun])).toContain(`trains the export "circle" of own.ts, and code is never loaded from a run folder: give the file, as --variant FILE.`); // prettier-ignore
+    expect(await complaint(["sample", flowRun, "--variant", "flm"])).toContain(`trains the export "circle" of own.ts, not the stock variant flm.`); // prettier-ignore
+    expect(await complaint(["sample", flowRun, "--variant", file, "--gamma", "1"])).toContain(`between the jumps of a flow map, and ${flowRun} has none; leave it out`); // prettier-ignore
+    expect(await complaint(["sample", flowRun, "--variant", file, "--method", "jumps"])).toContain(`needs a flow map, and ${flowRun} has none; choose another method`); // prettier-ignore
     expect(await complaint(["sample", flowRun, "--variant", file, "--model", "map"])).toContain("has no model of a map"); // prettier-ignore
   });
 
@@ -155,8 +158,13 @@ describe("a flow map", options, () => {
     const lines = (await readFile(join(dir, "metrics.jsonl"), "utf8")).trim().split("\n");
     expect(lines.map((line) => JSON.parse(line)).map(({ step, phase }) => [step, phase])).toEqual([[0, "fmlm"], [5, "fmlm"]]); // prettier-ignore
 
-    // As if it had ended before the teacher was copied.
+    // As if it had ended before the teacher was copied; and as if there were another run in the teacher's place.
     await Promise.all(["flm", "fmlm"].map((name) => rm(join(dir, `${name}.safetensors`))));
+    const config = await readFile(join(teacher, "config.json"), "utf8");
+    await writeFile(join(teacher, "config.json"), config.replace(/"flow": "\w+"/, '"flow": "another"'));
+    const refused = await fluxion(["train", file, "--resume", dir, "--device", "cpu"]);
+    expect(refused).toMatchObject({ code: 2, stderr: expect.stringContaining(`${teacher} cannot teach: its flow`) as string }); // prettier-ignore
+    await writeFile(join(teacher, "config.json"), config);
     const before = await readFile(join(dir, "samples.txt"));
     expect(await fluxion(["train", file, "--resume", dir, "--device", "cpu"])).toMatchObject({ code: 0 });
     expect((await readFile(join(dir, "samples.txt"))).equals(before)).toBe(true);
@@ -236,6 +244,7 @@ describe("what cannot be trained: a line, exit code 2 and no folder", options, (
     ["--teacher-steps is for a teacher that is trained first", () => ["flm", "--teacher-steps", "3"]],
     ['The flow "velocity flow" predicts a velocity of the vocabulary\'s size', () => ["velocity-flow", "--space", "projected"]], // prettier-ignore
     ['--space must be one of projected, vocabulary, got "moon"', () => ["flm", "--space", "moon"]],
+    ['--samples must be a number >= 1 and <= 1000000, got "1e11"', () => ["flm", "--samples", "1e11"]],
     ["A distillation batch of 7 does not divide", () => ["shortcut", "--batch", "7"]],
     ["the text is too short: in tokens its splits are", () => ["flm", "--length", "4000"]],
   ])("%s", async (message, args) => {
@@ -244,9 +253,24 @@ describe("what cannot be trained: a line, exit code 2 and no folder", options, (
     expect(await complaint(["train", ...given, "--quick", ...text, ...never])).toContain(message);
   });
 
+  it("an empty name of a folder, and more texts than can be held", async () => {
+    expect(await complaint(["train", "flm", "--data", data, "--out", "", "--device", "cpu"])).toContain("--out names the folder of the new run, and the name is empty."); // prettier-ignore
+    expect(await complaint(["sample", flowRun, "--variant", file, "--count", "1e9"])).toContain('--count must be a number >= 1 and <= 1000000, got "1e9"'); // prettier-ignore
+  });
+
+  it("a folder in the place of a file", async () => {
+    await mkdir(join(folder, "folder.ts"));
+    expect(await complaint(["train", join(folder, "folder.ts"), ...never])).toContain("folder.ts is a folder; give the file that declares it."); // prettier-ignore
+  });
+
   it("an objective that needs a teacher and is declared without one, in the words of the declaration", async () => {
     const needy = await ownFile(await testFolder(), "needy.ts", 'const o = { ...objectives.semigroup(), needsTeacher: true };\nexport default flows.flowMap({ name: "needy", flow: flows.flow({ name: "f" }), objective: o, teacher: false });'); // prettier-ignore
-    expect(await complaint(["train", needy, ...never])).toMatch(/needy\.ts: The semigroup objective of "needy" learns from a teacher, and the declaration has none/); // prettier-ignore
+    expect(await complaint(["train", needy, ...never])).toMatch(/needy\.ts:4: The semigroup objective of "needy" learns from a teacher, and the declaration has none/); // prettier-ignore
+  });
+
+  it("a function of the file that throws when it is used, by its line", async () => {
+    const broken = await ownFile(await testFolder(), "thrown.ts", `interface Gone {\n  a: 1;\n}\nconst target = (): never => {\n  throw new TypeError("not yet");\n};\nexport default flows.flowMap({ name: "thrown", flow: flows.flow({ name: "f" }), objective: { ...objectives.semigroup(), target } });`); // prettier-ignore
+    expect(await complaint(["train", broken, "--quick", "--data", data, ...never])).toMatch(/thrown\.ts:7: TypeError: not yet\n$/); // prettier-ignore
   });
 });
 
@@ -282,6 +306,16 @@ describe("a declared variant that is killed and resumed", options, () => {
         true,
       );
     expect(await readdir(dir)).toEqual(await readdir(undisturbed));
+  });
+
+  it("leaves no state behind when it was killed after its last weights were written", async () => {
+    const dir = join(folder, "late");
+    await cp(flowRun, dir, { recursive: true });
+    await cp(join(dir, "flm.safetensors"), join(dir, "state.safetensors"));
+    const resumed = await fluxion(["train", file, "--resume", dir, "--device", "cpu", "--force"]);
+    expect(resumed.code, resumed.stderr).toBe(0);
+    expect(resumed.stdout).toContain(`fluxion sample ${dir} --variant ${file} --force --steps 32`);
+    expect(await readdir(dir)).toEqual(await readdir(flowRun));
   });
 
   it("says how to go on when it is stopped by Ctrl-C", async () => {

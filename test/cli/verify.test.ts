@@ -98,10 +98,22 @@ describe("fluxion verify", options, () => {
       /none\.mjs exports no flow, flow map or spherical flow; export what/,
     ],
     [
+      "exports what only looks like a flow",
+      "looks.mjs",
+      'export const f = { kind: "flow", name: "f" };',
+      /looks\.mjs exports no flow, flow map or spherical flow; export what/,
+    ],
+    [
+      "exports a function that declares one",
+      "function.mjs",
+      "export default (vocab) => flows.flow({ name: `of ${vocab}` });",
+      /function\.mjs exports no flow, flow map or spherical flow, and functions that declare one are not called; export what one of them returns$/,
+    ],
+    [
       "declares what does not fit",
       "refused.mjs",
       'export const f = flows.flow({ name: "f", source: sources.uniform(), predicts: "score" });',
-      /refused\.mjs: The flow "f" has no score that follows from its noise/,
+      /refused\.mjs:3: The flow "f" has no score that follows from its noise/,
     ],
     ["is no JavaScript", "broken.mjs", "export const = 1;", /broken\.mjs: Unexpected token '='$/],
   ])("says in a line that a file %s; exit code 2", async (_what, name, text, message) => {
@@ -134,10 +146,29 @@ describe("fluxion verify", options, () => {
     });
   });
 
-  it("names the file that has a mistake in its syntax", async () => {
-    const file = await userFile("broken.ts", `export const f: = 1;\n`);
-    const { code, stderr } = await fluxion(["verify", file]);
+  it.each<[string, string, RegExp]>([
+    ["has a mistake in its syntax", "export const f: = 1;\n", /: broken\.ts:3: Unexpected "="\n$/],
+    [
+      "throws below types that are gone when it runs",
+      'interface Gone {\n  a: 1;\n}\nexport const f: Gone =\n  flows.missing({ name: "f" });\n',
+      /broken\.ts:7: flows\.missing is not a function\n$/,
+    ],
+    [
+      "imports what is not there",
+      'import { absent } from "node:fs";\nabsent();\n',
+      /broken\.ts:3: The requested module 'node:fs' does not provide an export named 'absent'\n$/,
+    ],
+    [
+      "gives the language what it does not take",
+      'export const f = flows.interpolant({\n  name: "i",\n  alpha: (t) => 1 - t,\n  beta: (t) => t });\n',
+      /broken\.ts:3: expected a tree of tensors, found a number\n$/,
+    ],
+  ])("names the line of a file that %s", async (_what, text, message) => {
+    const { code, stderr } = await fluxion(["verify", await userFile("broken.ts", text)], {
+      cwd: await testFolder(),
+    });
     expect(code).toBe(2);
-    expect(stderr).toMatch(/broken\.ts/);
+    expect(stderr.replaceAll(/\/\S*\//g, "")).toMatch(message);
+    expect(stderr.match(/\n/g)).toHaveLength(1);
   });
 });

@@ -10,6 +10,7 @@ import { onlyOwn, startOf } from "../../runtime/training/model-sampler.ts";
 import { loadModel } from "../../runtime/training/load-model.ts";
 import { openScheduledSampler } from "../../runtime/training/scheduled-sampler.ts";
 import { UserError } from "../../runtime/files/errors.ts";
+import { hasMap } from "../../runtime/training/subject.ts";
 import type { PhaseName, Subject } from "../../runtime/training/subject.ts";
 import { stepKey } from "../../models/training/batches.ts";
 import { decode } from "../../models/data/index.ts";
@@ -28,6 +29,7 @@ import { openModel } from "../evaluate.ts";
 import { patternTokens } from "../infill.ts";
 import { MODEL_OPTION, modelOf } from "../run-model.ts";
 import { vocabularyOf } from "../text.ts";
+import { MANY } from "../training-options.ts";
 import { givenVariant, VARIANT_OPTIONS, subjectOfRun } from "../variants.ts";
 
 const DRIFT = { euler, exponential, heun, midpoint, bridge };
@@ -75,9 +77,13 @@ export const sample: Command = {
     const name = await modelOf(args, run);
     const gamma = args.number("gamma", { min: 0, max: 1 });
     if (gamma !== undefined && name === "flm")
-      throw new UserError("--gamma is a setting of fmlm's sampler; leave it out, or choose --model fmlm");
+      throw new UserError(
+        hasMap(run.config)
+          ? "--gamma is a setting of fmlm's sampler; leave it out, or choose --model fmlm"
+          : `--gamma renews noise between the jumps of a flow map, and ${run.dir} has none; leave it out`,
+      );
     const steps = args.whole("steps", { min: 1 }) ?? (name === "fmlm" ? 1 : 32);
-    const count = args.whole("count", { min: 1 }) ?? 8;
+    const count = args.whole("count", MANY) ?? 8;
     const key = stepKey(args.whole("seed", { min: 0 }) ?? run.config.seed, "sample", 1);
     const vocabulary = await vocabularyOf(run);
     const subject = await subjectOfRun(run, vocabulary.tokens.length, givenVariant(args));
@@ -120,7 +126,9 @@ function scheduleOf(args: Parsed, { run, subject, name, steps, gamma }: Asked) {
   const method = args.choice("method", METHODS) ?? (name === "fmlm" ? "jumps" : "euler");
   if (method === "jumps" && name === "flm")
     throw new UserError(
-      "--method jumps needs a flow map, which flm is not; choose --model fmlm, or another method",
+      hasMap(run.config)
+        ? "--method jumps needs a flow map, which flm is not; choose --model fmlm, or another method"
+        : `--method jumps needs a flow map, and ${run.dir} has none; choose another method`,
     );
   if (gamma !== undefined && method !== "jumps")
     throw new UserError(

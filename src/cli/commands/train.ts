@@ -87,13 +87,16 @@ export const train: Command = {
           `"${subject.map?.name}" learns from a teacher: its flow "${subject.flow.name}", which is trained first, in the same folder.\n`,
         );
       const given = args.positionals[0];
+      // Of code that has changed every later command has to be told too; a forced teacher is copied.
+      const force = args.text("resume") !== undefined && args.flag("force") ? " --force" : "";
+      const file = given === undefined ? "" : ` ${given}`;
       const job = {
         run,
         text,
         devices,
         subject,
-        again: ["fluxion train", ...(given === undefined ? [] : [given]), "--resume", run.dir].join(" "),
-        sampling: run.config.variant?.file === undefined ? "" : ` --variant ${given}`,
+        again: `fluxion train${file} --resume ${run.dir}${force}`,
+        sampling: run.config.variant?.file === undefined ? "" : ` --variant${file}${force}`,
         signal: interruption.signal,
       };
       return await trainAndMeasure(job, intervals);
@@ -128,10 +131,14 @@ async function resumed(args: Parsed): Promise<Plan> {
       const vocab = vocabulary.tokens.length;
       const subject = await subjectOfRun(run, vocab, given);
       // It may have ended between making the folder and copying the teacher.
-      if (teacherRun !== undefined && !(await hasCheckpoint(run, "flm")))
-        await (
-          await teacherWeights(await openTeacher(teacherRun), run.config, vocab)
-        )(run);
+      if (teacherRun !== undefined && !(await hasCheckpoint(run, "flm"))) {
+        const teacher = await openTeacher(teacherRun);
+        // Another run may be in its place by now.
+        const student = { config: run.config, vocabulary, flow: subject.flow, force: given.force };
+        await checkTeacher(teacher, student);
+        const copy = await teacherWeights(teacher, run.config, vocab);
+        await copy(run);
+      }
       return { run, subject };
     },
   };

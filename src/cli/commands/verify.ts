@@ -45,11 +45,16 @@ export const verify: Command = {
     const ofRuns = args.given.filter((name) => name === "teacher" || name === "tolerance");
     if (ofRuns.length > 0)
       throw new UserError(`--${ofRuns[0]} is for a run folder, and ${file} is none; leave it out`);
-    const variants = variantsOf(await loadUserModule(file));
-    if (variants.length === 0)
+    const exports = await loadUserModule(file);
+    const variants = variantsOf(exports);
+    if (variants.length === 0) {
+      const functions = Object.values(exports).some((value) => typeof value === "function");
       throw new UserError(
-        `${file} exports no flow, flow map or spherical flow; export what flow(), flowMap() or sphericalFlow() returns`,
+        functions
+          ? `${file} exports no flow, flow map or spherical flow, and functions that declare one are not called; export what one of them returns`
+          : `${file} exports no flow, flow map or spherical flow; export what flow(), flowMap() or sphericalFlow() returns`,
       );
+    }
     const device = await openDevice(args.text("device") ?? "interpreter");
     const reports: VerifyReport[] = [];
     try {

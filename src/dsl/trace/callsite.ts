@@ -46,7 +46,7 @@ const OWN_MODULE = /dsl\/trace\/callsite\.[jt]s(\?[^:]*)?:\d+:\d+$/;
  * Where a line of a stack says its frame is, as `file:line:column`; undefined for lines that say nothing of the kind. V8 writes
  * `at name (place)` or `at place`, other engines `name@place`.
  */
-function placeOf(line: string): string | undefined {
+export function placeOf(line: string): string | undefined {
   const place =
     /^\s*at .*? \((.+)\)$/.exec(line) ?? /^\s*at (?:async )?(.+)$/.exec(line) ?? /@(.+)$/.exec(line);
   return place?.[1] !== undefined && /:\d+:\d+$/.test(place[1]) ? place[1] : undefined;

@@ -106,7 +106,7 @@ export function prepareText(documents: readonly string[], options: PrepareOption
     return { stream, report: { documents: documentCount, lines: own.length, tokens: stream.length } };
   };
   const parts = { train: part("train"), validation: part("validation"), judge: part("judge") };
-  checkSplitSizes(parts, options.minimumSplitTokens ?? 1);
+  checkSplitSizes(parts, options.minimumSplitTokens ?? 1, documents.length);
   const keptTokens = sum(kept.map((line) => line.length));
   const unknowns = sum(SPLITS.map((split) => countId(parts[split].stream, vocabulary.unknown)));
   return {
@@ -195,13 +195,24 @@ function checkFractions(fractions: SplitFractions): SplitFractions {
   return fractions;
 }
 
+/** With so many documents every split has some. */
+const FEW_DOCUMENTS = 100;
+
 function checkSplitSizes(
   parts: Readonly<Record<SplitName, { readonly stream: Int32Array }>>,
   minimum: number,
+  documents: number,
 ): void {
   const needed = Math.max(1, minimum);
   if (SPLITS.every((split) => parts[split].stream.length >= needed)) return;
   const sizes = SPLITS.map((split) => `${split} ${parts[split].stream.length}`).join(", ");
+  const total = sum(SPLITS.map((split) => parts[split].stream.length));
+  // Twenty times what is needed is enough of a text by the usual fractions: then it is its documents that are too few.
+  if (documents < FEW_DOCUMENTS && total >= 20 * needed)
+    throw new RangeError(
+      `the text has too few documents, ${documents}, and none is divided between the splits, which are ${sizes} tokens and need ${needed} each; ` +
+        "give a document on each line, or paragraphs with blank lines between them",
+    );
   throw new RangeError(
     `the text is too short: in tokens its splits are ${sizes}, and each needs ${needed}; ` +
       "use more text, a larger vocabulary, or a shorter sequence",

@@ -7,6 +7,7 @@
  */
 import { lossName, needsDistribution } from "./bregman.ts";
 import type { Loss } from "./bregman.ts";
+import { requirePart } from "./declared-parts.ts";
 import type { Flow } from "./flow.ts";
 import type { Objective } from "./objectives/objective.ts";
 import type { Parameterization } from "./parameterization.ts";
@@ -79,6 +80,7 @@ export function flowMap(declared: FlowMapDeclaration): FlowMap {
       `The flow map "${declared.name}" is a weighted sum of a state and an endpoint, which leaves the sphere that the states of "${flow.name}" are on, ` +
         `and tangents at different points of a sphere have no sum that would take its place: a flow map follows what flow() declares.`,
     );
+  requirePart(`The flow map "${declared.name}"`, "objective", objective, ["target"]);
   const parameterization = declared.parameterization ?? usualParameterization(flow);
   const distributions = overTokens({ flow, parameterization }) && objective.onSimplex;
   const map: FlowMap = {

@@ -9,9 +9,10 @@ import { lossName, needsDistribution } from "./bregman.ts";
 import type { Loss, PointLoss } from "./bregman.ts";
 import { uniformClock } from "./clock.ts";
 import type { Clock } from "./clock.ts";
+import { requirePart } from "./declared-parts.ts";
 import { linear, mixed, pointAt } from "./interpolant.ts";
 import type { Interpolant } from "./interpolant.ts";
-import { convert } from "./quantities.ts";
+import { convert, QUANTITIES } from "./quantities.ts";
 import type { Quantity } from "./quantities.ts";
 import { gaussian } from "./source.ts";
 import type { Source } from "./source.ts";
@@ -59,13 +60,22 @@ export interface Flow {
 
 /**
  * Declares a flow.
- * @throws RangeError when parts do not fit: a score of a source that is not Gaussian, a velocity of tokens that may stand still, noise on
+ * @throws RangeError when a part is none, or parts do not fit: a score of a source that is not Gaussian, a velocity of tokens that may stand still, noise on
  *   the simplex for states that are none, a squared error to states that learn, a weight that is infinite
  */
 export function flow(declared: FlowDeclaration): Flow {
   const { name, interpolant = linear, clock = uniformClock(), source = gaussian(), weighting } = declared;
   const { states = oneHotStates } = declared;
   const predicts = declared.predicts ?? "clean token";
+  const known: readonly string[] = ["clean token", ...QUANTITIES];
+  if (!known.includes(predicts))
+    throw new RangeError(
+      `The flow "${name}" predicts ${JSON.stringify(predicts)}, and can predict ${known.map((one) => `"${one}"`).join(", ")}.`,
+    );
+  const of = `The flow "${name}"`;
+  requirePart(of, "interpolant", interpolant, ["alpha", "beta"]);
+  requirePart(of, "clock", clock, ["tau", "remaining", "time", "dTau"]);
+  requirePart(of, "source", source, ["sample"]);
   const loss = declared.loss ?? (predicts === "clean token" ? "cross-entropy" : "squared error");
   const scored = (): number => {
     if (source.scale !== undefined) return source.scale;

@@ -30,6 +30,9 @@ const COMBINATIONS = {
   score: ({ alpha }, scale) => [div(-1 / scale ** 2, alpha), 0],
 } as const satisfies { [Q in Quantity]: (point: Point, scale: number) => Combination };
 
+/** All of them. */
+export const QUANTITIES = Object.keys(COMBINATIONS) as readonly Quantity[]; // as the type of the table says
+
 /**
  * What a quantity is of one pair of noise and clean point: its conditional value, which a network learns the expectation of.
  * @param scale σ of the source, for the score

@@ -8,8 +8,16 @@ import type { SphericalFlow } from "./sphere/spherical-flow.ts";
 
 export type Variant = Flow | FlowMap | SphericalFlow;
 
-const KINDS: readonly unknown[] = ["flow", "flow map", "spherical flow"] satisfies readonly Variant["kind"][];
+/** Each kind, with a part that every declaration of it has. */
+const PARTS = new Map<unknown, string>([
+  ["flow", "interpolant"],
+  ["flow map", "flow"],
+  ["spherical flow", "path"],
+] satisfies [Variant["kind"], string][]);
 
-/** Whether a value is a declared variant, by its kind: of what a user's file exports. */
-export const isVariant = (value: unknown): value is Variant =>
-  typeof value === "object" && value !== null && "kind" in value && KINDS.includes(value.kind);
+/** Whether a value is a declared variant, by its kind and a part of it: of what a user's file exports. */
+export function isVariant(value: unknown): value is Variant {
+  if (typeof value !== "object" || value === null || !("kind" in value)) return false;
+  const part = PARTS.get(value.kind);
+  return part !== undefined && part in value;
+}

@@ -135,6 +135,8 @@ async function trainOn(context: Context, loss: Loss | undefined): Promise<boolea
     if (!(await trainPhase(context, phase, reason))) return false;
     reason = undefined; // what comes next does not go on after the loss, it begins
   }
+  // Killed between the last weights and the removal of the state, a run would keep it for ever.
+  await removeCheckpoint(run, "state");
   return true;
 }
 

@@ -104,6 +104,13 @@ describe("prepareText", () => {
       "no line of at least 40",
     );
     expect(() => prepareText(["one two three four five"])).toThrow("the text is too short");
+    const one = Array.from(
+      { length: 500 },
+      (_, i) => `the cat of house ${"abcdefghij"[i % 10]} sees a dog`,
+    ).join(" ");
+    expect(() => prepareText([one], { minimumSplitTokens: 8 })).toThrow(
+      /^the text has too few documents, 1, and none is divided between the splits, which are .* tokens and need 8 each; give a document on each line/,
+    );
     expect(() => prepareText(documents, { minimumSplitTokens: 1e6 })).toThrow(/each needs 1000000/);
     expect(() => prepareText(documents, { vocabularySize: 3 })).toThrow("at least 8 tokens, but 3");
     expect(() => prepareText(documents, { fractions: { train: 1, validation: 0, judge: 0 } })).toThrow(

@@ -80,6 +80,18 @@ describe("flow()", () => {
       'The flow "mine" predicts a velocity, which is a point and no distribution: its loss is "squared error", not "cross-entropy".',
     ],
     [
+      { name: "mine", predicts: "momentum" } as unknown as FlowDeclaration,
+      'The flow "mine" predicts "momentum", and can predict "clean token", "clean point", "noise", "velocity", "score".',
+    ],
+    [
+      { name: "mine", interpolant: { name: "half", alpha: linear.alpha } } as unknown as FlowDeclaration,
+      'The flow "mine" has a value for its interpolant that is none: beta is no function there.',
+    ],
+    [
+      { name: "mine", clock: "uniform" } as unknown as FlowDeclaration,
+      'The flow "mine" has a value for its clock that is none: tau is no function there.',
+    ],
+    [
       { name: "mine", predicts: "velocity", interpolant: blocks },
       'The flow "mine" gives tokens times of their own and predicts a velocity, from which nothing follows for a token that stands still',
     ],
@@ -143,6 +155,10 @@ describe("flowMap()", () => {
 
   it.each<readonly [Partial<FlowMapDeclaration>, string]>([
     [{ diagonal: 1.2 }, 'The flow map "mine" has a diagonal share of 1.2; a share of rows lies in [0, 1].'],
+    [
+      { objective: "semigroup" as never },
+      'The flow map "mine" has a value for its objective that is none: target is no function there.',
+    ],
     [
       { boundary: Number.NaN },
       'The flow map "mine" has a boundary share of NaN; a share of rows lies in [0, 1].',
