@@ -27,8 +27,9 @@ export function smoothData(interpolant: Interpolant, noise: number): TwoTimeDeno
     point: (value) => value,
     denoiser(x, s, t) {
       const [from, to] = [pointAt(interpolant, s.t), pointAt(interpolant, t.t)];
-      const still = equal(s.t, t.t);
       const { kept, jumped } = jump(from, to);
+      // At s = t, and of tokens that wait or are finished, ψ is D.
+      const still = equal(jumped, 0);
       // States keep their place in the distribution: (x − β m)/√variance stays.
       const scale = perState(sqrt(div(spread(to), spread(from))) as Tensor);
       const arrived: Tensor = add(
