@@ -33,6 +33,7 @@ it("prints what the heuristic says, what is best, and what went wrong", () => {
 it("needs a step that there is", async () => {
   expect(await fluxion(["tune", "loss"])).toMatchObject({
     code: 2,
-    stderr: 'fluxion: there is no step "loss"; choose one of flm-step, fmlm-step, sampler-step\n',
+    stderr:
+      'fluxion: there is no step "loss"; choose one of flm-step, fmlm-step, sampler-step, or give a run folder\n',
   });
 });

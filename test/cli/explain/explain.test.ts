@@ -108,7 +108,10 @@ describe("fluxion explain", options, () => {
   });
 
   it.each<[string, readonly string[]]>([
-    ['there is no step "loss"; choose one of flm-step, fmlm-step, sampler-step', ["loss"]],
+    [
+      'there is no step "loss"; choose one of flm-step, fmlm-step, sampler-step, or give a run folder',
+      ["loss"],
+    ],
     ["explain needs a step, one of flm-step, fmlm-step, sampler-step, a run folder, or --program FILE", []],
     ["--order time needs --time", ["sampler-step", "--order", "time"]],
     ["--runs needs --time", ["sampler-step", "--runs", "3"]],
