@@ -76,9 +76,9 @@ export function liveness(plan: Plan): ReadonlyMap<BufferId, Interval> {
         touch(id, Math.max(first, position - 1));
         carried.add(id);
       }
-      // What enters is read from the place of one of them, and what leaves is in the first.
+      // What enters is in the place of one of them before anything is written, and what leaves is in the first.
       flow.exposed.delete(pair[0]);
-      flow.read(entered(length, pair));
+      flow.exposed.add(entered(length, pair));
       flow.written.add(pair[0]);
     }
     repeated.push({ first, last: position - 1, carried });

@@ -258,6 +258,19 @@ describe("broken plans", () => {
       message,
     );
     expect(refused(conditional([op(2, 0)]))).toBe("it was accepted");
+    // What enters a loop that swaps 2 and 3 is in 3 if it is odd, also where each iteration writes 3.
+    const swapping = (length: number, ...before: readonly Step[]): string =>
+      refused(
+        planOf([4, 4], ...before, { kind: "loop", length, steps: [op(3, 2)], swaps: [[2, 3]] }, op(1, 2)),
+      );
+    expect([swapping(1), swapping(2), swapping(3)]).toEqual([
+      message.replace("2", "3"),
+      message,
+      message.replace("2", "3"),
+    ]);
+    expect([swapping(1, op(3, 0)), swapping(2, op(2, 0)), swapping(3, op(3, 0))]).toEqual(
+      Array(3).fill("it was accepted"),
+    );
     expect(verifyPlan(conditional([])).outputs).toEqual([1]);
   });
 });

@@ -86,7 +86,7 @@ const { steps } = fc.letrec<{ step: Raw; steps: readonly Raw[] }>((tie) => ({
       weight: 2,
       arbitrary: fc.record({
         kind: fc.constant("loop" as const),
-        length: fc.constantFrom(0, 2, 2, 3),
+        length: fc.constantFrom(0, 1, 2, 2, 3),
         steps: tie("steps"),
         swaps: fc.uniqueArray(fc.constantFrom(...pairs), {
           maxLength: 2,
