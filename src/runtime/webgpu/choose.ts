@@ -23,7 +23,7 @@ export interface ChooseOptions {
   readonly warn?: (line: string) => void;
   /** A part of the wanted adapter's name. Default: the best. */
   readonly adapter?: string | undefined;
-  /** All that the adapter offers, or what every adapter does. Default "adapter". */
+  /** All that the adapter offers, or what every adapter does: the least limits, and no features. Default "adapter". */
   readonly limits?: OpenGpuOptions["limits"];
   /** Where adapters come from. Default: Dawn. */
   readonly source?: AdapterSource;
@@ -44,10 +44,10 @@ export const openUnchecked = async ({
   source = dawnSource,
 }: ChooseOptions = {}): Promise<WebGpuDevice> =>
   openWebGpu(
-    // Ways to compute that were found with all limits may not be possible with the least.
+    // No adapter has to offer a feature. And ways to compute that were found with all of them may not be possible with the least.
     {
       limits,
-      ...(limits === "adapter" ? { tuned: await loadTuned({ folder }) } : {}),
+      ...(limits === "adapter" ? { tuned: await loadTuned({ folder }) } : { features: [] }),
       ...(adapter === undefined ? {} : { adapter }),
     },
     source,
