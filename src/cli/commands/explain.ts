@@ -148,8 +148,11 @@ async function readProgram(file: string): Promise<Program> {
 const inputsOf = ({ program, inputNames = [], below }: Subject) =>
   randomInputs(inputTypes(program), (position) => below[inputNames[position] ?? ""]);
 
+/** Not every GPU has a feature, so with the least there is none but what timing takes, as for the device `webgpu-minimum`. */
 const openDevice = async (limits: "minimum" | "adapter", profile: boolean): Promise<WebGpuDevice> =>
-  openWebGpu({ limits, profile, tuned: await loadTuned() }, dawnSource);
+  limits === "minimum"
+    ? openWebGpu({ limits, profile, features: profile ? ["timestamp-query"] : [] }, dawnSource)
+    : openWebGpu({ limits, profile, tuned: await loadTuned() }, dawnSource);
 
 async function print(
   explained: Explained,

@@ -98,10 +98,16 @@ describe("fluxion explain", options, () => {
     expect(again.pipelines).toEqual(direct.pipelines);
   });
 
-  it("times a program, or says that the GPU has no timestamps", async () => {
-    const { code, stdout, stderr } = await fluxion(["explain", "--program", await programFile(), "--time", "--runs", "2"]); // prettier-ignore
-    if (code === 0) expect(stdout).toMatch(/on the GPU: each dispatch alone, the median of 2 runs/);
-    else {
+  it.each([
+    ["", []],
+    [" with what every GPU offers", ["--limits", "minimum"]],
+  ])("times a program%s, or says that the GPU has no timestamps", async (_, limits) => {
+    const { code, stdout, stderr } = await fluxion(["explain", "--program", await programFile(), "--time", "--runs", "2", ...limits]); // prettier-ignore
+    if (code === 0) {
+      const text = stdout.replace(/\s+/g, " ");
+      expect(text).toMatch(/on the GPU: each dispatch alone, the median of 2 runs/);
+      expect(text.includes("; no f16, no subgroups, minimum limits ")).toBe(limits.length > 0);
+    } else {
       console.log(`No times: ${stderr}`);
       expect(stderr).toMatch(/^fluxion: Kernels cannot be timed: .* has no timestamps\.\n$/);
     }
