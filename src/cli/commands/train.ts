@@ -3,30 +3,22 @@
  * as the demo's, which is `fluxion train fmlm` with a comparison of both models.
  */
 import { resolve } from "node:path";
-import type { PreparedText } from "../../models/data/index.ts";
 import type { FlowMap } from "../../models/flow/flow-map.ts";
 import type { Flow } from "../../models/flow/flow.ts";
 import type { OneHotSpace } from "../../models/flow/state-space.ts";
 import { stock } from "../../models/language/variants/index.ts";
-import { openDevice } from "../../runtime/devices.ts";
 import { textFingerprint } from "../../runtime/files/corpus.ts";
 import { UserError } from "../../runtime/files/errors.ts";
 import { createRun, hasCheckpoint, openRun } from "../../runtime/files/run-folder.ts";
 import type { RunFolder } from "../../runtime/files/run-folder.ts";
-import { saveVocabulary } from "../../runtime/files/vocabulary-file.ts";
-import { ReopenableDevice } from "../../runtime/reopenable.ts";
 import { checkConfig } from "../../runtime/training/config.ts";
 import type { TrainingConfig, VariantConfig } from "../../runtime/training/config.ts";
 import { checkSteps, flowFingerprint } from "../../runtime/training/look.ts";
 import { checkTeacher, openTeacher, teacherWeights } from "../../runtime/training/teacher.ts";
 import { isPublished, outputsOf, usualSpace, subjectOf } from "../../runtime/training/subject.ts";
-import type { Subject } from "../../runtime/training/subject.ts";
 import type { Command, Parsed } from "../arguments.ts";
-import { listenForInterrupt } from "../signal.ts";
-import { textOf } from "../text.ts";
 import {
   checkResumed,
-  intervalsFrom,
   MODEL_OPTIONS,
   newFolder,
   presetFrom,
@@ -35,7 +27,8 @@ import {
   settingsFrom,
   stepsFrom,
 } from "../training-options.ts";
-import { STOPPING, trainAndMeasure } from "../training-run.ts";
+import { trainPlanned } from "../training-command.ts";
+import type { Opened, Plan } from "../training-command.ts";
 import { givenVariant, subjectOfRun, variantSource } from "../variants.ts";
 import type { VariantSource } from "../variants.ts";
 
@@ -71,46 +64,24 @@ export const train: Command = {
     },
     ...RUN_OPTIONS,
   },
-  async run(args) {
-    const intervals = intervalsFrom(args);
-    const plan = args.text("resume") === undefined ? await planOf(args) : await resumed(args);
-    // Device and text are opened before a folder is made: what cannot work leaves nothing behind.
-    const name = args.text("device") ?? "auto";
-    const devices = await ReopenableDevice.open(() => openDevice(name));
-    const interruption = listenForInterrupt(() => process.stderr.write(STOPPING));
-    try {
-      const text = await textOf(plan.config);
-      const { run, subject } = await plan.open(text);
-      await saveVocabulary(run, text.vocabulary, textFingerprint(text));
-      if (run.config.variant?.teacher === "trained" && args.text("resume") === undefined)
-        process.stdout.write(
-          `"${subject.map?.name}" learns from a teacher: its flow "${subject.flow.name}", which is trained first, in the same folder.\n`,
-        );
-      const given = args.positionals[0];
-      // Of code that has changed every later command has to be told too; a forced teacher is copied.
-      const force = args.text("resume") !== undefined && args.flag("force") ? " --force" : "";
-      const file = given === undefined ? "" : ` ${given}`;
-      const job = {
-        run,
-        text,
-        devices,
-        subject,
-        again: `fluxion train${file} --resume ${run.dir}${force}`,
-        sampling: run.config.variant?.file === undefined ? "" : ` --variant${file}${force}`,
-        signal: interruption.signal,
-      };
-      return await trainAndMeasure(job, intervals);
-    } finally {
-      interruption.dispose();
-      await devices.dispose();
-    }
-  },
+  run: (args) => trainPlanned(args, args.text("resume") === undefined ? planOf : resumed),
 };
 
-/** What to train: the settings by which the text is prepared, and the run and its variant once the text is known. */
-interface Plan {
-  readonly config: TrainingConfig;
-  open(text: PreparedText): Promise<{ readonly run: RunFolder<TrainingConfig>; readonly subject: Subject }>;
+/**
+ * What later commands on a run are told: the file, where it was given, and --force where its code has changed; a forced teacher is copied,
+ * and needs none.
+ */
+function commandsOf(
+  { dir, config: { variant } }: RunFolder<TrainingConfig>,
+  given: string | undefined,
+  force = false,
+): Pick<Opened, "again" | "sampling"> {
+  const file = given === undefined ? "" : ` ${given}`;
+  const forced = force ? " --force" : "";
+  return {
+    again: `fluxion train${file} --resume ${dir}${forced}`,
+    sampling: variant?.file === undefined ? "" : ` --variant${file}${forced}`,
+  };
 }
 
 /** An interrupted run goes on with the same declaration. */
@@ -139,7 +110,7 @@ async function resumed(args: Parsed): Promise<Plan> {
         const copy = await teacherWeights(teacher, run.config, vocab);
         await copy(run);
       }
-      return { run, subject };
+      return { run, subject, ...commandsOf(run, given.given, args.flag("force")) };
     },
   };
 }
@@ -189,7 +160,10 @@ async function planOf(args: Parsed): Promise<Plan> {
       const copy = teacher === undefined ? undefined : await teacherWeights(teacher, config, vocab);
       const run = await createRun(dir, config);
       await copy?.(run);
-      return { run, subject };
+      const commands = commandsOf(run, given);
+      if (record.teacher !== "trained") return { run, subject, ...commands };
+      const notice = `"${subject.map?.name}" learns from a teacher: its flow "${flow.name}", which is trained first, in the same folder.`;
+      return { run, subject, ...commands, notice };
     },
   };
 }
