@@ -18,7 +18,6 @@ import {
   maximum,
   mul,
   not,
-  oneHot,
   or,
   slice,
   softmax,
@@ -44,14 +43,10 @@ import { largest, sameShape } from "./measure.ts";
 import { asked } from "./positions.ts";
 import { REGIMES } from "./regimes.ts";
 import { ofFlow, ofMap } from "./weightings.ts";
-import { CORPUS, LENGTH } from "./world.ts";
+import { CORPUS, LENGTH, rowsOf } from "./world.ts";
 
 /** Smallest probability whose logarithm is taken. */
 const LEAST = 1e-30;
-
-/** Tokens of a sentence as rows for every case, [cases, length, vocab]. */
-const rowsOf = (sentence: readonly number[], like: Tensor): Tensor =>
-  add(mul(like, 0), expandDims(oneHot(constant([...sentence], [LENGTH], "i32"), CORPUS.vocab) as Tensor, 0));
 
 /**
  * The expected loss Σ_k w_k loss(value, sentence k), summed over cases, as training computes it: a function of logits over tokens, or of

@@ -10,10 +10,12 @@ import {
   clip,
   constant,
   div,
+  expandDims,
   floor,
   gather,
   greater,
   mul,
+  oneHot,
   stopGradient,
   sub,
   where,
@@ -43,6 +45,10 @@ export const CORPUS = {
   weights: [2, 1, 1],
 } as const;
 export const LENGTH = 2;
+
+/** Tokens of a sentence as rows for every case, [cases, length, vocab]. */
+export const rowsOf = (sentence: readonly number[], like: Tensor): Tensor =>
+  add(mul(like, 0), expandDims(oneHot(constant([...sentence], [LENGTH], "i32"), CORPUS.vocab) as Tensor, 0));
 
 type Table = readonly (readonly number[])[];
 

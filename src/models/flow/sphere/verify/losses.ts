@@ -5,16 +5,13 @@ import {
   abs,
   add,
   and,
-  constant,
   div,
-  expandDims,
   grad,
   greater,
   less,
   log,
   maximum,
   mul,
-  oneHot,
   slice,
   softmax,
   stopGradient,
@@ -26,7 +23,7 @@ import type { Tensor } from "../../../../dsl/index.ts";
 import { judged } from "../../judged.ts";
 import type { StateIdentity } from "../../verify/identity.ts";
 import { gap, largest } from "../../verify/measure.ts";
-import { CORPUS, LENGTH } from "../../verify/world.ts";
+import { CORPUS, rowsOf } from "../../verify/world.ts";
 import { shareAt } from "../path.ts";
 import { weightedBy } from "../spherical-flow.ts";
 import type { SphericalFlow } from "../spherical-flow.ts";
@@ -41,10 +38,6 @@ const HUGE = 1e30;
 const STEPS = 16;
 /** Share of the way from s to t: states near where texts part go apart fast, and Euler's error with them. */
 const PART = 1 / 8;
-
-/** Tokens of a sentence as rows for every case, [cases, length, vocab]. */
-const rowsOf = (sentence: readonly number[], like: Tensor): Tensor =>
-  add(mul(like, 0), expandDims(oneHot(constant([...sentence], [LENGTH], "i32"), CORPUS.vocab) as Tensor, 0));
 
 export const sphereLossIdentities = (flow: SphericalFlow): readonly StateIdentity<SphereWorld>[] => [
   {
