@@ -1,0 +1,219 @@
+/**
+ * What the page asks of the engine, and what the engine tells it. The engine is a worker: it owns the device, the files and the training
+ * loop, so that the page never waits for a step. Calls go through Comlink; what is here is plain data, so that it can be cloned.
+ *
+ * Consumed by the page (engine/client.ts) and by the worker (engine/worker.ts). To add a question: a method of {@link Engine}.
+ */
+import type { Preset } from "../../../src/runtime/training/config.ts";
+
+/** The models of a run: the flow, and its map. */
+export type ModelName = "flm" | "fmlm";
+
+/** What a new run is made of. What is left out is the preset's. */
+export interface RunSettings {
+  readonly preset: Preset;
+  readonly seed?: number;
+  readonly length?: number;
+  readonly width?: number;
+  readonly depth?: number;
+  readonly heads?: number;
+  readonly batch?: number;
+  readonly vocabularySize?: number;
+  readonly tokens?: "words" | "chars";
+  readonly flmSteps?: number;
+  readonly fmlmSteps?: number;
+}
+
+/** Where the text comes from: that of the package, or a file that was dropped. */
+export type TextSource = { readonly kind: "bundled" } | { readonly kind: "file"; readonly file: File };
+
+export interface DeviceInfo {
+  /** "webgpu", "tfjs:wasm", ... */
+  readonly name: string;
+  readonly detail: string;
+  /** Why better devices were not taken, a sentence each. */
+  readonly passedOver: readonly string[];
+}
+
+/** A training as it stands. `idle`: it can go on; `imported`: a checkpoint, which is not trained here. */
+export type RunState = "idle" | "training" | "finished" | "imported";
+
+export interface RunSummary {
+  /** Its name in the page's storage. */
+  readonly id: string;
+  /** ISO 8601, UTC. */
+  readonly created: string;
+  readonly state: RunState;
+  /** Name of the text. */
+  readonly text: string;
+  /** Which weights there are to sample from. */
+  readonly models: readonly ModelName[];
+  /** Optimizer steps done and to do, of both trainings together. */
+  readonly done: number;
+  readonly steps: number;
+  readonly bytes: number;
+  readonly settings: {
+    readonly seed: number;
+    readonly vocabulary: number;
+    readonly length: number;
+    readonly width: number;
+    readonly depth: number;
+    readonly heads: number;
+    readonly batch: number;
+    readonly flmSteps: number;
+    readonly fmlmSteps: number;
+  };
+}
+
+/** A point of the log. `step` counts from 0 in its phase. */
+export interface LossPoint {
+  readonly phase: ModelName;
+  readonly step: number;
+  readonly loss?: number;
+  readonly gradientNorm?: number;
+  readonly validation?: number;
+}
+
+/** A run with what the page needs to show it. */
+export interface RunDetail extends RunSummary {
+  readonly history: readonly LossPoint[];
+  /** The vocabulary's tokens, in their order. */
+  readonly tokens: readonly string[];
+  /** τ(t) at evenly spaced t from 0 to 1. */
+  readonly clock: readonly number[];
+}
+
+/** What the engine tells without being asked. */
+export type EngineEvent =
+  | { readonly kind: "note"; readonly text: string }
+  /** A phase's programs are being compiled. */
+  | { readonly kind: "preparing"; readonly run: string; readonly phase: ModelName }
+  | {
+      readonly kind: "step";
+      readonly run: string;
+      readonly phase: ModelName;
+      /** Steps of this phase that are done, of `steps`. */
+      readonly done: number;
+      readonly steps: number;
+      readonly loss: number;
+      readonly gradientNorm: number;
+      readonly tokensPerSecond: number;
+      /** Clock times of the batch, in [0, 1], to lay on the curve: the last batch's. */
+      readonly times: readonly number[];
+    }
+  | {
+      readonly kind: "validation";
+      readonly run: string;
+      readonly phase: ModelName;
+      readonly step: number;
+      readonly validation: number;
+    }
+  /** Texts of the weights as they are now. */
+  | {
+      readonly kind: "texts";
+      readonly run: string;
+      readonly phase: ModelName;
+      readonly texts: readonly string[];
+    }
+  | { readonly kind: "state"; readonly run: RunSummary }
+  | { readonly kind: "device"; readonly device: DeviceInfo }
+  /** Something went wrong that no call is waiting for; nothing saved is lost. */
+  | { readonly kind: "failed"; readonly run: string; readonly message: string };
+
+export interface SampleRequest {
+  readonly run: string;
+  readonly model: ModelName;
+  /** 1 to 64. */
+  readonly steps: number;
+  readonly count: number;
+  readonly seed?: number;
+  readonly temperature?: number;
+  readonly topP?: number;
+  /** Text with `_` where any token may come, as `fluxion sample --infill` takes it. */
+  readonly infill?: string;
+}
+
+export interface SampleResult {
+  readonly texts: readonly string[];
+  /** Milliseconds from noise to text, programs compiled. */
+  readonly milliseconds: number;
+  /** Milliseconds that compiling took before, 0 if nothing had to be compiled. */
+  readonly compiling: number;
+}
+
+/** One text on its way from noise, looked at between steps. */
+export interface FormingRequest {
+  readonly run: string;
+  readonly model: ModelName;
+  readonly steps: number;
+  readonly seed: number;
+}
+
+/** What the network says at one moment. */
+export interface FormingMoment {
+  /** Clock time of the state. */
+  readonly tau: number;
+  /** Per position, the most probable tokens with their probabilities, the best first. */
+  readonly top: readonly (readonly { readonly token: string; readonly probability: number }[])[];
+  /** Per position, entropy in nats. */
+  readonly entropy: readonly number[];
+  /** Per position, the state in a plane (that of the two most different directions of the token embeddings), and where the flow takes it. */
+  readonly plane: readonly {
+    readonly x: number;
+    readonly y: number;
+    readonly dx: number;
+    readonly dy: number;
+  }[];
+}
+
+export interface Forming {
+  /** Moments 0 to `steps`: before each step, and at the end. */
+  readonly moments: readonly FormingMoment[];
+  readonly text: string;
+  readonly milliseconds: number;
+}
+
+/** A kernel of the step that is running, as `explain` shows it. */
+export interface ExplainedKernel {
+  readonly name: string;
+  readonly dispatches: number;
+  readonly bytesRead: number;
+  readonly bytesWritten: number;
+  readonly flops: number;
+  /** Milliseconds on the GPU, where its clock can be read. */
+  readonly milliseconds?: number;
+  readonly wgsl: string;
+}
+
+export interface StepExplanation {
+  readonly phase: ModelName;
+  readonly kernels: readonly ExplainedKernel[];
+  readonly dispatches: number;
+  /** Bytes of all buffers of the step. */
+  readonly bytes: number;
+  /** What the numbers are of, in a sentence: the running device, or what WebGPU would run. */
+  readonly about: string;
+}
+
+/** What the page may ask. A failure rejects with an Error whose message is a sentence to show. */
+export interface Engine {
+  /** To be called first. */
+  open(
+    listener: (event: EngineEvent) => void,
+  ): Promise<{ readonly device: DeviceInfo; readonly runs: readonly RunSummary[] }>;
+  runs(): Promise<readonly RunSummary[]>;
+  run(id: string): Promise<RunDetail>;
+  /** Makes a run and begins to train it. A training that goes on is paused first. */
+  start(settings: RunSettings, text: TextSource): Promise<RunDetail>;
+  /** Resolves once the state is saved. */
+  pause(): Promise<void>;
+  resume(id: string): Promise<RunDetail>;
+  remove(id: string): Promise<void>;
+  /** A run folder of the command line: config.json, vocabulary.json and at least one .safetensors of it. */
+  importRun(files: readonly File[]): Promise<RunDetail>;
+  /** The files of a run, to be saved: the command line takes them. */
+  exportRun(id: string): Promise<readonly { readonly name: string; readonly blob: Blob }[]>;
+  sample(request: SampleRequest): Promise<SampleResult>;
+  form(request: FormingRequest): Promise<Forming>;
+  explain(id: string): Promise<StepExplanation>;
+}
