@@ -7,12 +7,12 @@
 import { basename } from "node:path";
 import type { FlowMap } from "../models/flow/flow-map.ts";
 import type { Flow } from "../models/flow/flow.ts";
-import { isVariant } from "../models/flow/variant.ts";
 import { UserError } from "../runtime/files/errors.ts";
 import type { RunFolder } from "../runtime/files/run-folder.ts";
 import type { TrainingConfig } from "../runtime/training/config.ts";
 import { stockVariant, stockSubjectOf, subjectOf } from "../runtime/training/subject.ts";
 import type { Subject } from "../runtime/training/subject.ts";
+import { declaredIn, trainableIn } from "../runtime/user-exports.ts";
 import type { Option, Parsed } from "./arguments.ts";
 import { codeHash } from "./code-hash.ts";
 import { isModuleName, loadUserModule } from "./user-module.ts";
@@ -50,64 +50,9 @@ export async function variantSource(given: string, name?: string): Promise<Varia
     return { declared: (vocab, length) => stockVariant(given, vocab, length) };
   }
   const exports = await loadUserModule(given);
-  const chosen = exportOf(exports, given, name);
-  const { value } = chosen;
+  const chosen = trainableIn(exports, given, name);
   const file = { file: basename(given), export: chosen.name, hash: await codeHash(given) };
-  const what = `The export "${chosen.name}" of ${given}`;
-  return {
-    file,
-    declared(vocab, length) {
-      const found = typeof value === "function" ? declaredBy(value, vocab, length, what) : value;
-      if (isVariant(found)) {
-        if (found.kind !== "spherical flow") return found;
-        throw new UserError(
-          `${what} is a flow on the sphere, which fluxion train does not train: models.training.sphericalStep is its step.`,
-        );
-      }
-      throw new UserError(
-        `${what} is ${typeof value === "function" ? "a function that returns " : ""}no flow and no flow map; export what flow() or flowMap() returns, or a function of the vocabulary's size that returns it.`,
-      );
-    },
-  };
-}
-
-/** What a function of the user's declares. @throws UserError with its message */
-function declaredBy(declare: unknown, vocab: number, length: number, what: string): unknown {
-  try {
-    return (declare as (vocab: number, length: number) => unknown)(vocab, length); // a function, as asked
-  } catch (error) {
-    const message = error instanceof Error ? error.message : String(error);
-    throw new UserError(
-      `${what}, called with a vocabulary of ${vocab} and a length of ${length}: ${message}`,
-      {
-        cause: error,
-      },
-    );
-  }
-}
-
-interface Chosen {
-  readonly name: string;
-  readonly value: unknown;
-}
-
-function exportOf(exports: Readonly<Record<string, unknown>>, file: string, name?: string): Chosen {
-  const names = Object.keys(exports);
-  if (name !== undefined) {
-    if (Object.hasOwn(exports, name)) return { name, value: exports[name] };
-    throw new UserError(`${file} has no export "${name}"; it exports ${names.join(", ") || "nothing"}.`);
-  }
-  const usable = (value: unknown): boolean => isVariant(value) || typeof value === "function";
-  if (usable(exports["default"])) return { name: "default", value: exports["default"] };
-  const found = names.filter((one) => isVariant(exports[one]));
-  // A function may be anything, unless there is nothing else.
-  const candidates = found.length > 0 ? found : names.filter((one) => usable(exports[one]));
-  const [first] = candidates;
-  if (first === undefined)
-    throw new UserError(`${file} exports no flow and no flow map; export what flow() or flowMap() returns`);
-  if (candidates.length > 1)
-    throw new UserError(`${file} exports ${candidates.join(", ")}; choose one with --export NAME.`);
-  return { name: first, value: exports[first] };
+  return { file, declared: (vocab, length) => declaredIn(chosen, given, vocab, length) };
 }
 
 /** The stock name, or the file and export, that a run trains, for people. */

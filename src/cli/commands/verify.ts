@@ -3,10 +3,9 @@
  * how far the flow map of a run is from fulfilling them, see verify-run.ts.
  */
 import { stat } from "node:fs/promises";
-import { isVariant } from "../../models/flow/variant.ts";
-import type { Variant } from "../../models/flow/variant.ts";
 import { openDevice } from "../../runtime/devices.ts";
 import { UserError } from "../../runtime/files/errors.ts";
+import { verifiableIn } from "../../runtime/user-exports.ts";
 import { verifyFlow } from "../../runtime/verify/verify.ts";
 import type { VerifyReport } from "../../runtime/verify/report.ts";
 import type { Command } from "../arguments.ts";
@@ -45,16 +44,7 @@ export const verify: Command = {
     const ofRuns = args.given.filter((name) => name === "teacher" || name === "tolerance");
     if (ofRuns.length > 0)
       throw new UserError(`--${ofRuns[0]} is for a run folder, and ${file} is none; leave it out`);
-    const exports = await loadUserModule(file);
-    const variants = variantsOf(exports);
-    if (variants.length === 0) {
-      const functions = Object.values(exports).some((value) => typeof value === "function");
-      throw new UserError(
-        functions
-          ? `${file} exports no flow, flow map or spherical flow, and functions that declare one are not called; export what one of them returns`
-          : `${file} exports no flow, flow map or spherical flow; export what flow(), flowMap() or sphericalFlow() returns`,
-      );
-    }
+    const variants = verifiableIn(await loadUserModule(file), file);
     const device = await openDevice(args.text("device") ?? "interpreter");
     const reports: VerifyReport[] = [];
     try {
@@ -86,11 +76,6 @@ export const verify: Command = {
     return passed ? 0 : 1;
   },
 };
-
-/** What is exported under two names is verified once. */
-const variantsOf = (exports: Readonly<Record<string, unknown>>): readonly Variant[] => [
-  ...new Set(Object.values(exports).filter(isVariant)),
-];
 
 const isFolder = (path: string): Promise<boolean> =>
   stat(path).then(

@@ -37,6 +37,8 @@ export interface VerifyOptions {
   readonly samplers?: readonly OrderedSampler[];
   /** Called before each identity. */
   readonly onIdentity?: (name: string, index: number, total: number) => void;
+  /** Called with what made it impossible to compute an identity: the report has its message alone, and an error has a stack. */
+  readonly onError?: (name: string, error: Error) => void;
 }
 
 /** A device's numbers and the interpreter's, as a share of 1 + the larger. */
@@ -97,11 +99,11 @@ async function verified<W extends Place>(
   try {
     for (const [i, identity] of identities.entries()) {
       options.onIdentity?.(identity.name, i, total);
-      results.push(await guarded(identity, () => outcomeOf(bench, identity)));
+      results.push(await guarded(identity, options, () => outcomeOf(bench, identity)));
     }
     if (compares) {
       options.onIdentity?.(AGREES.name, identities.length, total);
-      results.push(await guarded(AGREES, () => agreement(bench, looks)));
+      results.push(await guarded(AGREES, options, () => agreement(bench, looks)));
     }
   } finally {
     for (const byWorld of bench.compiled.values()) for (const rows of byWorld.values()) await rows.dispose();
@@ -129,7 +131,11 @@ const AGREES: About = {
 };
 
 /** An identity that cannot be computed fails, with what the declaration threw. */
-async function guarded(about: About, run: () => Promise<Outcome>): Promise<IdentityResult> {
+async function guarded(
+  about: About,
+  { onError }: VerifyOptions,
+  run: () => Promise<Outcome>,
+): Promise<IdentityResult> {
   const { family, name, formula, cause } = about;
   try {
     const { cases, worst, tolerance, counterexample } = await run();
@@ -148,6 +154,7 @@ async function guarded(about: About, run: () => Promise<Outcome>): Promise<Ident
   } catch (error) {
     if (!(error instanceof Error) || error instanceof DeviceLostError || error instanceof OutOfMemoryError)
       throw error;
+    onError?.(name, error);
     return {
       family,
       name,
