@@ -1,6 +1,7 @@
 /** Builds the studio: `npm run studio` serves it while it is worked on, `npm run build:studio` makes static files for any web server. */
 import { fileURLToPath } from "node:url";
 import { defineConfig } from "vite";
+import { typescriptAssets } from "./typescript-assets.ts";
 
 const here = (path: string): string => fileURLToPath(new URL(path, import.meta.url));
 
@@ -8,8 +9,15 @@ export default defineConfig({
   root: here("."),
   // Static files work from any folder of any server.
   base: "./",
-  resolve: { alias: [{ find: /^fluxion$/, replacement: here("../src/index.ts") }] },
+  resolve: {
+    alias: [
+      { find: /^fluxion$/, replacement: here("../src/index.ts") },
+      // The language service in the page is the JavaScript one; "typescript" is the native compiler, which has none.
+      { find: /^typescript$/, replacement: "typescript-js" },
+    ],
+  },
+  plugins: [typescriptAssets()],
   oxc: { jsx: { runtime: "automatic", importSource: "preact" } },
-  worker: { format: "es" },
+  worker: { format: "es", plugins: () => [typescriptAssets()] },
   build: { outDir: here("../dist-studio"), emptyOutDir: true, target: "es2022" },
 });

@@ -2,7 +2,8 @@
  * A report of `fluxion verify` for the terminal: a row per identity, and for each that fails its counterexample and usual cause.
  * Consumed by the command.
  */
-import type { Counterexample, IdentityResult, VerifyReport } from "../runtime/verify/report.ts";
+import { counterexampleLines, numberText } from "../runtime/verify/report-text.ts";
+import type { IdentityResult, VerifyReport } from "../runtime/verify/report.ts";
 import { plural } from "./units.ts";
 
 /** Columns a text takes: marks that combine with the letter before them take none. */
@@ -10,19 +11,6 @@ const columnsOf = (text: string): number => Array.from(text.replace(/\p{M}/gu, "
 
 const padded = (text: string, columns: number): string =>
   text + " ".repeat(Math.max(0, columns - columnsOf(text)));
-
-const numberText = (value: number | null): string =>
-  value === null
-    ? "none"
-    : value === 0
-      ? "0"
-      : Number.isFinite(value)
-        ? value.toExponential(1)
-        : String(value);
-
-/** Numbers as they stand where they are short, else with four digits. */
-const shortText = (value: number): string =>
-  String(value).length <= 6 ? String(value) : String(Number(value.toPrecision(4)));
 
 const HEADER = ["", "identity", "cases", "worst", "at most", "formula"];
 
@@ -35,21 +23,6 @@ function row({ passed, name, cases, worst, tolerance, formula, error }: Identity
     error === undefined ? numberText(worst) : "error",
     numberText(tolerance),
     formula,
-  ];
-}
-
-function counterexampleLines(counterexample: Counterexample): readonly string[] {
-  const entries = Object.entries(counterexample);
-  const short = entries.filter(([, value]) => !Array.isArray(value));
-  const rows = entries.filter(([, value]) => Array.isArray(value));
-  return [
-    short
-      .map(([name, value]) => `${name} ${typeof value === "number" ? shortText(value) : String(value)}`)
-      .join(", "),
-    ...rows.map(([name, value]) => {
-      const list = value as readonly (readonly number[])[]; // an array, as asked above
-      return `${name} = ${list.map((numbers) => `[${numbers.map(shortText).join(", ")}]`).join(" ")}`;
-    }),
   ];
 }
 

@@ -1,0 +1,79 @@
+/**
+ * Runs the user's code in a worker of its own, which can be ended at any time: code that never ends stops nothing else.
+ *
+ * The worker is started from a blob that imports worker.ts and holds the user's code. So it has the page's content-security policy, which a
+ * worker that is started from a file has only where the server sends it: what the page may not fetch, the user's code may not either. And
+ * no more has to be allowed for it than `worker-src blob:`, neither `eval` nor scripts from blobs.
+ *
+ * Consumed by session.ts.
+ */
+import { proxy, releaseProxy, wrap } from "comlink";
+import type { Problem, Progress, Runner, Transpiled } from "./messages.ts";
+import type { Outcome } from "./messages.ts";
+import { sourcePlace } from "./source-lines.ts";
+import workerUrl from "./worker.ts?worker&url";
+
+/** Lines of the blob above the user's code. */
+const ABOVE = 2;
+
+function blobOf(code: string): Blob {
+  const url = new URL(workerUrl, location.href).href;
+  // On lines of its own, so that what the code ends with is no matter.
+  const lines = [`import ${JSON.stringify(url)};`, "fluxionPlayground(async (exports, require) => {", code, "});"];
+  return new Blob([lines.join("\n")], { type: "text/javascript" });
+}
+
+/** Where in the editor a problem of the code that runs is about. */
+export function located(problem: Problem, { mappings }: Pick<Transpiled, "mappings">): Problem {
+  const { message, line, column = 1 } = problem;
+  if (line === undefined) return problem;
+  const place = sourcePlace(mappings, { line: line - ABOVE, column });
+  return { message, ...place };
+}
+
+export interface Hooks {
+  readonly onProgress: (progress: Progress) => void;
+  /** A line that the code printed. */
+  readonly onPrint: (line: string) => void;
+  readonly signal: AbortSignal;
+}
+
+/**
+ * Asks a question of the code in a fresh worker, and ends the worker.
+ * @returns undefined when it was stopped
+ */
+export async function inSandbox<T>(
+  { code, ...map }: Transpiled,
+  ask: (
+    runner: Runner,
+    onProgress: (progress: Progress) => void,
+    onPrint: (line: string) => void,
+  ) => Promise<Outcome<T>>,
+  { onProgress, onPrint, signal }: Hooks,
+): Promise<Outcome<T> | undefined> {
+  if (signal.aborted) return undefined;
+  const url = URL.createObjectURL(blobOf(code));
+  const worker = new Worker(url, { type: "module", name: "playground" });
+  const remote = wrap<Runner>(worker);
+  try {
+    const stopped = new Promise<undefined>((resolve) => {
+      signal.addEventListener("abort", () => resolve(undefined), { once: true });
+    });
+    const failed = new Promise<Outcome<T>>((resolve) => {
+      worker.addEventListener("error", (event) => {
+        // Of an error that is the user's it is told where it is.
+        const line = event.filename?.startsWith("blob:") ? { line: event.lineno, column: event.colno } : {};
+        const message = event.message || "The worker that runs the code could not be started.";
+        resolve({ ok: false, problem: { message: message.replace(/^Uncaught (\w*Error: )?/, ""), ...line } });
+      });
+    });
+    // Comlink's types know no callbacks in arguments; each goes as a proxy.
+    const answer = ask(remote as unknown as Runner, proxy(onProgress), proxy(onPrint));
+    const outcome = await Promise.race([answer, failed, stopped]);
+    return outcome?.ok === false ? { ok: false, problem: located(outcome.problem, map) } : outcome;
+  } finally {
+    remote[releaseProxy]();
+    worker.terminate();
+    URL.revokeObjectURL(url);
+  }
+}

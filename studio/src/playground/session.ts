@@ -1,0 +1,170 @@
+/**
+ * What the playground is at: the text, the question that is being answered, its answers and those before them. It outlives the tab's
+ * component, so that leaving the tab loses nothing; the text outlives the page.
+ *
+ * Consumed by playground.tsx and what it is made of.
+ */
+import { effect, signal } from "@preact/signals";
+import { inSandbox } from "./sandbox.ts";
+import { FILE } from "./messages.ts";
+import type {
+  Outcome,
+  Problem,
+  Progress,
+  Runner,
+  ToyCurve,
+  ToyResult,
+  ToySettings,
+  VerifyAnswer,
+  VerifySettings,
+} from "./messages.ts";
+import { STARTERS } from "./starters.ts";
+import { typeScript } from "./types/client.ts";
+
+const STORED = "fluxion.playground";
+
+/** The stored text; storage may be forbidden. */
+function stored(): string | undefined {
+  try {
+    return localStorage.getItem(STORED) ?? undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+export const source = signal(stored() ?? STARTERS[0]?.source ?? "");
+
+effect(() => {
+  const text = source.value;
+  try {
+    localStorage.setItem(STORED, text);
+  } catch {
+    // Full or forbidden: the text stays in the page.
+  }
+});
+
+/** What is being answered, if anything. */
+export const running = signal<"verify" | "train" | undefined>(undefined);
+export const progress = signal<Progress | undefined>(undefined);
+/** Losses of the training that goes on. */
+export const curves = signal<readonly ToyCurve[]>([]);
+/** What went wrong with the last question. */
+export const problems = signal<readonly Problem[]>([]);
+/** What the code printed. */
+export const printed = signal<readonly string[]>([]);
+/** How the last question ended, for those who do not see it. */
+export const said = signal("");
+
+/** A result with the one before it. */
+export interface Kept<T> {
+  readonly now?: T;
+  readonly before?: T;
+}
+export const verified = signal<Kept<VerifyAnswer>>({});
+export const trained = signal<Kept<ToyResult>>({});
+
+const moved = <T>({ now }: Kept<T>, next: T): Kept<T> => ({
+  now: next,
+  ...(now === undefined ? {} : { before: now }),
+});
+
+let controller: AbortController | undefined;
+
+/** Ends what is being answered, also code that never would. */
+export const stop = (): void => controller?.abort();
+
+type Ask<T> = Parameters<typeof inSandbox<T>>[1];
+
+/** Asks a question of what is in the editor. */
+async function asked<T>(kind: "verify" | "train", ask: Ask<T>): Promise<T | undefined> {
+  stop();
+  const own = new AbortController();
+  controller = own;
+  running.value = kind;
+  progress.value = undefined;
+  problems.value = [];
+  printed.value = [];
+  said.value = "";
+  if (kind === "train") curves.value = [];
+  const isOwn = (): boolean => controller === own && !own.signal.aborted;
+  try {
+    const outcome = await outcomeOf(own.signal, ask, isOwn);
+    if (controller !== own) return undefined;
+    if (outcome === undefined) said.value = "Stopped.";
+    else if (outcome.ok) return outcome.value;
+    else {
+      problems.value = [outcome.problem];
+      said.value = sentenceOf(outcome.problem);
+    }
+    return undefined;
+  } finally {
+    if (controller === own) {
+      running.value = undefined;
+      progress.value = undefined;
+    }
+  }
+}
+
+async function outcomeOf<T>(
+  signal: AbortSignal,
+  ask: Ask<T>,
+  isOwn: () => boolean,
+): Promise<Outcome<T> | undefined> {
+  const aborted = new Promise<undefined>((resolve) => {
+    signal.addEventListener("abort", () => resolve(undefined), { once: true });
+  });
+  const transpiled = await Promise.race([typeScript().transpile(source.value), aborted]).catch(
+    (error: unknown) => error,
+  );
+  if (transpiled === undefined) return undefined;
+  if (transpiled instanceof Error) return { ok: false, problem: { message: transpiled.message } };
+  const code = transpiled as Awaited<ReturnType<ReturnType<typeof typeScript>["transpile"]>>; // no error, as asked
+  const [problem] = code.problems;
+  if (problem !== undefined) return { ok: false, problem };
+  return inSandbox(code, ask, {
+    signal,
+    onProgress: (next) => {
+      if (isOwn()) follow(next);
+    },
+    onPrint: (line) => {
+      if (isOwn()) printed.value = [...printed.value, line];
+    },
+  });
+}
+
+function follow(next: Progress): void {
+  progress.value = next;
+  const { what, losses } = next;
+  if (losses === undefined) return;
+  const others = curves.value.filter(({ model }) => model !== what);
+  const known = curves.value.find(({ model }) => model === what)?.losses ?? [];
+  curves.value = [...others, { model: what, losses: [...known, ...losses] }];
+}
+
+/** A problem with its line, as a sentence. */
+export const sentenceOf = ({ message, line }: Problem): string =>
+  line === undefined ? message : `${FILE}:${line}: ${message}`;
+
+export async function verify(settings: VerifySettings): Promise<void> {
+  const ask = (runner: Runner, ...hooks: Hooks) => runner.verify(settings, ...hooks);
+  const answer = await asked("verify", ask);
+  if (answer === undefined) return;
+  verified.value = moved(verified.value, answer);
+  problems.value = answer.places;
+  const results = answer.reports.flatMap(({ results }) => results);
+  const failed = results.filter(({ passed }) => !passed).length;
+  said.value =
+    failed === 0
+      ? `Verified: all ${results.length} identities hold.`
+      : `Verified: ${failed} of ${results.length} identities fail.`;
+}
+
+type Hooks = [Parameters<Runner["verify"]>[1], Parameters<Runner["verify"]>[2]];
+
+export async function train(settings: ToySettings): Promise<void> {
+  const ask = (runner: Runner, ...hooks: Hooks) => runner.train(settings, ...hooks);
+  const result = await asked("train", ask);
+  if (result === undefined) return;
+  trained.value = moved(trained.value, result);
+  said.value = `Trained ${result.name} on two phrases.`;
+}
