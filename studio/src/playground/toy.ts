@@ -32,7 +32,7 @@ import { outputsOf, subjectOf, usualSpace } from "../../../src/runtime/training/
 import type { PhaseName, Subject } from "../../../src/runtime/training/subject.ts";
 import { declaredIn, trainableIn } from "../../../src/runtime/user-exports.ts";
 import type { ChosenExport, Exports } from "../../../src/runtime/user-exports.ts";
-import { openWebGpu } from "../../../src/runtime/webgpu/open.ts";
+import { openWebGpu } from "../../../src/runtime/webgpu/device.ts";
 import { FILE } from "./messages.ts";
 import type { Progress, ToyCurve, ToyResult, ToySamples, ToySettings } from "./messages.ts";
 
@@ -68,11 +68,14 @@ function chosenIn(exports: Exports, name: string | undefined): ChosenExport {
   return trainableIn(exports, FILE, undefined, "the list beside the button");
 }
 
-/** What there is of WebGPU here, or the interpreter. */
-const openDevice = (wanted: ToySettings["device"]): Promise<Device> | Device =>
-  wanted === "interpreter" || !("gpu" in navigator)
-    ? openInterpreter()
-    : openWebGpu().catch(() => openInterpreter()); // no adapter
+/** A GPU where there is one. On so small a model the interpreter is quicker than a GPU that is computed on the CPU. */
+async function openDevice(wanted: ToySettings["device"]): Promise<Device> {
+  if (wanted === "interpreter" || !("gpu" in navigator)) return openInterpreter();
+  const device = await openWebGpu().catch(() => undefined); // no adapter
+  if (device?.context.gpu.software === false) return device;
+  await device?.dispose();
+  return openInterpreter();
+}
 
 /** @throws UserError for what cannot be trained; whatever the declaration throws */
 export async function trainToy(
