@@ -19,7 +19,7 @@ import { keyData } from "../../src/models/training/batches.ts";
 import { key } from "../../src/models/flow/host-random.ts";
 import { initFlm } from "../../src/models/training/programs.ts";
 import type { WebGpuDevice } from "../../src/runtime/webgpu/device.ts";
-import { randomInputs } from "../../src/cli/explain/random-inputs.ts";
+import { randomInputs } from "../../src/runtime/webgpu/random-inputs.ts";
 import { deviation, runOn } from "../../test/support/on-device.ts";
 import { arbitraryRun } from "../../test/support/random-program.ts";
 import type { RandomProgramOptions } from "../../test/support/random-program.ts";

@@ -17,7 +17,7 @@ import { loadTuned } from "../../runtime/webgpu/tune-file.ts";
 import type { Command, Parsed } from "../arguments.ts";
 import { renderPage } from "../explain/page.ts";
 import { planned } from "../explain/planned.ts";
-import { randomInputs } from "../explain/random-inputs.ts";
+import { randomInputs } from "../../runtime/webgpu/random-inputs.ts";
 import { ORDERS } from "../explain/subject.ts";
 import type { Explained } from "../explain/subject.ts";
 import { renderText } from "../explain/text.ts";

@@ -1,8 +1,13 @@
 /**
  * The map of the memory: one band per slot, as high as the slot is large, with the temporaries in it over the steps in which they are
- * alive; above it the bytes that are alive at each step. Inline SVG. Consumed by the page.
+ * alive; above it the bytes that are alive at each step. Inline SVG. Consumed by the page, and by the studio's explain view.
  */
-import type { ExplainedTemporary, Explanation } from "../../compiler/explain/explanation.ts";
+import type {
+  ExplainedCopy,
+  ExplainedDispatch,
+  ExplainedTemporary,
+  Explanation,
+} from "../../compiler/explain/explanation.ts";
 import { html } from "../report/html.ts";
 import type { Markup } from "../report/html.ts";
 import { bytesText, plural } from "../units.ts";
@@ -18,6 +23,12 @@ const THINNEST = 2;
 const [LABEL_HEIGHT, CHARACTER] = [13, 6.6];
 
 type Slot = Explanation["memory"]["slots"][number];
+
+/** What of an explanation is drawn. */
+export interface Mapped extends Pick<Explanation, "memory" | "temporaries" | "control"> {
+  readonly dispatches: readonly Pick<ExplainedDispatch, "position" | "index" | "name">[];
+  readonly copies: readonly Pick<ExplainedCopy, "position">[];
+}
 
 /** Where a slot is drawn. */
 interface Band {
@@ -39,7 +50,7 @@ function aliveAt(temporaries: readonly ExplainedTemporary[], steps: number): rea
 }
 
 /** The map, or a sentence where there is nothing to draw. */
-export function slotMap({ memory, temporaries, control, dispatches, copies }: Explanation): Markup {
+export function slotMap({ memory, temporaries, control, dispatches, copies }: Mapped): Markup {
   const placed = temporaries.filter(({ slot }) => slot !== null);
   if (placed.length === 0) return html`<p class="note">This plan has no temporaries.</p>`;
   const steps =

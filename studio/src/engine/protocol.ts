@@ -4,6 +4,7 @@
  *
  * Consumed by the page (engine/client.ts) and by the worker (engine/worker.ts). To add a question: a method of {@link Engine}.
  */
+import type { Mapped } from "../../../src/cli/explain/slot-map.ts";
 import type { Preset } from "../../../src/runtime/training/config.ts";
 
 /** The models of a run: the flow, and its map. */
@@ -183,6 +184,8 @@ export interface ExplainedKernel {
   /** Milliseconds on the GPU, where its clock can be read. */
   readonly milliseconds?: number;
   readonly wgsl: string;
+  /** What it computes: "mul ×3, add". */
+  readonly ops?: string;
 }
 
 export interface StepExplanation {
@@ -193,6 +196,10 @@ export interface StepExplanation {
   readonly bytes: number;
   /** What the numbers are of, in a sentence: the running device, or what WebGPU would run. */
   readonly about: string;
+  /** Sentences on the whole: fusion, loops, sums. */
+  readonly summary?: readonly string[];
+  /** Where the temporaries lie, as src/cli/explain/slot-map.ts draws it. */
+  readonly memory?: Mapped;
 }
 
 /** What the page may ask. A failure rejects with an Error whose message is a sentence to show. */

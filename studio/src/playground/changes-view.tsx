@@ -68,7 +68,11 @@ const MARKS: Readonly<Record<IdentityChange["turn"], readonly [className: string
 const residualText = (result: IdentityResult | undefined): string =>
   result === undefined ? "–" : result.error === undefined ? numberText(result.worst) : "error";
 
-function ChangeRow({ change: { variant, identity, turn, before, after } }: { readonly change: IdentityChange }) {
+function ChangeRow({
+  change: { variant, identity, turn, before, after },
+}: {
+  readonly change: IdentityChange;
+}) {
   const [className, text] = MARKS[turn];
   return (
     <tr>

@@ -60,7 +60,10 @@ export const theme = EditorView.theme({
   },
   ".cm-diagnostic": { fontFamily: "inherit", whiteSpace: "pre-wrap" },
   ".cm-panels": { color: "var(--play-ink)", backgroundColor: "var(--play-card)" },
-  ".cm-panel.cm-panel-lint ul [aria-selected]": { backgroundColor: "var(--play-selection)", color: "inherit" },
+  ".cm-panel.cm-panel-lint ul [aria-selected]": {
+    backgroundColor: "var(--play-selection)",
+    color: "inherit",
+  },
   ".tok-comment": { color: "var(--play-soft)", fontStyle: "italic" },
   ".tok-string": { color: "var(--play-string)" },
   ".tok-number": { color: "var(--play-number)" },

@@ -40,14 +40,16 @@ export function EditorView({ onReady }: EditorViewProps) {
     });
     const stopShowing = effect(() => editor.showProblems(problems.value));
     let mounted = true;
-    loadTypes().then(
-      async (worker) => {
+    void (async () => {
+      try {
+        const worker = await loadTypes();
         if (!mounted) return;
         await editor.useTypes(worker);
         setTypes("ready");
-      },
-      (error: unknown) => setTypes({ failed: error instanceof Error ? error.message : String(error) }),
-    );
+      } catch (error) {
+        setTypes({ failed: error instanceof Error ? error.message : String(error) });
+      }
+    })();
     onReady(editor);
     return () => {
       mounted = false;
@@ -60,8 +62,8 @@ export function EditorView({ onReady }: EditorViewProps) {
     <>
       <div class="play-editor" ref={host} />
       <p class="play-hint">
-        <kbd>Tab</kbd> indents; <kbd>Esc</kbd> then <kbd>Tab</kbd> leaves the editor; <kbd>F8</kbd> goes to the next
-        problem.{" "}
+        <kbd>Tab</kbd> indents; <kbd>Esc</kbd> then <kbd>Tab</kbd> leaves the editor; <kbd>F8</kbd> goes to
+        the next problem.{" "}
         <span role="status" data-types={typeof types === "string" ? types : "failed"}>
           {typeof types === "string" ? SAID[types] : `Types could not be loaded: ${types.failed}`}
         </span>

@@ -6,7 +6,12 @@
  *
  * Tab indents, and Escape before it lets it leave the editor, as CodeMirror has it.
  */
-import { autocompletion, closeBrackets, closeBracketsKeymap, completionKeymap } from "@codemirror/autocomplete";
+import {
+  autocompletion,
+  closeBrackets,
+  closeBracketsKeymap,
+  completionKeymap,
+} from "@codemirror/autocomplete";
 import { defaultKeymap, history, historyKeymap, indentWithTab } from "@codemirror/commands";
 import { javascript } from "@codemirror/lang-javascript";
 import { bracketMatching, indentOnInput } from "@codemirror/language";
@@ -85,10 +90,14 @@ export function createEditor({ root, text, label, onChange }: EditorOptions): Ed
         EditorView.lineWrapping,
         EditorView.contentAttributes.of({ "aria-label": label, "aria-describedby": "way-out" }),
         problemsField,
-        linter((view) => view.state.field(problemsField).map((problem) => diagnosticOf(problem, view.state)), {
-          delay: 0,
-          needsRefresh: (update) => update.state.field(problemsField) !== update.startState.field(problemsField),
-        }),
+        linter(
+          (view) => view.state.field(problemsField).map((problem) => diagnosticOf(problem, view.state)),
+          {
+            delay: 0,
+            needsRefresh: (update) =>
+              update.state.field(problemsField) !== update.startState.field(problemsField),
+          },
+        ),
         types.of(autocompletion()),
         keymap.of([
           ...closeBracketsKeymap,
@@ -106,7 +115,10 @@ export function createEditor({ root, text, label, onChange }: EditorOptions): Ed
   });
   return {
     replace(next) {
-      view.dispatch({ changes: { from: 0, to: view.state.doc.length, insert: next }, selection: { anchor: 0 } });
+      view.dispatch({
+        changes: { from: 0, to: view.state.doc.length, insert: next },
+        selection: { anchor: 0 },
+      });
     },
     async useTypes(worker) {
       await worker.updateFile({ path: FILE, code: view.state.doc.toString() });

@@ -55,42 +55,46 @@ export function Playground() {
             ))}
           </select>
         </label>
-        <NumberField label="Cases" value={cases} min={1} max={256} />
-        <NumberField label="Seed" value={seed} min={0} max={1e9} />
-        <button
-          type="button"
-          class="play-main"
-          disabled={busy}
-          onClick={() => void verify({ cases: cases.value, seed: seed.value })}
-        >
-          Verify
-        </button>
-        <NumberField label="Steps" value={steps} min={1} max={5000} />
-        {known.length > 1 && (
-          <label>
-            Train
-            <select value={name} onChange={({ currentTarget }) => (chosen.value = currentTarget.value)}>
-              <option value="">the flow map, if any</option>
-              {known.map((one) => (
-                <option key={one}>{one}</option>
-              ))}
-            </select>
-          </label>
-        )}
-        <button
-          type="button"
-          disabled={busy}
-          onClick={() =>
-            void train({
-              steps: steps.value,
-              seed: seed.value,
-              device: "auto",
-              ...(name === "" ? {} : { export: name }),
-            })
-          }
-        >
-          Train the toy
-        </button>
+        <div class="play-group">
+          <NumberField label="Cases" value={cases} min={1} max={256} />
+          <NumberField label="Seed" value={seed} min={0} max={1e9} />
+          <button
+            type="button"
+            class="play-main"
+            disabled={busy}
+            onClick={() => void verify({ cases: cases.value, seed: seed.value })}
+          >
+            Verify
+          </button>
+        </div>
+        <div class="play-group">
+          <NumberField label="Steps" value={steps} min={1} max={5000} />
+          {known.length > 1 && (
+            <label>
+              Train
+              <select value={name} onChange={({ currentTarget }) => (chosen.value = currentTarget.value)}>
+                <option value="">the flow map, if any</option>
+                {known.map((one) => (
+                  <option key={one}>{one}</option>
+                ))}
+              </select>
+            </label>
+          )}
+          <button
+            type="button"
+            disabled={busy}
+            onClick={() =>
+              void train({
+                steps: steps.value,
+                seed: seed.value,
+                device: "auto",
+                ...(name === "" ? {} : { export: name }),
+              })
+            }
+          >
+            Train the toy
+          </button>
+        </div>
         <button type="button" class="play-stop" disabled={!busy} onClick={stop}>
           Stop
         </button>

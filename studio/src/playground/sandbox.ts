@@ -11,6 +11,7 @@ import { proxy, releaseProxy, wrap } from "comlink";
 import type { Problem, Progress, Runner, Transpiled } from "./messages.ts";
 import type { Outcome } from "./messages.ts";
 import { sourcePlace } from "./source-lines.ts";
+// oxlint-disable-next-line import/default -- the export is Vite's: where the built worker lies
 import workerUrl from "./worker.ts?worker&url";
 
 /** Lines of the blob above the user's code. */
@@ -19,7 +20,12 @@ const ABOVE = 2;
 function blobOf(code: string): Blob {
   const url = new URL(workerUrl, location.href).href;
   // On lines of its own, so that what the code ends with is no matter.
-  const lines = [`import ${JSON.stringify(url)};`, "fluxionPlayground(async (exports, require) => {", code, "});"];
+  const lines = [
+    `import ${JSON.stringify(url)};`,
+    "fluxionPlayground(async (exports, require) => {",
+    code,
+    "});",
+  ];
   return new Blob([lines.join("\n")], { type: "text/javascript" });
 }
 

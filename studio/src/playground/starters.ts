@@ -2,19 +2,22 @@
  * What the playground begins with, to be picked from a list. Each is a file that `fluxion verify` takes as it is.
  * Consumed by playground.tsx and by tests. To add one: a file in starters/, and a line here.
  */
-import clock from "./starters/clock.ts?raw";
-import interpolant from "./starters/interpolant.ts?raw";
-import mistake from "./starters/mistake.ts?raw";
-import objective from "./starters/objective.ts?raw";
+const SOURCES = import.meta.glob<string>("./starters/*.ts", {
+  query: "?raw",
+  import: "default",
+  eager: true,
+});
 
 export interface Starter {
   readonly name: string;
   readonly source: string;
 }
 
-export const STARTERS: readonly Starter[] = [
-  { name: "An interpolant", source: interpolant },
-  { name: "A clock", source: clock },
-  { name: "An objective", source: objective },
-  { name: "A planted mistake", source: mistake },
-];
+export const STARTERS: readonly Starter[] = (
+  [
+    ["An interpolant", "interpolant"],
+    ["A clock", "clock"],
+    ["An objective", "objective"],
+    ["A planted mistake", "mistake"],
+  ] as const
+).map(([name, file]) => ({ name, source: SOURCES[`./starters/${file}.ts`] ?? "" }));

@@ -69,7 +69,7 @@ function SamplesRow({ row: { model, kind, steps, known, texts, reason } }: { rea
       </th>
       <td class="play-number">{steps}</td>
       <td class="play-number">{known === undefined ? "none" : percent(known)}</td>
-      <td>{reason ?? texts.map(([text, count]) => `${text} ${count}×`).join(", ")}</td>
+      <td class="play-texts">{reason ?? texts.map(([text, count]) => `${text} ${count}×`).join(", ")}</td>
     </tr>
   );
 }

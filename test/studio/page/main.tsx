@@ -1,14 +1,24 @@
-/** The playground alone, for its tests. */
+/** The playground alone for its tests, or what explains a step: of the device after #explain=. */
 import { render } from "preact";
 import { lazy, Suspense } from "preact/compat";
+import { explained } from "./explained.ts";
 import "./page.css";
 
-const Playground = lazy(() => import("../../../studio/src/playground/playground.tsx").then((module) => module.Playground));
+const Playground = lazy(async () => {
+  const { Playground } = await import("../../../studio/src/playground/playground.tsx");
+  return Playground;
+});
+const ExplainView = lazy(async () => {
+  const { ExplainView } = await import("../../../studio/src/explain/explain-view.tsx");
+  return ExplainView;
+});
+
+const run = /^#explain=(.*)$/.exec(location.hash)?.[1];
 
 render(
-  <Suspense fallback={<p>The playground is loading.</p>}>
-    <h1>Playground</h1>
-    <Playground />
+  <Suspense fallback={<p>Loading.</p>}>
+    <h1>{run === undefined ? "Playground" : "Explain"}</h1>
+    {run === undefined ? <Playground /> : <ExplainView run={run} explain={explained} />}
   </Suspense>,
   document.getElementById("page") as HTMLElement, // index.html has it
 );

@@ -8,7 +8,9 @@ let started: Remote<TypesWorker> | undefined;
 
 /** TypeScript; what is asked of it waits until it is loaded. */
 export function typeScript(): Remote<TypesWorker> {
-  started ??= wrap<TypesWorker>(new Worker(new URL("./worker.ts", import.meta.url), { type: "module", name: "types" }));
+  started ??= wrap<TypesWorker>(
+    new Worker(new URL("./worker.ts", import.meta.url), { type: "module", name: "types" }),
+  );
   return started;
 }
 

@@ -2,7 +2,7 @@
  * Inputs for a run that only its time matters of: random, and such that every op makes sense of them. Floats are between 0.01 and 0.1,
  * which does for weights, variances, times and rates alike; whole numbers are in range for what they index.
  *
- * Consumed by `fluxion explain --time`.
+ * Consumed by `fluxion explain --time` and by the studio, which shows the same of the step that it runs.
  */
 import { hostTensor } from "../../compiler/host-tensor.ts";
 import type { HostTensor } from "../../compiler/host-tensor.ts";

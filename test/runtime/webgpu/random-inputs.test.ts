@@ -1,6 +1,6 @@
 /** Random inputs for timing: of the right types, in range, and the same every time. */
 import { expect, it } from "vitest";
-import { randomInputs } from "../../../src/cli/explain/random-inputs.ts";
+import { randomInputs } from "../../../src/runtime/webgpu/random-inputs.ts";
 import { toNumbers } from "../../../src/compiler/host-tensor.ts";
 import { DTYPES } from "../../../src/dsl/types/dtype.ts";
 

@@ -1,0 +1,214 @@
+/**
+ * The explain view: what runs on the GPU for the step of a training, kernel by kernel, and where its memory goes.
+ *
+ * Mounted by the page as a tab, lazily. It asks for the explanation itself, and again when it is told to: a step's numbers stay, its times
+ * may not.
+ */
+import { useEffect, useState } from "preact/hooks";
+import { slotMap } from "../../../src/cli/explain/slot-map.ts";
+import { bytesText, countText, engineering, plural, timeText } from "../../../src/cli/units.ts";
+import type { ExplainedKernel, StepExplanation } from "../engine/protocol.ts";
+import { columnsOf, inOrder, isTimed, usualOrder } from "./table.ts";
+import type { Column, Order } from "./table.ts";
+import "./explain.css";
+
+export interface ExplainViewProps {
+  /** The run whose step is explained; undefined where there is none. */
+  readonly run: string | undefined;
+  /** `Engine.explain`. */
+  readonly explain: (run: string) => Promise<StepExplanation>;
+}
+
+type Shown =
+  | { readonly kind: "waiting" }
+  | { readonly kind: "step"; readonly step: StepExplanation }
+  | { readonly kind: "failed"; readonly message: string };
+
+export function ExplainView({ run, explain }: ExplainViewProps) {
+  const [shown, setShown] = useState<Shown>({ kind: "waiting" });
+  const [asked, setAsked] = useState(0);
+  useEffect(() => {
+    if (run === undefined) return undefined;
+    let wanted = true;
+    setShown({ kind: "waiting" });
+    explain(run).then(
+      (step) => wanted && setShown({ kind: "step", step }),
+      (error: unknown) =>
+        wanted &&
+        setShown({ kind: "failed", message: error instanceof Error ? error.message : String(error) }),
+    );
+    return () => {
+      wanted = false;
+    };
+  }, [run, asked]);
+  if (run === undefined)
+    return (
+      <div class="explain">
+        <p>There is no training whose step could be explained: start one.</p>
+      </div>
+    );
+  return (
+    <div class="explain">
+      <p role="status" class={shown.kind === "failed" ? "explain-failed" : "explain-about"}>
+        {shown.kind === "waiting"
+          ? "The step is being explained; its kernels are timed where the GPU has a clock."
+          : shown.kind === "failed"
+            ? shown.message
+            : shown.step.about}
+      </p>
+      {shown.kind === "step" && <Step step={shown.step} />}
+      <button
+        type="button"
+        disabled={shown.kind === "waiting"}
+        onClick={() => setAsked((count) => count + 1)}
+      >
+        Explain again
+      </button>
+    </div>
+  );
+}
+
+const sum = (kernels: readonly ExplainedKernel[], of: (kernel: ExplainedKernel) => number): number =>
+  kernels.reduce((all, kernel) => all + of(kernel), 0);
+
+function Step({ step }: { readonly step: StepExplanation }) {
+  const { kernels, dispatches, bytes, phase, memory } = step;
+  const tiles: readonly (readonly [name: string, value: string])[] = [
+    ["Model", phase.toUpperCase()],
+    ["Dispatches", countText(dispatches)],
+    ["Kernels", countText(kernels.length)],
+    ["FLOP", engineering(sum(kernels, ({ flops }) => flops)).trimEnd()],
+    ["Moved", bytesText(sum(kernels, ({ bytesRead, bytesWritten }) => bytesRead + bytesWritten))],
+    ["Memory", bytesText(bytes)],
+    ...(isTimed(step)
+      ? ([["GPU time", timeText(1e6 * sum(kernels, ({ milliseconds = 0 }) => milliseconds))]] as const)
+      : []),
+  ];
+  return (
+    <>
+      <dl class="explain-tiles">
+        {tiles.map(([name, value]) => (
+          <div key={name}>
+            <dt>{name}</dt>
+            <dd>{value}</dd>
+          </div>
+        ))}
+      </dl>
+      {step.summary !== undefined && (
+        <details>
+          <summary>In sentences</summary>
+          <ul>
+            {step.summary.map((line) => (
+              <li key={line}>{line}</li>
+            ))}
+          </ul>
+        </details>
+      )}
+      <h3>Kernels</h3>
+      <Kernels step={step} />
+      {memory !== undefined && (
+        <>
+          <h3>Memory</h3>
+          <p>
+            Inputs take {bytesText(memory.memory.inputBytes)}, outputs {bytesText(memory.memory.outputBytes)},
+            constants {bytesText(memory.memory.constantBytes)}, and{" "}
+            {plural(memory.memory.slots.length, "slot")} of temporaries {bytesText(memory.memory.peakBytes)};
+            without sharing they would take {bytesText(memory.memory.unsharedBytes)}.
+          </p>
+          {/* The map escapes every text that it is given; it is the one of `fluxion explain --html`. */}
+          <div class="explain-map" dangerouslySetInnerHTML={{ __html: slotMap(memory).text }} />
+        </>
+      )}
+    </>
+  );
+}
+
+function Kernels({ step }: { readonly step: StepExplanation }) {
+  const [order, setOrder] = useState<Order>(usualOrder(step));
+  const columns = columnsOf(step);
+  const heads = ["Kernel", ...columns.map(({ head }) => head)];
+  return (
+    <div class="explain-scroll" tabIndex={0} role="region" aria-label="Kernels of the step">
+      <table>
+        <thead>
+          <tr>
+            {heads.map((head) => (
+              <Head key={head} head={head} order={order} onOrder={setOrder} />
+            ))}
+            <th scope="col">Code</th>
+          </tr>
+        </thead>
+        <tbody>
+          {inOrder(step, order).map((kernel) => (
+            <Kernel key={kernel.wgsl} kernel={kernel} columns={columns} />
+          ))}
+        </tbody>
+      </table>
+    </div>
+  );
+}
+
+interface HeadProps {
+  readonly head: string;
+  readonly order: Order;
+  readonly onOrder: (order: Order) => void;
+}
+
+function Head({ head, order, onOrder }: HeadProps) {
+  const isName = head === "Kernel";
+  const sorted = order.column === head;
+  return (
+    <th
+      scope="col"
+      class={isName ? undefined : "explain-number"}
+      aria-sort={sorted ? (order.descending ? "descending" : "ascending") : "none"}
+    >
+      <button
+        type="button"
+        // Names begin with a, numbers with the most; a second click turns them round.
+        onClick={() => onOrder({ column: head, descending: sorted ? !order.descending : !isName })}
+      >
+        {head}
+      </button>
+    </th>
+  );
+}
+
+function Kernel({
+  kernel,
+  columns,
+}: {
+  readonly kernel: ExplainedKernel;
+  readonly columns: readonly Column[];
+}) {
+  const [open, setOpen] = useState(false);
+  return (
+    <>
+      <tr>
+        <th scope="row">
+          {kernel.name}
+          {kernel.ops !== undefined && <span class="explain-ops">{kernel.ops}</span>}
+        </th>
+        {columns.map(({ head, of, text }) => (
+          <td key={head} class="explain-number">
+            {text(of(kernel))}
+          </td>
+        ))}
+        <td>
+          <button type="button" aria-expanded={open} onClick={() => setOpen(!open)}>
+            WGSL<span class="explain-hidden"> of {kernel.name}</span>
+          </button>
+        </td>
+      </tr>
+      {open && (
+        <tr>
+          <td colSpan={columns.length + 2}>
+            <pre tabIndex={0} role="region" aria-label={`WGSL of ${kernel.name}`}>
+              {kernel.wgsl}
+            </pre>
+          </td>
+        </tr>
+      )}
+    </>
+  );
+}
