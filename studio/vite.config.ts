@@ -1,6 +1,7 @@
 /** Builds the studio: `npm run studio` serves it while it is worked on, `npm run build:studio` makes static files for any web server. */
 import { fileURLToPath } from "node:url";
 import { defineConfig } from "vite";
+import { bundledText } from "./vite/bundled-text.ts";
 
 const here = (path: string): string => fileURLToPath(new URL(path, import.meta.url));
 
@@ -10,6 +11,7 @@ export default defineConfig({
   base: "./",
   resolve: { alias: [{ find: /^fluxion$/, replacement: here("../src/index.ts") }] },
   oxc: { jsx: { runtime: "automatic", importSource: "preact" } },
-  worker: { format: "es" },
+  plugins: [bundledText()],
+  worker: { format: "es", plugins: () => [bundledText()] },
   build: { outDir: here("../dist-studio"), emptyOutDir: true, target: "es2022" },
 });

@@ -50,7 +50,7 @@ export interface TrainingHooks {
    * Called after every step, while nothing of the training is under way: what shares its device or its thread does so here.
    * @param lend calls work with the present averaged weights, which live as long as the call
    */
-  between?(phase: PhaseName, lend: Lend): Promise<void>;
+  between?(phase: PhaseName, device: Device, lend: Lend): Promise<void>;
   /** Called about every half minute with the present averaged weights, and the device that they are on: after `begin` it may be another one. */
   sample?(phase: PhaseName, params: unknown, device: Device): Promise<void>;
   /** The phase is finished, stopped or failed, or its device was lost. */
@@ -68,7 +68,7 @@ export interface StepReport {
 }
 
 /** Lends weights to some work. */
-export type Lend = <T>(work: (weights: unknown, device: Device) => Promise<T>) => Promise<T>;
+export type Lend = <T>(work: (weights: unknown) => Promise<T>) => Promise<T>;
 
 /** How often, in seconds; 0 is after every step. */
 export interface TrainingIntervals {
@@ -306,7 +306,7 @@ async function runSteps(
       lastSample = Date.now();
     }
     const present = state;
-    await hooks.between?.(name, (work) => averaged.use(present, (weights) => work(weights, device)));
+    await hooks.between?.(name, device, (work) => averaged.use(present, work));
   }
   if (previous !== undefined) disposeTree(previous);
   await flush();
