@@ -24,17 +24,14 @@ export type { DataOf, ExpectedTensor, FileDType, StoredTensor } from "./runtime/
 export { parseSafetensors, serializeSafetensors } from "./runtime/safetensors/format.ts";
 export type { SafetensorsContent } from "./runtime/safetensors/format.ts";
 export { openSafetensors, readSafetensors, writeSafetensors } from "./runtime/files/safetensors.ts";
-export type { SafetensorsFile, TensorToWrite } from "./runtime/files/safetensors.ts";
+export type { SafetensorsFile } from "./runtime/files/safetensors.ts";
+export type { TensorToWrite } from "./runtime/run/store.ts";
 
 // Text and run folders.
-export {
-  loadCorpus,
-  loadTextFile,
-  loadWordNet,
-  prepareCorpus,
-  textDocuments,
-} from "./runtime/files/corpus.ts";
-export type { Corpus, Layout, LoadCorpusOptions } from "./runtime/files/corpus.ts";
+export { loadCorpus, loadTextFile, loadWordNet } from "./runtime/files/corpus.ts";
+export type { LoadCorpusOptions } from "./runtime/files/corpus.ts";
+export { prepareCorpus, textDocuments } from "./runtime/text/documents.ts";
+export type { Corpus, Layout } from "./runtime/text/documents.ts";
 export { UserError } from "./runtime/files/errors.ts";
 export {
   appendMetrics,
@@ -45,15 +42,19 @@ export {
   readMetrics,
   saveCheckpoint,
 } from "./runtime/files/run-folder.ts";
+export type { RunFolder } from "./runtime/files/run-folder.ts";
 export type {
+  Advice,
   Checkpoint,
   CheckpointMeta,
   CheckpointName,
   JsonValue,
+  Lock,
   MetricsLine,
   RunConfig,
-  RunFolder,
-} from "./runtime/files/run-folder.ts";
+  RunStore,
+  RunText,
+} from "./runtime/run/store.ts";
 
 // Training and sampling.
 export { checkConfig, PRESETS } from "./runtime/training/config.ts";

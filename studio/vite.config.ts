@@ -1,9 +1,13 @@
 /** Builds the studio: `npm run studio` serves it while it is worked on, `npm run build:studio` makes static files for any web server. */
 import { fileURLToPath } from "node:url";
 import { defineConfig } from "vite";
-import { typescriptAssets } from "./typescript-assets.ts";
+import { bundledText } from "./vite/bundled-text.ts";
+import { typescriptAssets } from "./vite/typescript-assets.ts";
 
 const here = (path: string): string => fileURLToPath(new URL(path, import.meta.url));
+
+/** Files that are made from packages when the studio is built. */
+const assets = () => [bundledText(), typescriptAssets()];
 
 export default defineConfig({
   root: here("."),
@@ -16,8 +20,8 @@ export default defineConfig({
       { find: /^typescript$/, replacement: "typescript-js" },
     ],
   },
-  plugins: [typescriptAssets()],
+  plugins: assets(),
   oxc: { jsx: { runtime: "automatic", importSource: "preact" } },
-  worker: { format: "es", plugins: () => [typescriptAssets()] },
+  worker: { format: "es", plugins: assets },
   build: { outDir: here("../dist-studio"), emptyOutDir: true, target: "es2022" },
 });

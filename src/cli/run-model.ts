@@ -2,7 +2,6 @@
  * Which of a run's models is meant: of the flow, or of its map. Consumed by the commands that are given a run folder.
  */
 import { UserError } from "../runtime/files/errors.ts";
-import { hasCheckpoint } from "../runtime/files/run-folder.ts";
 import type { RunFolder } from "../runtime/files/run-folder.ts";
 import type { TrainingConfig } from "../runtime/training/config.ts";
 import { hasFlow, hasMap } from "../runtime/training/subject.ts";
@@ -18,9 +17,7 @@ export const MODEL_OPTION: Option = {
 export async function modelOf(args: Parsed, run: RunFolder<TrainingConfig>): Promise<PhaseName> {
   const asked = args.choice("model", ["flm", "fmlm", "flow", "map"]);
   if (asked === undefined)
-    return hasMap(run.config) && (!hasFlow(run.config) || (await hasCheckpoint(run, "fmlm")))
-      ? "fmlm"
-      : "flm";
+    return hasMap(run.config) && (!hasFlow(run.config) || (await run.hasCheckpoint("fmlm"))) ? "fmlm" : "flm";
   const name = asked === "flm" || asked === "flow" ? "flm" : "fmlm";
   if (!(name === "flm" ? hasFlow : hasMap)(run.config))
     throw new UserError(

@@ -3,28 +3,20 @@
  * Consumed by the commands that train and sample.
  */
 import type { PreparedText, Vocabulary } from "../models/data/index.ts";
-import { loadCorpus, prepareCorpus, textFingerprint } from "../runtime/files/corpus.ts";
+import { loadCorpus } from "../runtime/files/corpus.ts";
 import { UserError } from "../runtime/files/errors.ts";
 import type { RunFolder } from "../runtime/files/run-folder.ts";
-import { loadVocabulary } from "../runtime/files/vocabulary-file.ts";
-import type { DataConfig, TrainingConfig } from "../runtime/training/config.ts";
-
-/** What the text of a run is called. */
-export const textName = ({ file }: DataConfig): string => file ?? "WordNet definitions";
+import { loadVocabulary } from "../runtime/run/vocabulary.ts";
+import { textOfRun } from "../runtime/text/documents.ts";
+import type { TrainingConfig } from "../runtime/training/config.ts";
 
 /**
  * The text, split and encoded. The same file and settings always give the same.
  * @throws UserError when the file cannot be used, or gives other tokens than when the run began
  */
-export async function textOf({ data, network }: TrainingConfig): Promise<PreparedText> {
-  const { file, tokens, vocabularySize, unknown, fingerprint } = data;
-  const corpus = await loadCorpus(file === null ? {} : { file });
-  const text = prepareCorpus(corpus, { tokens, vocabularySize, unknown, minimumSplitTokens: network.length });
-  if (fingerprint === undefined || fingerprint === textFingerprint(text)) return text;
-  throw new UserError(
-    `The text of this run has changed: ${textName(data)} gives other tokens than when the run began. ` +
-      'Restore that text or the settings under "data" in config.json, or start a new run.',
-  );
+export async function textOf(config: TrainingConfig): Promise<PreparedText> {
+  const { file } = config.data;
+  return textOfRun(await loadCorpus(file === null ? {} : { file }), config);
 }
 
 /**

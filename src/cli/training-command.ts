@@ -6,8 +6,8 @@
  */
 import type { PreparedText } from "../models/data/index.ts";
 import { openDevice } from "../runtime/devices.ts";
-import { textFingerprint } from "../runtime/files/corpus.ts";
-import { saveVocabulary } from "../runtime/files/vocabulary-file.ts";
+import { textFingerprint } from "../runtime/text/documents.ts";
+import { saveVocabulary } from "../runtime/run/vocabulary.ts";
 import { ReopenableDevice } from "../runtime/reopenable.ts";
 import type { TrainingConfig } from "../runtime/training/config.ts";
 import type { Parsed } from "./arguments.ts";

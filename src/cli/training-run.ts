@@ -8,10 +8,11 @@ import { lossName } from "../models/flow/bregman.ts";
 import { fold } from "../models/flow/host-random.ts";
 import { stepKey } from "../models/training/batches.ts";
 import type { Device } from "../runtime/device.ts";
-import { readMetrics, writeRunText } from "../runtime/files/run-folder.ts";
-import type { MetricsLine, RunFolder } from "../runtime/files/run-folder.ts";
+import type { RunFolder } from "../runtime/files/run-folder.ts";
 import { surviving } from "../runtime/reopenable.ts";
 import type { ReopenableDevice } from "../runtime/reopenable.ts";
+import type { MetricsLine } from "../runtime/run/store.ts";
+import { textName } from "../runtime/text/documents.ts";
 import type { TrainingConfig } from "../runtime/training/config.ts";
 import { openModelSampler } from "../runtime/training/model-sampler.ts";
 import type { PreparedSampler } from "../runtime/training/model-sampler.ts";
@@ -27,7 +28,6 @@ import type { Progress } from "./progress.ts";
 import type { LossHistory, ModelName, ReportData } from "./report/data.ts";
 import { renderReport } from "./report.ts";
 import { renderTable } from "./report/table.ts";
-import { textName } from "./text.ts";
 import { verdicts } from "./verdicts.ts";
 
 /** What Ctrl-C says. */
@@ -65,11 +65,11 @@ export async function trainAndMeasure(job: Job, intervals: TrainingIntervals): P
     );
     return 130;
   }
-  const data = reportData(job, evaluation, await readMetrics(run));
+  const data = reportData(job, evaluation, await run.readMetrics());
   print(GUIDE);
   print(renderTable(data));
-  await writeRunText(run, "samples.txt", samplesText(evaluation, labelsOf(subject)));
-  await writeRunText(run, "report.html", renderReport(data));
+  await run.writeText("samples.txt", samplesText(evaluation, labelsOf(subject)));
+  await run.writeText("report.html", renderReport(data));
   const weights = [
     hasFlow(run.config) ? "flm.safetensors" : "",
     hasMap(run.config) ? "fmlm.safetensors" : "",

@@ -6,7 +6,7 @@ import type { Flow } from "../models/flow/flow.ts";
 import type { HostTensor } from "../compiler/host-tensor.ts";
 import { openDevice } from "../runtime/devices.ts";
 import { UserError } from "../runtime/files/errors.ts";
-import { hasCheckpoint, openRun } from "../runtime/files/run-folder.ts";
+import { openRun } from "../runtime/files/run-folder.ts";
 import type { RunFolder } from "../runtime/files/run-folder.ts";
 import { checkConfig } from "../runtime/training/config.ts";
 import type { TrainingConfig } from "../runtime/training/config.ts";
@@ -30,7 +30,7 @@ export async function verifyRun(
   const run = await openRun(dir, checkConfig);
   const teacherRun =
     args.text("teacher") === undefined ? run : await openRun(args.text("teacher") ?? "", checkConfig);
-  if (!(await hasCheckpoint(run, "fmlm")))
+  if (!(await run.hasCheckpoint("fmlm")))
     throw new UserError(
       `${dir} holds no fmlm, which is what verify looks at; go on with its training first (--resume ${dir})`,
     );
@@ -119,7 +119,7 @@ async function checkTeacher(
   teacher: RunFolder<TrainingConfig>,
   vocab: number,
 ): Promise<void> {
-  if (!(await hasCheckpoint(teacher, "flm")))
+  if (!(await teacher.hasCheckpoint("flm")))
     throw new UserError(`${teacher.dir} holds no flm to be the teacher`);
   if (teacher === run) return;
   const [own, other] = [run.config, teacher.config];

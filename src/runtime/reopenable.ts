@@ -5,7 +5,6 @@
  * Consumed by the training loop, whose state on the host is the run folder's, and by the command line. To make other work survive:
  * open its device as a `ReopenableDevice`, and do the work in `surviving`.
  */
-import { setTimeout as sleep } from "node:timers/promises";
 import type { Device } from "./device.ts";
 import { UserError } from "./files/errors.ts";
 import { DeviceLostError } from "./webgpu/errors.ts";
@@ -50,7 +49,7 @@ export class ReopenableDevice {
   async reopen(): Promise<void> {
     // Whatever a lost device has to say at its end helps nobody.
     await this.#device.dispose().catch(() => undefined);
-    await sleep(this.#pause * 1000);
+    await new Promise((resolve) => setTimeout(resolve, this.#pause * 1000));
     this.#device = await this.#open();
   }
 

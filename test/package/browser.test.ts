@@ -61,6 +61,13 @@ describe("the main entry", () => {
     expect(packages.filter((path) => !path.includes("node_modules/@bufbuild/protobuf/"))).toEqual([]);
   });
 
+  it("trains, samples and keeps runs without a Node module, in storage that the page brings", async () => {
+    const parts = ["training/trainer", "training/texts", "training/load-model", "training/teacher", "run/format", "run/vocabulary", "text/documents"]; // prettier-ignore
+    const built = await bundle(parts.map((part) => `export * from "./src/runtime/${part}.ts";`).join("\n"));
+    expect(importsOf(built)).toEqual([]);
+    for (const part of parts) expect([...bytesOf(built).keys()]).toContain(`src/runtime/${part}.ts`);
+  });
+
   it("is as small as docs/browser.md says", async () => {
     const page = await readFile(join(ROOT, "docs/browser.md"), "utf8");
     const rows = [...page.matchAll(/^\| (.+?) +\| (\d+) kB +\|$/gm)];

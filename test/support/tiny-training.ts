@@ -8,7 +8,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, vi } from "vitest";
 import type { Device } from "../../src/runtime/device.ts";
-import { prepareCorpus } from "../../src/runtime/files/corpus.ts";
+import { prepareCorpus } from "../../src/runtime/text/documents.ts";
 import { createRun } from "../../src/runtime/files/run-folder.ts";
 import type { RunFolder } from "../../src/runtime/files/run-folder.ts";
 import type { ReopenableDevice } from "../../src/runtime/reopenable.ts";

@@ -1,7 +1,7 @@
 /**
  * `fluxion demo`, the main job: trains FLM on real text, distils FMLM from it, samples both and says how good they are.
  */
-import { textFingerprint } from "../../runtime/files/corpus.ts";
+import { textFingerprint } from "../../runtime/text/documents.ts";
 import { UserError } from "../../runtime/files/errors.ts";
 import { createRun, openRun } from "../../runtime/files/run-folder.ts";
 import type { RunFolder } from "../../runtime/files/run-folder.ts";

@@ -7,14 +7,14 @@ import type { FlowMap } from "../../models/flow/flow-map.ts";
 import type { Flow } from "../../models/flow/flow.ts";
 import type { OneHotSpace } from "../../models/flow/state-space.ts";
 import { stock } from "../../models/language/variants/index.ts";
-import { textFingerprint } from "../../runtime/files/corpus.ts";
+import { textFingerprint } from "../../runtime/text/documents.ts";
 import { UserError } from "../../runtime/files/errors.ts";
-import { createRun, hasCheckpoint, openRun } from "../../runtime/files/run-folder.ts";
+import { createRun, openRun } from "../../runtime/files/run-folder.ts";
 import type { RunFolder } from "../../runtime/files/run-folder.ts";
 import { checkConfig } from "../../runtime/training/config.ts";
 import type { TrainingConfig, VariantConfig } from "../../runtime/training/config.ts";
 import { checkSteps, flowFingerprint } from "../../runtime/training/look.ts";
-import { checkTeacher, openTeacher, teacherWeights } from "../../runtime/training/teacher.ts";
+import { checkCanTeach, checkTeacher, teacherWeights } from "../../runtime/training/teacher.ts";
 import { isPublished, outputsOf, usualSpace, subjectOf } from "../../runtime/training/subject.ts";
 import type { Command, Parsed } from "../arguments.ts";
 import {
@@ -84,6 +84,13 @@ function commandsOf(
   };
 }
 
+/** Opens the run of a teacher. @throws UserError when it cannot teach */
+async function openTeacher(dir: string): Promise<RunFolder<TrainingConfig>> {
+  const run = await openRun(dir, checkConfig);
+  await checkCanTeach(run);
+  return run;
+}
+
 /** An interrupted run goes on with the same declaration. */
 async function resumed(args: Parsed): Promise<Plan> {
   checkResumed(args, ["export", "force"]);
@@ -102,7 +109,7 @@ async function resumed(args: Parsed): Promise<Plan> {
       const vocab = vocabulary.tokens.length;
       const subject = await subjectOfRun(run, vocab, given);
       // It may have ended between making the folder and copying the teacher.
-      if (teacherRun !== undefined && !(await hasCheckpoint(run, "flm"))) {
+      if (teacherRun !== undefined && !(await run.hasCheckpoint("flm"))) {
         const teacher = await openTeacher(teacherRun);
         // Another run may be in its place by now.
         const student = { config: run.config, vocabulary, flow: subject.flow, force: given.force };

@@ -6,10 +6,11 @@
  * Consumed by the safetensors writer and the run folder. Everything here throws `UserError` for file-system
  * problems.
  */
-import { open, readdir, readFile, rename, rm } from "node:fs/promises";
+import { open, readdir, rename, rm } from "node:fs/promises";
 import type { FileHandle } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
-import { errorCode, fileError, UserError } from "./errors.ts";
+import { errorCode, fileError } from "./errors.ts";
+import { jsonLinesText } from "./json-lines.ts";
 
 /** Receives the content of a file piece by piece; each call returns when the bytes are with the system. */
 export type Sink = (bytes: Uint8Array) => Promise<void>;
@@ -143,20 +144,15 @@ export function isAlive(pid: number): boolean {
  * @throws UserError for file-system problems and for values that JSON cannot hold (undefined, functions).
  */
 export async function appendLines(path: string, values: readonly unknown[]): Promise<void> {
-  const lines = values.map((value) => {
-    const text: string | undefined = JSON.stringify(value);
-    if (text === undefined)
-      throw new UserError(`Cannot write ${path}: a value of type ${typeof value} is not JSON.`);
-    return `${text}\n`;
-  });
-  if (lines.length === 0) return;
+  const lines = jsonLinesText(values, path);
+  if (lines === "") return;
   try {
     const handle = await open(path, "a+");
     try {
       const { size } = await handle.stat();
       const whole = await lengthOfWholeLines(handle, size);
       if (whole < size) await handle.truncate(whole);
-      await writeAll(handle, new TextEncoder().encode(lines.join("")));
+      await writeAll(handle, new TextEncoder().encode(lines));
     } finally {
       await handle.close();
     }
@@ -177,42 +173,4 @@ async function lengthOfWholeLines(handle: FileHandle, size: number): Promise<num
     end -= length;
   }
   return 0;
-}
-
-/** A parsed line and the byte range it takes in the file, newline included. */
-export interface JsonLine {
-  readonly value: unknown;
-  readonly begin: number;
-  readonly end: number;
-}
-
-/**
- * Reads a log written by `appendLines`. What follows the last newline is a torn line and is dropped.
- *
- * @throws UserError when the file cannot be read or a whole line is not JSON (naming the line, counted from
- * 1).
- */
-export async function readJsonLines(path: string): Promise<readonly JsonLine[]> {
-  let bytes: Uint8Array;
-  try {
-    bytes = await readFile(path);
-  } catch (error) {
-    throw fileError(error, "read", path);
-  }
-  const lines: JsonLine[] = [];
-  const decoder = new TextDecoder("utf-8", { fatal: true });
-  for (let begin = 0, number = 1; ; number++) {
-    const newline = bytes.indexOf(0x0a, begin);
-    if (newline < 0) return lines;
-    try {
-      lines.push({
-        value: JSON.parse(decoder.decode(bytes.subarray(begin, newline))),
-        begin,
-        end: newline + 1,
-      });
-    } catch {
-      throw new UserError(`${path}: line ${number} is not valid JSON; correct or delete that line.`);
-    }
-    begin = newline + 1;
-  }
 }

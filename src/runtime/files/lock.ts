@@ -8,6 +8,7 @@
 import { closeSync, openSync, readFileSync, realpathSync, rmSync, writeSync } from "node:fs";
 import { hostname } from "node:os";
 import { dirname, join } from "node:path";
+import type { Lock } from "../run/store.ts";
 import { isAlive } from "./atomic.ts";
 import { errorCode, fileError, UserError } from "./errors.ts";
 
@@ -24,11 +25,6 @@ interface Holder {
   readonly host: string;
   /** When the process began, where the system tells: a later one may have the same id. */
   readonly started: string | null;
-}
-
-export interface Lock {
-  /** Gives it back. Doing it again does nothing. */
-  readonly release: () => void;
 }
 
 /** The locks that this process holds, by their paths. */

@@ -2,82 +2,50 @@
  * A run folder: what one training leaves on disk, and what sampling, reporting and resuming start from.
  *
  *   config.json          the settings, with the version of this layout
- *   vocabulary.json      the tokens, so that samples can be read without the text; see vocabulary-file.ts
+ *   vocabulary.json      the tokens, so that samples can be read without the text; see ../run/vocabulary.ts
  *   metrics.jsonl        one JSON line per logged step, only ever appended
  *   flm.safetensors, fmlm.safetensors     weights to sample from
  *   state.safetensors    while a run is unfinished, what is needed to go on: parameters, optimizer state, EMA, step
  *   samples.txt, report.html
  *   run.lock             while a process works on the run; see lock.ts
  *
- * Consumed by the training loop and the commands. The training configuration `T` is defined by them, and
- * checked by the function they pass. To add a file: a name in `checkpointNames` or `texts`.
+ * Consumed by the training loop, as a `RunStore`, and by the commands. The training configuration `T` is defined by them, and
+ * checked by the function they pass. What the files hold is in ../run/format.ts.
  */
 import { mkdir, readdir, readFile, rm, stat } from "node:fs/promises";
 import { dirname, join } from "node:path";
-import { FormatError, checkTensors } from "../safetensors/tensor.ts";
-import type { ExpectedTensor, StoredTensor } from "../safetensors/tensor.ts";
 import {
-  appendLines,
-  isTemporaryName,
-  readJsonLines,
-  removeLeftovers,
-  syncFile,
-  writeFileAtomic,
-} from "./atomic.ts";
+  checkpointMetadata,
+  checkpointMetaOf,
+  checkpointOf,
+  envelopeText,
+  metricsLength,
+  metricsLines,
+  newEnvelope,
+  noCheckpoint,
+  readEnvelopeText,
+} from "../run/format.ts";
+import { checkpointNames, runVersion, texts } from "../run/store.ts";
+import type {
+  Advice,
+  Checkpoint,
+  CheckpointMeta,
+  CheckpointName,
+  Lock,
+  MetricsLine,
+  RunConfig,
+  RunStore,
+  RunText,
+  TensorToWrite,
+} from "../run/store.ts";
+import type { ExpectedTensor } from "../safetensors/tensor.ts";
+import { appendLines, isTemporaryName, removeLeftovers, syncFile, writeFileAtomic } from "./atomic.ts";
 import { errorCode, fileError, UserError } from "./errors.ts";
-import { fieldsOf } from "./fields.ts";
 import { isLockName, lockFolder } from "./lock.ts";
 import { openSafetensors, readSafetensors, writeSafetensors } from "./safetensors.ts";
-import type { TensorToWrite } from "./safetensors.ts";
 
-/**
- * Version of the folder's layout and of the checkpoint metadata. Raise it when an older reader would go
- * wrong.
- */
-export const runVersion = 1;
-
-export type JsonValue =
-  | null
-  | boolean
-  | number
-  | string
-  | readonly JsonValue[]
-  | { readonly [key: string]: JsonValue };
-
-/** Content of config.json. */
-export interface RunConfig<T> {
-  readonly format: "fluxion-run";
-  readonly version: typeof runVersion;
-  /** ISO 8601, UTC. */
-  readonly created: string;
-  readonly config: T;
-}
-
-export interface RunFolder<T> extends RunConfig<T> {
+export interface RunFolder<T> extends RunStore<T> {
   readonly dir: string;
-}
-
-const checkpointNames = ["flm", "fmlm", "state"] as const;
-const texts = ["samples.txt", "report.html", "vocabulary.json"] as const;
-export type CheckpointName = (typeof checkpointNames)[number];
-export type RunText = (typeof texts)[number];
-
-/** What a checkpoint says about itself: `step` counts optimizer steps from 0 over all phases. */
-export interface CheckpointMeta {
-  readonly step: number;
-  readonly phase: string;
-  readonly [key: string]: JsonValue;
-}
-
-export interface Checkpoint {
-  readonly tensors: ReadonlyMap<string, StoredTensor>;
-  readonly meta: CheckpointMeta;
-}
-
-/** One line of metrics.jsonl. */
-export interface MetricsLine {
-  readonly step: number;
-  readonly [key: string]: JsonValue;
 }
 
 const configPath = (dir: string): string => join(dir, "config.json");
@@ -105,11 +73,10 @@ export async function createRun<T>(
         throw fileError(error, "replace the run in", dir);
       });
     }
-    const created = (options.now ?? new Date()).toISOString();
-    const content: RunConfig<T> = { format: "fluxion-run", version: runVersion, created, config };
-    await writeFileAtomic(configPath(dir), `${JSON.stringify(content, null, 2)}\n`);
+    const content = newEnvelope(config, options.now ?? new Date());
+    await writeFileAtomic(configPath(dir), envelopeText(content));
     await removeLeftovers(dir);
-    return { dir, ...content };
+    return new Folder(dir, content);
   } finally {
     lock.release();
   }
@@ -173,7 +140,7 @@ export async function openRun<T>(
   const { created, config } = await readEnvelope(dir);
   const checked = check(config, configPath(dir));
   await removeLeftovers(dir);
-  return { dir, format: "fluxion-run", version: runVersion, created, config: checked };
+  return new Folder(dir, { created, config: checked });
 }
 
 async function readEnvelope(dir: string): Promise<{ readonly created: string; readonly config: unknown }> {
@@ -190,21 +157,7 @@ async function readEnvelope(dir: string): Promise<{ readonly created: string; re
         : `There is no run folder ${dir}; check the path, or start a new run.`,
     );
   }
-  let json: unknown;
-  try {
-    json = JSON.parse(text);
-  } catch {
-    throw new UserError(
-      `${path} is damaged: its ${text.length} characters are not JSON. ` +
-        "Restore it, or start a new run in another folder.",
-    );
-  }
-  const fields = fieldsOf(json, path);
-  if (!fields.has("format") || fields.value("format") !== "fluxion-run") {
-    throw new UserError(`${dir} is not a run folder: its config.json does not say "format": "fluxion-run".`);
-  }
-  checkVersion(fields.number("version", { integer: true, min: 1 }), path);
-  return { created: fields.string("created"), config: fields.value("config") };
+  return readEnvelopeText(text, path, dir);
 }
 
 async function exists(path: string): Promise<boolean> {
@@ -215,14 +168,6 @@ async function exists(path: string): Promise<boolean> {
     if (errorCode(error) === "ENOENT") return false;
     throw fileError(error, "read", path);
   }
-}
-
-function checkVersion(version: number, path: string): void {
-  if (version === runVersion) return;
-  throw new UserError(
-    `${path} has layout version ${version}, and this program reads version ${runVersion}; ` +
-      `use the version of fluxion that wrote it${version > runVersion ? " or a newer one" : ""}.`,
-  );
 }
 
 /** Whether the run has this checkpoint (not whether it is sound: `loadCheckpoint` tells). */
@@ -243,12 +188,7 @@ export async function saveCheckpoint(
   meta: CheckpointMeta,
 ): Promise<void> {
   await syncFile(metricsPath(run.dir));
-  const metadata = new Map([
-    ["format", "fluxion-checkpoint"],
-    ["version", String(runVersion)],
-    ["meta", JSON.stringify(meta, refuseNonFinite)],
-  ]);
-  await writeSafetensors(checkpointPath(run.dir, name), tensors, metadata);
+  await writeSafetensors(checkpointPath(run.dir, name), tensors, checkpointMetadata(meta));
 }
 
 /** Removes a checkpoint that is no longer needed; one that is not there is fine. @throws UserError when it cannot be removed */
@@ -259,12 +199,6 @@ export async function removeCheckpoint(run: RunFolder<unknown>, name: Checkpoint
   } catch (error) {
     throw fileError(error, "remove", path);
   }
-}
-
-/** JSON would turn NaN and infinity into null, and the resumed run would silently differ. */
-function refuseNonFinite(key: string, value: unknown): unknown {
-  if (typeof value !== "number" || Number.isFinite(value)) return value;
-  throw new RangeError(`checkpoint metadata ${JSON.stringify(key)} is ${value}; JSON cannot hold that.`);
 }
 
 /**
@@ -279,15 +213,7 @@ export async function loadCheckpoint(
   expected?: ReadonlyMap<string, ExpectedTensor>,
 ): Promise<Checkpoint> {
   const path = await checkpointToRead(run, name);
-  const { tensors, metadata } = await readSafetensors(path);
-  const meta = metaOf(metadata, path);
-  try {
-    if (expected !== undefined) checkTensors(tensors, expected);
-  } catch (error) {
-    if (error instanceof FormatError) throw new UserError(`${path} does not fit the model: ${error.message}`);
-    throw error;
-  }
-  return { tensors, meta };
+  return checkpointOf(await readSafetensors(path), path, expected);
 }
 
 /** What a checkpoint says about itself; its tensors are not read. @throws UserError as `loadCheckpoint` does */
@@ -295,36 +221,12 @@ export async function checkpointMeta(run: RunFolder<unknown>, name: CheckpointNa
   const path = await checkpointToRead(run, name);
   const file = await openSafetensors(path);
   await file.close();
-  return metaOf(file.metadata, path);
+  return checkpointMetaOf(file.metadata, path);
 }
 
 async function checkpointToRead(run: RunFolder<unknown>, name: CheckpointName): Promise<string> {
   if (await hasCheckpoint(run, name)) return checkpointPath(run.dir, name);
-  throw new UserError(
-    `The run ${run.dir} has no ${name}.safetensors: its training has not come that far. ` +
-      (name === "state" ? "Start it again." : "Resume it, and try again when it is done."),
-  );
-}
-
-function metaOf(metadata: ReadonlyMap<string, string>, path: string): CheckpointMeta {
-  if (metadata.get("format") !== "fluxion-checkpoint") {
-    throw new UserError(
-      `${path} is a safetensors file, but not a checkpoint of a run: its metadata lacks the format.`,
-    );
-  }
-  checkVersion(Number(metadata.get("version")), path);
-  return parseMeta(metadata.get("meta") ?? "", path);
-}
-
-function parseMeta(text: string, path: string): CheckpointMeta {
-  let json: { readonly [key: string]: JsonValue };
-  try {
-    json = JSON.parse(text);
-  } catch {
-    throw new UserError(`${path} is damaged: the "meta" in its metadata is not JSON.`);
-  }
-  const fields = fieldsOf(json, `${path}: meta`);
-  return { ...json, step: fields.number("step", { integer: true, min: 0 }), phase: fields.string("phase") };
+  throw noCheckpoint(run.dir, name);
 }
 
 /** Appends lines to metrics.jsonl. @throws UserError when it cannot be written. */
@@ -337,7 +239,8 @@ export async function appendMetrics(run: RunFolder<unknown>, lines: readonly Met
  * line.
  */
 export async function readMetrics(run: RunFolder<unknown>): Promise<readonly MetricsLine[]> {
-  return (await metricsLines(run)).map(({ line }) => line);
+  const path = metricsPath(run.dir);
+  return metricsLines(await bytesOf(path), path).map(({ line }) => line);
 }
 
 /**
@@ -347,36 +250,127 @@ export async function readMetrics(run: RunFolder<unknown>): Promise<readonly Met
  * @throws UserError when the log is damaged or cannot be written.
  */
 export async function rewindMetrics(run: RunFolder<unknown>, step: number): Promise<void> {
-  const lines = await metricsLines(run);
-  const cut = lines.find(({ line }) => line.step > step)?.begin ?? lines.at(-1)?.end ?? 0;
   const path = metricsPath(run.dir);
-  let bytes: Uint8Array;
+  const bytes = await bytesOf(path);
+  const kept = metricsLength(bytes, path, step);
+  if (kept < bytes.length) await writeFileAtomic(path, bytes.subarray(0, kept));
+}
+
+/** The bytes of a file; none where there is no file. */
+async function bytesOf(path: string): Promise<Uint8Array> {
   try {
-    bytes = await readFile(path);
+    return await readFile(path);
   } catch (error) {
-    if (errorCode(error) === "ENOENT") return;
+    if (errorCode(error) === "ENOENT") return new Uint8Array();
     throw fileError(error, "read", path);
   }
-  if (cut < bytes.length) await writeFileAtomic(path, bytes.subarray(0, cut));
-}
-
-interface PlacedLine {
-  readonly line: MetricsLine;
-  readonly begin: number;
-  readonly end: number;
-}
-
-async function metricsLines(run: RunFolder<unknown>): Promise<readonly PlacedLine[]> {
-  const path = metricsPath(run.dir);
-  if (!(await exists(path))) return [];
-  return (await readJsonLines(path)).map(({ value, begin, end }, index) => {
-    const step = fieldsOf(value, `${path}: line ${index + 1}`).number("step", { integer: true, min: 0 });
-    // JSON.parse gives JSON values, and fieldsOf has just made sure that this one is an object.
-    return { line: { ...(value as { readonly [key: string]: JsonValue }), step }, begin, end };
-  });
 }
 
 /** Writes samples.txt, report.html or vocabulary.json atomically. @throws UserError when it cannot be written. */
 export async function writeRunText(run: RunFolder<unknown>, name: RunText, text: string): Promise<void> {
   await writeFileAtomic(join(run.dir, name), text);
+}
+
+/** A text of the run; undefined when there is none. */
+async function readRunText(dir: string, name: RunText, mostBytes: number): Promise<string | undefined> {
+  const path = join(dir, name);
+  try {
+    const status = await stat(path); // before opening, which would wait for ever at a named pipe
+    if (!status.isFile()) throw new UserError(`${path} is no regular file; remove it.`);
+    if (status.size > mostBytes)
+      throw new UserError(
+        `${path} has ${status.size} bytes, which is no ${name.replace(/\..*/, "")}; delete it.`,
+      );
+    return await readFile(path, "utf8");
+  } catch (error) {
+    if (errorCode(error) === "ENOENT") return undefined;
+    throw fileError(error, "read", path);
+  }
+}
+
+/** What to do about a run of the command line. */
+const adviceFor = (dir: string, { variant }: { readonly variant?: unknown }): Advice => ({
+  beginAgain: (label) =>
+    `Delete ${dir}/state.safetensors and resume: the training of ${label} then begins again.`,
+  dropState: (label) => `Delete state.safetensors there to begin the training of ${label} again.`,
+  lowerRate: (setting, learningRate) =>
+    `Lower "learningRate" (now ${learningRate}) under "${setting}" ` +
+    `in ${dir}/config.json and go on with --resume ${dir}, or start a new run with a lower ${variant === undefined ? "--lr" : "--learning-rate"}.`,
+  goOn: `What was saved is kept: go on with --resume ${dir}, perhaps on another device or saving more often.`,
+  vocabulary: "delete it, and the text of the run gives the vocabulary again",
+});
+
+/** A run folder with what can be done with it. What it does is in the functions above, which are public. */
+class Folder<T> implements RunFolder<T> {
+  readonly format = "fluxion-run";
+  readonly version = runVersion;
+  readonly created: string;
+  readonly config: T;
+  readonly dir: string;
+
+  constructor(dir: string, { created, config }: Pick<RunConfig<T>, "created" | "config">) {
+    this.created = created;
+    this.config = config;
+    this.dir = dir;
+  }
+
+  get place(): string {
+    return this.dir;
+  }
+
+  get advice(): Advice {
+    return adviceFor(this.dir, this.config as { readonly variant?: unknown }); // of whatever settings
+  }
+
+  path(file: string): string {
+    return join(this.dir, file);
+  }
+
+  lock(tell?: (line: string) => void): Promise<Lock> {
+    return lockFolder(this.dir, tell);
+  }
+
+  hasCheckpoint(name: CheckpointName): Promise<boolean> {
+    return hasCheckpoint(this, name);
+  }
+
+  checkpointMeta(name: CheckpointName): Promise<CheckpointMeta> {
+    return checkpointMeta(this, name);
+  }
+
+  loadCheckpoint(name: CheckpointName, expected?: ReadonlyMap<string, ExpectedTensor>): Promise<Checkpoint> {
+    return loadCheckpoint(this, name, expected);
+  }
+
+  saveCheckpoint(
+    name: CheckpointName,
+    tensors: Iterable<TensorToWrite>,
+    meta: CheckpointMeta,
+  ): Promise<void> {
+    return saveCheckpoint(this, name, tensors, meta);
+  }
+
+  removeCheckpoint(name: CheckpointName): Promise<void> {
+    return removeCheckpoint(this, name);
+  }
+
+  appendMetrics(lines: readonly MetricsLine[]): Promise<void> {
+    return appendMetrics(this, lines);
+  }
+
+  readMetrics(): Promise<readonly MetricsLine[]> {
+    return readMetrics(this);
+  }
+
+  rewindMetrics(step: number): Promise<void> {
+    return rewindMetrics(this, step);
+  }
+
+  readText(name: RunText, mostBytes: number): Promise<string | undefined> {
+    return readRunText(this.dir, name, mostBytes);
+  }
+
+  writeText(name: RunText, text: string): Promise<void> {
+    return writeRunText(this, name, text);
+  }
 }

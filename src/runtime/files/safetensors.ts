@@ -8,10 +8,11 @@
  */
 import { open, stat } from "node:fs/promises";
 import type { FileHandle } from "node:fs/promises";
+import type { TensorToWrite } from "../run/store.ts";
 import { headerLength, parseHeader, planHeader } from "../safetensors/format.ts";
 import type { SafetensorsContent, TensorEntry } from "../safetensors/format.ts";
 import { decodeTensor, encodeTensor, FormatError, quote } from "../safetensors/tensor.ts";
-import type { FileDType, StoredTensor } from "../safetensors/tensor.ts";
+import type { StoredTensor } from "../safetensors/tensor.ts";
 import { writeAtomically } from "./atomic.ts";
 import { fileError, UserError } from "./errors.ts";
 
@@ -57,14 +58,6 @@ export async function readSafetensors(path: string): Promise<SafetensorsContent>
   } finally {
     await file.close();
   }
-}
-
-/** A tensor to write; `data` may be a function that fetches the values when their turn comes. */
-export interface TensorToWrite {
-  readonly name: string;
-  readonly dtype: FileDType;
-  readonly shape: readonly number[];
-  readonly data: StoredTensor["data"] | (() => StoredTensor["data"] | Promise<StoredTensor["data"]>);
 }
 
 /**

@@ -16,7 +16,10 @@ export interface AveragedWeights {
 }
 
 /** Compiles what unpacks the weights of a phase. */
-export async function averagedWeights(device: Device, { network, learned }: Phase): Promise<AveragedWeights> {
+export async function averagedWeights(
+  device: Device,
+  { network, learned }: Pick<Phase, "network" | "learned">,
+): Promise<AveragedWeights> {
   const program = await compile(
     unpackWeights(network, learned) as unknown as Fn<Record<string, never>, Record<string, never>>,
     { device, name: "the averaged weights" },

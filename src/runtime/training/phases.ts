@@ -25,8 +25,7 @@ import { weightsLayout, weightsSpec } from "../../models/training/state.ts";
 import type { TrainedWeighting } from "../../models/training/state.ts";
 import { compile } from "../compile.ts";
 import type { Device } from "../device.ts";
-import { loadCheckpoint } from "../files/run-folder.ts";
-import type { RunFolder } from "../files/run-folder.ts";
+import type { RunStore } from "../run/store.ts";
 import { diagonalRows } from "./config.ts";
 import type { PhaseConfig, TrainingConfig } from "./config.ts";
 import { expectedTensors, officialNaming, uploadTensors } from "./state-files.ts";
@@ -125,7 +124,7 @@ export function stepProgram(
 
 /** What the phases of a run share. */
 export interface RunContext {
-  readonly run: RunFolder<TrainingConfig>;
+  readonly run: RunStore<TrainingConfig>;
   readonly text: PreparedText;
   readonly device: Device;
   readonly subject: Subject;
@@ -159,6 +158,24 @@ export interface Phase {
   readonly offset: number;
 }
 
+/** What the state of a phase looks like: packed, and as a tree of weights. */
+export function stateShapeOf(
+  config: TrainingConfig,
+  subject: Subject,
+  name: PhaseName,
+  vocab: number,
+): Pick<Phase, "options" | "network" | "learned" | "layout" | "spec"> {
+  const options = phaseOptions(config, name, vocab);
+  const learned = learnedIn(subject, name);
+  return {
+    options,
+    network: trained(options, name),
+    learned,
+    layout: layoutOf(options, name, learned),
+    spec: outputSpec(initialProgram(config, subject, name, vocab)) as unknown as StateSpec, // one specification for each tensor
+  };
+}
+
 /** What phases have in common. */
 function phaseOf(
   { run, device, subject, vocab }: RunContext,
@@ -166,18 +183,12 @@ function phaseOf(
   frozen: Phase["frozen"],
 ): Omit<Phase, "draw" | "offset"> {
   const { config } = run;
-  const options = phaseOptions(config, name, vocab);
   const init = initialProgram(config, subject, name, vocab);
-  const learned = learnedIn(subject, name);
   return {
+    ...stateShapeOf(config, subject, name, vocab),
     name,
     label: labelOf(subject, name),
     config: config[name],
-    options,
-    network: trained(options, name),
-    learned,
-    layout: layoutOf(options, name, learned),
-    spec: outputSpec(init) as unknown as StateSpec, // one specification for each tensor
     frozen,
     program: stepProgram(config, subject, name, vocab),
     initial: () =>
@@ -232,7 +243,7 @@ async function teacherOf({ run, device, vocab }: RunContext): Promise<unknown> {
   const options = phaseOptions(run.config, "fmlm", vocab);
   const naming = officialNaming(options.network);
   const spec = paramsSpec(options, "flm");
-  const { tensors } = await loadCheckpoint(run, "flm", expectedTensors(spec, naming));
+  const { tensors } = await run.loadCheckpoint("flm", expectedTensors(spec, naming));
   return uploadTensors(device, spec, tensors, naming);
 }
 

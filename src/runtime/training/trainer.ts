@@ -3,7 +3,7 @@
  * state is saved atomically, so a run that is stopped and resumed at any moment goes on bit for bit. A lost device is such a stop: a
  * new one resumes from the last saved state. That costs at most one interval between saved states, and no copies of the state besides.
  *
- * Consumed by the command line, which shows progress through the hooks. Effects: the device and the run folder.
+ * Consumed by the command line and the studio, which show progress through the hooks. Effects: the device, and where the run is kept, which may be files or a browser's storage.
  */
 import type { Fn } from "../../dsl/index.ts";
 import type { PreparedText } from "../../models/data/index.ts";
@@ -11,19 +11,9 @@ import { compile, disposeTree } from "../compile.ts";
 import type { Compiled } from "../compile.ts";
 import type { Device, DeviceValue } from "../device.ts";
 import { UserError } from "../files/errors.ts";
-import { lockFolder } from "../files/lock.ts";
-import {
-  appendMetrics,
-  checkpointMeta,
-  hasCheckpoint,
-  loadCheckpoint,
-  removeCheckpoint,
-  rewindMetrics,
-  saveCheckpoint,
-} from "../files/run-folder.ts";
-import type { MetricsLine, RunFolder } from "../files/run-folder.ts";
 import { surviving } from "../reopenable.ts";
 import type { Loss, ReopenableDevice } from "../reopenable.ts";
+import type { MetricsLine, RunStore } from "../run/store.ts";
 import { learningRateAt } from "./config.ts";
 import type { TrainingConfig } from "./config.ts";
 import { divergence, poisoned } from "./divergence.ts";
@@ -53,11 +43,14 @@ export interface TrainingHooks {
   prepare?(phase: PhaseName): void;
   /** A phase begins (or goes on, also after a lost device) at `step` of `steps`. */
   begin(phase: PhaseName, step: number, steps: number, tokensPerStep: number): void;
-  step(
-    phase: PhaseName,
-    step: number,
-    report: { readonly loss: number; readonly gradientNorm: number },
-  ): void;
+  step(phase: PhaseName, step: number, report: StepReport): void;
+  /** The loss on text that is not trained on, after a step. */
+  validation?(phase: PhaseName, step: number, loss: number): void;
+  /**
+   * Called after every step, while nothing of the training is under way: what shares its device or its thread does so here.
+   * @param lend calls work with the present averaged weights, which live as long as the call
+   */
+  between?(phase: PhaseName, device: Device, lend: Lend): Promise<void>;
   /** Called about every half minute with the present averaged weights, and the device that they are on: after `begin` it may be another one. */
   sample?(phase: PhaseName, params: unknown, device: Device): Promise<void>;
   /** The phase is finished, stopped or failed, or its device was lost. */
@@ -65,6 +58,17 @@ export interface TrainingHooks {
   /** Whether to stop after this step, saving the state. */
   readonly stopped: () => boolean;
 }
+
+/** What a step came to. */
+export interface StepReport {
+  readonly loss: number;
+  readonly gradientNorm: number;
+  /** What the step was fed: tokens, times, keys. */
+  readonly draw: Readonly<Record<string, unknown>>;
+}
+
+/** Lends weights to some work. */
+export type Lend = <T>(work: (weights: unknown) => Promise<T>) => Promise<T>;
 
 /** How often, in seconds; 0 is after every step. */
 export interface TrainingIntervals {
@@ -89,7 +93,7 @@ const VALIDATE_EVERY = 100;
  * and the message names the step; when the device was lost several times with no state saved between them
  */
 export async function train(
-  run: RunFolder<TrainingConfig>,
+  run: RunStore<TrainingConfig>,
   text: PreparedText,
   device: Device | ReopenableDevice,
   hooks: TrainingHooks,
@@ -99,15 +103,15 @@ export async function train(
   const vocab = text.vocabulary.tokens.length;
   const subject = declared ?? stockSubjectOf(run.config, vocab);
   if (subject === undefined)
-    throw new UserError(`${run.dir} trains a variant of a file, which is not given.`);
+    throw new UserError(`${run.place} trains a variant of a file, which is not given.`);
   const shared = { run, text, hooks, intervals, subject, vocab };
   let saved = 0;
-  const lock = await lockFolder(run.dir, (line) => hooks.note?.(line));
+  const lock = await run.lock((line) => hooks.note?.(line));
   try {
     return await surviving(device, {
       work: (open, loss) => trainOn({ ...shared, device: open, saved: () => saved++ }, loss),
       achieved: () => saved,
-      remedy: `What was saved is kept: go on with --resume ${run.dir}, perhaps on another device or saving more often.`,
+      remedy: run.advice.goOn,
     });
   } finally {
     lock.release();
@@ -130,13 +134,13 @@ async function trainOn(context: Context, loss: Loss | undefined): Promise<boolea
   }
   let reason = loss;
   for (const name of phasesOf(run.config)) {
-    if (await hasCheckpoint(run, name)) continue;
+    if (await run.hasCheckpoint(name)) continue;
     const phase = await (name === "flm" ? flmPhase : fmlmPhase)(context);
     if (!(await trainPhase(context, phase, reason))) return false;
     reason = undefined; // what comes next does not go on after the loss, it begins
   }
   // Killed between the last weights and the removal of the state, a run would keep it for ever.
-  await removeCheckpoint(run, "state");
+  await run.removeCheckpoint("state");
   return true;
 }
 
@@ -159,7 +163,7 @@ async function startOf(context: Context, phase: Phase): Promise<Progress> {
     return (await savedProgress(context, phase)) ?? { state: await phase.initial(), done: 0 };
   } catch (error) {
     if (!(error instanceof UserError)) throw error;
-    const remedy = `Delete state.safetensors there to begin the training of ${phase.label} again.`;
+    const remedy = context.run.advice.dropState(phase.label);
     throw new UserError(`The saved state cannot be used: ${error.message} ${remedy}`, { cause: error });
   }
 }
@@ -169,15 +173,15 @@ async function savedProgress(
   { run, device }: Context,
   { name, config, layout, spec, offset }: Phase,
 ): Promise<Progress | undefined> {
-  if (!(await hasCheckpoint(run, "state"))) return undefined;
-  const meta = await checkpointMeta(run, "state");
+  if (!(await run.hasCheckpoint("state"))) return undefined;
+  const meta = await run.checkpointMeta("state");
   if (meta.phase !== name) return undefined;
   const done = meta.step - offset + 1;
   if (done < 1 || done > config.steps)
     throw new UserError(
-      `${run.dir}/state.safetensors has ${done} steps done, and config.json asks for ${config.steps}.`,
+      `${run.path("state.safetensors")} has ${done} steps done, and config.json asks for ${config.steps}.`,
     );
-  const { tensors } = await loadCheckpoint(run, "state", expectedState(spec, layout));
+  const { tensors } = await run.loadCheckpoint("state", expectedState(spec, layout));
   return { state: uploadState(device, spec, layout, tensors), done };
 }
 
@@ -193,7 +197,7 @@ async function trainPhase(context: Context, phase: Phase, loss?: Loss): Promise<
   if (loss === undefined) hooks.prepare?.(name);
   const begin = await startOf(context, phase);
   if (loss !== undefined) hooks.note?.(recoveryLine(loss, label, begin.done));
-  await rewindMetrics(run, offset + begin.done - 1);
+  await run.rewindMetrics(offset + begin.done - 1);
   const program = await compile(phase.program as Fn<Record<string, never>, Record<string, never>>, {
     device,
     name: `the ${label} step`,
@@ -243,12 +247,12 @@ async function runSteps(
   let lines: MetricsLine[] = [];
   let [lastSave, lastSample] = [Date.now(), Date.now()];
   const flush = async (): Promise<void> => {
-    await appendMetrics(run, lines);
+    await run.appendMetrics(lines);
     lines = [];
   };
   const save = async (good: Progress): Promise<void> => {
     await flush();
-    await saveCheckpoint(run, "state", namedTensors(await stateTensors(good.state, phase.layout)), {
+    await run.saveCheckpoint("state", namedTensors(await stateTensors(good.state, phase.layout)), {
       step: offset + good.done - 1,
       phase: name,
     });
@@ -257,10 +261,11 @@ async function runSteps(
   };
 
   for (let step = begin.done; step < steps; step++) {
+    const draw = phase.draw(step);
     const input = {
       state,
       ...phase.frozen,
-      ...phase.draw(step),
+      ...draw,
       learningRate: learningRateAt(phase.config, step),
     };
     const output = (await program.run(input as never)) as unknown as StepOutput;
@@ -288,17 +293,20 @@ async function runSteps(
     if (previous !== undefined) disposeTree(previous);
     previous = state;
     state = output.state;
-    hooks.step(name, step, { loss, gradientNorm });
+    hooks.step(name, step, { loss, gradientNorm, draw });
     if (step % LOG_EVERY === 0 || step === steps - 1)
       lines.push({ step: offset + step, phase: name, loss, gradientNorm });
     if (validation !== undefined && (step % VALIDATE_EVERY === VALIDATE_EVERY - 1 || step === steps - 1)) {
       const validated = await averaged.use(state, (weights) => validation.loss(weights));
       lines.push({ step: offset + step, phase: name, validation: validated });
+      hooks.validation?.(name, step, validated);
     }
     if (hooks.sample !== undefined && Date.now() - lastSample >= intervals.sample * 1000) {
       await averaged.use(state, async (weights) => hooks.sample?.(name, weights, device));
       lastSample = Date.now();
     }
+    const present = state;
+    await hooks.between?.(name, device, (work) => averaged.use(present, work));
   }
   if (previous !== undefined) disposeTree(previous);
   await flush();
@@ -320,9 +328,9 @@ async function finishPhase({ run, saved }: Context, phase: Phase, state: DeviceS
       undefined,
     );
   }
-  await saveCheckpoint(run, name, namedTensors(weights), { step: offset + config.steps - 1, phase: name });
+  await run.saveCheckpoint(name, namedTensors(weights), { step: offset + config.steps - 1, phase: name });
   saved();
-  await removeCheckpoint(run, "state");
+  await run.removeCheckpoint("state");
 }
 
 const namedTensors = (

@@ -2,16 +2,14 @@ import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { loadCorpus, loadTextFile, loadWordNet } from "../../../src/runtime/files/corpus.ts";
+import { UserError } from "../../../src/runtime/files/errors.ts";
 import {
-  loadCorpus,
-  loadTextFile,
-  loadWordNet,
   parseGloss,
   prepareCorpus,
   textDocuments,
   textFingerprint,
-} from "../../../src/runtime/files/corpus.ts";
-import { UserError } from "../../../src/runtime/files/errors.ts";
+} from "../../../src/runtime/text/documents.ts";
 import { storyDocuments } from "../../support/story.ts";
 
 let folder = "";

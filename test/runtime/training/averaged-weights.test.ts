@@ -15,7 +15,7 @@ import { eulerSchedule, gammaSchedule } from "../../../src/models/language/sampl
 import { compile, readTree } from "../../../src/runtime/compile.ts";
 import type { Compiled } from "../../../src/runtime/compile.ts";
 import type { Device } from "../../../src/runtime/device.ts";
-import { prepareCorpus } from "../../../src/runtime/files/corpus.ts";
+import { prepareCorpus } from "../../../src/runtime/text/documents.ts";
 import { createRun, loadCheckpoint, saveCheckpoint } from "../../../src/runtime/files/run-folder.ts";
 import { openInterpreter } from "../../../src/runtime/interpreter-device.ts";
 import { openCpu } from "../../../src/runtime/onnx/cpu-device.ts";

@@ -1,4 +1,4 @@
-/** Modules that studio/typescript-assets.ts makes: texts of declaration files by their paths. */
+/** Modules that studio/vite/typescript-assets.ts makes: texts of declaration files by their paths. */
 declare module "virtual:fluxion-declarations" {
   export const files: Readonly<Record<string, string>>;
 }

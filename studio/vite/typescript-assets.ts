@@ -3,7 +3,7 @@
  * sources, and the library files of TypeScript. Each exports `files`, texts by path. They are imported lazily, so each is a chunk of its own,
  * and no network but the page's own folder is asked for them.
  *
- * Consumed by vite.config.ts, for the page and for its workers; imported by src/playground/types/worker.ts.
+ * Consumed by ../vite.config.ts, for the page and for its workers; imported by ../src/playground/types/worker.ts.
  */
 import { execFile } from "node:child_process";
 import { mkdir, mkdtemp, readFile, rm } from "node:fs/promises";
@@ -13,7 +13,7 @@ import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
 import type { Plugin } from "vite";
 
-const ROOT = fileURLToPath(new URL("..", import.meta.url));
+const ROOT = fileURLToPath(new URL("../..", import.meta.url));
 const { resolve } = createRequire(import.meta.url);
 
 /** The library of the language alone: a declaration has no business with the page. */

@@ -4,8 +4,8 @@ import { describe, expect, it } from "vitest";
 import { charVocabulary, wordVocabulary } from "../../../src/models/data/index.ts";
 import { createRun } from "../../../src/runtime/files/run-folder.ts";
 import type { RunFolder } from "../../../src/runtime/files/run-folder.ts";
-import { loadVocabulary, saveVocabulary } from "../../../src/runtime/files/vocabulary-file.ts";
-import { scratchFolder, userErrorOf } from "./scratch.ts";
+import { loadVocabulary, saveVocabulary } from "../../../src/runtime/run/vocabulary.ts";
+import { scratchFolder, userErrorOf } from "../files/scratch.ts";
 
 const newRun = async (): Promise<RunFolder<object>> => createRun(join(await scratchFolder(), "run"), {});
 const path = (run: RunFolder<object>): string => join(run.dir, "vocabulary.json");

@@ -1,10 +1,10 @@
 /**
  * Patterns such as "New _ _ York" as the tokens that a text must have: words of a run's vocabulary, or letters, and `_` where any may come.
- * Consumed by the sample command.
+ * Consumed by texts.ts.
  */
-import { foldText } from "../models/data/index.ts";
-import type { Vocabulary } from "../models/data/index.ts";
-import { UserError } from "../runtime/files/errors.ts";
+import { foldText } from "../../models/data/index.ts";
+import type { Vocabulary } from "../../models/data/index.ts";
+import { UserError } from "../files/errors.ts";
 
 const ANY = "_";
 

@@ -4,15 +4,12 @@
  *
  * Consumed by the commands that train and sample.
  */
-import { createHash } from "node:crypto";
-import { readFile, stat } from "node:fs/promises";
-import { join } from "node:path";
 import { vocabularyFromJson } from "../../models/data/index.ts";
 import type { Vocabulary } from "../../models/data/index.ts";
-import { errorCode, fileError, UserError } from "./errors.ts";
-import { fieldsOf } from "./fields.ts";
-import { writeRunText } from "./run-folder.ts";
-import type { RunFolder } from "./run-folder.ts";
+import { UserError } from "../files/errors.ts";
+import { fieldsOf } from "../files/fields.ts";
+import { sha256 } from "./sha256.ts";
+import type { RunStore } from "./store.ts";
 
 const NAME = "vocabulary.json";
 /** A million of the longest words. */
@@ -21,10 +18,7 @@ const MOST_BYTES = 128 * 2 ** 20;
 const UNPRINTABLE = /[\p{Cc}\p{Cf}\p{Cs}\p{Co}\p{Z}]/gu;
 
 const hashOf = ({ kind, tokens, separator, unknown }: Vocabulary): string =>
-  createHash("sha256")
-    .update(JSON.stringify([kind, tokens, separator, unknown]))
-    .digest("hex")
-    .slice(0, 32);
+  sha256([new TextEncoder().encode(JSON.stringify([kind, tokens, separator, unknown]))]).slice(0, 32);
 
 /**
  * Writes the vocabulary into the run's folder, atomically.
@@ -32,12 +26,12 @@ const hashOf = ({ kind, tokens, separator, unknown }: Vocabulary): string =>
  * @throws UserError when it cannot be written
  */
 export async function saveVocabulary(
-  run: RunFolder<unknown>,
+  run: RunStore<unknown>,
   vocabulary: Vocabulary,
   text: string,
 ): Promise<void> {
   const content = { format: "fluxion-vocabulary", version: 1, text, hash: hashOf(vocabulary), vocabulary };
-  await writeRunText(run, NAME, `${JSON.stringify(content, null, 1)}\n`);
+  await run.writeText(NAME, `${JSON.stringify(content, null, 1)}\n`);
 }
 
 /**
@@ -46,14 +40,13 @@ export async function saveVocabulary(
  * @throws UserError when it is damaged, of another text, or of another kind of file
  */
 export async function loadVocabulary(
-  run: RunFolder<unknown>,
+  run: RunStore<unknown>,
   text: string | undefined,
 ): Promise<Vocabulary | undefined> {
-  const path = join(run.dir, NAME);
-  const content = await contentOf(path);
+  const path = run.path(NAME);
+  const content = await run.readText(NAME, MOST_BYTES);
   if (content === undefined) return undefined;
-  const bad = (problem: string): UserError =>
-    new UserError(`${path} ${problem}; delete it, and the text of the run gives the vocabulary again.`);
+  const bad = (problem: string): UserError => new UserError(`${path} ${problem}; ${run.advice.vocabulary}.`);
   let json: unknown;
   try {
     json = JSON.parse(content);
@@ -78,18 +71,4 @@ export async function loadVocabulary(
   if (vocabulary.tokens.some((token) => token !== " " && token.search(UNPRINTABLE) >= 0))
     throw bad("holds a word with characters that are in no word");
   return vocabulary;
-}
-
-/** The file's text; undefined when there is no file. */
-async function contentOf(path: string): Promise<string | undefined> {
-  try {
-    const status = await stat(path); // before opening, which would wait for ever at a named pipe
-    if (!status.isFile()) throw new UserError(`${path} is no regular file; remove it.`);
-    if (status.size > MOST_BYTES)
-      throw new UserError(`${path} has ${status.size} bytes, which is no vocabulary; delete it.`);
-    return await readFile(path, "utf8");
-  } catch (error) {
-    if (errorCode(error) === "ENOENT") return undefined;
-    throw fileError(error, "read", path);
-  }
 }

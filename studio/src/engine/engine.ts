@@ -1,0 +1,271 @@
+/**
+ * The engine behind the page: one device, the runs in the page's storage, and at most one training. Requests for texts are served between
+ * the steps of a training, so neither waits for the other's end.
+ *
+ * Consumed by worker.ts, which makes it callable from the page. To answer another question: a method of `Engine` in protocol.ts, and here.
+ */
+import type { PreparedText, Vocabulary } from "../../../src/models/data/index.ts";
+import { UserError } from "../../../src/runtime/files/errors.ts";
+import { ReopenableDevice } from "../../../src/runtime/reopenable.ts";
+import { sha256 } from "../../../src/runtime/run/sha256.ts";
+import { loadVocabulary, saveVocabulary } from "../../../src/runtime/run/vocabulary.ts";
+import { prepareCorpus, textFingerprint, textName, textOfRun } from "../../../src/runtime/text/documents.ts";
+import type { Corpus } from "../../../src/runtime/text/documents.ts";
+import type { TrainingConfig } from "../../../src/runtime/training/config.ts";
+import { stockSubjectOf } from "../../../src/runtime/training/subject.ts";
+import { chooseDevice } from "./device.ts";
+import type { ChosenDevice, Memory } from "./device.ts";
+import { explainRun } from "./explaining.ts";
+import { exportFiles, importFiles } from "./import.ts";
+import type { Asked } from "./models.ts";
+import type {
+  DeviceInfo,
+  Engine,
+  EngineEvent,
+  Forming,
+  FormingRequest,
+  ModelName,
+  RunDetail,
+  RunSettings,
+  RunSummary,
+  SampleRequest,
+  SampleResult,
+  StepExplanation,
+  TextSource,
+} from "./protocol.ts";
+import { OWN_FOLDER, Runs } from "./runs.ts";
+import type { KnownRun } from "./runs.ts";
+import { configOf } from "./settings.ts";
+import type { Storage } from "./storage/folder.ts";
+import { openStorage } from "./storage/open.ts";
+import { historyOf, summaryOf } from "./summary.ts";
+import { bundledCorpus, checkTextFile, fileCorpus } from "./texts.ts";
+import { Training } from "./training.ts";
+import { Turns } from "./turns.ts";
+
+/** Points of the clock's curve. */
+const CLOCK_POINTS = 65;
+
+/** What is there once the engine is open. */
+interface Opened {
+  readonly storage: Storage;
+  readonly runs: Runs;
+  readonly devices: ReopenableDevice;
+  readonly turns: Turns;
+}
+
+export class StudioEngine implements Engine {
+  #tell: (event: EngineEvent) => void = () => undefined;
+  #info: DeviceInfo | undefined;
+  #opening: Promise<Opened> | undefined;
+  #training: Training | undefined;
+  /** The text that was prepared last: resuming and starting again need it as it is. */
+  #text: { readonly fingerprint: string; readonly text: PreparedText } | undefined;
+
+  async open(
+    listener: (event: EngineEvent) => void,
+  ): Promise<{ device: DeviceInfo; runs: readonly RunSummary[] }> {
+    this.#tell = listener;
+    this.#opening ??= this.#open().catch((error: unknown) => {
+      this.#opening = undefined;
+      throw error;
+    });
+    const { storage } = await this.#opening;
+    if (storage.fleeting !== undefined) this.#tell({ kind: "note", text: storage.fleeting });
+    return { device: this.#info as DeviceInfo, runs: await this.runs() }; // opening sets it
+  }
+
+  async #open(): Promise<Opened> {
+    const storage = await openStorage();
+    const memory = adaptersIn(storage);
+    const devices = await ReopenableDevice.open(async () => this.#chosen(await chooseDevice(memory)));
+    return { storage, runs: new Runs(storage), devices, turns: new Turns(devices) };
+  }
+
+  #chosen({ device, info }: ChosenDevice): ChosenDevice["device"] {
+    this.#info = info;
+    this.#tell({ kind: "device", device: info });
+    return device;
+  }
+
+  #opened(): Promise<Opened> {
+    if (this.#opening === undefined) throw new Error("open() is to be called first");
+    return this.#opening;
+  }
+
+  async runs(): Promise<readonly RunSummary[]> {
+    const { runs, problems } = await (await this.#opened()).runs.list();
+    for (const text of problems) this.#tell({ kind: "note", text });
+    return Promise.all(runs.map((known) => this.#summary(known)));
+  }
+
+  #summary(known: KnownRun): Promise<RunSummary> {
+    return summaryOf(known, this.#training?.run.id === known.run.id ? this.#training : undefined);
+  }
+
+  async run(id: string): Promise<RunDetail> {
+    return this.#detail(await (await this.#opened()).runs.open(id));
+  }
+
+  async #detail(known: KnownRun): Promise<RunDetail> {
+    const { run } = known;
+    const vocabulary = await vocabularyOf(known);
+    const training = this.#training?.run.id === run.id ? this.#training : undefined;
+    const clock = stockSubjectOf(run.config, vocabulary.tokens.length)?.flow.clock;
+    return {
+      ...(await this.#summary(known)),
+      history: training?.history ?? historyOf(run.config, await run.readMetrics()),
+      tokens: vocabulary.tokens,
+      clock:
+        clock === undefined
+          ? []
+          : Array.from({ length: CLOCK_POINTS }, (_, i) => clock.tau(i / (CLOCK_POINTS - 1))),
+    };
+  }
+
+  async start(settings: RunSettings, source: TextSource): Promise<RunDetail> {
+    const { runs } = await this.#opened();
+    const file = source.kind === "file" ? source.file : undefined;
+    if (file !== undefined) checkTextFile(file);
+    const config = configOf(settings, file?.name ?? null);
+    await this.pause();
+    const text = preparedFor(
+      file === undefined ? await bundledCorpus() : await fileCorpus(file, file.name),
+      config,
+    );
+    const fingerprint = textFingerprint(text);
+    this.#text = { fingerprint, text };
+    const data = { ...config.data, fingerprint };
+    const known = await runs.make({ ...config, data }, { origin: "trained", text: textName(data) }, file);
+    await saveVocabulary(known.run, text.vocabulary, fingerprint);
+    return this.#train(known, text);
+  }
+
+  async resume(id: string): Promise<RunDetail> {
+    const { runs } = await this.#opened();
+    if (this.#training?.run.id === id) return this.run(id);
+    const known = await runs.open(id);
+    if (known.origin === "imported")
+      throw new UserError(
+        "A run that was dropped into the page is not trained here; go on with it on the command line.",
+      );
+    await this.pause();
+    const { config } = known.run;
+    if (this.#text === undefined || this.#text.fingerprint !== config.data.fingerprint) {
+      const text = textOfRun(await this.#corpusOf(known), config);
+      this.#text = { fingerprint: textFingerprint(text), text };
+    }
+    return this.#train(known, this.#text.text);
+  }
+
+  async #corpusOf({ run }: KnownRun): Promise<Corpus> {
+    const { file } = run.config.data;
+    if (file === null) return bundledCorpus();
+    const text = await (await this.#opened()).runs.textOf(run);
+    if (text === undefined)
+      throw new UserError(
+        `The text ${file} of this run is not in the page's storage any more; start a new run with it.`,
+      );
+    return fileCorpus(text, file);
+  }
+
+  /** Begins to train, or goes on. Resolves when the training has the run to itself. @throws UserError when it cannot begin */
+  async #train(known: KnownRun, text: PreparedText): Promise<RunDetail> {
+    const { devices, turns } = await this.#opened();
+    await turns.idle();
+    const training = new Training(known, text, {
+      tell: (event) => this.#tell(event),
+      turns,
+      summary: () => this.#summary(known),
+    });
+    this.#training = training;
+    const ended = training.begin(devices).finally(() => {
+      this.#training = undefined;
+      turns.free();
+    });
+    // Told by the event that the training ended, or here, where it did not begin.
+    void ended
+      .catch(() => undefined)
+      .then(async () => this.#tell({ kind: "state", run: await this.#summary(known) }))
+      .catch(() => undefined);
+    await training.begun(ended);
+    const detail = await this.#detail(known);
+    this.#tell({ kind: "state", run: detail });
+    return detail;
+  }
+
+  async pause(): Promise<void> {
+    await this.#training?.stop();
+  }
+
+  async remove(id: string): Promise<void> {
+    const { runs, turns } = await this.#opened();
+    if (this.#training?.run.id === id) await this.pause();
+    await turns.take(async (models) => models.forget());
+    await runs.remove(id);
+  }
+
+  async importRun(files: readonly File[]): Promise<RunDetail> {
+    return this.#detail(await importFiles((await this.#opened()).runs, files));
+  }
+
+  async exportRun(id: string): Promise<readonly { readonly name: string; readonly blob: Blob }[]> {
+    return exportFiles(await (await this.#opened()).runs.open(id));
+  }
+
+  async sample(request: SampleRequest): Promise<SampleResult> {
+    const asked = await this.#asked(request.run, request.model);
+    const { turns } = await this.#opened();
+    return turns.take((models, live) =>
+      models.sample(asked, request, live?.lendOf(asked.run.id, request.model)),
+    );
+  }
+
+  async form(request: FormingRequest): Promise<Forming> {
+    const asked = await this.#asked(request.run, request.model);
+    const { turns } = await this.#opened();
+    return turns.take((models, live) =>
+      models.form(asked, request, live?.lendOf(asked.run.id, request.model)),
+    );
+  }
+
+  async explain(id: string): Promise<StepExplanation> {
+    const { runs, devices } = await this.#opened();
+    const known = await runs.open(id);
+    const vocab = (await vocabularyOf(known)).tokens.length;
+    const phase = this.#training?.run.id === id ? this.#training.phase : undefined;
+    return explainRun(known.run, vocab, phase, devices.device);
+  }
+
+  async #asked(id: string, model: ModelName): Promise<Asked> {
+    const known = await (await this.#opened()).runs.open(id);
+    const vocabulary = await vocabularyOf(known);
+    const subject = stockSubjectOf(known.run.config, vocabulary.tokens.length);
+    if (subject === undefined)
+      throw new UserError("This run was trained from a declaration in a file, which the page has not.");
+    return { run: known.run, subject, vocabulary, model };
+  }
+}
+
+/** Adapters that passed their check, each a file of its own. */
+const adaptersIn = (storage: Storage): Memory => {
+  const file = (adapter: string): string => sha256([new TextEncoder().encode(adapter)]).slice(0, 32);
+  return {
+    has: async (adapter) => (await (await storage.make(OWN_FOLDER)).read(file(adapter))) !== undefined,
+    add: async (adapter) =>
+      // What cannot be remembered is checked again.
+      (await storage.make(OWN_FOLDER)).write(file(adapter), []).catch(() => undefined),
+  };
+};
+
+/** The text of a new run. */
+const preparedFor = (corpus: Corpus, { data, network }: TrainingConfig): PreparedText => {
+  const { tokens, vocabularySize, unknown } = data;
+  return prepareCorpus(corpus, { tokens, vocabularySize, unknown, minimumSplitTokens: network.length });
+};
+
+async function vocabularyOf({ run }: KnownRun): Promise<Vocabulary> {
+  const vocabulary = await loadVocabulary(run, run.config.data.fingerprint);
+  if (vocabulary !== undefined) return vocabulary;
+  throw new UserError(`The run ${run.id} has lost its vocabulary; remove it, and start another one.`);
+}

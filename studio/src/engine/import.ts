@@ -1,0 +1,157 @@
+/**
+ * Run folders of the command line, dropped into the page: looked at before anything large is read, and kept only when all of it fits
+ * together. And the way back: the files of a run, for the command line. Consumed by engine.ts.
+ */
+import { UserError } from "../../../src/runtime/files/errors.ts";
+import { checkpointMetaOf, readEnvelopeText } from "../../../src/runtime/run/format.ts";
+import type { RunConfig } from "../../../src/runtime/run/store.ts";
+import { loadVocabulary } from "../../../src/runtime/run/vocabulary.ts";
+import { checkTensors, FormatError } from "../../../src/runtime/safetensors/tensor.ts";
+import { textName } from "../../../src/runtime/text/documents.ts";
+import { checkConfig } from "../../../src/runtime/training/config.ts";
+import type { TrainingConfig } from "../../../src/runtime/training/config.ts";
+import { modelShape } from "../../../src/runtime/training/load-model.ts";
+import { expectedTensors, officialNaming } from "../../../src/runtime/training/state-files.ts";
+import { isOwnFile } from "./runs.ts";
+import type { FileToKeep, KnownRun, Runs } from "./runs.ts";
+import { readHeader } from "./storage/checkpoint-blob.ts";
+import { storageError } from "./storage/folder.ts";
+import { memoryStorage } from "./storage/memory.ts";
+import { StoredRun } from "./storage/run.ts";
+
+const MEGABYTE = 2 ** 20;
+/** What files of these names may have at most, in bytes: they are read whole. */
+const MOST: Readonly<Record<string, number>> = {
+  "config.json": MEGABYTE,
+  "vocabulary.json": 64 * MEGABYTE,
+  "metrics.jsonl": 64 * MEGABYTE,
+  "flm.safetensors": 512 * MEGABYTE,
+  "fmlm.safetensors": 512 * MEGABYTE,
+};
+const MODELS = ["flm", "fmlm"] as const;
+/** Sizes of a network beyond which a settings file is not believed. */
+const PLAUSIBLE = {
+  length: 4096,
+  width: 16_384,
+  depth: 256,
+  heads: 1024,
+  conditioning: 16_384,
+  mlpRatio: 64,
+} as const;
+
+const mebibytes = (bytes: number): number => Math.ceil(bytes / MEGABYTE);
+
+/**
+ * Takes a run folder's files: config.json, vocabulary.json, at least one model, and the log where there is one, in any order.
+ * @throws UserError in a sentence, for whatever does not belong to a run or does not fit together; nothing is kept then
+ */
+export async function importFiles(runs: Runs, files: readonly File[]): Promise<KnownRun> {
+  const found = byName(files);
+  const config = found.get("config.json");
+  const weights = MODELS.filter((name) => found.has(`${name}.safetensors`));
+  const missing = [
+    ...(config === undefined ? ["config.json"] : []),
+    ...(found.has("vocabulary.json") ? [] : ["vocabulary.json"]),
+    ...(weights.length === 0 ? ["flm.safetensors or fmlm.safetensors"] : []),
+  ];
+  if (config === undefined || missing.length > 0) throw new UserError(incomplete(files, missing));
+  const envelope = await envelopeOf(config);
+  const kept: FileToKeep[] = [...found]
+    .filter(([name]) => name !== "config.json")
+    .map(([name, content]) => ({ name, content }));
+  await checkTogether(envelope, kept, weights);
+  return runs.adopt(envelope, textName(envelope.config.data), kept);
+}
+
+/** The files that matter, by their names. @throws UserError for two of one name, and for what is too large */
+function byName(files: readonly File[]): Map<string, File> {
+  const found = new Map<string, File>();
+  for (const file of files) {
+    const most = MOST[file.name];
+    if (most === undefined) continue; // samples.txt, report.html, and whatever else lies in a folder
+    if (found.has(file.name))
+      throw new UserError(`There are two files named ${file.name}; drop the files of one run at a time.`);
+    if (file.size > most)
+      throw new UserError(
+        `${file.name} has ${mebibytes(file.size)} MiB, and at most ${mebibytes(most)} MiB can be taken in here; use the command line for it.`,
+      );
+    found.set(file.name, file);
+  }
+  return found;
+}
+
+function incomplete(files: readonly File[], missing: readonly string[]): string {
+  const needs = `A run is config.json, vocabulary.json and flm.safetensors or fmlm.safetensors, as the command line writes them`;
+  const [first] = files;
+  const few =
+    files.length === 0
+      ? "Nothing was dropped"
+      : files.length === 1
+        ? `${first?.name} alone is no run`
+        : `These ${files.length} files are no run`;
+  return `${few}: ${missing.join(" and ")} ${missing.length === 1 ? "is" : "are"} missing. ${needs}; drop them together.`;
+}
+
+async function envelopeOf(file: File): Promise<RunConfig<TrainingConfig>> {
+  const text = await file.text().catch((error: unknown) => {
+    throw storageError(error, "read", file.name);
+  });
+  const { created, config: found } = readEnvelopeText(text, file.name, "What was dropped");
+  const config = checkConfig(found, file.name);
+  for (const size of Object.keys(PLAUSIBLE) as (keyof typeof PLAUSIBLE)[]) {
+    const [asked, most] = [config.network[size], PLAUSIBLE[size]];
+    if (asked > most)
+      throw new UserError(
+        `${file.name} asks for a ${size} of ${asked}, and at most ${most} can be used here.`,
+      );
+  }
+  const { variant } = config;
+  if (variant?.file !== undefined)
+    throw new UserError(
+      `This run was trained from a declaration in ${variant.file}, and code is never loaded from a run; sample from it with fluxion sample --variant ${variant.file}.`,
+    );
+  return { format: "fluxion-run", version: 1, created: dated(created), config };
+}
+
+/** A date that is none would sort anywhere and print as anything. */
+const dated = (created: string): string =>
+  Number.isNaN(Date.parse(created)) ? new Date(0).toISOString() : new Date(created).toISOString();
+
+/** Whether vocabulary and weights are those of the settings. Of weights the header tells: no value is read. */
+async function checkTogether(
+  envelope: RunConfig<TrainingConfig>,
+  files: readonly FileToKeep[],
+  weights: readonly (typeof MODELS)[number][],
+): Promise<void> {
+  // A run in memory that holds what was dropped; blobs are read where they are.
+  const folder = await memoryStorage("").make("");
+  const blobs = new Map(files.map(({ name, content }) => [name, content]));
+  const dropped = new StoredRun("", { ...folder, read: async (name) => blobs.get(name) }, envelope);
+  const vocabulary = await loadVocabulary(dropped, envelope.config.data.fingerprint);
+  const vocab = vocabulary?.tokens.length ?? 0;
+  for (const name of weights) {
+    const path = `${name}.safetensors`;
+    const { entries, metadata } = await readHeader(blobs.get(path) as Blob, path); // `weights` are those that are there
+    checkpointMetaOf(metadata, path);
+    const { options, spec } = modelShape({ run: dropped, name, vocab }, 1);
+    try {
+      checkTensors(entries, expectedTensors(spec, officialNaming(options.network)));
+    } catch (error) {
+      if (!(error instanceof FormatError)) throw error;
+      throw new UserError(`${path} does not fit config.json and vocabulary.json: ${error.message}`);
+    }
+  }
+  await dropped.readMetrics(); // throws where the log is damaged
+}
+
+/** A run's files as the command line has them. */
+export async function exportFiles({
+  run,
+}: KnownRun): Promise<readonly { readonly name: string; readonly blob: Blob }[]> {
+  const files: { readonly name: string; readonly blob: Blob }[] = [];
+  for (const name of await run.folder.names()) {
+    const blob = isOwnFile(name) ? undefined : await run.folder.read(name);
+    if (blob !== undefined) files.push({ name, blob });
+  }
+  return files;
+}

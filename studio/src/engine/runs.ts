@@ -1,0 +1,161 @@
+/**
+ * The runs that the page keeps: made, opened, listed, removed. Consumed by engine.ts and import.ts.
+ */
+import { UserError } from "../../../src/runtime/files/errors.ts";
+import { fieldsOf } from "../../../src/runtime/files/fields.ts";
+import { envelopeText, newEnvelope, readEnvelopeText } from "../../../src/runtime/run/format.ts";
+import type { RunConfig } from "../../../src/runtime/run/store.ts";
+import { checkConfig } from "../../../src/runtime/training/config.ts";
+import type { TrainingConfig } from "../../../src/runtime/training/config.ts";
+import type { Folder, Storage } from "./storage/folder.ts";
+import { lockRun } from "./storage/lock.ts";
+import { StoredRun } from "./storage/run.ts";
+
+/** What the page knows of a run that its configuration does not say. */
+export interface Origin {
+  readonly origin: "trained" | "imported";
+  /** Name of the text. */
+  readonly text: string;
+}
+
+/** A run of the page's. */
+export interface KnownRun extends Origin {
+  readonly run: StoredRun;
+}
+
+/** The file of {@link Origin}, and that of a text that was dropped. */
+const ORIGIN = "studio.json";
+const TEXT = "text.txt";
+
+/** A folder of the page's storage that is no run: what the page remembers for itself. */
+export const OWN_FOLDER = ".studio";
+
+/** A file of a run, to be kept. */
+export interface FileToKeep {
+  readonly name: string;
+  readonly content: Blob;
+}
+
+/** Files that the page keeps for itself: the command line has no use for them. */
+export const isOwnFile = (name: string): boolean => name === ORIGIN || name === TEXT;
+
+export class Runs {
+  readonly #storage: Storage;
+
+  constructor(storage: Storage) {
+    this.#storage = storage;
+  }
+
+  /** All runs that can be opened, and a sentence for each that cannot. */
+  async list(): Promise<{ readonly runs: readonly KnownRun[]; readonly problems: readonly string[] }> {
+    const runs: KnownRun[] = [];
+    const problems: string[] = [];
+    for (const id of await this.#storage.names()) {
+      if (id === OWN_FOLDER) continue;
+      try {
+        runs.push(await this.open(id));
+      } catch (error) {
+        if (!(error instanceof UserError)) throw error;
+        problems.push(error.message);
+      }
+    }
+    return { runs, problems };
+  }
+
+  /** @throws UserError when there is no such run, or it is damaged */
+  async open(id: string): Promise<KnownRun> {
+    const folder = await this.#storage.open(id);
+    const config = await folder?.read("config.json");
+    if (folder === undefined || config === undefined)
+      throw new UserError(`There is no run ${id} any more; it may have been removed in another tab.`);
+    const path = `${id}/config.json`;
+    const { created, config: found } = readEnvelopeText(await config.text(), path, id);
+    const run = new StoredRun(id, folder, { created, config: checkConfig(found, path) });
+    return { run, ...(await originOf(folder, id)) };
+  }
+
+  /** Makes a run. Its configuration is written last, so that there is no run before all of it is there. @throws UserError when it cannot be kept */
+  async make(config: TrainingConfig, origin: Origin, text?: Blob): Promise<KnownRun> {
+    return this.#fill(
+      newEnvelope(config, new Date()),
+      origin,
+      text === undefined ? [] : [{ name: TEXT, content: text }],
+    );
+  }
+
+  /** Keeps a run that was made elsewhere. @throws UserError when it cannot be kept */
+  async adopt(
+    envelope: RunConfig<TrainingConfig>,
+    text: string,
+    files: readonly FileToKeep[],
+  ): Promise<KnownRun> {
+    return this.#fill(envelope, { origin: "imported", text }, files);
+  }
+
+  async #fill(
+    envelope: RunConfig<TrainingConfig>,
+    origin: Origin,
+    files: readonly FileToKeep[],
+  ): Promise<KnownRun> {
+    const id = await this.#freshId();
+    const lock = await lockRun(id);
+    try {
+      const folder = await this.#storage.make(id);
+      const write = (name: string, content: string): Promise<void> =>
+        folder.write(name, [new TextEncoder().encode(content)]);
+      for (const { name, content } of files) await folder.write(name, blobPieces(content));
+      await write(ORIGIN, `${JSON.stringify({ format: "fluxion-studio", version: 1, ...origin })}\n`);
+      await write("config.json", envelopeText(envelope));
+      return { run: new StoredRun(id, folder, envelope), ...origin };
+    } catch (error) {
+      await this.#storage.remove(id).catch(() => undefined); // the first error is the one to report
+      throw error;
+    } finally {
+      lock.release();
+    }
+  }
+
+  /** Removes a run. @throws UserError when a tab works on it */
+  async remove(id: string): Promise<void> {
+    const lock = await lockRun(id);
+    try {
+      await this.#storage.remove(id);
+    } finally {
+      lock.release();
+    }
+  }
+
+  /** The text that was dropped for a run. */
+  textOf({ folder }: StoredRun): Promise<Blob | undefined> {
+    return folder.read(TEXT);
+  }
+
+  /** The time, and a number where that is taken. */
+  async #freshId(): Promise<string> {
+    const stamp = new Date().toISOString().slice(0, 19).replaceAll(":", "-");
+    const taken = new Set(await this.#storage.names());
+    for (let n = 1; ; n++) {
+      const id = n === 1 ? stamp : `${stamp}-${n}`;
+      if (!taken.has(id)) return id;
+    }
+  }
+}
+
+async function originOf(folder: Folder, id: string): Promise<Origin> {
+  const path = `${id}/${ORIGIN}`;
+  const text = await (await folder.read(ORIGIN))?.text();
+  let json: unknown;
+  try {
+    json = JSON.parse(text ?? "");
+  } catch {
+    throw new UserError(`${path} is damaged, so the run cannot be opened; remove it.`);
+  }
+  const fields = fieldsOf(json, path);
+  return { origin: fields.choice("origin", ["trained", "imported"]), text: fields.string("text") };
+}
+
+/** A blob, a megabyte at a time. */
+async function* blobPieces(blob: Blob): AsyncGenerator<Uint8Array<ArrayBuffer>> {
+  for (let at = 0; at < blob.size; at += 2 ** 20)
+    yield new Uint8Array(await blob.slice(at, at + 2 ** 20).arrayBuffer());
+}

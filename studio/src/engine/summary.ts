@@ -1,0 +1,90 @@
+/** Runs and their logs as the page is told of them. Consumed by engine.ts and training.ts. */
+import type { MetricsLine } from "../../../src/runtime/run/store.ts";
+import type { TrainingConfig } from "../../../src/runtime/training/config.ts";
+import { phasesOf } from "../../../src/runtime/training/subject.ts";
+import type { LossPoint, ModelName, RunState, RunSummary } from "./protocol.ts";
+import type { KnownRun } from "./runs.ts";
+import type { StoredRun } from "./storage/run.ts";
+import { loadVocabulary } from "../../../src/runtime/run/vocabulary.ts";
+
+const MODELS: readonly ModelName[] = ["flm", "fmlm"];
+
+/** A training, as far as a summary needs it. */
+interface Underway {
+  readonly phase: ModelName | undefined;
+  readonly done: number;
+}
+
+/** @param training of this run, where there is one */
+export async function summaryOf(known: KnownRun, training: Underway | undefined): Promise<RunSummary> {
+  const { run } = known;
+  const { config } = run;
+  const finished: ModelName[] = [];
+  for (const model of MODELS) if (await run.hasCheckpoint(model)) finished.push(model);
+  const saved = await savedState(run);
+  const phases = phasesOf(config);
+  const steps = phases.reduce((sum, phase) => sum + config[phase].steps, 0);
+  const isDone = phases.every((phase) => finished.includes(phase));
+  const state: RunState =
+    known.origin === "imported"
+      ? "imported"
+      : training !== undefined
+        ? "training"
+        : isDone
+          ? "finished"
+          : "idle";
+  const inWork = training?.phase ?? saved?.phase;
+  const before = phases
+    .filter((phase) => finished.includes(phase))
+    .reduce((sum, phase) => sum + config[phase].steps, 0);
+  const part = training?.phase === undefined ? Math.max(0, (saved?.done ?? 0) - before) : training.done;
+  const vocabulary = await loadVocabulary(run, config.data.fingerprint);
+  const { length, width, depth, heads } = config.network;
+  return {
+    id: run.id,
+    created: run.created,
+    state,
+    text: known.text,
+    models: MODELS.filter((model) => finished.includes(model) || (!isDone && model === inWork)),
+    done: isDone ? steps : before + part,
+    steps,
+    bytes: await run.size(),
+    settings: {
+      seed: config.seed,
+      vocabulary: vocabulary?.tokens.length ?? config.data.vocabularySize,
+      length,
+      width,
+      depth,
+      heads,
+      batch: config.flm.batch,
+      flmSteps: config.flm.steps,
+      fmlmSteps: config.fmlm.steps,
+    },
+  };
+}
+
+/** What the saved state is of: steps of all phases that are done. */
+async function savedState(
+  run: StoredRun,
+): Promise<{ readonly phase: ModelName; readonly done: number } | undefined> {
+  if (!(await run.hasCheckpoint("state"))) return undefined;
+  const { phase, step } = await run.checkpointMeta("state");
+  const model = MODELS.find((name) => name === phase);
+  return model === undefined ? undefined : { phase: model, done: step + 1 };
+}
+
+/** The log as points, their steps counted from the beginning of their phase. */
+export function historyOf(config: TrainingConfig, lines: readonly MetricsLine[]): readonly LossPoint[] {
+  const phases = phasesOf(config);
+  return lines.flatMap((line): readonly LossPoint[] => {
+    const phase = MODELS.find((name) => name === line["phase"]);
+    if (phase === undefined) return [];
+    const offset = phase === "fmlm" && phases.includes("flm") ? config.flm.steps : 0;
+    const numbers: { loss?: number; gradientNorm?: number; validation?: number } = {};
+    for (const key of ["loss", "gradientNorm", "validation"] as const) {
+      const value = line[key];
+      if (typeof value === "number") numbers[key] = value;
+    }
+    return [{ phase, step: line.step - offset, ...numbers }];
+  });
+}

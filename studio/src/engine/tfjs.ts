@@ -1,0 +1,25 @@
+/**
+ * TensorFlow.js in the page, for browsers without WebGPU. A file of its own, with the .wasm files beside it, which are fetched from where
+ * the page is. One thread: threads need a page that is isolated from all others, which a plain file server does not make it.
+ *
+ * Consumed by device.ts, by a dynamic import.
+ */
+import { env } from "@tensorflow/tfjs";
+import { setWasmPaths } from "@tensorflow/tfjs-backend-wasm";
+import plain from "@tensorflow/tfjs-backend-wasm/dist/tfjs-backend-wasm.wasm?url";
+import simd from "@tensorflow/tfjs-backend-wasm/dist/tfjs-backend-wasm-simd.wasm?url";
+import type { Device } from "../../../src/runtime/device.ts";
+import { UserError } from "../../../src/runtime/files/errors.ts";
+import { openTfjs } from "../../../src/runtime/tfjs/tfjs-device.ts";
+
+const absolute = (url: string): string => new URL(url, import.meta.url).href;
+
+export async function openWasm(): Promise<Device> {
+  if (typeof WebAssembly === "undefined")
+    throw new UserError("This browser has no WebAssembly, or it is switched off.");
+  env().set("WASM_HAS_MULTITHREAD_SUPPORT", false);
+  setWasmPaths({ "tfjs-backend-wasm.wasm": absolute(plain), "tfjs-backend-wasm-simd.wasm": absolute(simd) });
+  return openTfjs("wasm");
+}
+
+export const openJavaScript = (): Promise<Device> => openTfjs("cpu");

@@ -1,0 +1,199 @@
+/**
+ * A training in the page: the library's loop, what it tells the page, and the moments between its steps, in which requests are served and
+ * the worker hears what the page wants. Consumed by engine.ts.
+ */
+import { decode } from "../../../src/models/data/index.ts";
+import type { PreparedText } from "../../../src/models/data/index.ts";
+import type { Device } from "../../../src/runtime/device.ts";
+import type { ReopenableDevice } from "../../../src/runtime/reopenable.ts";
+import { modelShape } from "../../../src/runtime/training/load-model.ts";
+import { stockSubjectOf } from "../../../src/runtime/training/subject.ts";
+import { plannedTexts, textsKey } from "../../../src/runtime/training/texts.ts";
+import type { TextDrawer } from "../../../src/runtime/training/texts.ts";
+import { train } from "../../../src/runtime/training/trainer.ts";
+import type { StepReport } from "../../../src/runtime/training/trainer.ts";
+import type { EngineEvent, LossPoint, ModelName, RunSummary } from "./protocol.ts";
+import type { KnownRun } from "./runs.ts";
+import type { StoredRun } from "./storage/run.ts";
+import { historyOf } from "./summary.ts";
+import type { Turns } from "./turns.ts";
+
+/** Seconds between saved states, and between texts to read. */
+const INTERVALS = { save: 15, sample: 5 };
+/** Texts that are shown, and steps that the flow's take. */
+const [SHOWN, FLOW_STEPS] = [3, 16];
+/** Milliseconds over which the speed is taken. */
+const SPEED_OVER = 3000;
+
+interface Surroundings {
+  readonly tell: (event: EngineEvent) => void;
+  readonly turns: Turns;
+  readonly summary: () => Promise<RunSummary>;
+}
+
+/** A moment in which the worker's messages are heard: what is awaited alone lets none in. */
+const moment = (): Promise<void> =>
+  new Promise((resolve) => {
+    const { port1, port2 } = new MessageChannel();
+    port1.onmessage = () => {
+      port1.close();
+      resolve();
+    };
+    port2.postMessage(undefined);
+  });
+
+export class Training {
+  readonly run: StoredRun;
+  /** The log so far, every step of this session in it. */
+  history: LossPoint[] = [];
+  /** Which model is being trained, once it is. */
+  phase: ModelName | undefined;
+  /** Steps of the phase that are done. */
+  done = 0;
+  readonly #text: PreparedText;
+  readonly #around: Surroundings;
+  #begin: () => void = () => undefined;
+  readonly #began = new Promise<void>((resolve) => (this.#begin = resolve));
+  #stopped = false;
+  #ended: Promise<unknown> = Promise.resolve();
+  #times: { readonly at: number; readonly step: number }[] = [];
+
+  constructor({ run }: KnownRun, text: PreparedText, around: Surroundings) {
+    this.run = run;
+    this.#text = text;
+    this.#around = around;
+  }
+
+  /** Trains. What goes wrong after the beginning is told by an event. @throws what kept it from beginning */
+  begin(devices: ReopenableDevice): Promise<void> {
+    const ended = this.#train(devices);
+    this.#ended = ended.catch(() => undefined);
+    return ended;
+  }
+
+  /** Waits until the training has the run to itself. @throws what kept it from that */
+  async begun(ended: Promise<void>): Promise<void> {
+    await Promise.race([this.#began, ended]);
+  }
+
+  /** Resolves when the training has stopped and its state is saved. */
+  async stop(): Promise<void> {
+    this.#stopped = true;
+    await this.#ended;
+  }
+
+  async #train(devices: ReopenableDevice): Promise<void> {
+    const { run } = this;
+    const { tell } = this.#around;
+    let underway = false;
+    try {
+      this.history = [...historyOf(run.config, await run.readMetrics())];
+      await train(
+        run,
+        this.#text,
+        devices,
+        {
+          ...this.#hooks(),
+          prepare: (phase) => {
+            underway = true;
+            tell({ kind: "preparing", run: run.id, phase });
+            this.#begin();
+          },
+        },
+        INTERVALS,
+      );
+    } catch (error) {
+      if (!underway) throw error;
+      tell({ kind: "failed", run: run.id, message: error instanceof Error ? error.message : String(error) });
+    }
+  }
+
+  #hooks(): Omit<Parameters<typeof train>[3], "prepare"> {
+    const { run } = this;
+    const { tell, turns, summary } = this.#around;
+    let steps = 0;
+    let perStep = 0;
+    let drawer: { readonly of: Device; readonly phase: ModelName; readonly drawer: TextDrawer } | undefined;
+    return {
+      note: (text) => tell({ kind: "note", text }),
+      begin: (phase, step, total, tokensPerStep) => {
+        [steps, perStep] = [total, tokensPerStep];
+        this.phase = phase;
+        this.done = step;
+        this.#times = [{ at: performance.now(), step }];
+        // Steps after the state that the phase goes on from are trained again.
+        this.history = this.history.filter((point) => point.phase !== phase || point.step < step);
+        void summary().then((now) => tell({ kind: "state", run: now }));
+      },
+      step: (phase, step, { loss, gradientNorm, draw }: StepReport) => {
+        this.done = step + 1;
+        this.history.push({ phase, step, loss, gradientNorm });
+        tell({
+          kind: "step",
+          run: run.id,
+          phase,
+          done: step + 1,
+          steps,
+          loss,
+          gradientNorm,
+          tokensPerSecond: this.#speed(step + 1) * perStep,
+          times: timesIn(draw),
+        });
+      },
+      validation: (phase, step, validation) => {
+        this.history.push({ phase, step, validation });
+        tell({ kind: "validation", run: run.id, phase, step, validation });
+      },
+      between: async (phase, device, lend) => {
+        await moment();
+        await turns.serve({
+          device,
+          lendOf: (id, model) => (id === run.id && model === phase ? lend : undefined),
+        });
+      },
+      sample: async (phase, params, device) => {
+        if (drawer?.of !== device || drawer.phase !== phase) {
+          const made = await this.#drawer(phase, device);
+          drawer = { of: device, phase, drawer: made };
+        }
+        const tokens = await drawer.drawer.draw(params, SHOWN, textsKey(run.config.seed));
+        const { length } = run.config.network;
+        const texts = Array.from({ length: SHOWN }, (_, i) =>
+          decode(this.#text.vocabulary, tokens.subarray(i * length, (i + 1) * length)),
+        );
+        tell({ kind: "texts", run: run.id, phase, texts });
+      },
+      end: () => undefined,
+      stopped: () => this.#stopped,
+    };
+  }
+
+  #drawer(phase: ModelName, device: Device): Promise<TextDrawer> {
+    const { run } = this;
+    const { vocabulary } = this.#text;
+    const vocab = vocabulary.tokens.length;
+    const subject = stockSubjectOf(run.config, vocab);
+    if (subject === undefined) throw new Error("the page trains what it has the declaration of");
+    const plan = plannedTexts(
+      { run, subject, name: phase, vocabulary },
+      { steps: phase === "flm" ? FLOW_STEPS : 1 },
+    );
+    return plan(device, modelShape({ run, name: phase, vocab }, SHOWN));
+  }
+
+  /** Steps a second, of late. */
+  #speed(step: number): number {
+    const at = performance.now();
+    this.#times.push({ at, step });
+    while (this.#times.length > 2 && at - (this.#times[1]?.at ?? at) > SPEED_OVER) this.#times.shift();
+    const [first] = this.#times;
+    if (first === undefined || at === first.at) return 0;
+    return ((step - first.step) * 1000) / (at - first.at);
+  }
+}
+
+/** Clock times of a batch: of a flow its own, of a map where its jumps begin. */
+function timesIn(draw: Readonly<Record<string, unknown>>): readonly number[] {
+  const times = draw["tau"] ?? draw["tauS"];
+  return times instanceof Float32Array ? Array.from(times) : [];
+}

@@ -1,0 +1,61 @@
+/**
+ * The engine without the page around it, for tests that call it from outside. The browser's window has `studio`. Consumed by
+ * ../support/engine.ts, which builds and serves it.
+ */
+import { proxy, wrap } from "comlink";
+import type { Remote } from "comlink";
+import type { Engine, EngineEvent } from "../../../studio/src/engine/protocol.ts";
+import url from "./worker.ts?worker&url";
+
+export interface EngineHarness {
+  readonly events: EngineEvent[];
+  engine: Remote<Engine>;
+  /** Starts a worker and opens the engine. @param without what it lacks; see tamper.ts */
+  open(without: string): ReturnType<Engine["open"]>;
+  /** Tells the worker what is to happen to it. */
+  tamper(what: string): void;
+  /** The sentence that a promise is rejected with. */
+  failure(work: Promise<unknown>): Promise<string>;
+  /** Resolves when an event is such. */
+  until(found: (event: EngineEvent) => boolean): Promise<EngineEvent>;
+}
+
+declare global {
+  interface Window {
+    studio: EngineHarness;
+  }
+}
+
+let worker: Worker;
+const events: EngineEvent[] = [];
+const listeners = new Set<(event: EngineEvent) => void>();
+
+window.studio = {
+  events,
+  engine: undefined as unknown as Remote<Engine>, // `open` sets it
+  open(without) {
+    worker = new Worker(new URL(url, document.baseURI), { type: "module", name: without });
+    worker.addEventListener("error", (event) => console.error(`worker: ${event.message}`));
+    this.engine = wrap<Engine>(worker);
+    const heard = (event: EngineEvent): void => {
+      events.push(event);
+      for (const listener of listeners) listener(event);
+    };
+    return this.engine.open(proxy(heard));
+  },
+  tamper: (what) => worker.postMessage(what),
+  failure: (work) =>
+    work.then(
+      () => "it did not fail",
+      (error: unknown) => (error instanceof Error ? error.message : String(error)),
+    ),
+  until: (found) =>
+    new Promise((resolve) => {
+      const listener = (event: EngineEvent): void => {
+        if (!found(event)) return;
+        listeners.delete(listener);
+        resolve(event);
+      };
+      listeners.add(listener);
+    }),
+};

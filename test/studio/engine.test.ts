@@ -1,0 +1,261 @@
+/**
+ * The engine in a real Chromium: trains, pauses, survives a reload and a lost device bit for bit, samples what the command line samples,
+ * takes its runs and gives them back. What goes wrong is in engine-failures.test.ts.
+ */
+import { mkdir, readdir, readFile, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import type { Page } from "playwright";
+import { beforeAll, describe, expect, it } from "vitest";
+import type { RunDetail, SampleRequest } from "../../studio/src/engine/protocol.ts";
+import { missing } from "../browser/chromium.ts";
+import { fluxion, testFolder } from "../support/cli.ts";
+import { storyText } from "../support/story.ts";
+import { engineBrowser, filesOf, SETTINGS, started, STEPS } from "./support/engine.ts";
+
+if (missing !== undefined) console.log(`The tests of the studio's engine are left out: ${missing}.`);
+
+const options = { timeout: 120_000 };
+
+describe.skipIf(missing !== undefined)("the engine", () => {
+  const browser = engineBrowser();
+  let folder = "";
+  beforeAll(async () => {
+    folder = await testFolder();
+  });
+
+  const finished = (page: Page, id: string): Promise<unknown> =>
+    page.evaluate(
+      (run) =>
+        window.studio.until(
+          (event) => event.kind === "state" && event.run.id === run && event.run.state === "finished",
+        ),
+      id,
+    );
+
+  it(
+    "trains, pauses, is reloaded, resumes, and has the weights and the log of a run that nothing disturbed",
+    options,
+    async () => {
+      const context = await browser.context();
+      const undisturbed = await browser.tab(context);
+      const whole = await started(undisturbed, finished);
+      const { history } = await undisturbed.evaluate((id) => window.studio.engine.run(id), whole.id);
+      const losses = history.flatMap(({ phase, loss }) =>
+        phase === "flm" && loss !== undefined ? [loss] : [],
+      );
+      expect(losses).toHaveLength(SETTINGS.flmSteps);
+      const mean = (part: readonly number[]): number => part.reduce((sum, x) => sum + x, 0) / part.length;
+      expect(mean(losses.slice(-10))).toBeLessThan(mean(losses.slice(0, 10)) - 0.3);
+
+      const page = await browser.tab(context);
+      // In the first training, in the second, and where one ends and the other begins.
+      const stops = [12, SETTINGS.flmSteps - 1, STEPS - 7];
+      const run = await started(page, async () => undefined);
+      for (const stop of stops) {
+        await page.evaluate(
+          ([id, at]) =>
+            window.studio.until(
+              (event) =>
+                event.kind === "step" &&
+                event.run === id &&
+                event.done + (event.phase === "fmlm" ? 50 : 0) >= Number(at),
+            ),
+          [run.id, stop] as const,
+        );
+        await page.evaluate(() => window.studio.engine.pause());
+        await page.reload();
+        const { runs } = await page.evaluate(() => window.studio.open(""));
+        const mine = runs.find(({ id }) => id === run.id);
+        expect(mine).toMatchObject({ state: "idle", steps: STEPS });
+        expect(mine?.done).toBeGreaterThanOrEqual(stop - 1);
+        // The log that the page shows goes on where the state is, nothing in it twice.
+        const resumed = await page.evaluate((id) => window.studio.engine.resume(id), run.id);
+        expect(resumed.state).toBe("training");
+      }
+      await finished(page, run.id);
+      const [mine, theirs] = [await filesOf(page, run.id), await filesOf(undisturbed, whole.id)];
+      expect([...mine.keys()]).toEqual([
+        "config.json",
+        "flm.safetensors",
+        "fmlm.safetensors",
+        "metrics.jsonl",
+        "vocabulary.json",
+      ]);
+      for (const name of ["flm.safetensors", "fmlm.safetensors", "metrics.jsonl", "vocabulary.json"])
+        expect(mine.get(name)?.equals(theirs.get(name) ?? Buffer.of()), name).toBe(true);
+      await context.close();
+    },
+  );
+
+  it(
+    "serves texts between steps, and goes on from the last saved state when the device is lost",
+    options,
+    async () => {
+      const context = await browser.context();
+      const page = await browser.tab(context);
+      const run = await started(page, async () => undefined, { flmSteps: 400 });
+      const during = await page.evaluate(async (id) => {
+        await window.studio.until((event) => event.kind === "step" && event.done > 3);
+        const sampled = await window.studio.engine.sample({ run: id, model: "flm", steps: 2, count: 2 });
+        const formed = await window.studio.engine.form({ run: id, model: "flm", steps: 3, seed: 5 });
+        const { state, done } = await window.studio.engine.run(id);
+        return { sampled, formed, state, done };
+      }, run.id);
+      expect(during).toMatchObject({ state: "training" });
+      expect(during.done).toBeLessThan(400);
+      expect(during.sampled.texts).toHaveLength(2);
+      expect(during.formed.moments.map(({ tau }) => tau)).toEqual([
+        0,
+        expect.any(Number),
+        expect.any(Number),
+        1,
+      ]);
+
+      const lost = await page.evaluate(async (id) => {
+        const again = window.studio.until(
+          (event) => event.kind === "note" && event.text.startsWith("The device was lost"),
+        );
+        window.studio.tamper("lose");
+        const note = await again;
+        await window.studio.until((event) => event.kind === "step" && event.run === id && event.done > 5);
+        await window.studio.engine.pause();
+        // A request that finds the device lost is served on the next one.
+        window.studio.tamper("lose");
+        const { texts } = await window.studio.engine.sample({ run: id, model: "flm", steps: 1, count: 1 });
+        const { state, models } = await window.studio.engine.run(id);
+        return { note, texts, state, models };
+      }, run.id);
+      expect(lost).toMatchObject({ state: "idle", models: ["flm"], texts: [expect.any(String)] });
+      expect(lost.note).toMatchObject({ text: expect.stringContaining("on webgpu, opened again") });
+      await context.close();
+    },
+  );
+
+  describe("and the command line", () => {
+    let page: Page;
+    let run: RunDetail;
+    let dir: string;
+    beforeAll(async () => {
+      dir = join(folder, "run");
+      await writeFile(join(folder, "story.txt"), storyText(900));
+      const { length, width, depth, heads, batch, vocabularySize, flmSteps, fmlmSteps } = SETTINGS;
+      const sizes = Object.entries({ length, width, depth, heads, batch, vocab: vocabularySize });
+      const options = [...sizes, ["steps", flmSteps], ["distill-steps", fmlmSteps], ["samples", 16]] as const;
+      const args = options.flatMap(([name, value]) => [`--${name}`, String(value)]);
+      expect(
+        await fluxion([
+          "demo",
+          "--quick",
+          ...args,
+          "--data",
+          join(folder, "story.txt"),
+          "--out",
+          dir,
+          "--device",
+          "webgpu",
+        ]),
+      ).toMatchObject({ code: 0 });
+      page = await browser.tab(await browser.context());
+      run = await page.evaluate(
+        async (files) =>
+          window.studio.engine.importRun(
+            files.map(({ name, bytes }) => new File([Uint8Array.from(bytes)], name)),
+          ),
+        // The last first, with all that lies in the folder.
+        await Promise.all(
+          (await readdir(dir))
+            .reverse()
+            .map(async (name) => ({ name, bytes: [...(await readFile(join(dir, name)))] })),
+        ),
+      );
+    }, 120_000);
+
+    it("give the same texts for the same weights, seed and steps", options, async () => {
+      expect(run).toMatchObject({ state: "imported", models: ["flm", "fmlm"], done: STEPS, steps: STEPS });
+      const cases: readonly (readonly [Omit<SampleRequest, "run" | "count">, readonly string[]])[] = [
+        [{ model: "fmlm", steps: 1, seed: 11 }, ["--seed", "11"]],
+        [{ model: "fmlm", steps: 3 }, ["--steps", "3"]],
+        [{ model: "flm", steps: 4, seed: 2 }, ["--model", "flm", "--steps", "4", "--seed", "2"]],
+        [
+          { model: "flm", steps: 2, temperature: 0.7, topP: 0.9, infill: "the _ _ dog" },
+          [
+            "--model",
+            "flm",
+            "--steps",
+            "2",
+            "--temperature",
+            "0.7",
+            "--top-p",
+            "0.9",
+            "--infill",
+            "the _ _ dog",
+          ],
+        ],
+      ];
+      for (const [request, args] of cases) {
+        const { texts } = await page.evaluate((asked) => window.studio.engine.sample(asked), {
+          run: run.id,
+          count: 4,
+          ...request,
+        });
+        const { stdout } = await fluxion(["sample", dir, "--count", "4", "--device", "webgpu", ...args]);
+        expect(texts, args.join(" ")).toEqual(stdout.trimEnd().split("\n"));
+      }
+    });
+
+    it("a text forms into the sample of its seed, with probabilities that are some", options, async () => {
+      for (const [model, steps] of [
+        ["fmlm", 1],
+        ["flm", 4],
+      ] as const) {
+        const { formed, texts } = await page.evaluate(
+          async ({ id, asked }) => ({
+            formed: await window.studio.engine.form({ run: id, ...asked, seed: 3 }),
+            texts: (await window.studio.engine.sample({ run: id, ...asked, seed: 3, count: 1 })).texts,
+          }),
+          { id: run.id, asked: { model, steps } },
+        );
+        expect([formed.text]).toEqual(texts);
+        expect(formed.moments).toHaveLength(steps + 1);
+        for (const { top, entropy, plane } of formed.moments) {
+          expect([top.length, entropy.length, plane.length]).toEqual([8, 8, 8]);
+          for (const [i, row] of top.entries()) {
+            const shares = row.map(({ probability }) => probability);
+            expect(shares).toEqual([...shares].sort((a, b) => b - a));
+            const total = shares.reduce((sum, p) => sum + p, 0);
+            expect(total).toBeGreaterThan(0);
+            expect(total).toBeLessThanOrEqual(1.0001);
+            expect(entropy[i]).toBeGreaterThanOrEqual(-row.reduce((sum, { probability: p }) => sum + (p > 0 ? p * Math.log(p) : 0), 0) - 1e-3); // prettier-ignore
+            expect(entropy[i]).toBeLessThanOrEqual(Math.log(run.tokens.length) + 1e-3);
+          }
+          expect(plane.flatMap(({ x, y, dx, dy }) => [x, y, dx, dy]).every(Number.isFinite)).toBe(true);
+        }
+        // At the end there is nowhere to go.
+        expect(formed.moments.at(-1)?.plane.every(({ dx, dy }) => dx === 0 && dy === 0)).toBe(true);
+        expect(formed.moments[0]?.plane.some(({ dx, dy }) => Math.hypot(dx, dy) > 1e-3)).toBe(true);
+      }
+    });
+
+    it("an exported run is a folder that the command line samples from and resumes", options, async () => {
+      const mine = await started(page, async () => undefined, {}, storyText(900));
+      await page.evaluate(async () => {
+        await window.studio.until(
+          (event) => event.kind === "step" && event.phase === "fmlm" && event.done > 4,
+        );
+        await window.studio.engine.pause();
+      });
+      const exported = join(folder, "exported");
+      await mkdir(exported);
+      for (const [name, bytes] of await filesOf(page, mine.id)) await writeFile(join(exported, name), bytes);
+      const { texts } = await page.evaluate(
+        (id) => window.studio.engine.sample({ run: id, model: "flm", steps: 2, count: 3 }),
+        mine.id,
+      );
+      const sampled = await fluxion(["sample", exported, "--model", "flm", "--steps", "2", "--count", "3", "--device", "webgpu"]); // prettier-ignore
+      expect(sampled.stdout.trimEnd().split("\n")).toEqual(texts);
+      const resumed = await fluxion(["demo", "--resume", exported, "--device", "webgpu"], { cwd: folder });
+      expect(resumed).toMatchObject({ code: 0 });
+      expect(resumed.stdout).toContain("Written:");
+    });
+  });
+});
