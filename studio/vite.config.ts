@@ -1,4 +1,7 @@
-/** Builds the studio: `npm run studio` serves it while it is worked on, `npm run build:studio` makes static files for any web server. */
+/**
+ * Builds the studio: `npm run studio` serves it while it is worked on, `npm run build:studio` makes static files for any web server.
+ * What is not needed for the first view (curves, editor, tfjs) is imported where it is used, and so becomes a file of its own.
+ */
 import { fileURLToPath } from "node:url";
 import { defineConfig } from "vite";
 
@@ -8,8 +11,22 @@ export default defineConfig({
   root: here("."),
   // Static files work from any folder of any server.
   base: "./",
-  resolve: { alias: [{ find: /^fluxion$/, replacement: here("../src/index.ts") }] },
+  resolve: {
+    alias: [
+      { find: /^fluxion$/, replacement: here("../src/index.ts") },
+      // By name, so that a build for tests can put another engine in its place.
+      { find: /^studio-engine(?=\?|$)/, replacement: here("./src/engine/worker.ts") },
+    ],
+  },
   oxc: { jsx: { runtime: "automatic", importSource: "preact" } },
   worker: { format: "es" },
-  build: { outDir: here("../dist-studio"), emptyOutDir: true, target: "es2022" },
+  build: {
+    outDir: here("../dist-studio"),
+    emptyOutDir: true,
+    target: "es2022",
+    // light-dark() is used as it is written.
+    cssTarget: ["chrome123", "firefox120", "safari17.5"],
+    // Files that a policy of same-origin scripts loads, and no data: URLs.
+    assetsInlineLimit: 0,
+  },
 });
