@@ -78,7 +78,8 @@ export interface Studio {
   exportRun(id: string): Promise<readonly { readonly name: string; readonly blob: Blob }[]>;
   sample(request: SampleRequest): Promise<SampleResult | undefined>;
   form(request: FormingRequest, quietly?: boolean): Promise<Forming | undefined>;
-  explain(id: string): Promise<StepExplanation | undefined>;
+  /** Rejects with the engine's sentence: the view that asks shows it in its place. */
+  explain(id: string): Promise<StepExplanation>;
   say(note: string): void;
   report(problem: string): void;
   dismiss(id: number): void;
@@ -308,7 +309,7 @@ export function studio(engine: Engine): Studio {
       quietly
         ? engine.form(request).catch(() => undefined)
         : attempt("The forming could not be shown", () => engine.form(request)),
-    explain: (id) => attempt("The step could not be explained", () => engine.explain(id)),
+    explain: (id) => engine.explain(id),
     say,
     report,
     dismiss(id) {

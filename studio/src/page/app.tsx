@@ -12,13 +12,20 @@ import { tab, type Tab } from "./route.ts";
 import { TopBar } from "./top-bar.tsx";
 import { TrainView } from "./train/train-view.tsx";
 
-/** Written by others; a build without them says so. */
-const parts = import.meta.glob<Record<string, ComponentType<{ readonly store: Studio }>>>([
+/** A build without these views says so. */
+const parts = import.meta.glob<Record<string, ComponentType<object>>>([
   "../playground/playground.tsx",
   "../explain/explain-view.tsx",
 ]);
-const part = async (path: string, name: string): Promise<ComponentType<{ readonly store: Studio }>> =>
-  (await parts[path]?.())?.[name] ?? (() => <p>This build has no such view.</p>);
+async function part<P extends object>(path: string, name: string): Promise<ComponentType<P>> {
+  const found = (await parts[path]?.())?.[name];
+  return (found ?? (() => <p>This build has no such view.</p>)) as ComponentType<P>; // the view that is named takes these
+}
+
+interface ExplainProps {
+  readonly run: string | undefined;
+  readonly explain: Studio["explain"];
+}
 
 function View({ name, children }: { readonly name: Tab; readonly children: ComponentChildren }) {
   const opened = useRef(false);
@@ -49,16 +56,23 @@ export function App({ store }: { readonly store: Studio }) {
           />
         </View>
         <View name="playground">
+          <h1>Playground</h1>
+          <p class="lead">
+            Declare a flow: an interpolant, a clock, an objective. Check it against the exact flow of a small corpus,
+            train it on a toy, and see what changed.
+          </p>
           <Lazy
-            load={() => part("../playground/playground.tsx", "Playground")}
-            props={{ store }}
+            load={() => part<object>("../playground/playground.tsx", "Playground")}
+            props={{}}
             onFailed={onFailed}
           />
         </View>
         <View name="explain">
+          <h1>Explain</h1>
+          <p class="lead">What one step of the training runs: its kernels, the bytes that they move, their times.</p>
           <Lazy
-            load={() => part("../explain/explain-view.tsx", "ExplainView")}
-            props={{ store }}
+            load={() => part<ExplainProps>("../explain/explain-view.tsx", "ExplainView")}
+            props={{ run: store.run.value?.id, explain: store.explain }}
             onFailed={onFailed}
           />
         </View>
