@@ -2,7 +2,7 @@
  * The shell: bar, messages, and the view that the address names. A view that was opened stays, hidden, so that nothing typed is lost.
  * Consumed by main.tsx. To add a view: a name in route.ts, and a case here.
  */
-import { useRef } from "preact/hooks";
+import { useEffect, useRef } from "preact/hooks";
 import type { ComponentChildren, ComponentType } from "preact";
 import type { Studio } from "../engine/client.ts";
 import { useDrop } from "./drop.ts";
@@ -10,6 +10,7 @@ import { Lazy } from "./parts/lazy.tsx";
 import { Problems } from "./parts/problems.tsx";
 import { tab, type Tab } from "./route.ts";
 import { TopBar } from "./top-bar.tsx";
+import { doneOf } from "./train/progress.tsx";
 import { TrainView } from "./train/train-view.tsx";
 
 /** A build without these views says so. */
@@ -37,8 +38,21 @@ function View({ name, children }: { readonly name: Tab; readonly children: Compo
   );
 }
 
+/** How far a training is, where it can be seen while another tab is looked at. */
+function useTitle(store: Studio): void {
+  const run = store.run.value;
+  const isTraining = run !== undefined && store.training.value === run.id;
+  const share = isTraining
+    ? Math.floor((100 * doneOf(run, store.progress.value)) / Math.max(1, run.steps))
+    : 0;
+  useEffect(() => {
+    document.title = isTraining ? `${share}% · Fluxion studio` : "Fluxion studio";
+  }, [isTraining, share]);
+}
+
 export function App({ store }: { readonly store: Studio }) {
   useDrop(store);
+  useTitle(store);
   const onFailed = store.report;
   return (
     <div class="frame">
@@ -58,8 +72,8 @@ export function App({ store }: { readonly store: Studio }) {
         <View name="playground">
           <h1>Playground</h1>
           <p class="lead">
-            Declare a flow: an interpolant, a clock, an objective. Check it against the exact flow of a small corpus,
-            train it on a toy, and see what changed.
+            Declare a flow: an interpolant, a clock, an objective. Check it against the exact flow of a small
+            corpus, train it on a toy, and see what changed.
           </p>
           <Lazy
             load={() => part<object>("../playground/playground.tsx", "Playground")}
@@ -69,7 +83,9 @@ export function App({ store }: { readonly store: Studio }) {
         </View>
         <View name="explain">
           <h1>Explain</h1>
-          <p class="lead">What one step of the training runs: its kernels, the bytes that they move, their times.</p>
+          <p class="lead">
+            What one step of the training runs: its kernels, the bytes that they move, their times.
+          </p>
           <Lazy
             load={() => part<ExplainProps>("../explain/explain-view.tsx", "ExplainView")}
             props={{ run: store.run.value?.id, explain: store.explain }}

@@ -163,6 +163,10 @@ export function TokenWay({ state }: { readonly state: SentenceStore }) {
           <Shares forming={pair.flm} at={at} position={position} name="flm" />
           {pair.fmlm !== undefined && <Shares forming={pair.fmlm} at={at} position={position} name="fmlm" />}
         </div>
+        <p class="small soft how">
+          Choose a word to see what else it may become. Words sharpen as they are decided; the bar under a
+          word is its entropy.
+        </p>
       </div>
       <figure>
         <Picture pair={pair} position={position} at={at} />

@@ -86,7 +86,6 @@ export function SentenceForming({ store }: { readonly store: Studio }) {
         <Choice
           legend="Steps of FLM"
           name="forming-steps"
-          quiet
           small
           options={STEPS}
           value={state.steps.value}
