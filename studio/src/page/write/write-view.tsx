@@ -247,8 +247,7 @@ export function WriteView({ store }: { readonly store: Studio }) {
       {able ? (
         <>
           <p class="lead">
-            With the weights of {run.text}. FMLM needs one step; FLM needs more, and its texts get better with
-            each.
+            With the weights of {run.text}. FMLM needs one step. FLM's texts get better with more.
           </p>
           <Desk key={`${run.id} ${run.models.join()}`} store={store} run={run} />
         </>
