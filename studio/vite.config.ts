@@ -1,4 +1,7 @@
-/** Builds the studio: `npm run studio` serves it while it is worked on, `npm run build:studio` makes static files for any web server. */
+/**
+ * Builds the studio: `npm run studio` serves it while it is worked on, `npm run build:studio` makes static files for any web server.
+ * What is not needed for the first view (curves, editor, tfjs) is imported where it is used, and so becomes a file of its own.
+ */
 import { fileURLToPath } from "node:url";
 import { defineConfig } from "vite";
 import { bundledText } from "./vite/bundled-text.ts";
@@ -16,6 +19,8 @@ export default defineConfig({
   resolve: {
     alias: [
       { find: /^fluxion$/, replacement: here("../src/index.ts") },
+      // By name, so that a build for tests can put another engine in its place.
+      { find: /^studio-engine(?=\?|$)/, replacement: here("./src/engine/worker.ts") },
       // The language service in the page is the JavaScript one; "typescript" is the native compiler, which has none.
       { find: /^typescript$/, replacement: "typescript-js" },
     ],
@@ -23,5 +28,13 @@ export default defineConfig({
   plugins: assets(),
   oxc: { jsx: { runtime: "automatic", importSource: "preact" } },
   worker: { format: "es", plugins: assets },
-  build: { outDir: here("../dist-studio"), emptyOutDir: true, target: "es2022" },
+  build: {
+    outDir: here("../dist-studio"),
+    emptyOutDir: true,
+    target: "es2022",
+    // light-dark() is used as it is written.
+    cssTarget: ["chrome123", "firefox120", "safari17.5"],
+    // Files that a policy of same-origin scripts loads, and no data: URLs.
+    assetsInlineLimit: 0,
+  },
 });

@@ -100,7 +100,7 @@ async function envelopeOf(file: File): Promise<RunConfig<TrainingConfig>> {
   const config = checkConfig(found, file.name);
   for (const size of Object.keys(PLAUSIBLE) as (keyof typeof PLAUSIBLE)[]) {
     const [asked, most] = [config.network[size], PLAUSIBLE[size]];
-    if (asked > most)
+    if (asked !== undefined && asked > most)
       throw new UserError(
         `${file.name} asks for a ${size} of ${asked}, and at most ${most} can be used here.`,
       );

@@ -1,0 +1,319 @@
+/**
+ * The engine as the page sees it: a store of signals that its events keep up to date, and calls that never throw. What fails becomes a
+ * sentence in `problems`, and stays there until it is dismissed.
+ *
+ * Consumed by everything in page/. To show more of what the engine tells: a signal here, and a case in `heard`.
+ */
+import { batch, computed, signal } from "@preact/signals";
+import type { ReadonlySignal, Signal } from "@preact/signals";
+import type {
+  DeviceInfo,
+  Engine,
+  EngineEvent,
+  Forming,
+  FormingRequest,
+  LossPoint,
+  ModelName,
+  RunDetail,
+  RunSettings,
+  RunSummary,
+  SampleRequest,
+  SampleResult,
+  StepExplanation,
+  TextSource,
+} from "./protocol.ts";
+
+/** Something that did not work, said so that the visitor knows what to do. */
+export interface Problem {
+  readonly id: number;
+  readonly text: string;
+}
+
+/** Where a training is. */
+export interface Progress {
+  readonly run: string;
+  readonly phase: ModelName;
+  readonly done: number;
+  readonly steps: number;
+  readonly loss: number;
+  readonly gradientNorm: number;
+  readonly tokensPerSecond: number;
+  readonly times: readonly number[];
+}
+
+/** Texts that a training showed. */
+export interface ShownTexts {
+  readonly phase: ModelName;
+  /** Steps of the phase that were done. */
+  readonly done: number;
+  readonly texts: readonly string[];
+}
+
+/** What is between the click and the first step. */
+export type Activity = "opening" | "starting" | "preparing" | "pausing" | "training" | undefined;
+
+export interface Studio {
+  readonly device: ReadonlySignal<DeviceInfo | undefined>;
+  readonly runs: ReadonlySignal<readonly RunSummary[]>;
+  /** The run that is looked at. */
+  readonly run: ReadonlySignal<RunDetail | undefined>;
+  /** The run's log, growing while it trains. */
+  readonly points: ReadonlySignal<readonly LossPoint[]>;
+  readonly progress: ReadonlySignal<Progress | undefined>;
+  readonly texts: ReadonlySignal<readonly ShownTexts[]>;
+  readonly activity: ReadonlySignal<Activity>;
+  /** Which run is being trained now. */
+  readonly training: ReadonlySignal<string | undefined>;
+  /** The last thing that happened, for those who do not see it. */
+  readonly note: ReadonlySignal<string>;
+  readonly problems: ReadonlySignal<readonly Problem[]>;
+
+  open(): Promise<void>;
+  start(settings: RunSettings, text: TextSource): Promise<boolean>;
+  pause(): Promise<void>;
+  resume(id: string): Promise<void>;
+  choose(id: string): Promise<void>;
+  remove(id: string): Promise<void>;
+  importFiles(files: readonly File[]): Promise<boolean>;
+  exportRun(id: string): Promise<readonly { readonly name: string; readonly blob: Blob }[]>;
+  sample(request: SampleRequest): Promise<SampleResult | undefined>;
+  form(request: FormingRequest, quietly?: boolean): Promise<Forming | undefined>;
+  /** Rejects with the engine's sentence: the view that asks shows it in its place. */
+  explain(id: string): Promise<StepExplanation>;
+  say(note: string): void;
+  report(problem: string): void;
+  dismiss(id: number): void;
+}
+
+/** Texts are kept for looking back, the newest first. */
+const KEPT_TEXTS = 40;
+
+const sentence = (error: unknown): string => {
+  const text = error instanceof Error ? error.message : String(error);
+  return /[.!?]$/.test(text) ? text : `${text}.`;
+};
+
+/** @param engine the worker, or what stands for it in a test */
+export function studio(engine: Engine): Studio {
+  const device = signal<DeviceInfo | undefined>(undefined);
+  const runs = signal<readonly RunSummary[]>([]);
+  const run = signal<RunDetail | undefined>(undefined);
+  const points = signal<readonly LossPoint[]>([]);
+  const progress = signal<Progress | undefined>(undefined);
+  const texts = signal<readonly ShownTexts[]>([]);
+  const activity: Signal<Activity> = signal("opening");
+  const training = signal<string | undefined>(undefined);
+  const note = signal("");
+  const problems = signal<readonly Problem[]>([]);
+  let problemCount = 0;
+
+  const report = (text: string): void => {
+    // The same sentence twice says nothing new.
+    const others = problems.value.filter((other) => other.text !== text);
+    problems.value = [...others, { id: ++problemCount, text }];
+  };
+  const say = (text: string): void => {
+    note.value = text;
+  };
+  async function attempt<T>(what: string, task: () => Promise<T>): Promise<T | undefined> {
+    try {
+      return await task();
+    } catch (error) {
+      report(`${what}: ${sentence(error)}`);
+      return undefined;
+    }
+  }
+
+  const show = (detail: RunDetail): void =>
+    batch(() => {
+      if (run.value?.id !== detail.id) {
+        texts.value = [];
+        progress.value = undefined;
+      }
+      run.value = detail;
+      points.value = detail.history;
+      put(detail);
+    });
+  const put = (summary: RunSummary): void => {
+    const others = runs.value.filter(({ id }) => id !== summary.id);
+    runs.value = [summary, ...others].sort((a, b) => b.created.localeCompare(a.created));
+  };
+  const isOpen = (id: string): boolean => run.value?.id === id;
+
+  /** Points arrive faster than a screen shows them: they are laid down together, once a frame. */
+  let waiting: LossPoint[] = [];
+  const later: (task: () => void) => void =
+    typeof requestAnimationFrame === "function"
+      ? (task) => {
+          // A hidden tab has no frames; the log must grow there too.
+          if (document.hidden) setTimeout(task, 250);
+          else requestAnimationFrame(task);
+        }
+      : queueMicrotask;
+  const addPoint = (point: LossPoint): void => {
+    waiting.push(point);
+    if (waiting.length > 1) return;
+    later(() => {
+      const added = waiting;
+      waiting = [];
+      points.value = [...points.value, ...added];
+    });
+  };
+
+  function heard(event: EngineEvent): void {
+    switch (event.kind) {
+      case "note":
+        say(event.text);
+        break;
+      case "preparing":
+        batch(() => {
+          training.value = event.run;
+          activity.value = "preparing";
+          say(`Compiling the training of ${event.phase.toUpperCase()}.`);
+        });
+        break;
+      case "step":
+        batch(() => {
+          if (activity.value !== "pausing") activity.value = "training";
+          training.value = event.run;
+          if (!isOpen(event.run)) return;
+          const { run: id, phase, done, steps, loss, gradientNorm, tokensPerSecond, times } = event;
+          progress.value = { run: id, phase, done, steps, loss, gradientNorm, tokensPerSecond, times };
+          addPoint({ phase, step: done - 1, loss, gradientNorm });
+        });
+        break;
+      case "validation":
+        if (isOpen(event.run))
+          addPoint({ phase: event.phase, step: event.step, validation: event.validation });
+        break;
+      case "texts":
+        if (!isOpen(event.run)) break;
+        texts.value = [
+          { phase: event.phase, done: progress.value?.done ?? 0, texts: event.texts },
+          ...texts.value,
+        ].slice(0, KEPT_TEXTS);
+        break;
+      case "state":
+        batch(() => {
+          put(event.run);
+          if (run.value !== undefined && isOpen(event.run.id)) run.value = { ...run.value, ...event.run };
+          if (event.run.state === "training") training.value = event.run.id;
+          else if (training.value === event.run.id) {
+            training.value = undefined;
+            activity.value = undefined;
+            say(event.run.state === "finished" ? "The training is finished." : "The training is paused.");
+          }
+        });
+        break;
+      case "device":
+        device.value = event.device;
+        break;
+      case "failed":
+        batch(() => {
+          if (training.value === event.run) {
+            training.value = undefined;
+            activity.value = undefined;
+          }
+          report(`The training stopped: ${sentence(event.message)}`);
+        });
+        break;
+    }
+  }
+
+  return {
+    device: computed(() => device.value),
+    runs: computed(() => runs.value),
+    run: computed(() => run.value),
+    points: computed(() => points.value),
+    progress: computed(() => progress.value),
+    texts: computed(() => texts.value),
+    activity: computed(() => activity.value),
+    training: computed(() => training.value),
+    note: computed(() => note.value),
+    problems: computed(() => problems.value),
+
+    async open() {
+      const opened = await attempt("The studio could not be opened", () => engine.open(heard));
+      activity.value = undefined;
+      if (opened === undefined) return;
+      batch(() => {
+        device.value = opened.device;
+        runs.value = [...opened.runs].sort((a, b) => b.created.localeCompare(a.created));
+      });
+      const [newest] = runs.value;
+      if (newest !== undefined && run.value === undefined) await this.choose(newest.id);
+    },
+    async start(settings, text) {
+      activity.value = "starting";
+      const detail = await attempt("The training could not be started", () => engine.start(settings, text));
+      batch(() => {
+        if (detail === undefined) activity.value = undefined;
+        else {
+          training.value = detail.id;
+          show(detail);
+        }
+      });
+      return detail !== undefined;
+    },
+    async pause() {
+      activity.value = "pausing";
+      await attempt("The training could not be paused", () => engine.pause());
+      batch(() => {
+        activity.value = undefined;
+        training.value = undefined;
+      });
+    },
+    async resume(id) {
+      activity.value = "starting";
+      const detail = await attempt("The training could not be resumed", () => engine.resume(id));
+      batch(() => {
+        if (detail === undefined) activity.value = undefined;
+        else {
+          training.value = detail.id;
+          show(detail);
+        }
+      });
+    },
+    async choose(id) {
+      const detail = await attempt("The run could not be opened", () => engine.run(id));
+      if (detail !== undefined) show(detail);
+    },
+    async remove(id) {
+      const gone = await attempt("The run could not be deleted", async () => {
+        await engine.remove(id);
+        return true;
+      });
+      if (gone === undefined) return;
+      batch(() => {
+        runs.value = runs.value.filter((other) => other.id !== id);
+        if (run.value?.id === id) {
+          run.value = undefined;
+          points.value = [];
+          texts.value = [];
+          progress.value = undefined;
+        }
+        say("The run is deleted.");
+      });
+    },
+    async importFiles(files) {
+      const detail = await attempt("The files could not be taken", () => engine.importRun(files));
+      if (detail === undefined) return false;
+      show(detail);
+      say(`${detail.text} is taken in.`);
+      return true;
+    },
+    exportRun: async (id) =>
+      (await attempt("The run could not be exported", () => engine.exportRun(id))) ?? [],
+    sample: (request) => attempt("No text could be sampled", () => engine.sample(request)),
+    form: (request, quietly = false) =>
+      quietly
+        ? engine.form(request).catch(() => undefined)
+        : attempt("The forming could not be shown", () => engine.form(request)),
+    explain: (id) => engine.explain(id),
+    say,
+    report,
+    dismiss(id) {
+      problems.value = problems.value.filter((problem) => problem.id !== id);
+    },
+  };
+}

@@ -1,0 +1,88 @@
+/**
+ * A text as the network sees it at one moment: per position the most probable tokens in a small column. The best one sharpens from grey to
+ * black as its probability grows. Consumed by sentence.tsx.
+ */
+import type { Forming, FormingMoment } from "../../engine/protocol.ts";
+import { percent, visible } from "../format.ts";
+
+const OTHERS = 3;
+
+/** Letters that the widest best token of each position needs over all moments: so nothing moves while a text forms. */
+function widths(forming: Forming): readonly number[] {
+  const positions = forming.moments[0]?.top.length ?? 0;
+  return Array.from({ length: positions }, (_, i) =>
+    Math.max(...forming.moments.map(({ top }) => visible(top[i]?.[0]?.token ?? "").length)),
+  );
+}
+
+const spoken = (moment: FormingMoment, i: number): string => {
+  const tokens = (moment.top[i] ?? [])
+    .slice(0, 1 + OTHERS)
+    .map(({ token, probability }) => `${visible(token)} ${percent(probability)}`);
+  return `Position ${i + 1}: ${tokens.join(", ")}; entropy ${(moment.entropy[i] ?? 0).toFixed(2)} nats`;
+};
+
+export function Positions({
+  forming,
+  moment,
+  selected,
+  onSelect,
+  label,
+}: {
+  readonly forming: Forming;
+  readonly moment: FormingMoment;
+  readonly selected: number;
+  readonly onSelect: (position: number) => void;
+  readonly label: string;
+}) {
+  const room = widths(forming);
+  // Of all moments, so that a bar of full width means "as undecided as it ever was".
+  const most = Math.max(1e-6, ...forming.moments.flatMap(({ entropy }) => entropy));
+  const last = moment.top.length - 1;
+  const move = (event: KeyboardEvent): void => {
+    const to = { ArrowRight: selected + 1, ArrowLeft: selected - 1, Home: 0, End: last }[event.key];
+    if (to === undefined) return;
+    event.preventDefault();
+    const next = Math.min(last, Math.max(0, to));
+    onSelect(next);
+    (event.currentTarget as HTMLElement).querySelectorAll("button")[next]?.focus();
+  };
+  return (
+    <div class="positions" role="group" aria-label={label} onKeyDown={move}>
+      {moment.top.map((tokens, i) => {
+        const [best, ...others] = tokens;
+        return (
+          <button
+            key={i}
+            type="button"
+            class="position"
+            aria-pressed={i === selected}
+            aria-label={spoken(moment, i)}
+            tabIndex={i === selected ? 0 : -1}
+            style={{
+              "--p": best?.probability ?? 0,
+              "--h": (moment.entropy[i] ?? 0) / most,
+              "--room": room[i] ?? 1,
+            }}
+            onClick={() => onSelect(i)}
+          >
+            <span class="best" aria-hidden="true">
+              {visible(best?.token ?? "")}
+            </span>
+            <span class="entropy" aria-hidden="true" />
+            <span class="others" aria-hidden="true">
+              {Array.from({ length: OTHERS }, (_, k) => {
+                const other = others[k];
+                return (
+                  <span key={k} style={{ "--p": other?.probability ?? 0 }}>
+                    {other === undefined || other.probability < 0.005 ? "\u00a0" : visible(other.token)}
+                  </span>
+                );
+              })}
+            </span>
+          </button>
+        );
+      })}
+    </div>
+  );
+}

@@ -1,0 +1,114 @@
+/** A sentence forming: the flow step by step and its map in one jump, from the same noise, side by side. Consumed by train-view.tsx. */
+import { useEffect, useMemo } from "preact/hooks";
+import type { Studio } from "../../engine/client.ts";
+import type { Forming } from "../../engine/protocol.ts";
+import { count, counted, milliseconds } from "../format.ts";
+import { Choice } from "../parts/choice.tsx";
+import { EXACT_COUNT } from "./exact.ts";
+import { TokenWay } from "./plane.tsx";
+import { Positions } from "./positions.tsx";
+import { Scrubber } from "./scrubber.tsx";
+import { EXACT, momentAt, sentenceStore, type SentenceStore } from "./sentence-store.ts";
+
+const STEPS = [4, 8, 16, 32].map((n) => [n, String(n)] as const);
+
+function Column({
+  name,
+  forming,
+  state,
+  missing,
+}: {
+  readonly name: "flm" | "fmlm";
+  readonly forming: Forming | undefined;
+  readonly state: SentenceStore;
+  readonly missing: string;
+}) {
+  const at = state.at.value;
+  const calls = (forming?.moments.length ?? 1) - 1;
+  const moment = forming === undefined ? undefined : momentAt(forming, at);
+  return (
+    <div class={`forming ${name}`}>
+      <header>
+        <h3>{name.toUpperCase()}</h3>
+        <span class="soft small numeric">
+          {name === "flm" ? "step by step" : "in one jump"}
+          {forming !== undefined &&
+            `, ${Math.min(at, calls)} of ${counted(calls, "call")} of the network${forming.milliseconds > 0 ? `, ${milliseconds(forming.milliseconds)}` : ""}`}
+        </span>
+      </header>
+      {forming === undefined || moment === undefined ? (
+        <p class="soft missing">{missing}</p>
+      ) : (
+        <Positions
+          forming={forming}
+          moment={moment}
+          selected={state.position.value}
+          onSelect={(position) => (state.position.value = position)}
+          label={`${name === "flm" ? "FLM" : "FMLM"}: the text at this step`}
+        />
+      )}
+    </div>
+  );
+}
+
+export function SentenceForming({ store }: { readonly store: Studio }) {
+  const state = useMemo(() => sentenceStore(store), []);
+  useEffect(() => {
+    // The first thing a visitor sees, unless nothing is to move.
+    if (matchMedia("(prefers-reduced-motion: reduce)").matches) state.at.value = state.steps.value;
+    else state.play();
+    return state.dispose;
+  }, []);
+  const pair = state.pair.value;
+  const isExact = pair.of === EXACT;
+  const run = store.run.value;
+  return (
+    <section class="section sentence" aria-labelledby="sentence-title" aria-busy={state.waiting.value}>
+      <header>
+        <h2 id="sentence-title">A sentence forming</h2>
+        <span class="soft small">
+          {isExact
+            ? `The exact flow of a language of ${count(EXACT_COUNT)} sentences. Nothing is trained yet.`
+            : `From ${run?.text ?? "the run"}, both from the same noise.`}
+        </span>
+      </header>
+      <div class="both">
+        <Column name="flm" forming={pair.flm} state={state} missing="" />
+        <Column
+          name="fmlm"
+          forming={pair.fmlm}
+          state={state}
+          missing="There is no flow map yet: FMLM learns once FLM has learned."
+        />
+      </div>
+      <div class="steer">
+        <Scrubber state={state} />
+        <Choice
+          legend="Steps of FLM"
+          name="forming-steps"
+          small
+          options={STEPS}
+          value={state.steps.value}
+          onChange={(value) => {
+            state.stop();
+            state.steps.value = value;
+            state.at.value = value;
+          }}
+        />
+        <button
+          type="button"
+          class="plain"
+          onClick={() => {
+            state.stop();
+            state.seed.value += 1;
+            state.at.value = 0;
+            state.play();
+          }}
+        >
+          New noise
+        </button>
+      </div>
+      <TokenWay state={state} />
+    </section>
+  );
+}

@@ -1,0 +1,57 @@
+/**
+ * The log as curves: one row per step over both trainings, the loss of each as it was and smoothed, and what was measured on held-out
+ * text. Consumed by curves.tsx and its plot.
+ */
+import type { LossPoint } from "../../engine/protocol.ts";
+
+export interface Curves {
+  /** Steps over both trainings, from 1. */
+  readonly step: readonly number[];
+  readonly flm: readonly (number | null)[];
+  readonly fmlm: readonly (number | null)[];
+  readonly flmSmooth: readonly (number | null)[];
+  readonly fmlmSmooth: readonly (number | null)[];
+  readonly validation: readonly (number | null)[];
+}
+
+/** An exponential moving average without the bias of its first value (as Adam's, arXiv:1412.6980). */
+function smooth(values: readonly (number | null)[], keep: number): (number | null)[] {
+  let [average, weight] = [0, 0];
+  return values.map((value) => {
+    if (value === null) return null;
+    average = keep * average + (1 - keep) * value;
+    weight = keep * weight + (1 - keep);
+    return average / weight;
+  });
+}
+
+/** @param keep share of the past in the smoothed curves, in [0, 1) */
+export function curvesOf(points: readonly LossPoint[], flmSteps: number, keep: number): Curves {
+  const rows = new Map<number, { flm?: number; fmlm?: number; validation?: number }>();
+  for (const { phase, step, loss, validation } of points) {
+    const at = (phase === "fmlm" ? flmSteps : 0) + step + 1;
+    const row = rows.get(at) ?? {};
+    if (loss !== undefined && Number.isFinite(loss)) row[phase] = loss;
+    if (validation !== undefined && Number.isFinite(validation)) row.validation = validation;
+    rows.set(at, row);
+  }
+  const step = [...rows.keys()].sort((a, b) => a - b);
+  const column = (name: "flm" | "fmlm" | "validation"): (number | null)[] =>
+    step.map((at) => rows.get(at)?.[name] ?? null);
+  const [flm, fmlm] = [column("flm"), column("fmlm")];
+  return {
+    step,
+    flm,
+    fmlm,
+    flmSmooth: smooth(flm, keep),
+    fmlmSmooth: smooth(fmlm, keep),
+    validation: column("validation"),
+  };
+}
+
+/** A few rows for a table: the first, the last, and some between, evenly. */
+export function someRows(curves: Curves, most: number): readonly number[] {
+  const n = curves.step.length;
+  if (n <= most) return curves.step.map((_, i) => i);
+  return Array.from({ length: most }, (_, i) => Math.round((i * (n - 1)) / (most - 1)));
+}

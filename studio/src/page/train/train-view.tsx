@@ -1,0 +1,34 @@
+/** The first view: what this is, a sentence forming, and the training that makes it. Consumed by app.tsx. */
+import type { Studio } from "../../engine/client.ts";
+import { SentenceForming } from "../sentence/sentence.tsx";
+import { ClockCurve } from "./clock-curve.tsx";
+import { LossCurves } from "./curves.tsx";
+import { Progress } from "./progress.tsx";
+import { Runs } from "./runs.tsx";
+import { StartForm } from "./start-form.tsx";
+import { Texts } from "./texts.tsx";
+
+export function TrainView({ store }: { readonly store: Studio }) {
+  const activity = store.activity.value;
+  const isBusy = activity !== undefined && activity !== "opening";
+  const hasLog = store.run.value !== undefined && store.points.value.length > 0;
+  return (
+    <>
+      <h1>A flow language model trains in this tab and writes text in one step.</h1>
+      <p class="lead">
+        FLM learns to carry noise to text in small steps, all words at once. FMLM learns from it to make the
+        whole way in one jump. Nothing leaves this browser.
+      </p>
+      <div class="control">{isBusy ? <Progress store={store} /> : <StartForm store={store} />}</div>
+      <SentenceForming store={store} />
+      {store.run.value !== undefined && (hasLog || isBusy) && (
+        <div class="measures">
+          <LossCurves store={store} />
+          <ClockCurve store={store} />
+        </div>
+      )}
+      <Texts store={store} />
+      <Runs store={store} />
+    </>
+  );
+}

@@ -1,0 +1,262 @@
+/** Writing with a run: from noise in 1 to 64 steps, or around words that the visitor gives. Consumed by app.tsx. */
+import { useSignal } from "@preact/signals";
+import type { Studio } from "../../engine/client.ts";
+import type { ModelName, RunDetail, SampleRequest, SampleResult } from "../../engine/protocol.ts";
+import { counted, milliseconds } from "../format.ts";
+import { Choice } from "../parts/choice.tsx";
+import { Blanks } from "./blanks.tsx";
+import { areLetters, patternOf } from "./infill.ts";
+
+interface Written {
+  readonly id: number;
+  readonly request: SampleRequest;
+  readonly result: SampleResult;
+}
+
+/** Newest first; older ones are for comparing. */
+const KEPT = 12;
+
+function Result({ written, letters }: { readonly written: Written; readonly letters: boolean }) {
+  const { request, result } = written;
+  const given = request.infill === undefined ? [] : letters ? [...request.infill] : request.infill.split(" ");
+  return (
+    <li class={request.model}>
+      <div>
+        <p class="took numeric">{milliseconds(result.milliseconds)}</p>
+        <p class="small soft numeric">
+          {request.model.toUpperCase()}, {counted(request.steps, "step")}, seed {request.seed}
+          {(request.temperature ?? 1) !== 1 && `, temperature ${request.temperature}`}
+          {(request.topP ?? 1) !== 1 && `, top-p ${request.topP}`}
+          {result.compiling > 0 && `; ${milliseconds(result.compiling)} to compile`}
+        </p>
+      </div>
+      <div class="texts">
+        {result.texts.map((text, i) => (
+          <p key={i}>{given.length === 0 ? text : <Marked text={text} given={given} letters={letters} />}</p>
+        ))}
+      </div>
+    </li>
+  );
+}
+
+/** What the model wrote is marked; what was given is not. */
+function Marked({
+  text,
+  given,
+  letters,
+}: {
+  readonly text: string;
+  readonly given: readonly string[];
+  readonly letters: boolean;
+}) {
+  const parts = letters ? [...text] : text.split(" ");
+  return (
+    <>
+      {parts.map((part, i) => {
+        const isGiven = given[i] !== undefined && given[i] !== "_";
+        return (
+          <span key={i}>
+            {i > 0 && !letters && " "}
+            {isGiven ? part : <mark>{part}</mark>}
+          </span>
+        );
+      })}
+    </>
+  );
+}
+
+function Number_({
+  id,
+  label,
+  value,
+  least,
+  most,
+  step,
+  onInput,
+}: {
+  readonly id: string;
+  readonly label: string;
+  readonly value: number;
+  readonly least: number;
+  readonly most: number;
+  readonly step: number;
+  readonly onInput: (value: number) => void;
+}) {
+  return (
+    <div class="field number">
+      <label for={id}>{label}</label>
+      <input
+        id={id}
+        type="number"
+        min={least}
+        max={most}
+        step={step}
+        value={value}
+        onChange={(event) => {
+          const typed = event.currentTarget.valueAsNumber;
+          const next = Number.isFinite(typed) ? Math.min(most, Math.max(least, typed)) : value;
+          event.currentTarget.value = String(next);
+          onInput(next);
+        }}
+      />
+    </div>
+  );
+}
+
+function Desk({ store, run }: { readonly store: Studio; readonly run: RunDetail }) {
+  const letters = areLetters(run.tokens);
+  const model = useSignal<ModelName>(run.models.includes("fmlm") ? "fmlm" : "flm");
+  const steps = useSignal(run.models.includes("fmlm") ? 1 : 16);
+  const count = useSignal(4);
+  const seed = useSignal(1);
+  const temperature = useSignal(1);
+  const topP = useSignal(1);
+  const slots = useSignal<readonly string[]>(Array.from({ length: run.settings.length }, () => ""));
+  const busy = useSignal(false);
+  const written = useSignal<readonly Written[]>([]);
+  const pattern = patternOf(slots.value, letters);
+
+  const write = async (event: Event): Promise<void> => {
+    event.preventDefault();
+    busy.value = true;
+    const request: SampleRequest = {
+      run: run.id,
+      model: model.value,
+      steps: steps.value,
+      count: count.value,
+      seed: seed.value,
+      ...(temperature.value === 1 ? {} : { temperature: temperature.value }),
+      ...(topP.value === 1 ? {} : { topP: topP.value }),
+      ...(pattern === undefined ? {} : { infill: pattern }),
+    };
+    const result = await store.sample(request);
+    busy.value = false;
+    if (result === undefined) return;
+    const id = (written.value[0]?.id ?? 0) + 1;
+    written.value = [{ id, request, result }, ...written.value].slice(0, KEPT);
+    seed.value = (seed.value + 1) % 2 ** 32;
+    store.say(
+      `${counted(result.texts.length, "text")} in ${milliseconds(result.milliseconds)}. ${result.texts[0] ?? ""}`,
+    );
+  };
+
+  return (
+    <>
+      <form class="request" onSubmit={(event) => void write(event)} aria-label="What to write">
+        <div class="line">
+          <Choice
+            legend="Model"
+            name="write-model"
+            options={[
+              ["fmlm", "FMLM", !run.models.includes("fmlm")],
+              ["flm", "FLM", !run.models.includes("flm")],
+            ]}
+            value={model.value}
+            onChange={(value) => (model.value = value)}
+          />
+          <div class="field steps">
+            <label for="write-steps">Steps from noise to text</label>
+            <div class="row">
+              <input
+                id="write-steps"
+                type="range"
+                min="1"
+                max="64"
+                step="1"
+                value={steps.value}
+                onInput={(event) => (steps.value = Number(event.currentTarget.value))}
+              />
+              <output for="write-steps">{steps.value}</output>
+            </div>
+          </div>
+          <Number_
+            id="write-count"
+            label="Texts"
+            value={count.value}
+            least={1}
+            most={64}
+            step={1}
+            onInput={(n) => (count.value = Math.round(n))}
+          />
+          <Number_
+            id="write-seed"
+            label="Seed"
+            value={seed.value}
+            least={0}
+            most={2 ** 32 - 1}
+            step={1}
+            onInput={(n) => (seed.value = Math.round(n))}
+          />
+          <Number_
+            id="write-temperature"
+            label="Temperature"
+            value={temperature.value}
+            least={0.05}
+            most={5}
+            step={0.05}
+            onInput={(n) => (temperature.value = n)}
+          />
+          <Number_
+            id="write-top-p"
+            label="Top-p"
+            value={topP.value}
+            least={0.01}
+            most={1}
+            step={0.01}
+            onInput={(n) => (topP.value = n)}
+          />
+        </div>
+        <Blanks
+          slots={slots.value}
+          letters={letters}
+          known={new Set(run.tokens)}
+          onChange={(next) => (slots.value = next)}
+        />
+        <div class="line">
+          {pattern !== undefined && (
+            <button type="button" class="plain" onClick={() => (slots.value = slots.value.map(() => ""))}>
+              Empty the blanks
+            </button>
+          )}
+          <button type="submit" class="main" disabled={busy.value}>
+            {busy.value ? "Writing…" : pattern === undefined ? "Write" : "Fill the blanks"}
+          </button>
+        </div>
+      </form>
+      <section class="section" aria-label="Texts" aria-busy={busy.value}>
+        {written.value.length === 0 ? (
+          <p class="soft">Texts come here, with the time that they took from noise, the newest first.</p>
+        ) : (
+          <ol class="written" reversed>
+            {written.value.map((one) => (
+              <Result key={one.id} written={one} letters={letters} />
+            ))}
+          </ol>
+        )}
+      </section>
+    </>
+  );
+}
+
+export function WriteView({ store }: { readonly store: Studio }) {
+  const run = store.run.value;
+  const able = run !== undefined && run.models.length > 0;
+  return (
+    <>
+      <h1>Write</h1>
+      {able ? (
+        <>
+          <p class="lead">
+            With the weights of {run.text}. FMLM needs one step. FLM's texts get better with more.
+          </p>
+          <Desk key={`${run.id} ${run.models.join()}`} store={store} run={run} />
+        </>
+      ) : (
+        <p class="lead">
+          There are no weights to write with yet. <a href="#train">Train a model</a>, which takes a minute or
+          so, or drop a run of the command line anywhere on this page.
+        </p>
+      )}
+    </>
+  );
+}

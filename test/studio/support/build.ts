@@ -1,0 +1,64 @@
+/**
+ * Builds of the studio for tests, and a static server for them: with the engine as it is, or with another in its place. Consumed by the
+ * tests beside this folder.
+ */
+import { createReadStream, existsSync, statSync } from "node:fs";
+import { mkdtemp, rm } from "node:fs/promises";
+import { createServer } from "node:http";
+import { tmpdir } from "node:os";
+import { extname, join, normalize } from "node:path";
+import { fileURLToPath } from "node:url";
+import { build, type Alias } from "vite";
+
+const ROOT = fileURLToPath(new URL("../../../", import.meta.url));
+export const FAKE_ENGINE = join(ROOT, "test/studio/support/fake-engine.ts");
+
+/** @param engine the file of the worker that is the engine, by default the studio's own */
+export async function buildStudio(
+  engine?: string,
+): Promise<{ readonly folder: string; remove(): Promise<void> }> {
+  const folder = await mkdtemp(join(tmpdir(), "fluxion-studio-"));
+  const alias: Alias[] =
+    engine === undefined ? [] : [{ find: /^studio-engine(?=\?|$)/, replacement: engine }];
+  await build({
+    configFile: join(ROOT, "studio/vite.config.ts"),
+    logLevel: "error",
+    resolve: { alias },
+    build: { outDir: folder, emptyOutDir: true },
+  });
+  return { folder, remove: () => rm(folder, { recursive: true, force: true }) };
+}
+
+const TYPES: Readonly<Record<string, string>> = {
+  ".html": "text/html",
+  ".js": "text/javascript",
+  ".css": "text/css",
+  ".wasm": "application/wasm",
+  ".json": "application/json",
+};
+
+/** Serves a folder under /some/where/, and nothing else: as a plain static server does, with no header but the type. */
+export async function serve(folder: string): Promise<{ readonly url: string; close(): Promise<void> }> {
+  const prefix = "/some/where/";
+  const server = createServer((request, response) => {
+    const path = normalize(decodeURIComponent(new URL(request.url ?? "/", "http://x").pathname));
+    const file = join(folder, path.slice(prefix.length) || "index.html");
+    if (!path.startsWith(prefix) || !existsSync(file) || statSync(file).isDirectory()) {
+      response.writeHead(404).end();
+      return;
+    }
+    response.writeHead(200, { "content-type": TYPES[extname(file)] ?? "application/octet-stream" });
+    createReadStream(file).pipe(response);
+  });
+  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+  const address = server.address();
+  if (address === null || typeof address === "string") throw new Error("the server has no port");
+  return {
+    url: `http://127.0.0.1:${address.port}${prefix}`,
+    close: () =>
+      new Promise((resolve) => {
+        server.closeAllConnections();
+        server.close(() => resolve());
+      }),
+  };
+}
