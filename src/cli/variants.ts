@@ -2,7 +2,7 @@
  * The variant that a command was given, by its stock name or as a file of the user's that exports it, and whether it is the one that a
  * run was trained with. Code comes from the command line alone, never from a run folder.
  *
- * Consumed by `train`, `sample` and `inspect`.
+ * Consumed by `train`, `sample`, `verify` and `inspect`.
  */
 import { basename } from "node:path";
 import type { FlowMap } from "../models/flow/flow-map.ts";

@@ -13,11 +13,11 @@ import type { TrainingConfig } from "../runtime/training/config.ts";
 import { loadModel } from "../runtime/training/load-model.ts";
 import type { LoadedModel } from "../runtime/training/load-model.ts";
 import { flmNetwork } from "../runtime/training/phases.ts";
-import { stockSubjectOf } from "../runtime/training/subject.ts";
 import { verifyTrained } from "../runtime/verify/trained.ts";
 import type { Parsed } from "./arguments.ts";
 import { createProgress } from "./progress.ts";
 import { textOf } from "./text.ts";
+import { givenVariant, subjectOfRun } from "./variants.ts";
 import { trainedText } from "./verify-trained-text.ts";
 
 /** @returns the exit code: 1 where a residual is larger than the tolerance that was given for it */
@@ -36,7 +36,7 @@ export async function verifyRun(
     );
   const text = await textOf(run.config);
   const vocab = text.vocabulary.tokens.length;
-  const flow = flowOf(run, vocab);
+  const flow = await flowOf(run, vocab, args);
   await checkTeacher(run, teacherRun, vocab);
   const device = await openDevice(args.text("device") ?? "auto");
   try {
@@ -79,20 +79,16 @@ export async function verifyRun(
   }
 }
 
-/** The flow that a run's map is of. @throws UserError where its residuals are not over tokens */
-function flowOf({ config, dir }: RunFolder<TrainingConfig>, vocab: number): Flow {
-  const flow = stockSubjectOf(config, vocab)?.flow;
-  if (flow === undefined)
-    throw new UserError(
-      `${dir} trains what a file declares, and code is never loaded from a run; call verifyTrained with its flow`,
-    );
+/** The flow that a run's map is of. @throws UserError where its residuals are not over tokens, and as subjectOfRun does */
+async function flowOf(run: RunFolder<TrainingConfig>, vocab: number, args: Parsed): Promise<Flow> {
+  const { flow } = await subjectOfRun(run, vocab, givenVariant(args));
   if (
     flow.predicts !== "clean token" ||
     flow.states.kind !== "one-hot" ||
     flow.interpolant.length !== undefined
   )
     throw new UserError(
-      `The flow "${flow.name}" of ${dir} is none over one-hot tokens that share one time, which is what a trained map is measured on`,
+      `The flow "${flow.name}" of ${run.dir} is none over one-hot tokens that share one time, which is what a trained map is measured on`,
     );
   return flow;
 }

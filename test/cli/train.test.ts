@@ -171,6 +171,11 @@ describe("a flow map", options, () => {
     await rm(teacher, { recursive: true });
     for (const [model, steps] of [["map", "1"], ["map", "3"], ["flow", "2"]] as const) // prettier-ignore
       expect(await fluxion(["sample", dir, "--variant", file, "--model", model, "--steps", steps, "--device", "cpu"])).toMatchObject({ code: 0, stderr: "" }); // prettier-ignore
+    const verify = ["verify", dir, "--cases", "1", "--device", "cpu"];
+    const found = await fluxion([...verify, "--variant", file, "--json"]);
+    expect(found.code, found.stderr).toBe(0);
+    expect(JSON.parse(found.stdout)).toMatchObject({ kind: "trained flow map", flow: "quarter circle" });
+    expect(await complaint(verify)).toContain(`trains the export "jumps" of own.ts, and code is never loaded from a run folder: give the file, as --variant FILE.`); // prettier-ignore
   });
 
   it("without a teacher has it trained first, and says so; one that needs none is trained alone", async () => {
@@ -184,6 +189,7 @@ describe("a flow map", options, () => {
     expect(single.stdout).toContain("Compiling and training alone, which learns from text alone.");
     expect(await readdir(alone)).not.toContain("flm.safetensors");
     expect(await complaint(["train", file, "--export", "jumps", "--teacher", alone])).toContain("cannot teach: its flow map was trained without a network of the flow itself"); // prettier-ignore
+    expect(await complaint(["verify", alone, "--variant", file])).toContain("holds no flm to be the teacher");
     expect(await complaint(["sample", alone, "--variant", file, "--model", "flm"])).toContain("has no model of a flow, only one of its map"); // prettier-ignore
   });
 

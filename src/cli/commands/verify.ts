@@ -11,10 +11,13 @@ import type { VerifyReport } from "../../runtime/verify/report.ts";
 import type { Command } from "../arguments.ts";
 import { createProgress } from "../progress.ts";
 import { loadUserModule } from "../user-module.ts";
+import { VARIANT_OPTIONS } from "../variants.ts";
 import { verifyRun } from "../verify-run.ts";
 import { verifyText } from "../verify-text.ts";
 
 const CASES = 16;
+/** Options that a file has no use for. */
+const OF_RUNS: readonly string[] = ["teacher", "tolerance", ...Object.keys(VARIANT_OPTIONS)];
 
 export const verify: Command = {
   name: "verify",
@@ -35,13 +38,14 @@ export const verify: Command = {
       value: "NAME=X",
       help: "Of a run: the largest residual that passes; several with a semicolon between them (default: none is judged).",
     },
+    ...VARIANT_OPTIONS,
   },
   async run(args) {
     const cases = args.whole("cases", { min: 1 }) ?? CASES;
     const seed = args.whole("seed", { min: 0 }) ?? 0;
     const file = args.positionals[0] ?? "";
     if (await isFolder(file)) return verifyRun(file, args, { cases, seed });
-    const ofRuns = args.given.filter((name) => name === "teacher" || name === "tolerance");
+    const ofRuns = args.given.filter((name) => OF_RUNS.includes(name));
     if (ofRuns.length > 0)
       throw new UserError(`--${ofRuns[0]} is for a run folder, and ${file} is none; leave it out`);
     const variants = verifiableIn(await loadUserModule(file), file);

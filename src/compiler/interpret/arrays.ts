@@ -8,15 +8,37 @@ import { decodeScalar, sizeOf } from "../../dsl/program/program.ts";
 import type { OpParams, TensorType } from "../../dsl/program/program.ts";
 import { exactData } from "../host-tensor.ts";
 import type { ExactData, ExactTensor } from "../host-tensor.ts";
+import { isFloat } from "../../dsl/types/dtype.ts";
 
 export type Value = ExactTensor;
+
+/** Floats that are allocated at a time, and the most that one value takes of them. */
+const SLAB = 4096;
+const SMALL = 512;
+let slab = new Float64Array(0);
+let taken = 0;
+
+/** Zeros. Of small values the engine's allocation costs more than what is computed, so they share one, each its own part. */
+function zeros(dtype: TensorType["dtype"], size: number): ExactData {
+  if (size > SMALL || !isFloat(dtype)) return exactData(dtype, size);
+  if (taken + size > slab.length) {
+    slab = new Float64Array(SLAB);
+    taken = 0;
+  }
+  taken += size;
+  return slab.subarray(taken - size, taken);
+}
 
 /** Zeros of a type. */
 export const empty = ({ shape, dtype }: TensorType): Value => ({
   shape,
   dtype,
-  data: exactData(dtype, sizeOf(shape)),
+  data: zeros(dtype, sizeOf(shape)),
 });
+
+/** A value whose data nothing else shares but what came in. */
+export const owned = (value: Value): Value =>
+  value.data.length > SMALL ? value : { ...value, data: value.data.slice() };
 
 /** Distance in row-major data between neighbours along each axis. */
 export function stridesOf(shape: readonly number[]): number[] {
@@ -68,7 +90,18 @@ function around(
   };
 }
 
-export function constant({ shape, dtype, values }: OpParams["constant"]): Value {
+const constants = new WeakMap<OpParams["constant"], Value>();
+
+/** A small constant is made once: a loop comes by it in every step. */
+export function constant(params: OpParams["constant"]): Value {
+  const known = constants.get(params);
+  if (known !== undefined) return known;
+  const made = newConstant(params);
+  if (made.data.length <= SMALL) constants.set(params, owned(made));
+  return made;
+}
+
+function newConstant({ shape, dtype, values }: OpParams["constant"]): Value {
   const out = empty({ shape, dtype });
   if (typeof values === "object") values.forEach((value, i) => (out.data[i] = decodeScalar(value)));
   else out.data.fill(decodeScalar(values));

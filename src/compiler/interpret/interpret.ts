@@ -59,7 +59,7 @@ export function interpret(program: Program, inputs: readonly HostTensor[]): read
       throw new TypeError(`input ${i} is ${formatType(input)}, the program takes ${formatType(expected)}.`);
     return toExact(input);
   });
-  return run(program, exact);
+  return run(program, exact).map(arrays.owned);
 }
 
 function run(program: Program, inputs: readonly Value[]): readonly Value[] {

@@ -26,7 +26,7 @@ import { student } from "./programs.ts";
 import type { ModelOptions } from "./programs.ts";
 import { freshState, updatePacked, updateState, weightsLayout } from "./state.ts";
 import type { TrainedWeighting, TrainedWeights, TrainingState } from "./state.ts";
-import { gradientsOfParts, projected } from "./surgery.ts";
+import { apartFromWeighting, gradientsOfParts, projected } from "./surgery.ts";
 
 /** A time of every row as the host gives it. */
 export interface TimeData {
@@ -304,7 +304,10 @@ export function flowMapStep(
       const loss = declaredMapParts(...asked(params));
       return [loss.diagonal, loss.jumps];
     }, weights);
-    const [along, other] = parts.gradients.map(layout.pack) as unknown as [Packed, Packed]; // of two parts
+    const [along, other] = apartFromWeighting(...parts.gradients).map(layout.pack) as unknown as [
+      Packed,
+      Packed,
+    ]; // of two parts
     const gradient = projected(along, other);
     const next = updatePacked(current, gradient, input.learningRate, layout, options);
     return { state: next.state, loss: add(...parts.values), gradientNorm: next.gradientNorm };

@@ -33,5 +33,22 @@ export function projected<P>(along: P, other: P): P {
   return mapTree((a, b) => add(a, sub(b as Tensor, mul(a, against))) as Tensor, along, other);
 }
 
+/**
+ * The same two gradients for `projected`, of weights with those of a learned weighting beside them: what the weighting learns is all in the
+ * second, so that it has no part in whether the two agree, and keeps its sum. How much rows count is no opinion on what is predicted.
+ */
+export function apartFromWeighting<P extends { readonly weighting?: unknown }>(
+  along: P,
+  other: P,
+): readonly [P, P] {
+  if (along.weighting === undefined) return [along, other];
+  const none = mapTree((x) => mul(x, 0), along.weighting);
+  const both = mapTree((a, b) => add(a, b as Tensor), along.weighting, other.weighting);
+  return [
+    { ...along, weighting: none },
+    { ...other, weighting: both },
+  ];
+}
+
 /** Below this a squared norm is none, also in single precision. */
 const SMALL = 1e-30;

@@ -55,7 +55,7 @@ export interface Outcome {
 
 /** How many batches of candidates a failing case may take to become simple. */
 const BATCHES = 12;
-/** Cases are run at least this many at a time: a few more cost next to nothing, and candidates come in dozens. */
+/** Candidates are run at least this many at a time, and cases on devices that compile, where a few more cost next to nothing. */
 const LEAST_ROWS = 16;
 
 export const isExact = (device: Device): boolean => device.name === "interpreter";
@@ -69,9 +69,9 @@ export async function compileRows<W extends Place>(
   bench: Pick<Bench<W>, "device" | "flow" | "cases" | "end">,
   world: W,
   body: (cases: Cases, world: W) => Tensor,
+  size: number = isExact(bench.device) ? bench.cases : Math.max(bench.cases, LEAST_ROWS),
 ): Promise<RowFunction> {
   const { device, flow, end } = bench;
-  const size = Math.max(bench.cases, LEAST_ROWS);
   const time = { t: f32(size), tau: f32(size), rate: f32(size) };
   const spec = {
     x: f32(size, LENGTH, world.dim),
@@ -163,25 +163,28 @@ export async function runStates<W extends Place>(
   const place = { regime: identity.times, latest: bench.latest, path: bench.path };
   const worlds = identity.everywhere ? bench.worlds : bench.worlds.slice(0, 1);
   let worst = 0;
-  let failing: { readonly world: W; readonly rows: RowFunction; readonly from: Case } | undefined;
+  let failing: { readonly world: W; readonly from: Case } | undefined;
   for (const [index, world] of worlds.entries()) {
     const rows = await rowsOf(bench, world, identity.residual);
     const cases = drawCases(fold(key, index), bench.cases, bench.flow, world, place);
     for (const [i, [residual = NaN]] of (await rows.run(cases)).entries()) {
       if (!worse(residual, worst) || Number.isNaN(worst)) continue;
       worst = residual;
-      if (fails(residual, tolerance)) failing = { world, rows, from: cases[i] as Case };
+      if (fails(residual, tolerance)) failing = { world, from: cases[i] as Case };
     }
   }
   const outcome = { cases: bench.cases * worlds.length, worst, tolerance };
   if (failing === undefined) return outcome;
-  const { world, rows } = failing;
+  const { world } = failing;
+  const size = Math.max(bench.cases, LEAST_ROWS);
+  const rows = await compileRows(bench, world, identity.residual, size);
   const smallest = await simplest(rows, failing.from, {
-    size: Math.max(bench.cases, LEAST_ROWS),
+    size,
     candidates: (from) => simpler(from, { ...place, ...supportOf(bench.flow.source) }),
     tolerance,
   });
   const [[residual = NaN] = []] = await rows.run([smallest]);
+  await rows.dispose();
   const { x, free, s, u, t } = smallest;
   return {
     ...outcome,

@@ -703,6 +703,18 @@ describe("the interpreter", () => {
     expect(toNumbers(x)).toEqual([1, 2]);
   });
 
+  it("gives what no other run shares, though constants are made once and small values lie together", () => {
+    const run = program(["f32[2]"], (w, x) => {
+      const c = w.one("constant", [], { dtype: "f32", shape: [2], values: [3, 4] });
+      return [c, w.one("add", [x, c], {}), w.one("mul", [x, c], {})];
+    });
+    const inputs = [tensor("f32[2]", [1, 2])];
+    for (const { data } of interpret(run, inputs)) data.fill(99);
+    const found = interpret(run, inputs);
+    expect(found.map(({ data }) => Array.from(data))).toEqual([[3, 4], [4, 6], [3, 8]]); // prettier-ignore
+    expect(new Set(found.map(({ data }) => data.buffer)).size).toBe(3);
+  });
+
   it("refuses inputs of other types", () => {
     const run = program(["f32[2]"], (_w, x) => [x]);
     expect(() => interpret(run, [])).toThrow("the program takes 1 tensors, got 0");

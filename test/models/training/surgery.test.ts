@@ -7,7 +7,10 @@ import { describe, expect, it, vi } from "vitest";
 import type { ExactTensor } from "../../../src/compiler/host-tensor.ts";
 import { optimize } from "../../../src/compiler/passes/pipeline.ts";
 import {
+  add,
   grad,
+  mapTree,
+  mul,
   optim,
   outputSpec,
   random,
@@ -21,11 +24,12 @@ import type { Tensor } from "../../../src/dsl/index.ts";
 import { flowMap } from "../../../src/models/flow/flow-map.ts";
 import { flow } from "../../../src/models/flow/flow.ts";
 import { semigroup } from "../../../src/models/flow/objectives/semigroup.ts";
+import { learned } from "../../../src/models/flow/weightings.ts";
 import { vocabularySpace } from "../../../src/models/flow/state-space.ts";
 import { declaredMapLoss, declaredMapParts } from "../../../src/models/language/declared-loss.ts";
 import { dit } from "../../../src/models/networks/dit.ts";
 import type { DitConfig, DitParams } from "../../../src/models/networks/dit.ts";
-import { flowMapStep, initFlowMap } from "../../../src/models/training/declared.ts";
+import { flowMapStep, initFlowMap, learnedOf } from "../../../src/models/training/declared.ts";
 import { freshState, weightsLayout } from "../../../src/models/training/state.ts";
 import { gradientsOfParts, projected } from "../../../src/models/training/surgery.ts";
 import { distance, evaluate, floats, ints, list, words } from "../../support/evaluate.ts";
@@ -194,6 +198,57 @@ describe("of a flow map", () => {
       (x) => list(x)[0] as number,
     );
     expect(Math.abs((reversed as number) - (wanted as number))).toBeGreaterThan(1e-3);
+    expect(norm).toBeCloseTo(wanted as number, 9);
+  });
+
+  it("has a learned weighting keep its whole gradient, which has no part in whether the rows agree", () => {
+    const weighting = learned({ hidden: 4, features: 4 });
+    const declared = { ...map, weighting, surgery: true };
+    const step = flowMapStep(declared, options, outputSpec(initFlowMap(declared, options)));
+    const inputs = {
+      params: randomParams(studentConfig, 2),
+      tokens: ints([4, 2], [0, 1, 2, 3, 4, 0, 1, 2]),
+      times: floats(
+        [3, 4],
+        [0, 1, 2].flatMap((i) => TIMES.map((row) => row[i] as number)),
+      ),
+      key: words([2], [1, 2]),
+    };
+    const found = evaluate(inputs, (input) => {
+      const key = input.key as Tensor<[2], "u32">;
+      const network = input.params as unknown as DitParams; // the tree that the network takes
+      // Away from its start, where the weight is 1 whatever the network says.
+      const drawn = mapTree(
+        (x) => add(x, mul(random.normal(key, x.shape) as Tensor, 0.5)) as Tensor,
+        weighting.init(key, 2),
+      );
+      const time = (i: number) => {
+        const t = squeeze(slice(input.times, 0, i, i + 1), 0) as Tensor;
+        return { t, tau: t, rate: t };
+      };
+      const rows = { tokens: input.tokens, s: time(0), u: time(1), t: time(2) };
+      const noise = declared.flow.source.sample(random.split(key, 3)[0], [4, 2, 5]);
+      const { gradients: both } = gradientsOfParts(
+        ({ weighting: weights, ...params }: DitParams & { readonly weighting: typeof drawn }) => {
+          const given = { network: dit(studentConfig), params, space: vocabularySpace };
+          const parts = declaredMapParts(declared, given, { ...rows, noise }, { diagonal: DIAGONAL, weighting: weights }); // prettier-ignore
+          return [parts.diagonal, parts.jumps];
+        },
+        { ...network, weighting: drawn },
+      );
+      const [{ weighting: a, ...along }, { weighting: b, ...other }] = both;
+      const state = freshState({ ...network, weighting: drawn }, weightsLayout(studentConfig, learnedOf(declared)), options); // prettier-ignore
+      const sum = mapTree((x, y) => add(x, y as Tensor) as Tensor, a, b);
+      return {
+        step: step({ ...rows, state, key, learningRate: scalar(0) } as never).gradientNorm,
+        wanted: optim.globalNorm({ network: projected(along, other), weighting: sum }),
+        together: optim.globalNorm(projected(both[0], both[1])),
+      };
+    });
+    const [norm, wanted, together] = [found.step, found.wanted, found.together].map(
+      (x) => list(x)[0] as number,
+    );
+    expect(Math.abs((together as number) - (wanted as number))).toBeGreaterThan(1e-4);
     expect(norm).toBeCloseTo(wanted as number, 9);
   });
 

@@ -1,12 +1,13 @@
 /**
  * Identities of α and β. Consumed by identities.ts.
  */
-import { add, concat, expandDims, mul, scalarFunction, sub } from "../../../dsl/index.ts";
+import { concat, expandDims, scalarFunction } from "../../../dsl/index.ts";
 import type { Tensor } from "../../../dsl/index.ts";
 import { pointAt } from "../interpolant.ts";
 import type { Interpolant } from "../interpolant.ts";
 import type { Identity } from "./identity.ts";
-import { gap } from "./measure.ts";
+import { offCentral } from "./differences.ts";
+import { largest } from "./measure.ts";
 import { REGIMES } from "./regimes.ts";
 
 /** A coefficient that should rise rises at least this much over a step of `STEP`. */
@@ -65,9 +66,7 @@ export function interpolantIdentities({ alpha, beta }: Interpolant): readonly Id
           const { alphaRate, betaRate } = pointAt({ name: "", alpha, beta }, at);
           return [alphaRate, betaRate];
         });
-        const h = 1e-3;
-        const difference: Tensor = mul(sub(values(add(t, h)), values(sub(t, h))), 1 / (2 * h));
-        return gap(rates(t), difference);
+        return largest(offCentral(rates(t), values, t, 1e-3));
       },
     },
   ];

@@ -9,12 +9,10 @@ import {
   constant,
   equal,
   expandDims,
-  div,
   less,
   lessEqual,
   max,
   maximum,
-  minimum,
   mul,
   onesLike,
   slice,
@@ -27,11 +25,12 @@ import { pointAt } from "../interpolant.ts";
 import type { Interpolant } from "../interpolant.ts";
 import type { Time } from "../two-time.ts";
 import type { StateIdentity } from "./identity.ts";
+import { offBeside } from "./differences.ts";
 import { largest } from "./measure.ts";
 import { REGIMES } from "./regimes.ts";
 
-/** Over which rates are compared with differences. */
-const STEP = 5e-4;
+/** Over which rates are compared with differences: small next to a token's own time, of which a text has one after the other. */
+const stepOf = ({ length = 1 }: Interpolant): number => 5e-4 / Math.max(1, length / 8);
 
 const identity = (entry: Omit<StateIdentity, "kind" | "family" | "everywhere">): StateIdentity => ({
   kind: "states",
@@ -90,20 +89,7 @@ export function positionedIdentities(interpolant: Interpolant): readonly StateId
       residual({ s: { t } }) {
         const { alphaRate, betaRate } = pointAt(interpolant, t);
         const rates: Tensor = concat([alphaRate, betaRate], 1);
-        /** Of second order, from one side: where a token begins or ends to move, one of the two passes no kink. */
-        const slope = (h: number): Tensor =>
-          mul(
-            sub(
-              sub(mul(values(add(t, h) as Tensor), 4) as Tensor, values(add(t, 2 * h) as Tensor)),
-              mul(values(t), 3) as Tensor,
-            ),
-            1 / (2 * h),
-          );
-        const apart = (h: number): Tensor => {
-          const expected = slope(h);
-          return div(abs(sub(rates, expected)), add(abs(expected), 1));
-        };
-        return largest(minimum(apart(STEP), apart(-STEP)));
+        return largest(offBeside(rates, values, t, stepOf(interpolant)));
       },
     }),
     identity({

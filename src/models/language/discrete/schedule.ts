@@ -10,7 +10,7 @@ import type { Tensor } from "../../../dsl/index.ts";
 
 export interface NoiseSchedule {
   readonly name: string;
-  /** The share of tokens that are kept, an elementwise function of t: falls from t = 0 (data) to t = 1 (noise), within [0, 1]. */
+  /** The share of tokens that are kept, an elementwise function of t: falls from at least 0.99 at t = 0 (data) to t = 1 (noise), within [0, 1]. */
   alpha(t: Tensor): Tensor;
 }
 
@@ -24,10 +24,15 @@ export interface NoiseLevel {
 
 /** Intervals at whose ends a declaration is looked at. */
 const LOOKS = 64;
+/**
+ * The least α(0). What is lost before t = 0 no bound here counts and no sampler writes again, so it must be next to nothing, as the
+ * thousandth that the geometric schedule loses as published.
+ */
+const KEPT = 0.99;
 
 /**
  * Declares a schedule.
- * @throws RangeError when α leaves [0, 1] or does not fall, naming the time
+ * @throws RangeError when α leaves [0, 1], does not fall, or is less than 0.99 at t = 0, naming the time
  */
 export function noiseSchedule(declared: NoiseSchedule): NoiseSchedule {
   const alpha = scalarFunction((t) => declared.alpha(t));
@@ -45,6 +50,11 @@ export function noiseSchedule(declared: NoiseSchedule): NoiseSchedule {
       );
     last = found;
   }
+  const kept = alpha(0);
+  if (kept < KEPT)
+    throw new RangeError(
+      `The noise schedule "${declared.name}" needs α(0) = 1, or at least ${KEPT}: α(0) = ${kept}, and tokens that are lost at t = 0 no bound counts.`,
+    );
   return declared;
 }
 
@@ -64,7 +74,7 @@ export const cosine = ({ least = 1e-3 }: { readonly least?: number } = {}): Nois
 
 /**
  * α = exp(−σ(t)) with σ(t) = least^(1−t) most^t, the geometric schedule of SEDD (Lou et al. 2024).
- * @throws RangeError unless 0 < least < most
+ * @throws RangeError unless 0 < least < most, and for least > 0.01, which loses more than a hundredth of the tokens at t = 0
  */
 export function geometric({
   least = 1e-3,

@@ -49,6 +49,11 @@ describe("refusals", () => {
       () => noiseSchedule({ name: "still", alpha: (t) => mul(t, 0) }),
       'The noise schedule "still" needs α to fall all the way: α(0) = 0 and α(0.015625) = 0.',
     ],
+    [
+      () => noiseSchedule({ name: "lossy", alpha: (t) => mul(sub(1, t), 0.9) }),
+      'The noise schedule "lossy" needs α(0) = 1, or at least 0.99: α(0) = 0.9, and tokens that are lost at t = 0 no bound counts.',
+    ],
+    [() => geometric({ least: 0.1 }), 'The noise schedule "geometric" needs α(0) = 1'],
     [() => geometric({ least: 2, most: 1 }), "rises from least > 0 to most, got 2 and 1"],
     [() => absorbing({ vocab: 4, mask: 4 }), "The mask is one of the 4 tokens, and 4 is none."],
     [() => uniform({ vocab: 1 }), "needs at least two tokens, got 1"],
