@@ -5,16 +5,14 @@ import type { ExactTensor, HostTensor } from "../../../src/compiler/host-tensor.
 import { interpret } from "../../../src/compiler/interpret/interpret.ts";
 import type { TensorType } from "../../../src/dsl/program/program.ts";
 import type { DeviceValue } from "../../../src/runtime/device.ts";
-import { openTfjs } from "../../../src/runtime/tfjs/tfjs-device.ts";
 import { deviation, runOn } from "../../support/on-device.ts";
 import { OP_CASES, trying } from "../../support/op-cases.ts";
 import { difference, program, tensor } from "../../support/programs.ts";
+import { tfjsDevices } from "../../support/tfjs-devices.ts";
 
 const none = {};
 
-const devices = [await openTfjs("cpu"), await openTfjs("wasm")];
-
-describe.each(devices.map((device) => [device.name, device] as const))("lowering to %s", (_name, device) => {
+describe.each(tfjsDevices)("lowering to %s", (_name, device) => {
   it.each(Object.entries(OP_CASES))("%s agrees with the interpreter", async (_op, cases) => {
     for (const [i, { run, inputs, tolerance }] of cases.entries()) {
       const types = inputs.map((input: TensorType) => `${input.dtype}[${input.shape.join()}]`).join(" ");

@@ -8,14 +8,12 @@ import { openTfjs } from "../../../src/runtime/tfjs/tfjs-device.ts";
 import type { TfjsDevice } from "../../../src/runtime/tfjs/tfjs-device.ts";
 import { step, testContract } from "../../support/device-contract.ts";
 import { program, tensor } from "../../support/programs.ts";
+import { tfjsDevices } from "../../support/tfjs-devices.ts";
 import { testTraining } from "../../support/webgpu-training.ts";
 
 const none = {};
-const devices = [await openTfjs("cpu"), await openTfjs("wasm")];
-const each = devices.map((device) => [device.name, device] as const);
 
-for (const device of devices)
-  testContract(device, () => openTfjs(device.name === "tfjs:cpu" ? "cpu" : "wasm"));
+for (const [, device, backend] of tfjsDevices) testContract(device, () => openTfjs(backend));
 
 /** Everything that keeps tensors: a loop, a branch, a host op, constants, unused and repeated values. */
 const busy = program(["f32[4]", "f32[3,4]", "bool[]"], (w, x, rows, flag) => {
@@ -37,7 +35,7 @@ const busy = program(["f32[4]", "f32[3,4]", "bool[]"], (w, x, rows, flag) => {
   return [...chosen, ...grown, curves, x, x];
 });
 
-describe.each(each)("the device %s", (_name, device: TfjsDevice) => {
+describe.each(tfjsDevices)("the device %s", (_name, device: TfjsDevice) => {
   it("leaves no tensor behind in 1,000 runs", async () => {
     const memory = (): object => {
       const { numTensors, numDataBuffers, numBytes } = tf.memory();
@@ -151,4 +149,4 @@ describe.each(each)("the device %s", (_name, device: TfjsDevice) => {
   });
 });
 
-describe.each(each)("training on %s", (_name, device) => testTraining(device, 20));
+describe.each(tfjsDevices)("training on %s", (_name, device) => testTraining(device, 20));

@@ -1,0 +1,16 @@
+/**
+ * The devices on TensorFlow.js that a test file is about: those of every checkout, or those that FLUXION_TFJS names, as "node". Consumed
+ * by the tests of TensorFlow.js in Node.
+ */
+import type { BackendName } from "../../src/runtime/tfjs/engine.ts";
+import { openTfjs } from "../../src/runtime/tfjs/tfjs-device.ts";
+import type { TfjsDevice } from "../../src/runtime/tfjs/tfjs-device.ts";
+
+const backends = (process.env["FLUXION_TFJS"] ?? "cpu,wasm").split(",") as BackendName[]; // a wrong name does not open
+
+const opened: [name: string, device: TfjsDevice, backend: BackendName][] = [];
+for (const backend of backends) opened.push([`tfjs:${backend}`, await openTfjs(backend), backend]);
+
+/** As `describe.each` takes them. */
+export const tfjsDevices: readonly (readonly [name: string, device: TfjsDevice, backend: BackendName])[] =
+  opened;
