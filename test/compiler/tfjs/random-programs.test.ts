@@ -6,13 +6,13 @@ import { EXACT_OPS } from "../../support/op-cases.ts";
 import { deviation } from "../../support/on-device.ts";
 import { arbitraryRun } from "../../support/random-program.ts";
 import type { RandomProgramOptions } from "../../support/random-program.ts";
-import { tfjsDevices } from "../../support/tfjs-devices.ts";
+import { forBackend, tfjsDevices } from "../../support/tfjs-devices.ts";
 
-describe.each(tfjsDevices)("random programs on %s", (_name, device) => {
+describe.each(tfjsDevices)("random programs on %s", (_name, device, backend) => {
   const agrees = async (options: RandomProgramOptions, tolerance: number, numRuns: number): Promise<void> => {
     const before = tf.memory();
     const property = fc.asyncProperty(arbitraryRun(options), async ({ program, inputs }) => {
-      const found = await deviation(device, program, inputs, tolerance);
+      const found = await deviation(device, program, forBackend(backend, inputs), tolerance);
       if (found !== undefined) throw new Error(found);
       expect(tf.memory()).toEqual(before);
     });
