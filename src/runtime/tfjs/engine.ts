@@ -20,8 +20,8 @@ export interface TfTensor {
 
 /** The engine that all copies of TensorFlow.js in a process share. */
 export interface TfEngine {
-  /** The selected backend; undefined before the first is. */
-  readonly backendName: string | undefined;
+  /** The selected backend; none before the first is, and after it was removed. */
+  readonly backendName: string | null | undefined;
   runKernel(name: string, inputs: unknown, attributes: unknown): TfTensor;
   makeTensor(values: TfArray, shape: readonly number[], dtype: string): TfTensor;
   setBackend(name: string): Promise<boolean>;
@@ -95,16 +95,16 @@ export async function loadBackend(name: BackendName): Promise<Loaded> {
   // The first use of the cpu backend in Node prints an advertisement for another package.
   const backend = engine.findBackend(name) as { firstUse?: boolean } | null; // a field that its class does not hide
   if (backend !== null && name === "cpu") backend.firstUse = false;
-  if (before !== undefined && before !== name) await engine.setBackend(before);
+  if (isNamed(before) && before !== name) await engine.setBackend(before);
   if (!started) throw new UserError(`The ${device} device did not start${reason}; use the device "cpu".`);
   return { tf, how: name === "wasm" ? "WebAssembly on one thread" : "JavaScript on one thread" };
 }
 
 async function loadNativeBackend(name: NativeName): Promise<Loaded> {
   const { describeNative, loadNative } = await import("./native.ts");
-  let before: string | undefined;
+  let before: string | null | undefined;
   const tf = loadNative(name, (core) => (before = core.engine().backendName));
-  if (before !== undefined) select(tf.engine(), before);
+  if (isNamed(before)) select(tf.engine(), before);
   return { tf, how: describeNative(tf) };
 }
 
@@ -119,9 +119,11 @@ export function withBackend<T>(tf: Tfjs, name: BackendName, work: () => T): T {
   try {
     return work();
   } finally {
-    if (before !== undefined) select(engine, before);
+    if (isNamed(before)) select(engine, before);
   }
 }
+
+const isNamed = (backend: string | null | undefined): backend is string => typeof backend === "string";
 
 /** Selecting a backend that has started takes effect at once; the promise is for those that have not. */
 function select(engine: TfEngine, name: string): void {

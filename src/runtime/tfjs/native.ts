@@ -68,6 +68,8 @@ export function loadNative(name: NativeName, prepare: (tf: Tfjs) => void): Tfjs 
         `"npm install ${packageName}@4.22.0" (${GUIDE}), or use the device "cpu".`,
     );
   restoreRemoved();
+  // The library keeps to itself what is no warning, unless it was told otherwise.
+  process.env["TF_CPP_MIN_LOG_LEVEL"] ??= "1";
   // Products of f32 are products of f32: without this, CUDA's libraries round their factors to 10 bits on newer GPUs.
   if (gpu) process.env["NVIDIA_TF32_OVERRIDE"] ??= "0";
   let tf: Tfjs;
