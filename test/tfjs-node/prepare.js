@@ -144,11 +144,10 @@ export function prepare(home) {
   mkdirSync(home, { recursive: true });
   removeAbandoned(home);
   const [modules, library] = [join(home, "node_modules"), join(home, "tensorflow")];
+  const addon = join(modules, "@tensorflow", "tfjs-node", "lib");
+  const compiler = existsSync(addon) ? undefined : findCompiler(); // before anything is downloaded in vain
   part(modules, `npm install ${Object.entries(PACKAGES).map((entry) => entry.join("@")).join(" ")}`, installPackages); // prettier-ignore
   part(library, `libtensorflow of ${WHEEL}, 230 MB`, fetchLibrary);
-  const addon = join(modules, "@tensorflow", "tfjs-node", "lib");
-  part(addon, "compiling the addon", (folder) =>
-    compileAddon(folder, { compiler: findCompiler(), modules, library }),
-  );
+  part(addon, "compiling the addon", (folder) => compileAddon(folder, { compiler, modules, library }));
   return modules;
 }
