@@ -47,6 +47,26 @@ function restoreRemoved(): void {
   removed["isArray"] ??= Array.isArray;
 }
 
+/** The switch of TensorFlow.js's warnings, on the engine that all its copies share. */
+interface SharedEngine {
+  readonly ENV: { getBool(flag: "PROD"): boolean; set(flag: "PROD", value: boolean): void };
+}
+
+/**
+ * Does without warnings: where the project and Fluxion have a copy of TensorFlow.js each, the second registers every kernel again, which
+ * does no harm, and says so of each.
+ */
+function quietly<T>(work: () => T): T {
+  const env = (globalThis as { readonly _tfengine?: SharedEngine })._tfengine?.ENV; // where all copies look for it
+  const before = env?.getBool("PROD") ?? false;
+  env?.set("PROD", true);
+  try {
+    return work();
+  } finally {
+    env?.set("PROD", before);
+  }
+}
+
 const firstLine = (error: unknown): string =>
   (error instanceof Error ? error.message : String(error)).split("\n")[0]?.trim() ?? "";
 
@@ -75,10 +95,10 @@ export function loadNative(name: NativeName, prepare: (tf: Tfjs) => void): Tfjs 
   let tf: Tfjs;
   try {
     // The copy of TensorFlow.js that the package itself uses; its exports are the package's too.
-    tf = createRequire(require.resolve(packageName))("@tensorflow/tfjs") as Tfjs;
+    tf = quietly(() => createRequire(require.resolve(packageName))("@tensorflow/tfjs") as Tfjs);
     prepare(tf);
     const other = backendOf(tf)?.isGPUPackage;
-    if (other === undefined || other === gpu) require(packageName);
+    if (other === undefined || other === gpu) quietly(() => require(packageName) as unknown);
   } catch (error) {
     throw new UserError(
       `The ${device} device has the package ${packageName}, but TensorFlow's library did not load (${firstLine(error)}); ${GUIDE}, ` +
