@@ -6,6 +6,7 @@ import { dispatchBenchmark } from "./cases/dispatch.ts";
 import { ditCompileBenchmark } from "./cases/dit-compile.ts";
 import { firstCallBenchmark } from "./cases/first-call.ts";
 import { flmBenchmark } from "./cases/flm.ts";
+import { flmDevicesBenchmark } from "./cases/flm-devices.ts";
 import { limitBenchmark } from "./cases/limit.ts";
 import { matmulBenchmark } from "./cases/matmul.ts";
 import { mlpBenchmark } from "./cases/mlp.ts";
@@ -33,4 +34,5 @@ export const BENCHMARKS: Readonly<Record<Target, readonly Benchmark[]>> = {
     objectivesBenchmark,
     dispatchBenchmark,
   ],
+  tfjs: [flmDevicesBenchmark],
 };

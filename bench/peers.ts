@@ -1,7 +1,8 @@
 /**
  * Who takes part: Fluxion on a target, and the libraries that it is compared with. On the cpu those run on WebAssembly, and Fluxion
  * with a thread per core and with one: in Node the peers have one, since jax-js needs Web Workers for more, and tfjs switches threads
- * off. On webgpu all use one adapter, see webgpu/peers.ts.
+ * off. On webgpu all use one adapter, see webgpu/peers.ts. On tfjs it is Fluxion alone, on
+ * several devices, see tfjs/peers.ts.
  *
  * Consumed by run.ts and the cases. To add an engine that runs our programs: a `Device` for it, an entry in `engines`.
  */
@@ -16,7 +17,7 @@ import type { Gpu } from "../src/runtime/webgpu/gpu.ts";
 import type { Ratio } from "./case.ts";
 import { FLUXION } from "./fluxion.ts";
 
-export type Target = "cpu" | "webgpu";
+export type Target = "cpu" | "webgpu" | "tfjs";
 
 /** Something that runs our programs. */
 export interface Engine {
@@ -126,6 +127,7 @@ const PACKAGES = {
     "@tensorflow/tfjs",
     "@tensorflow/tfjs-backend-webgpu",
   ],
+  tfjs: ["onnxruntime-node", "webgpu", "@tensorflow/tfjs", "@tensorflow/tfjs-backend-wasm"],
 } as const satisfies Record<Target, readonly string[]>;
 
 /** Versions of the packages that a target compares. */

@@ -6,7 +6,7 @@ import { dirname } from "node:path";
 import { writeFileAtomic } from "../src/runtime/files/atomic.ts";
 import type { Phase, Phases } from "./case.ts";
 import type { Machine } from "./machine.ts";
-import type { Calls } from "./peers.ts";
+import type { Calls, Target } from "./peers.ts";
 import { summarize } from "./timing.ts";
 import type { ComparisonResult, ContenderResult, Summary } from "./timing.ts";
 
@@ -153,13 +153,13 @@ export function formatMachine(machine: Machine): string {
 }
 
 /** bench/results/2026-11-30-intel-xeon-processor.json; on a GPU the adapter's name. */
-export function resultsPath(folder: string, { date, cpu, gpu }: Machine): string {
+export function resultsPath(folder: string, { date, cpu, gpu }: Machine, target?: Target): string {
   const name = (gpu?.adapter ?? cpu)
     .replace(/\((r|tm)\)/gi, "")
     .toLowerCase()
     .replace(/[^a-z0-9]+/g, "-")
     .replace(/^-|-$/g, "");
-  return `${folder}/${date.slice(0, 10)}-${name}.json`;
+  return `${folder}/${date.slice(0, 10)}-${name}${target === "tfjs" ? "-tfjs" : ""}.json`;
 }
 
 /** Four significant digits: more are noise. */

@@ -12,8 +12,9 @@ import { lineOf } from "./contenders.ts";
 import { describeAdapter, describeMachine, load, loadWarning } from "./machine.ts";
 import type { Adapter } from "./machine.ts";
 import { startCpuPeers, versions } from "./peers.ts";
-import type { Target } from "./peers.ts";
+import type { Peers, Target } from "./peers.ts";
 import { formatComparison, formatMachine, formatPhases, resultsPath, saveReport } from "./report.ts";
+import { startTfjsPeers } from "./tfjs/peers.ts";
 import { timeTurns } from "./timing.ts";
 import type { ComparisonResult } from "./timing.ts";
 
@@ -23,10 +24,10 @@ const namesOf = (target: Target): string => BENCHMARKS[target].map(({ name }) =>
 const RESULTS = "bench/results";
 
 const HELP = `npm run bench -- [options]
-  --device NAME   cpu (default) or webgpu
+  --device NAME   cpu (default), webgpu, or tfjs: Fluxion on each device on TensorFlow.js
   --adapter NAME  part of the name of a WebGPU adapter; by default the best
   --only NAME     one benchmark; on cpu: ${namesOf("cpu")};
-                  on webgpu: ${namesOf("webgpu")}
+                  on webgpu: ${namesOf("webgpu")}; on tfjs: ${namesOf("tfjs")}
   --seconds N     least time for each comparison (10)
   --hardware      on webgpu: checks, then times Fluxion alone at the sizes of a GPU; --help tells its own options
   --out FILE      where to write the results; by default bench/results/<date>-<cpu or adapter>.json when all benchmarks ran`;
@@ -57,8 +58,8 @@ function parseOptions(argv: readonly string[]): Options {
     throw new UserError(`${error instanceof Error ? error.message : String(error)}\n${HELP}`);
   }
   const { device: target = "cpu", adapter, only, out } = values;
-  if (target !== "cpu" && target !== "webgpu")
-    throw new UserError(`There are no benchmarks for the device "${target}"; choose cpu or webgpu.`);
+  if (target !== "cpu" && target !== "webgpu" && target !== "tfjs")
+    throw new UserError(`There are no benchmarks for the device "${target}"; choose cpu, webgpu or tfjs.`);
   if (adapter !== undefined && target !== "webgpu")
     throw new UserError("--adapter chooses a WebGPU adapter; add --device webgpu.");
   const seconds = values.seconds === undefined ? 10 : Number(values.seconds);
@@ -115,11 +116,7 @@ async function run(argv: readonly string[]): Promise<void> {
     });
   }
   const comparisons: ComparisonResult[] = [];
-  // Dawn is an optional dependency.
-  const peers =
-    target === "webgpu"
-      ? await (await import("./webgpu/peers.ts")).startWebGpuPeers(adapter)
-      : await startCpuPeers();
+  const peers = await startPeers(target, adapter);
   for (const [name, error] of peers.absent) print(`absent: ${name}: ${error}`);
   for (const benchmark of benchmarks) {
     if (benchmark.kind !== "comparison") continue;
@@ -145,7 +142,8 @@ async function run(argv: readonly string[]): Promise<void> {
   if (wrong.length + failed.length > 0) process.exitCode = 1;
 
   const path =
-    out ?? (benchmarks.length === BENCHMARKS[target].length ? resultsPath(RESULTS, machine) : undefined);
+    out ??
+    (benchmarks.length === BENCHMARKS[target].length ? resultsPath(RESULTS, machine, target) : undefined);
   if (path === undefined) return;
   await saveReport(path, {
     machine,
@@ -157,6 +155,17 @@ async function run(argv: readonly string[]): Promise<void> {
     phases,
   });
   print(`Written to ${path}.`);
+}
+
+async function startPeers(target: Target, adapter: string | undefined): Promise<Peers> {
+  switch (target) {
+    case "cpu":
+      return startCpuPeers();
+    case "webgpu": // Dawn is an optional dependency
+      return (await import("./webgpu/peers.ts")).startWebGpuPeers(adapter);
+    case "tfjs":
+      return startTfjsPeers();
+  }
 }
 
 /** What the adapter says of itself. @throws UserError when there is none of that name */

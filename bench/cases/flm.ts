@@ -9,7 +9,7 @@
  * jax-js does not take part: its step would have to be written first, and its compilation takes minutes on software adapters. On
  * those, which are slow, the sizes are of the quick demo.
  *
- * Consumed by benchmarks.ts.
+ * Consumed by benchmarks.ts; its step on one device by flm-devices.ts.
  */
 import * as tf from "@tensorflow/tfjs";
 import { f32, fn, i32, outputSpec, unflatten, valueAndGrad } from "../../src/dsl/index.ts";
@@ -45,6 +45,10 @@ const LEARNING_RATE = 1e-3;
 const CPU = "fluxion on the cpu";
 /** Steps whose losses and norms are compared. */
 const CHECKED_STEPS = 4;
+export const CHECK = {
+  what: `losses and gradient norms of ${CHECKED_STEPS} steps`,
+  tolerance: 1e-4,
+} as const;
 
 /** What a step reports. */
 interface Report {
@@ -108,7 +112,7 @@ interface Problem {
   readonly weights: readonly TfWeight[];
 }
 
-function problemOf(options: ModelOptions): Problem {
+export function problemOf(options: ModelOptions): Problem {
   const spec = outputSpec(initFlm(options) as Fn<never, TrainingState>);
   return {
     options,
@@ -121,7 +125,7 @@ function problemOf(options: ModelOptions): Problem {
 /** Which of our steps, see the head of this file. */
 type Variant = "noise given" | "noise drawn" | "projected";
 
-async function fluxion(
+export async function fluxion(
   { options, batch, spec, weights }: Problem,
   device: Device,
   variant: Variant,
@@ -217,12 +221,20 @@ async function reports(stepper: Stepper): Promise<readonly number[]> {
   return found;
 }
 
-/** @param compared whether it does the same arithmetic as the others, so that it must report the same */
-const candidate = (name: string, make: () => Promise<Stepper>, compared = true): Candidate => ({
+/**
+ * @param compared whether it does the same arithmetic as the others, so that it must report the same
+ * @param note what is to be known of it
+ */
+export const stepCandidate = (
+  name: string,
+  make: () => Promise<Stepper>,
+  { compared = true, note }: { readonly compared?: boolean; readonly note?: string } = {},
+): Candidate => ({
   name,
   prepare: async () => {
     const stepper = await make();
     return {
+      ...(note === undefined ? {} : { note }),
       run: async () => void (await stepper.step()),
       ...(compared ? { values: async () => [await reports(stepper)] } : {}),
       dispose: () => stepper.dispose(),
@@ -232,7 +244,7 @@ const candidate = (name: string, make: () => Promise<Stepper>, compared = true):
 
 /** Fluxion on the CPU beside Fluxion on the GPU. */
 const onCpu = (problem: Problem): Candidate =>
-  candidate(CPU, async () => {
+  stepCandidate(CPU, async () => {
     const device = await openCpu();
     const stepper = await fluxion(problem, device, "noise given");
     return {
@@ -255,6 +267,7 @@ async function prepare(options: ModelOptions, peers: Peers): Promise<Comparison>
     `${theirs}, tuned`,
   ];
   const cpu = peers.target === "cpu";
+  const unlike = { compared: false };
   const { batch, network } = options;
   return compare(peers, {
     name: "flm",
@@ -264,21 +277,21 @@ async function prepare(options: ModelOptions, peers: Peers): Promise<Comparison>
     tokens: batch * network.length,
     candidates: [
       ...[...peers.ours, ...peers.engines].map((engine) =>
-        candidate(engine.name, () => fluxion(problem, engine.device, "noise given")),
+        stepCandidate(engine.name, () => fluxion(problem, engine.device, "noise given")),
       ),
       ...(cpu ? [] : [onCpu(problem)]),
-      candidate(theirs, async () => tfjs(problem, "noise given")),
+      stepCandidate(theirs, async () => tfjs(problem, "noise given")),
       // What it is tuned to is tfjs on WebAssembly; and it is not worth minutes of a software adapter to learn that drawing costs little.
       ...(cpu
         ? [
-            candidate(theirsTuned, async () => tfjs(problem, "noise given", true)),
-            candidate(drawn, () => fluxion(problem, device, "noise drawn"), false),
-            candidate(theirsDrawn, async () => tfjs(problem, "noise drawn"), false),
+            stepCandidate(theirsTuned, async () => tfjs(problem, "noise given", true)),
+            stepCandidate(drawn, () => fluxion(problem, device, "noise drawn"), unlike),
+            stepCandidate(theirsDrawn, async () => tfjs(problem, "noise drawn"), unlike),
           ]
         : []),
-      candidate(projected, () => fluxion(problem, device, "projected"), false),
+      stepCandidate(projected, () => fluxion(problem, device, "projected"), unlike),
     ],
-    checks: [{ what: `losses and gradient norms of ${CHECKED_STEPS} steps`, tolerance: 1e-4 }],
+    checks: [CHECK],
     ratios: [
       ...ratiosOf(peers, (rival) => (cpu && rival === theirs ? 0.3 : undefined)),
       { of: ours, to: CPU },

@@ -35,12 +35,8 @@ const DEVICES = {
   "tfjs:wasm": { open: async () => (await tfjs()).openTfjs("wasm") },
   "tfjs:webgl": notYet("The tfjs:webgl device needs a browser, and is not there yet."),
   "tfjs:webgpu": notYet('The tfjs:webgpu device is not there yet; use the device "webgpu".'),
-  "tfjs:node": notYet(
-    'The tfjs:node device needs @tensorflow/tfjs-node and its native library, and is not there yet; use the device "cpu".',
-  ),
-  "tfjs:node-gpu": notYet(
-    "The tfjs:node-gpu device needs @tensorflow/tfjs-node-gpu with CUDA, and is not there yet.",
-  ),
+  "tfjs:node": { open: async () => (await tfjs()).openTfjs("node") },
+  "tfjs:node-gpu": { open: async () => (await tfjs()).openTfjs("node-gpu") },
 } as const satisfies Readonly<Record<string, Entry>>;
 
 const entries: ReadonlyMap<string, Entry> = new Map(Object.entries(DEVICES));

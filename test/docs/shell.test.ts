@@ -24,6 +24,10 @@ const CHECKED: readonly (readonly [command: RegExp, why: string])[] = [
   [/^npm run bench\b/, "it takes minutes"],
   [/^npm run check\b/, "it looks at the whole checkout, tests included"],
   [/^\.ci\/run$/, "it would start these tests again"],
+  [
+    /tfjs-node|tensorflow/,
+    "it makes or needs TensorFlow's library, of 1 GB; npm run test:tfjs-node does the same",
+  ],
 ];
 
 const scripts = (

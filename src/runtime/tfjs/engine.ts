@@ -2,9 +2,10 @@
  * TensorFlow.js as far as it is used: its one engine, backends by name, and tensors. The package is loaded when the first device of this
  * kind is opened; it is an optional peer, so its types are written down here and not imported.
  *
- * Consumed by the other files of this folder. To support a backend: a case in `BACKENDS`.
+ * Consumed by the other files of this folder. To support a backend: an entry in `REGISTERED`, and how it is loaded.
  */
 import { UserError } from "../files/errors.ts";
+import type { NativeName } from "./native.ts";
 
 export type TfArray = Float32Array | Int32Array | Uint8Array;
 
@@ -19,8 +20,8 @@ export interface TfTensor {
 
 /** The engine that all copies of TensorFlow.js in a process share. */
 export interface TfEngine {
-  /** The selected backend; undefined before the first is. */
-  readonly backendName: string | undefined;
+  /** The selected backend; none before the first is, and after it was removed. */
+  readonly backendName: string | null | undefined;
   runKernel(name: string, inputs: unknown, attributes: unknown): TfTensor;
   makeTensor(values: TfArray, shape: readonly number[], dtype: string): TfTensor;
   setBackend(name: string): Promise<boolean>;
@@ -37,7 +38,17 @@ export interface Tfjs {
 }
 
 /** Backends that run in Node. */
-export type BackendName = "cpu" | "wasm";
+export type BackendName = "cpu" | "wasm" | NativeName;
+
+/** The names by which TensorFlow.js knows them. */
+const REGISTERED: Readonly<Record<BackendName, string>> = {
+  cpu: "cpu",
+  wasm: "wasm",
+  node: "tensorflow",
+  "node-gpu": "tensorflow",
+};
+
+export const registeredName = (name: BackendName): string => REGISTERED[name];
 
 const CORE = "@tensorflow/tfjs";
 const WASM = "@tensorflow/tfjs-backend-wasm";
@@ -55,8 +66,16 @@ async function load<T>(device: string, packages: string, module: () => Promise<u
   }
 }
 
+/** TensorFlow.js with a started backend. */
+export interface Loaded {
+  readonly tf: Tfjs;
+  /** What computes, for people. */
+  readonly how: string;
+}
+
 /** Loads TensorFlow.js with a backend and starts it. @throws UserError when a package is missing or the backend does not start */
-export async function loadBackend(name: BackendName): Promise<Tfjs> {
+export async function loadBackend(name: BackendName): Promise<Loaded> {
+  if (name === "node" || name === "node-gpu") return loadNativeBackend(name);
   const device = `tfjs:${name}`;
   const tf = await load<Tfjs>(
     device,
@@ -76,9 +95,17 @@ export async function loadBackend(name: BackendName): Promise<Tfjs> {
   // The first use of the cpu backend in Node prints an advertisement for another package.
   const backend = engine.findBackend(name) as { firstUse?: boolean } | null; // a field that its class does not hide
   if (backend !== null && name === "cpu") backend.firstUse = false;
-  if (before !== undefined && before !== name) await engine.setBackend(before);
+  if (isNamed(before) && before !== name) await engine.setBackend(before);
   if (!started) throw new UserError(`The ${device} device did not start${reason}; use the device "cpu".`);
-  return tf;
+  return { tf, how: name === "wasm" ? "WebAssembly on one thread" : "JavaScript on one thread" };
+}
+
+async function loadNativeBackend(name: NativeName): Promise<Loaded> {
+  const { describeNative, loadNative } = await import("./native.ts");
+  let before: string | null | undefined;
+  const tf = loadNative(name, (core) => (before = core.engine().backendName));
+  if (isNamed(before)) select(tf.engine(), before);
+  return { tf, how: describeNative(tf) };
 }
 
 /**
@@ -88,13 +115,15 @@ export async function loadBackend(name: BackendName): Promise<Tfjs> {
 export function withBackend<T>(tf: Tfjs, name: BackendName, work: () => T): T {
   const engine = tf.engine();
   const before = engine.backendName;
-  select(engine, name);
+  select(engine, registeredName(name));
   try {
     return work();
   } finally {
-    if (before !== undefined) select(engine, before);
+    if (isNamed(before)) select(engine, before);
   }
 }
+
+const isNamed = (backend: string | null | undefined): backend is string => typeof backend === "string";
 
 /** Selecting a backend that has started takes effect at once; the promise is for those that have not. */
 function select(engine: TfEngine, name: string): void {

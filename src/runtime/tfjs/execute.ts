@@ -147,6 +147,8 @@ class Run {
       for (const row of rows) row.dispose();
       return toBackend(this.#engine, { shape, dtype, data: new ARRAYS[storageOf(dtype)](0) });
     }
+    const [first, ...others] = rows;
+    if (first !== undefined && others.length === 0) return this.#turned(first, shape); // TensorFlow joins two or more
     const flat = rows.map((row) => this.#turned(row, [1, size]));
     const joined = this.#engine.runKernel("Concat", flat, { axis: 0 });
     for (const row of flat) row.dispose();

@@ -21,8 +21,8 @@ import {
   settle,
 } from "../device.ts";
 import type { CompileOptions, Device, DeviceValue, Executable } from "../device.ts";
-import { loadBackend, withBackend } from "./engine.ts";
-import type { BackendName, Tfjs, TfTensor } from "./engine.ts";
+import { loadBackend, registeredName, withBackend } from "./engine.ts";
+import type { BackendName, Loaded, Tfjs, TfTensor } from "./engine.ts";
 import { execute, makeConstants } from "./execute.ts";
 import { fromBackend, toBackend } from "./tensors.ts";
 
@@ -140,11 +140,13 @@ export class TfjsDevice implements Device {
   readonly executables = new Set<TfjsExecutable>();
   readonly #backend: BackendName;
   readonly #tf: Tfjs;
+  readonly #how: string;
   #closed = false;
 
-  constructor(tf: Tfjs, backend: BackendName) {
+  constructor({ tf, how }: Loaded, backend: BackendName) {
     this.name = `tfjs:${backend}`;
     this.#tf = tf;
+    this.#how = how;
     this.#backend = backend;
   }
 
@@ -153,8 +155,7 @@ export class TfjsDevice implements Device {
   }
 
   describe(): string {
-    const how = this.#backend === "wasm" ? "WebAssembly" : "JavaScript";
-    return `TensorFlow.js ${this.#tf.version_core}, ${how} on one thread`;
+    return `TensorFlow.js ${this.#tf.version_core}, ${this.#how}`;
   }
 
   /** Does work with this device's backend selected. */
@@ -175,7 +176,9 @@ export class TfjsDevice implements Device {
       this.#checkOpen();
       checkDonation(options.donate ?? [], program.inputs.length);
       const plan = toTfjs(program);
-      const missing = plan.kernels.find((kernel) => !this.#tf.getKernel(kernel, this.#backend));
+      const missing = plan.kernels.find(
+        (kernel) => !this.#tf.getKernel(kernel, registeredName(this.#backend)),
+      );
       if (missing !== undefined)
         throw new Error(
           `${this.name}: this version of TensorFlow.js has no kernel ${missing} on its ${this.#backend} backend; take version 4.22.`,

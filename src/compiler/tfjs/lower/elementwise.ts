@@ -72,13 +72,18 @@ const lowerAbs: LowerRule<"abs"> = ({ build }, inputs) => {
   return [binary(build, "Maximum", x, binary(build, "Sub", zeroLike(build, x), x))];
 };
 
-/** By comparisons: the kernels give 0 for NaN and for very small numbers. */
+/**
+ * By comparisons: the kernels give 0 for NaN and for very small numbers. What compares as neither is NaN, or 0, or a subnormal number on
+ * a backend that takes those for 0; times 0 it is what it should be.
+ */
 const lowerSign: LowerRule<"sign"> = ({ build }, inputs) => {
   const x = single(inputs);
   const zero = zeroLike(build, x);
   const of = (value: number): Value => build.splat({ shape: x.shape, dtype: x.dtype }, value);
   const positive = binary(build, x.dtype === "u32" ? "NotEqual" : "Less", zero, x, "bool");
-  const rest = x.dtype === "u32" ? x : choose(build, binary(build, "Less", x, zero, "bool"), of(-1), x);
+  if (x.dtype === "u32") return [choose(build, positive, of(1), x)];
+  const neither = isFloat(x.dtype) ? binary(build, "Multiply", x, zero) : x;
+  const rest = choose(build, binary(build, "Less", x, zero, "bool"), of(-1), neither);
   return [choose(build, positive, of(1), rest)];
 };
 
