@@ -57,6 +57,17 @@ describe.skipIf(missing !== undefined)("the engine, where something is missing o
       await window.studio.engine.pause();
     });
     expect([...(await filesOf(page, run.id)).keys()].sort()).toContain("state.safetensors");
+    // Somebody clicks twice: one training, and another one that is paused.
+    const states = await page.evaluate(async (settings) => {
+      const { engine } = window.studio;
+      const lines = Array.from({ length: 60 }, (_, i) => `the cat number ${i} sees a dog here\n`);
+      const text = { kind: "file", file: new File(lines, "cats.txt") } as const;
+      const begun = await Promise.all([engine.start(settings, text), engine.start(settings, text)]);
+      const now = new Map((await engine.runs()).map(({ id, state }) => [id, state]));
+      await engine.pause();
+      return begun.map(({ id }) => now.get(id));
+    }, SETTINGS);
+    expect(states).toEqual(["idle", "training"]);
     await page.context().close();
   });
 
@@ -66,7 +77,7 @@ describe.skipIf(missing !== undefined)("the engine, where something is missing o
     async () => {
       const context = await browser.context();
       const page = await browser.tab(context);
-      const run = await started(page, async () => undefined);
+      const run = await started(page, async () => undefined, { flmSteps: 24, fmlmSteps: 4 });
       await page.evaluate(async () => {
         await window.studio.until((event) => event.kind === "step" && event.done > 4);
         await window.studio.engine.pause();
@@ -74,6 +85,7 @@ describe.skipIf(missing !== undefined)("the engine, where something is missing o
       const before = await filesOf(page, run.id);
       const failed = await page.evaluate(async (id) => {
         const { engine } = window.studio;
+        window.studio.mark();
         await engine.resume(id);
         await window.studio.until((event) => event.kind === "step" && event.done > 8);
         window.studio.tamper("full");
@@ -89,6 +101,7 @@ describe.skipIf(missing !== undefined)("the engine, where something is missing o
         true,
       );
       const resumed = await page.evaluate(async (id) => {
+        window.studio.mark();
         window.studio.tamper("roomy");
         const finished = window.studio.until(
           (event) => event.kind === "state" && event.run.state === "finished",
@@ -258,7 +271,7 @@ describe.skipIf(missing !== undefined)("the engine, where something is missing o
           "a header of 2^63 bytes": "flm.safetensors: the header claims 9223372036854775808 bytes, over the limit of 100000000; this is not a safetensors file.",
           "a huge network": "config.json asks for a depth of 1000000000, and at most 256 can be used here.",
           "a later version": "config.json has layout version 2, and this program reads version 1; use the version of fluxion that wrote it or a newer one.",
-          "a picture": "cat.png alone is no run: config.json and vocabulary.json and flm.safetensors or fmlm.safetensors are missing. A run is config.json, vocabulary.json and flm.safetensors or fmlm.safetensors, as the command line writes them; drop them together.",
+          "a picture": "cat.png is no part of a run. A run is config.json, vocabulary.json and flm.safetensors or fmlm.safetensors, as the command line writes them; drop them together.",
           "a run that is not there": "There is no run none any more; it may have been removed in another tab.",
           "a short text": "short.txt: the text has no line of at least 4 words; use another text.",
           "a text of a gigabyte": "big.txt has 1024 MiB, and at most 64 MiB can be trained on here; drop a part of it.",
@@ -268,15 +281,15 @@ describe.skipIf(missing !== undefined)("the engine, where something is missing o
           "no JSON": "config.json is damaged: its 1 characters are not JSON. Restore it, or start a new run in another folder.",
           "no checkpoint": "flm.safetensors: the header claims 7521891404167278446 bytes, over the limit of 100000000; this is not a safetensors file.",
           "no run's settings": "What was dropped is not a run folder: its config.json does not say "format": "fluxion-run".",
-          "nothing": "Nothing was dropped: config.json and vocabulary.json and flm.safetensors or fmlm.safetensors are missing. A run is config.json, vocabulary.json and flm.safetensors or fmlm.safetensors, as the command line writes them; drop them together.",
+          "nothing": "Nothing was dropped. A run is config.json, vocabulary.json and flm.safetensors or fmlm.safetensors, as the command line writes them; drop them together.",
           "other sizes": "flm.safetensors does not fit config.json and vocabulary.json: tensor "backbone.blocks.0.attn_out.weight" has shape [16, 16], expected [32, 32]; tensor "backbone.blocks.0.attn_qkv.weight" has shape [48, 16], expected [96, 32]; tensor "backbone.blocks.0.mlp.2.bias" has shape [16], expected [32]; and 12 more differences.",
           "somebody's weights": "flm.safetensors is a safetensors file, but not a checkpoint of a run: its metadata lacks the format.",
           "tensors of a petabyte": "flm.safetensors: tensor "a" ends at byte 1125899906842624 of 8 data bytes; the file is cut short.",
           "tensors on top of each other": "flm.safetensors: tensor "b" begins at byte 4, inside tensor "a", which ends at 8.",
           "too many steps": "The number of steps is 65; it must be a whole number from 1 to 64.",
           "two of a name": "There are two files named config.json; drop the files of one run at a time.",
-          "unknown words": "--infill: "xyzzy" is not in the run's vocabulary of 51",
-          "weights alone": "flm.safetensors alone is no run: config.json and vocabulary.json are missing. A run is config.json, vocabulary.json and flm.safetensors or fmlm.safetensors, as the command line writes them; drop them together.",
+          "unknown words": "The text with blanks: "xyzzy" is not in the run's vocabulary of 51",
+          "weights alone": "flm.safetensors is not a whole run: config.json and vocabulary.json are missing. A run is config.json, vocabulary.json and flm.safetensors or fmlm.safetensors, as the command line writes them; drop them together.",
         }
       `);
       await page.context().close();

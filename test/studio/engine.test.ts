@@ -60,7 +60,7 @@ describe.skipIf(missing !== undefined)("the engine", () => {
               (event) =>
                 event.kind === "step" &&
                 event.run === id &&
-                event.done + (event.phase === "fmlm" ? 50 : 0) >= Number(at),
+                event.done + (event.phase === "fmlm" ? 50 : 0) >= at,
             ),
           [run.id, stop] as const,
         );
@@ -100,12 +100,15 @@ describe.skipIf(missing !== undefined)("the engine", () => {
         await window.studio.until((event) => event.kind === "step" && event.done > 3);
         const sampled = await window.studio.engine.sample({ run: id, model: "flm", steps: 2, count: 2 });
         const formed = await window.studio.engine.form({ run: id, model: "flm", steps: 3, seed: 5 });
+        const explained = await window.studio.engine.explain(id);
         const { state, done } = await window.studio.engine.run(id);
-        return { sampled, formed, state, done };
+        return { sampled, formed, explained, state, done };
       }, run.id);
       expect(during).toMatchObject({ state: "training" });
       expect(during.done).toBeLessThan(400);
       expect(during.sampled.texts).toHaveLength(2);
+      expect(during.explained.phase).toBe("flm");
+      expect(during.explained.kernels.length).toBeGreaterThan(5);
       expect(during.formed.moments.map(({ tau }) => tau)).toEqual([
         0,
         expect.any(Number),
@@ -114,11 +117,13 @@ describe.skipIf(missing !== undefined)("the engine", () => {
       ]);
 
       const lost = await page.evaluate(async (id) => {
+        window.studio.mark();
         const again = window.studio.until(
           (event) => event.kind === "note" && event.text.startsWith("The device was lost"),
         );
         window.studio.tamper("lose");
         const note = await again;
+        window.studio.mark();
         await window.studio.until((event) => event.kind === "step" && event.run === id && event.done > 5);
         await window.studio.engine.pause();
         // A request that finds the device lost is served on the next one.
