@@ -52,6 +52,9 @@ export interface TextsAsked {
   readonly infill?: string | undefined;
 }
 
+/** What messages call the wishes: of the command line, its options. */
+const OPTIONS = { infill: "--infill", shaping: "--temperature and --top-p" };
+
 /** Weights on a device and what their programs need to know. */
 export interface DrawnFrom {
   readonly options: ModelOptions;
@@ -78,12 +81,14 @@ export const textsBatch = ({ sampling }: TrainingConfig, count: number): number 
 
 /**
  * Looks at what is asked, without a device.
+ * @param called what messages call the wishes
  * @returns what compiles it
  * @throws UserError for what the model does not allow, and for wishes that do not go together
  */
 export function plannedTexts(
   model: AskedModel,
   asked: TextsAsked,
+  called: typeof OPTIONS = OPTIONS,
 ): (device: Device, from: DrawnFrom) => Promise<TextDrawer> {
   const { run, subject, name, vocabulary } = model;
   const { flow } = subject;
@@ -111,7 +116,9 @@ export function plannedTexts(
   const schedule = scheduleOf(model, asked);
   const { length } = run.config.network;
   const given =
-    infill === undefined ? new Int32Array(length).fill(-1) : patternTokens(infill, vocabulary, length);
+    infill === undefined
+      ? new Int32Array(length).fill(-1)
+      : patternTokens(infill, vocabulary, length, called.infill);
   const posterior = {
     ...(temperature === undefined ? {} : { temperature }),
     ...(topP === undefined ? {} : { topP }),
@@ -119,7 +126,7 @@ export function plannedTexts(
   const shaped = Object.keys(posterior).length > 0;
   if (shaped && flow.predicts !== "clean token")
     throw new UserError(
-      `--temperature and --top-p shape a distribution over tokens, and the flow "${flow.name}" predicts a ${flow.predicts}; leave them out`,
+      `${called.shaping} shape a distribution over tokens, and the flow "${flow.name}" predicts a ${flow.predicts}; leave them out`,
     );
   return async (device, { options, spec }) => {
     const sampler = await openScheduledSampler(device, options, spec, {

@@ -59,6 +59,10 @@ export class StudioEngine implements Engine {
   #info: DeviceInfo | undefined;
   #opening: Promise<Opened> | undefined;
   #training: Training | undefined;
+  /** Settled when the training is over and told to be. */
+  #over: Promise<void> = Promise.resolve();
+  /** What begins and ends trainings comes one after the other, however fast somebody clicks. */
+  #order: Promise<unknown> = Promise.resolve();
   /** The text that was prepared last: resuming and starting again need it as it is. */
   #text: { readonly fingerprint: string; readonly text: PreparedText } | undefined;
 
@@ -123,12 +127,22 @@ export class StudioEngine implements Engine {
     };
   }
 
-  async start(settings: RunSettings, source: TextSource): Promise<RunDetail> {
+  #inOrder<T>(work: () => Promise<T>): Promise<T> {
+    const mine = this.#order.then(work);
+    this.#order = mine.catch(() => undefined);
+    return mine;
+  }
+
+  start(settings: RunSettings, source: TextSource): Promise<RunDetail> {
+    return this.#inOrder(() => this.#start(settings, source));
+  }
+
+  async #start(settings: RunSettings, source: TextSource): Promise<RunDetail> {
     const { runs } = await this.#opened();
     const file = source.kind === "file" ? source.file : undefined;
     if (file !== undefined) checkTextFile(file);
     const config = configOf(settings, file?.name ?? null);
-    await this.pause();
+    await this.#stop();
     const text = preparedFor(
       file === undefined ? await bundledCorpus() : await fileCorpus(file, file.name),
       config,
@@ -141,7 +155,11 @@ export class StudioEngine implements Engine {
     return this.#train(known, text);
   }
 
-  async resume(id: string): Promise<RunDetail> {
+  resume(id: string): Promise<RunDetail> {
+    return this.#inOrder(() => this.#resume(id));
+  }
+
+  async #resume(id: string): Promise<RunDetail> {
     const { runs } = await this.#opened();
     if (this.#training?.run.id === id) return this.run(id);
     const known = await runs.open(id);
@@ -149,7 +167,7 @@ export class StudioEngine implements Engine {
       throw new UserError(
         "A run that was dropped into the page is not trained here; go on with it on the command line.",
       );
-    await this.pause();
+    await this.#stop();
     const { config } = known.run;
     if (this.#text === undefined || this.#text.fingerprint !== config.data.fingerprint) {
       const text = textOfRun(await this.#corpusOf(known), config);
@@ -179,30 +197,38 @@ export class StudioEngine implements Engine {
       summary: () => this.#summary(known),
     });
     this.#training = training;
-    const ended = training.begin(devices).finally(() => {
+    const ended = training.train(devices).finally(() => {
       this.#training = undefined;
       turns.free();
     });
-    // Told by the event that the training ended, or here, where it did not begin.
-    void ended
+    const told = async (): Promise<void> => this.#tell({ kind: "state", run: await this.#summary(known) });
+    // What went wrong was told by the training, or is thrown below, where it did not begin.
+    this.#over = ended
       .catch(() => undefined)
-      .then(async () => this.#tell({ kind: "state", run: await this.#summary(known) }))
+      .then(told)
       .catch(() => undefined);
-    await training.begun(ended);
+    await Promise.race([training.begun, ended]);
     const detail = await this.#detail(known);
     this.#tell({ kind: "state", run: detail });
     return detail;
   }
 
-  async pause(): Promise<void> {
-    await this.#training?.stop();
+  pause(): Promise<void> {
+    return this.#inOrder(() => this.#stop());
   }
 
-  async remove(id: string): Promise<void> {
-    const { runs, turns } = await this.#opened();
-    if (this.#training?.run.id === id) await this.pause();
-    await turns.take(async (models) => models.forget());
-    await runs.remove(id);
+  async #stop(): Promise<void> {
+    this.#training?.stop();
+    await this.#over;
+  }
+
+  remove(id: string): Promise<void> {
+    return this.#inOrder(async () => {
+      const { runs, turns } = await this.#opened();
+      if (this.#training?.run.id === id) await this.#stop();
+      await turns.take(async (models) => models.forget());
+      await runs.remove(id);
+    });
   }
 
   async importRun(files: readonly File[]): Promise<RunDetail> {
@@ -230,11 +256,11 @@ export class StudioEngine implements Engine {
   }
 
   async explain(id: string): Promise<StepExplanation> {
-    const { runs, devices } = await this.#opened();
+    const { runs, devices, turns } = await this.#opened();
     const known = await runs.open(id);
     const vocab = (await vocabularyOf(known)).tokens.length;
     const phase = this.#training?.run.id === id ? this.#training.phase : undefined;
-    return explainRun(known.run, vocab, phase, devices.device);
+    return turns.take((_, live) => explainRun(known.run, vocab, phase, live?.device ?? devices.device));
   }
 
   async #asked(id: string, model: ModelName): Promise<Asked> {

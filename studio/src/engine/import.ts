@@ -81,15 +81,14 @@ function byName(files: readonly File[]): Map<string, File> {
 }
 
 function incomplete(files: readonly File[], missing: readonly string[]): string {
-  const needs = `A run is config.json, vocabulary.json and flm.safetensors or fmlm.safetensors, as the command line writes them`;
-  const [first] = files;
-  const few =
-    files.length === 0
-      ? "Nothing was dropped"
-      : files.length === 1
-        ? `${first?.name} alone is no run`
-        : `These ${files.length} files are no run`;
-  return `${few}: ${missing.join(" and ")} ${missing.length === 1 ? "is" : "are"} missing. ${needs}; drop them together.`;
+  const needs =
+    "A run is config.json, vocabulary.json and flm.safetensors or fmlm.safetensors, as the command line writes them; drop them together.";
+  if (files.length === 0) return `Nothing was dropped. ${needs}`;
+  const what = files.length === 1 ? `${files[0]?.name} is` : `These ${files.length} files are`;
+  const parts = files.some(({ name }) => name in MOST);
+  return parts
+    ? `${what} not a whole run: ${missing.join(" and ")} ${missing.length === 1 ? "is" : "are"} missing. ${needs}`
+    : `${what} no part of a run. ${needs}`;
 }
 
 async function envelopeOf(file: File): Promise<RunConfig<TrainingConfig>> {
@@ -99,8 +98,8 @@ async function envelopeOf(file: File): Promise<RunConfig<TrainingConfig>> {
   const { created, config: found } = readEnvelopeText(text, file.name, "What was dropped");
   const config = checkConfig(found, file.name);
   for (const size of Object.keys(PLAUSIBLE) as (keyof typeof PLAUSIBLE)[]) {
-    const [asked, most] = [config.network[size], PLAUSIBLE[size]];
-    if (asked !== undefined && asked > most)
+    const [asked = 0, most] = [config.network[size], PLAUSIBLE[size]];
+    if (asked > most)
       throw new UserError(
         `${file.name} asks for a ${size} of ${asked}, and at most ${most} can be used here.`,
       );

@@ -57,7 +57,10 @@ export class Models {
       infill,
     };
     const batch = textsBatch(run.config, count);
-    const plan = plannedTexts({ run, subject, name: model, vocabulary }, wishes);
+    const plan = plannedTexts({ run, subject, name: model, vocabulary }, wishes, {
+      infill: "The text with blanks",
+      shaping: "Temperature and top-p",
+    });
     const began = performance.now();
     let fresh = false;
     const drawer = await this.#keep(JSON.stringify(["texts", run.id, model, batch, wishes]), () => {

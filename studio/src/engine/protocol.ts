@@ -158,7 +158,10 @@ export interface FormingMoment {
   readonly top: readonly (readonly { readonly token: string; readonly probability: number }[])[];
   /** Per position, entropy in nats. */
   readonly entropy: readonly number[];
-  /** Per position, the state in a plane (that of the two most different directions of the token embeddings), and where the flow takes it. */
+  /**
+   * Per position, the state in a plane (that of the two most different directions of the token embeddings), and from there to the clean state
+   * that the network expects, where the flow takes it. At the end there is nowhere to go.
+   */
   readonly plane: readonly {
     readonly x: number;
     readonly y: number;

@@ -1,4 +1,5 @@
 /** Runs and their logs as the page is told of them. Consumed by engine.ts and training.ts. */
+import { UserError } from "../../../src/runtime/files/errors.ts";
 import type { MetricsLine } from "../../../src/runtime/run/store.ts";
 import type { TrainingConfig } from "../../../src/runtime/training/config.ts";
 import { phasesOf } from "../../../src/runtime/training/subject.ts";
@@ -21,7 +22,7 @@ export async function summaryOf(known: KnownRun, training: Underway | undefined)
   const { config } = run;
   const finished: ModelName[] = [];
   for (const model of MODELS) if (await run.hasCheckpoint(model)) finished.push(model);
-  const saved = await savedState(run);
+  const saved = await unlessDamaged(savedState(run));
   const phases = phasesOf(config);
   const steps = phases.reduce((sum, phase) => sum + config[phase].steps, 0);
   const isDone = phases.every((phase) => finished.includes(phase));
@@ -38,7 +39,7 @@ export async function summaryOf(known: KnownRun, training: Underway | undefined)
     .filter((phase) => finished.includes(phase))
     .reduce((sum, phase) => sum + config[phase].steps, 0);
   const part = training?.phase === undefined ? Math.max(0, (saved?.done ?? 0) - before) : training.done;
-  const vocabulary = await loadVocabulary(run, config.data.fingerprint);
+  const vocabulary = await unlessDamaged(loadVocabulary(run, config.data.fingerprint));
   const { length, width, depth, heads } = config.network;
   return {
     id: run.id,
@@ -62,6 +63,13 @@ export async function summaryOf(known: KnownRun, training: Underway | undefined)
     },
   };
 }
+
+/** A damaged file is no reason not to show the run: whoever needs it will say what is wrong. */
+const unlessDamaged = <T>(work: Promise<T>): Promise<T | undefined> =>
+  work.catch((error: unknown) => {
+    if (error instanceof UserError) return undefined;
+    throw error;
+  });
 
 /** What the saved state is of: steps of all phases that are done. */
 async function savedState(

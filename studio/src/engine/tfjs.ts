@@ -18,7 +18,12 @@ export async function openWasm(): Promise<Device> {
   if (typeof WebAssembly === "undefined")
     throw new UserError("This browser has no WebAssembly, or it is switched off.");
   env().set("WASM_HAS_MULTITHREAD_SUPPORT", false);
-  setWasmPaths({ "tfjs-backend-wasm.wasm": absolute(plain), "tfjs-backend-wasm-simd.wasm": absolute(simd) });
+  setWasmPaths({
+    "tfjs-backend-wasm.wasm": absolute(plain),
+    "tfjs-backend-wasm-simd.wasm": absolute(simd),
+    // Is asked for and not fetched.
+    "tfjs-backend-wasm-threaded-simd.wasm": absolute(simd),
+  });
   return openTfjs("wasm");
 }
 

@@ -35,10 +35,11 @@ interface Surroundings {
 const moment = (): Promise<void> =>
   new Promise((resolve) => {
     const { port1, port2 } = new MessageChannel();
-    port1.onmessage = () => {
+    port1.addEventListener("message", () => {
       port1.close();
       resolve();
-    };
+    });
+    port1.start();
     port2.postMessage(undefined);
   });
 
@@ -52,37 +53,26 @@ export class Training {
   done = 0;
   readonly #text: PreparedText;
   readonly #around: Surroundings;
+  /** Resolves when the training has the run to itself. */
+  readonly begun: Promise<void>;
   #begin: () => void = () => undefined;
-  readonly #began = new Promise<void>((resolve) => (this.#begin = resolve));
   #stopped = false;
-  #ended: Promise<unknown> = Promise.resolve();
   #times: { readonly at: number; readonly step: number }[] = [];
 
   constructor({ run }: KnownRun, text: PreparedText, around: Surroundings) {
     this.run = run;
     this.#text = text;
     this.#around = around;
+    this.begun = new Promise((resolve) => (this.#begin = resolve));
   }
 
-  /** Trains. What goes wrong after the beginning is told by an event. @throws what kept it from beginning */
-  begin(devices: ReopenableDevice): Promise<void> {
-    const ended = this.#train(devices);
-    this.#ended = ended.catch(() => undefined);
-    return ended;
-  }
-
-  /** Waits until the training has the run to itself. @throws what kept it from that */
-  async begun(ended: Promise<void>): Promise<void> {
-    await Promise.race([this.#began, ended]);
-  }
-
-  /** Resolves when the training has stopped and its state is saved. */
-  async stop(): Promise<void> {
+  /** Stops after this step; its state is saved when the training is over. */
+  stop(): void {
     this.#stopped = true;
-    await this.#ended;
   }
 
-  async #train(devices: ReopenableDevice): Promise<void> {
+  /** Trains what is left. What goes wrong once it has begun is told by an event. @throws what kept it from beginning */
+  async train(devices: ReopenableDevice): Promise<void> {
     const { run } = this;
     const { tell } = this.#around;
     let underway = false;

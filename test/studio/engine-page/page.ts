@@ -5,6 +5,7 @@
 import { proxy, wrap } from "comlink";
 import type { Remote } from "comlink";
 import type { Engine, EngineEvent } from "../../../studio/src/engine/protocol.ts";
+// eslint-disable-next-line import/default -- Vite makes it
 import url from "./worker.ts?worker&url";
 
 export interface EngineHarness {
@@ -16,7 +17,9 @@ export interface EngineHarness {
   tamper(what: string): void;
   /** The sentence that a promise is rejected with. */
   failure(work: Promise<unknown>): Promise<string>;
-  /** Resolves when an event is such. */
+  /** From here on {@link until} looks; at first from the beginning. */
+  mark(): void;
+  /** Resolves with the first event that is such, be it in the past or to come. */
   until(found: (event: EngineEvent) => boolean): Promise<EngineEvent>;
 }
 
@@ -28,6 +31,7 @@ declare global {
 
 let worker: Worker;
 const events: EngineEvent[] = [];
+let marked = 0;
 const listeners = new Set<(event: EngineEvent) => void>();
 
 window.studio = {
@@ -43,14 +47,21 @@ window.studio = {
     };
     return this.engine.open(proxy(heard));
   },
+  // eslint-disable-next-line unicorn/require-post-message-target-origin -- a worker has none
   tamper: (what) => worker.postMessage(what),
   failure: (work) =>
     work.then(
       () => "it did not fail",
       (error: unknown) => (error instanceof Error ? error.message : String(error)),
     ),
+  mark: () => void (marked = events.length),
   until: (found) =>
     new Promise((resolve) => {
+      const past = events.slice(marked).find(found);
+      if (past !== undefined) {
+        resolve(past);
+        return;
+      }
       const listener = (event: EngineEvent): void => {
         if (!found(event)) return;
         listeners.delete(listener);

@@ -2,7 +2,8 @@
  * The engine in a real Chromium: built with a page that does nothing but hand it out, served from this machine, in browsers that a test
  * asks for. Consumed by the tests of the engine.
  */
-import { mkdtemp, readFile, rm } from "node:fs/promises";
+import { createReadStream, existsSync } from "node:fs";
+import { mkdtemp, rm } from "node:fs/promises";
 import { createServer } from "node:http";
 import type { Server } from "node:http";
 import type { AddressInfo } from "node:net";
@@ -17,7 +18,7 @@ import { bundledText } from "../../../studio/vite/bundled-text.ts";
 import type { RunDetail, RunSettings } from "../../../studio/src/engine/protocol.ts";
 import { LAUNCH, setup } from "../../browser/chromium.ts";
 import { storyText } from "../../support/story.ts";
-import type {} from "../engine-page/page.ts";
+import type { EngineHarness } from "../engine-page/page.ts";
 
 /** A training of seconds. */
 export const SETTINGS = {
@@ -84,22 +85,20 @@ async function built(folder: string): Promise<void> {
 async function served(folder: string): Promise<Server> {
   const server = createServer((request, response) => {
     const path = normalize(new URL(request.url ?? "/", "http://localhost").pathname);
-    readFile(join(folder, path === "/" ? "index.html" : path)).then(
-      (bytes) => {
-        response.setHeader(
-          "content-type",
-          TYPES[extname(path === "/" ? ".html" : path)] ?? TYPES[".html"] ?? "",
-        );
-        response.end(bytes);
-      },
-      () => response.writeHead(404).end(),
-    );
+    const file = path === "/" ? "index.html" : path;
+    if (!existsSync(join(folder, file))) response.writeHead(404).end();
+    else {
+      response.setHeader("content-type", TYPES[extname(file)] ?? "application/octet-stream");
+      createReadStream(join(folder, file)).pipe(response);
+    }
   });
   await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
   return server;
 }
 
-/** A page of the engine, whose `window.studio` is the harness. */
+/** What `window.studio` is, in the pages of {@link EngineBrowser}. */
+export type Harness = EngineHarness;
+
 export interface EngineBrowser {
   /** A browser's storage of its own. */
   context(): Promise<BrowserContext>;

@@ -12,8 +12,8 @@ const held = new Set<string>();
 export async function lockRun(id: string): Promise<Lock> {
   if (held.has(id)) throw new UserError(`The run ${id} is being worked on in this tab already.`);
   held.add(id);
-  // Absent on pages that are not secure, whatever the types say.
-  const locks = navigator.locks as LockManager | undefined;
+  // Absent on pages that are not secure, and outside of browsers, whatever the types say.
+  const { locks } = (globalThis as { readonly navigator?: Partial<Navigator> }).navigator ?? {};
   let giveBack: (() => void) | undefined;
   const got =
     locks === undefined ||
