@@ -213,7 +213,9 @@ const blamed = new WeakSet<OpError>();
 export function blame(error: unknown): unknown {
   if (!(error instanceof OpError) || blamed.has(error)) return error;
   const site = formatSite(currentSite ?? captureSite());
-  const located = new OpError(site === undefined ? error.message : `${error.message}\n    at ${site}`);
+  const message = site === undefined ? error.message : `${error.message}\n    at ${site}`;
+  // Where no site can be told, in a bundle, the cause's stack still shows by whose code it came.
+  const located = new OpError(message, { cause: error });
   blamed.add(located);
   return located;
 }

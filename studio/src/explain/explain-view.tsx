@@ -104,11 +104,11 @@ function Step({ step }: { readonly step: StepExplanation }) {
           </ul>
         </details>
       )}
-      <h3>Kernels</h3>
+      <h2>Kernels</h2>
       <Kernels step={step} />
       {memory !== undefined && (
         <>
-          <h3>Memory</h3>
+          <h2>Memory</h2>
           <p>
             Inputs take {bytesText(memory.memory.inputBytes)}, outputs {bytesText(memory.memory.outputBytes)},
             constants {bytesText(memory.memory.constantBytes)}, and{" "}

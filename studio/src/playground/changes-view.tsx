@@ -22,7 +22,7 @@ export function ChangesView({ verified, trained }: ChangesViewProps) {
   if (parts.length === 0) return null;
   return (
     <section class="play-report" aria-labelledby="play-changes">
-      <h3 id="play-changes">What changed</h3>
+      <h2 id="play-changes">What changed</h2>
       {parts}
     </section>
   );

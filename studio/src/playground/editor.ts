@@ -18,7 +18,14 @@ import { bracketMatching, indentOnInput } from "@codemirror/language";
 import { forceLinting, linter, lintGutter, lintKeymap } from "@codemirror/lint";
 import type { Diagnostic } from "@codemirror/lint";
 import { Compartment, EditorState, StateEffect, StateField } from "@codemirror/state";
-import { drawSelection, EditorView, highlightActiveLine, keymap, lineNumbers } from "@codemirror/view";
+import {
+  drawSelection,
+  EditorView,
+  highlightActiveLine,
+  highlightActiveLineGutter,
+  keymap,
+  lineNumbers,
+} from "@codemirror/view";
 import {
   tsAutocompleteWorker,
   tsFacetWorker,
@@ -83,12 +90,17 @@ export function createEditor({ root, text, label, onChange }: EditorOptions): Ed
         bracketMatching(),
         closeBrackets(),
         highlightActiveLine(),
+        highlightActiveLineGutter(),
         javascript({ typescript: true }),
         colours,
         theme,
         EditorState.tabSize.of(2),
         EditorView.lineWrapping,
-        EditorView.contentAttributes.of({ "aria-label": label, "aria-describedby": "way-out" }),
+        EditorView.contentAttributes.of({
+          "aria-label": label,
+          "aria-describedby": "way-out",
+          tabindex: "0", // as it is for browsers; said for those who look for it
+        }),
         problemsField,
         linter(
           (view) => view.state.field(problemsField).map((problem) => diagnosticOf(problem, view.state)),

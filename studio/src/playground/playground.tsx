@@ -195,7 +195,7 @@ function Results({ onGoTo, steps }: GoTo & { readonly steps: number }) {
       <ChangesView verified={check} trained={toy} />
       {(training || toy.now !== undefined) && (
         <>
-          <h3>The toy</h3>
+          <h2>The toy</h2>
           <ToyView
             result={toy.now}
             before={toy.before}
@@ -206,7 +206,7 @@ function Results({ onGoTo, steps }: GoTo & { readonly steps: number }) {
       )}
       {check.now !== undefined && (
         <>
-          <h3>Identities</h3>
+          <h2>Identities</h2>
           <VerifyView answer={check.now} onGoTo={onGoTo} />
         </>
       )}

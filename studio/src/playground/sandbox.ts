@@ -33,8 +33,7 @@ function blobOf(code: string): Blob {
 export function located(problem: Problem, { mappings }: Pick<Transpiled, "mappings">): Problem {
   const { message, line, column = 1 } = problem;
   if (line === undefined) return problem;
-  const place = sourcePlace(mappings, { line: line - ABOVE, column });
-  return { message, ...place };
+  return { message, ...sourcePlace(mappings, { line: line - ABOVE, column }) };
 }
 
 export interface Hooks {

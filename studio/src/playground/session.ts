@@ -5,7 +5,7 @@
  * Consumed by playground.tsx and what it is made of.
  */
 import { effect, signal } from "@preact/signals";
-import { inSandbox } from "./sandbox.ts";
+import { inSandbox, located } from "./sandbox.ts";
 import { FILE } from "./messages.ts";
 import type {
   Outcome,
@@ -15,6 +15,7 @@ import type {
   ToyCurve,
   ToyResult,
   ToySettings,
+  Transpiled,
   VerifyAnswer,
   VerifySettings,
 } from "./messages.ts";
@@ -75,8 +76,15 @@ export const stop = (): void => controller?.abort();
 
 type Ask<T> = Parameters<typeof inSandbox<T>>[1];
 
+/** What is done with an answer once its lines can be looked up. */
+type Settle<T> = (value: T, map: Pick<Transpiled, "mappings">) => T;
+
 /** Asks a question of what is in the editor. */
-async function asked<T>(kind: "verify" | "train", ask: Ask<T>): Promise<T | undefined> {
+async function asked<T>(
+  kind: "verify" | "train",
+  ask: Ask<T>,
+  settle: Settle<T> = (value) => value,
+): Promise<T | undefined> {
   stop();
   const own = new AbortController();
   controller = own;
@@ -88,7 +96,7 @@ async function asked<T>(kind: "verify" | "train", ask: Ask<T>): Promise<T | unde
   if (kind === "train") curves.value = [];
   const isOwn = (): boolean => controller === own && !own.signal.aborted;
   try {
-    const outcome = await outcomeOf(own.signal, ask, isOwn);
+    const outcome = await outcomeOf(own.signal, ask, isOwn, settle);
     if (controller !== own) return undefined;
     if (outcome === undefined) said.value = "Stopped.";
     else if (outcome.ok) return outcome.value;
@@ -109,6 +117,7 @@ async function outcomeOf<T>(
   signal: AbortSignal,
   ask: Ask<T>,
   isOwn: () => boolean,
+  settle: Settle<T>,
 ): Promise<Outcome<T> | undefined> {
   const aborted = new Promise<undefined>((resolve) => {
     signal.addEventListener("abort", () => resolve(undefined), { once: true });
@@ -118,10 +127,10 @@ async function outcomeOf<T>(
   );
   if (transpiled === undefined) return undefined;
   if (transpiled instanceof Error) return { ok: false, problem: { message: transpiled.message } };
-  const code = transpiled as Awaited<ReturnType<ReturnType<typeof typeScript>["transpile"]>>; // no error, as asked
+  const code = transpiled as Transpiled; // no error, as asked
   const [problem] = code.problems;
   if (problem !== undefined) return { ok: false, problem };
-  return inSandbox(code, ask, {
+  const outcome = await inSandbox(code, ask, {
     signal,
     onProgress: (next) => {
       if (isOwn()) follow(next);
@@ -130,6 +139,7 @@ async function outcomeOf<T>(
       if (isOwn()) printed.value = [...printed.value, line];
     },
   });
+  return outcome?.ok === true ? { ok: true, value: settle(outcome.value, code) } : outcome;
 }
 
 function follow(next: Progress): void {
@@ -147,10 +157,23 @@ export const sentenceOf = ({ message, line }: Problem): string =>
 
 export async function verify(settings: VerifySettings): Promise<void> {
   const ask = (runner: Runner, ...hooks: Hooks) => runner.verify(settings, ...hooks);
-  const answer = await asked("verify", ask);
+  const answer = await asked("verify", ask, (value, map) => ({
+    ...value,
+    places: value.places.map(({ variant, identity, ...problem }) => ({
+      variant,
+      identity,
+      ...located(problem, map),
+    })),
+  }));
   if (answer === undefined) return;
   verified.value = moved(verified.value, answer);
-  problems.value = answer.places;
+  // One line makes many identities impossible to compute; it is marked once.
+  const marked = new Map(
+    answer.places
+      .filter(({ line }) => line !== undefined)
+      .map(({ message, line, column }) => [`${line} ${message}`, { message, line, column } as Problem]),
+  );
+  problems.value = [...marked.values()];
   const results = answer.reports.flatMap(({ results }) => results);
   const failed = results.filter(({ passed }) => !passed).length;
   said.value =

@@ -44,16 +44,19 @@ export async function exportsOf(module: UserModule): Promise<Exports> {
 /** A blob is what the user's code runs from, and nothing else in this worker does. */
 const USERS = /^blob:.*?:(\d+):(\d+)$/;
 
-/** What an error says, and the innermost of the user's lines that it came by: of the code that runs. */
-export function problemOf(error: unknown): Problem {
-  if (!(error instanceof Error)) return { message: `The code threw ${String(error)}, which is no error.` };
+/** The innermost of the user's lines that an error came by, or what caused it. */
+function placeIn(error: unknown): { readonly line: number; readonly column: number } | undefined {
+  if (!(error instanceof Error)) return undefined;
   const frames = (error.stack ?? "").split("\n").flatMap((line) => placeOf(line) ?? []);
-  const [, line, column] = frames.map((frame) => USERS.exec(frame)).find((frame) => frame !== null) ?? [];
-  return {
-    message: messageOf(error),
-    ...(line === undefined ? {} : { line: Number(line), column: Number(column) }),
-  };
+  const found = frames.map((frame) => USERS.exec(frame)).find((frame) => frame !== null);
+  return found === undefined ? placeIn(error.cause) : { line: Number(found[1]), column: Number(found[2]) };
 }
+
+/** What an error says, and where in the code that runs it is from. */
+export const problemOf = (error: unknown): Problem =>
+  error instanceof Error
+    ? { message: messageOf(error), ...placeIn(error) }
+    : { message: `The code threw ${String(error)}, which is no error.` };
 
 /** The message without what is not the user's: how TypeScript calls what was imported, and addresses of blobs. */
 const messageOf = ({ message }: Error): string =>

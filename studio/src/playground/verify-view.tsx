@@ -26,9 +26,9 @@ function Report({
   const failed = results.filter(({ passed }) => !passed);
   return (
     <section class="play-report">
-      <h4>
+      <h3>
         {variant} <span class="play-soft">({kind})</span>
-      </h4>
+      </h3>
       <p class={failed.length === 0 ? "play-good" : "play-bad"}>
         {failed.length === 0
           ? `✔ All ${results.length} identities hold.`
@@ -105,7 +105,7 @@ function Failure({
 }: { readonly result: IdentityResult; readonly place: VerifyAnswer["places"][number] | undefined } & GoTo) {
   return (
     <div class="play-failure">
-      <h5>✘ {name}</h5>
+      <h4>✘ {name}</h4>
       <p class="play-formula">{formula}</p>
       {error !== undefined && <p>It could not be computed: {place?.message ?? error}</p>}
       {place?.line !== undefined && <LineButton line={place.line} column={place.column} onGoTo={onGoTo} />}

@@ -6,6 +6,13 @@ import "./page.css";
 
 const Playground = lazy(async () => {
   const { Playground } = await import("../../../studio/src/playground/playground.tsx");
+  const { verified } = await import("../../../studio/src/playground/session.ts");
+  // For the test that compares it with the command line's.
+  const report = (): unknown => {
+    const { passed, reports } = verified.value.now ?? {};
+    return JSON.parse(JSON.stringify({ passed, reports }));
+  };
+  Object.assign(globalThis, { playground: { verified: report } });
   return Playground;
 });
 const ExplainView = lazy(async () => {

@@ -1,0 +1,226 @@
+/**
+ * The playground and the explain view in a real browser, under a content-security policy as strict as the studio's: what `verify` finds is
+ * what the command line finds, code that never ends is stopped, and the user's own line is named.
+ */
+import { readFile, writeFile } from "node:fs/promises";
+import { createRequire } from "node:module";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import type { Page } from "playwright";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { missing } from "../browser/chromium.ts";
+import { fluxion, packageUrl, testFolder } from "../support/cli.ts";
+import { serve } from "./serve.ts";
+import type { Served } from "./serve.ts";
+
+if (missing !== undefined) console.log(`The playground is not looked at: ${missing}.`);
+
+const starter = (name: string): string =>
+  fileURLToPath(new URL(`../../studio/src/playground/starters/${name}.ts`, import.meta.url));
+
+let served: Served;
+let page: Page;
+/** What the page should not have: requests elsewhere, errors. */
+const wrong: string[] = [];
+
+const editor = () => page.locator(".cm-content");
+const button = (name: string) => page.getByRole("button", { name, exact: true });
+
+async function write(text: string): Promise<void> {
+  await editor().click();
+  await page.keyboard.press("Control+a");
+  await page.keyboard.press("Delete");
+  await page.keyboard.insertText(text);
+}
+
+/** How what is asked by a button ends. */
+async function ends(name: string): Promise<string> {
+  await button(name).click();
+  const said = page.locator(".play-said:not(:empty)");
+  await said.waitFor({ timeout: 100_000 });
+  return said.innerText();
+}
+
+/** What axe finds against the page as it stands. */
+async function inaccessible(): Promise<readonly string[]> {
+  await page.evaluate(await readFile(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8"));
+  return page.evaluate(async () => {
+    interface Axe {
+      run(): Promise<{
+        readonly violations: readonly { readonly id: string; readonly nodes: readonly { html: string }[] }[];
+      }>;
+    }
+    const { violations } = await (globalThis as unknown as { readonly axe: Axe }).axe.run(); // just loaded
+    return violations.map(({ id, nodes }) => `${id}: ${nodes.map(({ html }) => html).join(" ")}`);
+  });
+}
+
+describe.skipIf(missing !== undefined)("the playground", { timeout: 120_000 }, () => {
+  beforeAll(async () => {
+    served = await serve(fileURLToPath(new URL("page", import.meta.url)));
+    page = await served.browser.newPage({ viewport: { width: 1280, height: 900 } });
+    const origin = new URL(served.url).origin;
+    page.on("request", (request) => {
+      if (![origin, `blob:${origin}`, "data:"].some((start) => request.url().startsWith(start)))
+        wrong.push(request.url());
+    });
+    page.on("pageerror", (error) => wrong.push(error.message));
+    page.on("console", (message) => {
+      if (message.type() === "error") wrong.push(message.text());
+    });
+    await page.goto(served.url);
+    await page.getByLabel("Cases").fill("1");
+    await page.getByLabel("Seed").fill("3");
+  }, 120_000);
+  afterAll(async () => served?.close());
+
+  it("finds what the command line finds, and says what changed when the mistake is mended", async () => {
+    const source = await readFile(starter("mistake"), "utf8");
+    const file = join(await testFolder(), "mistake.ts");
+    await writeFile(file, source.replace(`"fluxion"`, JSON.stringify(await packageUrl())));
+    const printed = fluxion(["verify", file, "--json", "--cases", "1", "--seed", "3"]);
+
+    await page.getByLabel("Begin with").selectOption("A planted mistake");
+    expect(await ends("Verify")).toBe("Verified: 2 of 47 identities fail.");
+    const answer = await page.evaluate("playground.verified()");
+    expect(answer).toEqual(JSON.parse((await printed).stdout));
+    expect(await page.locator(".play-failure").first().innerText()).toMatch(/✘ target\n[^]*Usual cause:/);
+    await expect.poll(() => page.getByText("✘ fails").count()).toBe(2);
+
+    await write(source.replace("lagrangianWeight(to, from)", "lagrangianWeight(from, to)"));
+    expect(await ends("Verify")).toBe("Verified: all 47 identities hold.");
+    const changes = page.getByRole("region", { name: "Identities that changed" });
+    expect(await changes.getByText("✔ holds now").count()).toBe(2);
+    expect(await changes.innerText()).toContain("loss of the flow map of Lagrangian map");
+  });
+
+  it("completes, explains and marks by types", async () => {
+    await page.locator("[data-types=ready]").waitFor({ timeout: 100_000 });
+    await write(`import { models } from "fluxion";\nexport const n: string = 3;\nmodels.flows.`);
+    await page.locator(".cm-lintRange-error").first().waitFor();
+    await page.keyboard.type("flowM");
+    await page.locator(".cm-tooltip-autocomplete li", { hasText: "flowMap" }).first().waitFor();
+    await page.keyboard.press("Escape");
+    await page.locator(".tok-property", { hasText: "flows" }).last().hover();
+    await expect.poll(() => page.locator(".cm-tooltip-hover").innerText()).toContain("flows");
+  });
+
+  it("names the user's own line, and leads to it", async () => {
+    await write(
+      `import { models, mul } from "fluxion";\n\ninterface Gone {\n  a: 1;\n}\nmodels.clocks.clock({ name: "late", tau: (t) => mul(t, 0.9) });`,
+    );
+    expect(await ends("Verify")).toMatch(/^playground\.ts:6: The clock "late" must show τ\(1\) = 1/);
+    await button("Go to line 6").click();
+    expect(await page.locator(".cm-activeLineGutter").first().innerText()).toBe("6");
+    await write(`import { nothing } from "fluxion";\nconsole.log("before");\nexport const flow = nothing;`);
+    expect(await ends("Verify")).toBe(`playground.ts:3: "fluxion" exports no "nothing"`);
+    expect(await page.locator(".play-printed pre").innerText()).toBe("before");
+    await write(`import { join } from "node:path";\nexport const flow = join;`);
+    expect(await ends("Verify")).toMatch(/^playground\.ts:1: "node:path" cannot be imported/);
+    await write(`export const flow = ;`);
+    expect(await ends("Verify")).toBe("playground.ts:1: Expression expected.");
+    await write(`export const other = 3;`);
+    expect(await ends("Verify")).toMatch(/^playground\.ts exports no flow, flow map or spherical flow/);
+  });
+
+  it("marks the line that makes an identity impossible to compute", async () => {
+    await write(
+      `import { models, reshape } from "fluxion";\nconst { clocks, flows } = models;\nconst space = flows.linear;\n` +
+        `const beta: typeof space.beta = (t) =>\n  t.shape.length === 1 ? reshape(t, [7]) : space.beta(t);\n` +
+        `const interpolant = { ...space, beta };\nexport const flow = flows.flow({ name: "broken", clock: clocks.uniformClock(), interpolant });`,
+    );
+    expect(await ends("Verify")).toMatch(/identities fail/);
+    expect(await page.locator(".play-failure", { hasText: "could not be computed" }).count()).toBeGreaterThan(
+      0,
+    );
+    await button("Go to line 5").first().waitFor();
+  });
+
+  it("stops code that never ends, and lets code reach no other place", async () => {
+    const before = wrong.length;
+    await write(
+      `export {};\nawait fetch("https://example.com").catch(({ message }) => console.log("fetch", message));\n` +
+        `try { (0, eval)("1"); } catch { console.log("eval refused"); }\nfor (;;) {}`,
+    );
+    await button("Verify").click();
+    await expect.poll(() => page.locator(".play-printed pre").innerText()).toMatch(/fetch [^]*eval refused/);
+    // The page answers meanwhile.
+    expect(await button("Verify").isDisabled()).toBe(true);
+    await page.evaluate("new Promise((resolve) => requestAnimationFrame(resolve))");
+    expect(await ends("Stop")).toBe("Stopped.");
+    expect(await button("Verify").isEnabled()).toBe(true);
+    // What the browser says of what it refused is the user's doing.
+    expect(wrong.splice(before).every((text) => /Content Security Policy|example\.com/.test(text))).toBe(
+      true,
+    );
+  });
+
+  it("trains what is declared on the toy, and shows the difference", async () => {
+    await page.getByLabel("Begin with").selectOption("An interpolant");
+    await page.getByLabel("Steps").fill("3");
+    expect(await ends("Train the toy")).toBe("Trained leaps on the circle on two phrases.");
+    const texts = page.getByRole("region", { name: "Texts of the trained models" });
+    expect(await texts.locator("tbody tr").count()).toBe(6);
+    expect(await texts.innerText()).toMatch(/circle \(flow\)\t1\t\d+\.\d %/);
+    await page.getByRole("combobox", { name: /^Train/ }).selectOption("circle");
+    expect(await ends("Train the toy")).toBe("Trained circle on two phrases.");
+    // The same flow with the same seed: nothing changed.
+    const changes = page.locator("table", { hasText: "Known phrases, before and now" });
+    expect(await changes.locator("tbody tr").allInnerTexts()).toHaveLength(3);
+    expect(await changes.locator("tbody tr td:last-child").allInnerTexts()).toEqual(
+      Array.from({ length: 3 }, () => "+0.0 %"),
+    );
+    await page.getByLabel("Begin with").selectOption("A planted mistake");
+  });
+
+  it("can be used from the keyboard, and by those who do not see it", async () => {
+    await editor().focus();
+    await page.keyboard.press("Control+End");
+    const lines = await editor().innerText();
+    await page.keyboard.press("Tab");
+    expect(await editor().innerText()).not.toBe(lines);
+    await page.keyboard.press("Escape");
+    await page.keyboard.press("Tab");
+    expect(await editor().evaluate((element) => element.matches(":focus-within"))).toBe(false);
+    for (const colorScheme of ["light", "dark"] as const) {
+      await page.emulateMedia({ colorScheme, reducedMotion: "reduce" });
+      expect(await inaccessible()).toEqual([]);
+    }
+    await page.setViewportSize({ width: 390, height: 844 });
+    expect(await page.evaluate("document.documentElement.scrollWidth")).toBe(390);
+    await page.reload();
+    await editor().waitFor();
+    // What was written is still there.
+    expect(await editor().innerText()).toContain("One mistake is planted here");
+  });
+
+  it("explains the step that runs, with times, and what would run elsewhere", async () => {
+    await page.setViewportSize({ width: 1280, height: 900 });
+    await page.goto("about:blank");
+    await page.goto(`${served.url}#explain=webgpu`);
+    const names = page.locator(".explain tbody th");
+    await names.first().waitFor({ timeout: 100_000 });
+    expect(await page.locator(".explain-about").innerText()).toMatch(/^This runs on .*the median of 3 runs/);
+    const head = page.getByRole("columnheader", { name: "FLOP" });
+    await head.getByRole("button").click();
+    expect(await head.getAttribute("aria-sort")).toBe("descending");
+    const most = await names.first().innerText();
+    await head.getByRole("button").click();
+    expect(await head.getAttribute("aria-sort")).toBe("ascending");
+    expect(await names.last().innerText()).toBe(most);
+    await page.getByRole("button", { name: /^WGSL/ }).first().click();
+    expect(await page.locator(".explain pre").innerText()).toContain("@compute");
+    expect(await page.locator(".explain-map .temporary").count()).toBeGreaterThan(10);
+    expect(await inaccessible()).toEqual([]);
+
+    await page.goto("about:blank");
+    await page.goto(`${served.url}#explain=interpreter`);
+    await names.first().waitFor();
+    expect(await page.locator(".explain-about").innerText()).toContain("what WebGPU would run");
+    expect(await page.getByText("GPU time").count()).toBe(0);
+  });
+
+  it("asks no other place for anything, and fails nowhere", () => {
+    expect(wrong).toEqual([]);
+  });
+});
