@@ -1,3 +1,4 @@
+import { availableParallelism } from "node:os";
 import { fileURLToPath } from "node:url";
 import { playwright } from "@vitest/browser-playwright";
 import { defineConfig } from "vitest/config";
@@ -6,6 +7,12 @@ import { LAUNCH, missing } from "./test/browser/chromium.ts";
 
 /** Examples and documents import the package by its name, as users do; here the name stands for the sources. */
 const source = (file: string): string => fileURLToPath(new URL(`src/${file}`, import.meta.url));
+
+/**
+ * Files that run at a time. By default vitest leaves a core to itself, which on two cores is one file at a time and half of the machine;
+ * it has little to do while a file runs.
+ */
+const WORKERS = Math.min(availableParallelism(), Math.max(2, availableParallelism() - 1));
 
 const node: TestProjectConfiguration = {
   extends: true,
@@ -52,6 +59,7 @@ export default defineConfig({
     env: { FLUXION_CACHE: fileURLToPath(new URL(".cache/test", import.meta.url)) },
     provide: { seed },
     setupFiles: ["test/support/seed.ts"],
+    maxWorkers: WORKERS,
     projects: missing === undefined ? [node, browser] : [node],
   },
 });

@@ -28,18 +28,12 @@ import {
   zeros,
 } from "../../dsl/index.ts";
 import type { Tensor } from "../../dsl/index.ts";
+import { checkCorpus } from "./corpus.ts";
+import type { Corpus } from "./corpus.ts";
 import { expectedNoise, perRow, score, velocity } from "./fields.ts";
 import { perState } from "./interpolant.ts";
 import { centred, deviationOf, gaussian, momentOver } from "./source.ts";
 import type { Source } from "./source.ts";
-
-export interface Corpus {
-  readonly vocab: number;
-  /** Sequences of one length. */
-  readonly sequences: readonly (readonly number[])[];
-  /** Probability of every sequence; equal by default. */
-  readonly weights?: readonly number[];
-}
 
 /** The world that a corpus lives in; by default that of FLM. */
 export interface OracleOptions {
@@ -104,14 +98,13 @@ const signalToNoise = (t: Tensor): Tensor => div(t, left(t));
 
 /**
  * The oracle of a corpus.
- * @throws RangeError when sequences differ in length, ids are not below `vocab`, or the weights are not one per sequence and positive
+ * @throws RangeError as checkCorpus does, and for an embedding or a source that does not fit
  */
 export function corpusOracle(
   { vocab, sequences, weights }: Corpus,
   { source = gaussian(), embedding }: OracleOptions = {},
 ): Oracle {
-  const length = sequences[0]?.length ?? 0;
-  check(vocab, sequences, weights);
+  const length = checkCorpus({ vocab, sequences, weights });
   if (source.support === "simplex" && embedding !== undefined)
     throw new RangeError(
       `The source "${source.name}" is on the simplex of one-hot states, and rows of an embedding are on none.`,
@@ -280,23 +273,4 @@ function checkEmbedding(vocab: number, embedding: OracleOptions["embedding"]): n
       `An embedding has a row for each of the ${vocab} tokens, all of one length, got ${embedding.length} rows.`,
     );
   return dim;
-}
-
-function check(vocab: number, sequences: Corpus["sequences"], weights: Corpus["weights"]): void {
-  const length = sequences[0]?.length ?? 0;
-  if (length === 0) throw new RangeError("An oracle needs at least one sequence of at least one token.");
-  sequences.forEach((sequence, k) => {
-    if (sequence.length !== length)
-      throw new RangeError(`Sequence ${k} has ${sequence.length} tokens, the first has ${length}.`);
-    for (const id of sequence) {
-      if (!Number.isInteger(id) || id < 0 || id >= vocab)
-        throw new RangeError(`Sequence ${k} holds ${id}, which is no token of a vocabulary of ${vocab}.`);
-    }
-  });
-  if (weights === undefined) return;
-  if (weights.length !== sequences.length || !weights.every((w) => w > 0 && Number.isFinite(w))) {
-    throw new RangeError(
-      `The weights must be one positive number for each of the ${sequences.length} sequences, got ${weights.join(", ")}.`,
-    );
-  }
 }

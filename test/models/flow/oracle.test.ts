@@ -112,7 +112,7 @@ describe("ends of time", () => {
 describe("a corpus that makes no sense", () => {
   it.each([
     [{ vocab: 3, sequences: [] }, "at least one sequence"],
-    [{ vocab: 3, sequences: [[0], [1, 2]] }, "Sequence 1 has 2 tokens, the first has 1"],
+    [{ vocab: 3, sequences: [[0], [1, 2]] }, "sequence 1 has 2 tokens, the first has 1"],
     [{ vocab: 3, sequences: [[3]] }, "Sequence 0 holds 3, which is no token of a vocabulary of 3"],
     [{ vocab: 3, sequences: [[0], [1]], weights: [1, 0] }, "one positive number for each of the 2 sequences"],
   ])("%o", (corpus, message) => {

@@ -7,7 +7,7 @@ import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { add, broadcastTo, cast, constant, equal, exp, log, mean, random, softmax, zeros } from "../../../src/dsl/index.ts"; // prettier-ignore
 import type { Tensor } from "../../../src/dsl/index.ts";
-import type { Corpus } from "../../../src/models/flow/oracle.ts";
+import type { Corpus } from "../../../src/models/flow/corpus.ts";
 import { fold, key } from "../../../src/models/flow/host-random.ts";
 import { absorbing, maskedBound, subs } from "../../../src/models/language/discrete/absorbing.ts";
 import { gaussianDuality } from "../../../src/models/language/discrete/duality.ts";

@@ -6,7 +6,8 @@
  */
 import { add, constant, einsum, expandDims, gather, mul, oneHot, scan, softmax, sub, sum } from "../../../dsl/index.ts"; // prettier-ignore
 import type { Tensor } from "../../../dsl/index.ts";
-import type { Corpus } from "../oracle.ts";
+import { checkCorpus } from "../corpus.ts";
+import type { Corpus } from "../corpus.ts";
 import type { Time } from "../two-time.ts";
 import { sphere } from "./geometry.ts";
 import type { SphericalFlow } from "./spherical-flow.ts";
@@ -39,16 +40,15 @@ export interface SphericalOracle {
 
 /**
  * @param embedding a vector per token, [vocab][d], which is normalized; without a pattern, or rows of a trained table
- * @throws RangeError when sequences differ in length or name no token, weights are not one positive number per sequence, or vectors
- *   are not one per token, of one size of at least 2, of finite numbers and not 0
+ * @throws RangeError as checkCorpus does, and when vectors are not one per token, of one size of at least 2, of finite numbers and not 0
  */
 export function sphericalOracle(
   flow: SphericalFlow,
   { vocab, sequences, weights }: Corpus,
   embedding: readonly (readonly number[])[],
 ): SphericalOracle {
-  const dimension = checked({ vocab, sequences, ...(weights === undefined ? {} : { weights }) }, embedding);
-  const length = sequences[0]?.length ?? 0;
+  const length = checkCorpus({ vocab, sequences, weights });
+  const dimension = checkVectors(vocab, embedding);
   const total = weights?.reduce((sum, w) => sum + w, 0) ?? sequences.length;
   const logWeights = sequences.map((_, k) => Math.log((weights?.[k] ?? 1) / total));
   const ids = () => constant(sequences.flat(), [sequences.length, length], "i32");
@@ -97,15 +97,8 @@ export function sphericalOracle(
   };
 }
 
-function checked({ vocab, sequences, weights }: Corpus, embedding: readonly (readonly number[])[]): number {
-  const length = sequences[0]?.length ?? 0;
-  if (length === 0 || sequences.some((ids) => ids.length !== length))
-    throw new RangeError("A corpus on the sphere has sequences of one length, of at least one token.");
-  const wrong = sequences.flat().find((id) => !(Number.isInteger(id) && id >= 0 && id < vocab));
-  if (wrong !== undefined)
-    throw new RangeError(`A corpus on the sphere has the tokens 0 to ${vocab - 1}, not ${wrong}.`);
-  if (weights !== undefined && (weights.length !== sequences.length || weights.some((w) => !(w > 0))))
-    throw new RangeError("A corpus on the sphere has one positive weight per sequence.");
+/** @returns the dimension of the vectors */
+function checkVectors(vocab: number, embedding: readonly (readonly number[])[]): number {
   const dimension = embedding[0]?.length ?? 0;
   const fits = (row: readonly number[]): boolean =>
     row.length === dimension && row.every(Number.isFinite) && row.some((x) => x !== 0);

@@ -6,7 +6,8 @@
  */
 import { add, constant, div, einsum, expandDims, mul, oneHot, softmax, sub, sum } from "../../../dsl/index.ts"; // prettier-ignore
 import type { Tensor } from "../../../dsl/index.ts";
-import type { Corpus } from "../../flow/oracle.ts";
+import { checkCorpus } from "../../flow/corpus.ts";
+import type { Corpus } from "../../flow/corpus.ts";
 import { perState } from "../../flow/interpolant.ts";
 import { finiteLog } from "./process.ts";
 import type { TokenProcess } from "./process.ts";
@@ -31,20 +32,13 @@ export interface TokenOracle {
 
 /**
  * The oracle of a corpus under a process.
- * @throws RangeError when a sequence is of another length or holds what is no token, or weights are not one positive number for each
+ * @throws RangeError as checkCorpus does, and when the process has another vocabulary
  */
 export function tokenOracle({ vocab, sequences, weights }: Corpus, process: TokenProcess): TokenOracle {
-  const length = sequences[0]?.length ?? 0;
+  const length = checkCorpus({ vocab, sequences, weights });
   const count = sequences.length;
   if (vocab !== process.vocab)
     throw new RangeError(`The corpus has ${vocab} tokens, and the process ${process.vocab}.`);
-  if (length === 0 || sequences.some((sequence) => sequence.length !== length))
-    throw new RangeError("A corpus has at least one sequence of at least one token, all of one length.");
-  const strange = sequences.flat().find((id) => !(Number.isInteger(id) && id >= 0 && id < vocab));
-  if (strange !== undefined)
-    throw new RangeError(`A sequence holds ${strange}, which is no token of a vocabulary of ${vocab}.`);
-  if (weights !== undefined && !(weights.length === count && weights.every((w) => w > 0)))
-    throw new RangeError(`Weights are one positive number for each of the ${count} sequences.`);
   const total = weights?.reduce((sum, w) => sum + w, 0) ?? count;
   const nll = sequences.map((_, k) => Math.log(total / (weights?.[k] ?? 1)));
 

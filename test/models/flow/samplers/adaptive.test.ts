@@ -7,7 +7,7 @@ import { blockCausal, positioned } from "../../../../src/models/flow/schedule.ts
 import { linear } from "../../../../src/models/flow/interpolant.ts";
 import { oracleMap } from "../../../../src/models/flow/oracle-map.ts";
 import { corpusOracle } from "../../../../src/models/flow/oracle.ts";
-import type { Corpus } from "../../../../src/models/flow/oracle.ts";
+import type { Corpus } from "../../../../src/models/flow/corpus.ts";
 import { sampleAdaptively } from "../../../../src/models/flow/samplers/adaptive.ts";
 import { jumps } from "../../../../src/models/flow/samplers/jumps.ts";
 import type { SampledDenoiser } from "../../../../src/models/flow/samplers/sampled-denoiser.ts";

@@ -9,7 +9,7 @@ import { uniformClock } from "../../../../src/models/flow/clock.ts";
 import { linear, trigonometric } from "../../../../src/models/flow/interpolant.ts";
 import { oracleMap } from "../../../../src/models/flow/oracle-map.ts";
 import { corpusOracle } from "../../../../src/models/flow/oracle.ts";
-import type { Corpus } from "../../../../src/models/flow/oracle.ts";
+import type { Corpus } from "../../../../src/models/flow/corpus.ts";
 import { bridge } from "../../../../src/models/flow/samplers/bridge.ts";
 import { autoguided } from "../../../../src/models/flow/samplers/guidance.ts";
 import { euler } from "../../../../src/models/flow/samplers/integrators.ts";

@@ -7,7 +7,7 @@ import { flow } from "../../../../src/models/flow/flow.ts";
 import { linear, mixed, trigonometric } from "../../../../src/models/flow/interpolant.ts";
 import { oracleMap } from "../../../../src/models/flow/oracle-map.ts";
 import { corpusOracle } from "../../../../src/models/flow/oracle.ts";
-import type { Corpus } from "../../../../src/models/flow/oracle.ts";
+import type { Corpus } from "../../../../src/models/flow/corpus.ts";
 import { sampleAdaptively } from "../../../../src/models/flow/samplers/adaptive.ts";
 import { bridge } from "../../../../src/models/flow/samplers/bridge.ts";
 import { euler, exponential, heun, midpoint } from "../../../../src/models/flow/samplers/integrators.ts";

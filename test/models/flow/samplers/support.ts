@@ -5,7 +5,7 @@ import { fold, key } from "../../../../src/models/flow/host-random.ts";
 import type { Interpolant } from "../../../../src/models/flow/interpolant.ts";
 import { oracleDenoiser } from "../../../../src/models/flow/oracle-denoiser.ts";
 import { corpusOracle } from "../../../../src/models/flow/oracle.ts";
-import type { Corpus } from "../../../../src/models/flow/oracle.ts";
+import type { Corpus } from "../../../../src/models/flow/corpus.ts";
 import { sample } from "../../../../src/models/flow/samplers/sample.ts";
 import type { SampleInputs } from "../../../../src/models/flow/samplers/sample.ts";
 import { held } from "../../../../src/models/flow/samplers/sampled-denoiser.ts";

@@ -232,8 +232,8 @@ describe("samples of the exact flow", () => {
       (sequences: number[][], vectors: number[][] = table) =>
       () =>
         sphericalOracle(sphere, { vocab: 4, sequences }, vectors);
-    expect(of([[0], [1, 2]])).toThrow("sequences of one length");
-    expect(of([[4]])).toThrow("has the tokens 0 to 3, not 4.");
+    expect(of([[0], [1, 2]])).toThrow("sequence 1 has 2 tokens, the first has 1");
+    expect(of([[4]])).toThrow("Sequence 0 holds 4, which is no token of a vocabulary of 4.");
     expect(of([[0]], [[1, 0], [0, 0], [0, 1], [1, 1]])).toThrow("a vector for each of 4 tokens"); // prettier-ignore
     expect(of([[0]], table.map((row, i) => (i === 2 ? [NaN, ...row.slice(1)] : row)))).toThrow("of finite numbers and not 0."); // prettier-ignore
   });

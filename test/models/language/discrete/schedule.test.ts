@@ -60,11 +60,11 @@ describe("refusals", () => {
     [() => tokenOracle({ vocab: 3, sequences: [[0]] }, masks), "The corpus has 3 tokens, and the process 4."],
     [
       () => tokenOracle({ vocab: 4, sequences: [[0], [1, 2]] }, masks),
-      "at least one sequence of at least one token",
+      "The sequences of a corpus have one length: sequence 1 has 2 tokens, the first has 1.",
     ],
     [
       () => tokenOracle({ vocab: 4, sequences: [[5]] }, masks),
-      "A sequence holds 5, which is no token of a vocabulary of 4.",
+      "Sequence 0 holds 5, which is no token of a vocabulary of 4.",
     ],
     [
       () => tokenOracle({ vocab: 4, sequences: [[0], [1]], weights: [1] }, masks),
