@@ -26,8 +26,6 @@ export default defineConfig({
   resolve: {
     alias: [
       { find: /^fluxion$/, replacement: here("../src/index.ts") },
-      // By name, so that a build for tests can put another engine in its place.
-      { find: /^studio-engine(?=\?|$)/, replacement: here("./src/engine/worker.ts") },
       // The language service in the page is the JavaScript one; "typescript" is the native compiler, which has none.
       { find: /^typescript$/, replacement: "typescript-js" },
       // By name, so that a build for tests can put another engine in its place.
