@@ -1,8 +1,9 @@
 /**
  * Every command in a `sh` block of the documents is run, in a copy of the package, in the order of the page. Commands that train
  * get the options of SMALL added, so that they take seconds. Commands that cannot run inside a test are checked as far as
- * possible, for the reason in CHECKED.
+ * possible, for the reason in CHECKED. Commands that serve a page until they are stopped are asked for it, and stopped.
  */
+import { spawn } from "node:child_process";
 import { existsSync, readFileSync } from "node:fs";
 import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
@@ -29,6 +30,33 @@ const CHECKED: readonly (readonly [command: RegExp, why: string])[] = [
     "it makes or needs TensorFlow's library, of 1 GB; npm run test:tfjs-node does the same",
   ],
 ];
+
+/** Commands that serve a page: they print its address, and end only when they are stopped. */
+const SERVES = /^npm run studio$/;
+
+/** Starts such a command, asks for its page, and stops it with all that it started. */
+async function served(cwd: string, command: string): Promise<string> {
+  // A group of its own: npm starts a shell, and that the server.
+  const child = spawn("bash", ["-euc", command], { cwd, detached: true, stdio: ["ignore", "pipe", "pipe"] });
+  try {
+    const url = await new Promise<string>((resolve, reject) => {
+      let printed = "";
+      const look = (chunk: unknown): void => {
+        printed += String(chunk);
+        // Without the codes of colours.
+        const [address] = /http:\/\/localhost:\d+\//.exec(printed.replace(/\x1b\[\d+m/g, "")) ?? [];
+        if (address !== undefined) resolve(address);
+      };
+      child.stdout.on("data", look);
+      child.stderr.on("data", look);
+      child.on("exit", (code) => reject(new Error(`${command} ended with ${code}\n${printed}`)));
+    });
+    const answer = await fetch(url);
+    return `${answer.status} ${await answer.text()}`;
+  } finally {
+    if (child.pid !== undefined) process.kill(-child.pid);
+  }
+}
 
 const scripts = (
   JSON.parse(readFileSync(join(ROOT, "package.json"), "utf8")) as {
@@ -103,6 +131,8 @@ describe("the commands of the documents", () => {
         console.log(`${path}: not run: ${command} (${why})`);
         if (command === "npm ci") expect(existsSync(join(ROOT, "package-lock.json"))).toBe(true);
         if (command.startsWith(".")) expect(existsSync(join(ROOT, command))).toBe(true);
+      } else if (SERVES.test(command)) {
+        expect(await served(staged.folder, command)).toMatch(/^200 <!doctype html>/i);
       } else {
         await succeed(staged.folder, "bash", ["-euc", shortened(command)]);
       }

@@ -1,10 +1,9 @@
 /**
- * The built page in Chromium, with an engine that computes nothing: its tabs, its policy, its failures, what assistive technology is told,
- * and how large its first load is. What the real engine does is tested in the files beside this one.
+ * The built page in Chromium, with an engine that computes nothing: its tabs, its policy, its failures, what assistive technology is told.
+ * What the real engine does is tested in the files beside this one.
  */
 import { readFile } from "node:fs/promises";
 import { createRequire } from "node:module";
-import { brotliCompressSync, gzipSync } from "node:zlib";
 import type { Browser, Page } from "playwright";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { missing } from "../browser/chromium.ts";
@@ -217,25 +216,5 @@ describe.skipIf(missing !== undefined)("the studio's page", () => {
     const policies = faults.flatMap((fault) => /^policy: ([\w-]+)/.exec(fault)?.[1] ?? []);
     expect(policies).toEqual(["connect-src", "script-src-elem"]);
     await page.context().close();
-  });
-
-  it("loads less than 1 MB, compressed, before it can be used", async () => {
-    const context = await browser.newContext({ locale: "en-GB" });
-    const page = await context.newPage();
-    const loaded = new Map<string, Buffer>();
-    page.on("response", async (response) => {
-      if (response.url().startsWith("http")) loaded.set(response.url(), await response.body());
-    });
-    await page.goto(served.url);
-    await page.waitForLoadState("networkidle");
-    const sizes = [gzipSync, brotliCompressSync].map((compress) =>
-      [...loaded.values()].reduce((sum, body) => sum + compress(body).length, 0),
-    );
-    console.log(
-      `The studio's first load: ${loaded.size} files, gzip ${sizes[0]} bytes, brotli ${sizes[1]} bytes.`,
-    );
-    expect(loaded.size).toBeGreaterThan(3);
-    expect(Math.max(...sizes)).toBeLessThan(1e6);
-    await context.close();
   });
 });

@@ -72,10 +72,11 @@ export function Positions({
             <span class="entropy" aria-hidden="true" />
             <span class="others" aria-hidden="true">
               {Array.from({ length: OTHERS }, (_, k) => {
-                const other = others[k];
+                const { token = "", probability = 0 } = others[k] ?? {};
+                const isSeen = probability >= 0.005;
                 return (
-                  <span key={k} style={{ "--p": other?.probability ?? 0 }}>
-                    {other === undefined || other.probability < 0.005 ? "\u00a0" : visible(other.token)}
+                  <span key={k} style={{ "--p": isSeen ? probability : 0 }}>
+                    {isSeen ? visible(token) : "\u00a0"}
                   </span>
                 );
               })}
