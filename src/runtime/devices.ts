@@ -16,6 +16,7 @@ interface Entry {
 
 const chosenGpu = () => import("./webgpu/choose.ts");
 const tfjs = () => import("./tfjs/tfjs-device.ts");
+const native = () => import("./tfjs/native.ts");
 
 /** A backend of TensorFlow.js that this version does not run on. */
 const notYet = (why: string): Entry => ({ open: () => Promise.reject(new UserError(why)) });
@@ -35,8 +36,8 @@ const DEVICES = {
   "tfjs:wasm": { open: async () => (await tfjs()).openTfjs("wasm") },
   "tfjs:webgl": notYet("The tfjs:webgl device needs a browser, and is not there yet."),
   "tfjs:webgpu": notYet('The tfjs:webgpu device is not there yet; use the device "webgpu".'),
-  "tfjs:node": { open: async () => (await tfjs()).openTfjs("node") },
-  "tfjs:node-gpu": { open: async () => (await tfjs()).openTfjs("node-gpu") },
+  "tfjs:node": { open: async () => (await native()).openNative("node") },
+  "tfjs:node-gpu": { open: async () => (await native()).openNative("node-gpu") },
 } as const satisfies Readonly<Record<string, Entry>>;
 
 const entries: ReadonlyMap<string, Entry> = new Map(Object.entries(DEVICES));

@@ -4,13 +4,18 @@
  */
 import type { ExactTensor } from "../../src/compiler/host-tensor.ts";
 import type { BackendName } from "../../src/runtime/tfjs/engine.ts";
+import { openNative } from "../../src/runtime/tfjs/native.ts";
 import { openTfjs } from "../../src/runtime/tfjs/tfjs-device.ts";
 import type { TfjsDevice } from "../../src/runtime/tfjs/tfjs-device.ts";
 
 const backends = (process.env["FLUXION_TFJS"] ?? "cpu,wasm").split(",") as BackendName[]; // a wrong name does not open
 
+/** Opens the device of a backend. */
+export const openBackend = (name: BackendName): Promise<TfjsDevice> =>
+  name === "node" || name === "node-gpu" ? openNative(name) : openTfjs(name);
+
 const opened: [name: string, device: TfjsDevice, backend: BackendName][] = [];
-for (const backend of backends) opened.push([`tfjs:${backend}`, await openTfjs(backend), backend]);
+for (const backend of backends) opened.push([`tfjs:${backend}`, await openBackend(backend), backend]);
 
 /** As `describe.each` takes them. */
 export const tfjsDevices: readonly (readonly [name: string, device: TfjsDevice, backend: BackendName])[] =

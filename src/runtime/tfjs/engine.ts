@@ -2,10 +2,10 @@
  * TensorFlow.js as far as it is used: its one engine, backends by name, and tensors. The package is loaded when the first device of this
  * kind is opened; it is an optional peer, so its types are written down here and not imported.
  *
- * Consumed by the other files of this folder. To support a backend: an entry in `REGISTERED`, and how it is loaded.
+ * Consumed by the other files of this folder. To support a backend: an entry in `REGISTERED`, its description, and how it is
+ * loaded.
  */
 import { UserError } from "../files/errors.ts";
-import type { NativeName } from "./native.ts";
 
 export type TfArray = Float32Array | Int32Array | Uint8Array;
 
@@ -37,10 +37,13 @@ export interface Tfjs {
   getKernel(name: string, backend: string): unknown;
 }
 
+/** Backends on TensorFlow's own library: `native.ts` loads them. */
+export type NativeName = "node" | "node-gpu";
+
 /** Backends that run in Node. */
 export type BackendName = "cpu" | "wasm" | NativeName;
 
-/** The names by which TensorFlow.js knows them. */
+/** The names by which TensorFlow.js knows them. Both native packages register the same, so a process can have one of them. */
 const REGISTERED: Readonly<Record<BackendName, string>> = {
   cpu: "cpu",
   wasm: "wasm",
@@ -49,6 +52,26 @@ const REGISTERED: Readonly<Record<BackendName, string>> = {
 };
 
 export const registeredName = (name: BackendName): string => REGISTERED[name];
+
+/** What is used of the native packages' backend; the same class in both. */
+export interface NativeBackend {
+  readonly isGPUPackage: boolean;
+  readonly isUsingGpuDevice: boolean;
+  readonly binding: { readonly TF_Version: string };
+}
+
+/** The native backend, where one is registered. */
+export const nativeBackend = (tf: Tfjs): NativeBackend | null =>
+  tf.engine().findBackend(REGISTERED.node) as NativeBackend | null; // which class it is, the name says
+
+/** What a started backend computes with, for people. */
+export function describeBackend(tf: Tfjs, name: BackendName): string {
+  if (name === "cpu") return "JavaScript on one thread";
+  if (name === "wasm") return "WebAssembly on one thread";
+  const backend = nativeBackend(tf);
+  const where = backend?.isUsingGpuDevice === true ? "a CUDA device" : "the CPU";
+  return `TensorFlow ${backend?.binding.TF_Version ?? "of an unknown version"} on ${where}`;
+}
 
 const CORE = "@tensorflow/tfjs";
 const WASM = "@tensorflow/tfjs-backend-wasm";
@@ -66,16 +89,8 @@ async function load<T>(device: string, packages: string, module: () => Promise<u
   }
 }
 
-/** TensorFlow.js with a started backend. */
-export interface Loaded {
-  readonly tf: Tfjs;
-  /** What computes, for people. */
-  readonly how: string;
-}
-
 /** Loads TensorFlow.js with a backend and starts it. @throws UserError when a package is missing or the backend does not start */
-export async function loadBackend(name: BackendName): Promise<Loaded> {
-  if (name === "node" || name === "node-gpu") return loadNativeBackend(name);
+export async function loadBackend(name: Exclude<BackendName, NativeName>): Promise<Tfjs> {
   const device = `tfjs:${name}`;
   const tf = await load<Tfjs>(
     device,
@@ -97,15 +112,7 @@ export async function loadBackend(name: BackendName): Promise<Loaded> {
   if (backend !== null && name === "cpu") backend.firstUse = false;
   if (isNamed(before) && before !== name) await engine.setBackend(before);
   if (!started) throw new UserError(`The ${device} device did not start${reason}; use the device "cpu".`);
-  return { tf, how: name === "wasm" ? "WebAssembly on one thread" : "JavaScript on one thread" };
-}
-
-async function loadNativeBackend(name: NativeName): Promise<Loaded> {
-  const { describeNative, loadNative } = await import("./native.ts");
-  let before: string | null | undefined;
-  const tf = loadNative(name, (core) => (before = core.engine().backendName));
-  if (isNamed(before)) select(tf.engine(), before);
-  return { tf, how: describeNative(tf) };
+  return tf;
 }
 
 /**
@@ -123,9 +130,9 @@ export function withBackend<T>(tf: Tfjs, name: BackendName, work: () => T): T {
   }
 }
 
-const isNamed = (backend: string | null | undefined): backend is string => typeof backend === "string";
+export const isNamed = (backend: string | null | undefined): backend is string => typeof backend === "string";
 
 /** Selecting a backend that has started takes effect at once; the promise is for those that have not. */
-function select(engine: TfEngine, name: string): void {
+export function select(engine: TfEngine, name: string): void {
   if (engine.backendName !== name) void engine.setBackend(name);
 }

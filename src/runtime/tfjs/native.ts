@@ -2,25 +2,16 @@
  * TensorFlow.js on TensorFlow's own library: the packages tfjs-node (CPU) and tfjs-node-gpu (CUDA), looked for where the user's project
  * would find them, then beside Fluxion. They are optional, heavy and often hard to install, so each way to fail has a sentence.
  *
- * Consumed by `engine.ts`, which loads this file only for these two devices; Node only.
+ * Consumed by `devices.ts`, which loads this file only for these two devices. Node only.
  */
 import { createRequire } from "node:module";
 import { join } from "node:path";
 import util from "node:util";
+import { settle } from "../device.ts";
 import { UserError } from "../files/errors.ts";
-import type { Tfjs } from "./engine.ts";
-
-export type NativeName = "node" | "node-gpu";
-
-/** What is used of their backend; the same class in both packages. */
-interface NativeBackend {
-  readonly isGPUPackage: boolean;
-  readonly isUsingGpuDevice: boolean;
-  readonly binding: { readonly TF_Version: string };
-}
-
-/** By this name both packages register their backend, so a process can have one of them. */
-export const NATIVE_BACKEND = "tensorflow";
+import { isNamed, nativeBackend, select } from "./engine.ts";
+import type { NativeName, Tfjs } from "./engine.ts";
+import { TfjsDevice } from "./tfjs-device.ts";
 
 const GUIDE = 'see "On TensorFlow\'s own library" in docs/tfjs.md';
 
@@ -70,15 +61,12 @@ function quietly<T>(work: () => T): T {
 const firstLine = (error: unknown): string =>
   (error instanceof Error ? error.message : String(error)).split("\n")[0]?.trim() ?? "";
 
-const backendOf = (tf: Tfjs): NativeBackend | null =>
-  tf.engine().findBackend(NATIVE_BACKEND) as NativeBackend | null; // which class it is, the name says
-
 /**
  * Loads the package, and with it TensorFlow's library. Its backend is registered, started and selected by that.
  * @param prepare is given TensorFlow.js as it is before that
- * @throws UserError when the package or its library is missing, or the process has the other package's
+ * @throws UserError when the package or its library is missing, the process has the other package's, or there is no CUDA device
  */
-export function loadNative(name: NativeName, prepare: (tf: Tfjs) => void): Tfjs {
+function loadNative(name: NativeName, prepare: (tf: Tfjs) => void): Tfjs {
   const [device, gpu] = [`tfjs:${name}`, name === "node-gpu"];
   const packageName = `@tensorflow/tfjs-${name}`;
   const require = finder(packageName);
@@ -97,7 +85,7 @@ export function loadNative(name: NativeName, prepare: (tf: Tfjs) => void): Tfjs 
     // The copy of TensorFlow.js that the package itself uses; its exports are the package's too.
     tf = quietly(() => createRequire(require.resolve(packageName))("@tensorflow/tfjs") as Tfjs);
     prepare(tf);
-    const other = backendOf(tf)?.isGPUPackage;
+    const other = nativeBackend(tf)?.isGPUPackage;
     if (other === undefined || other === gpu) quietly(() => require(packageName) as unknown);
   } catch (error) {
     throw new UserError(
@@ -106,21 +94,24 @@ export function loadNative(name: NativeName, prepare: (tf: Tfjs) => void): Tfjs 
       { cause: error },
     );
   }
-  if (backendOf(tf)?.isGPUPackage !== gpu)
+  if (nativeBackend(tf)?.isGPUPackage !== gpu)
     throw new UserError(
       `The ${device} device cannot be used in this process, which has loaded TensorFlow's library from @tensorflow/tfjs-${gpu ? "node" : "node-gpu"}; ` +
         "open it in another process.",
     );
-  if (gpu && backendOf(tf)?.isUsingGpuDevice !== true)
+  if (gpu && nativeBackend(tf)?.isUsingGpuDevice !== true)
     throw new UserError(
       `The ${device} device finds no CUDA device: TensorFlow's library says why on standard error; ${GUIDE}, or use the device "tfjs:node".`,
     );
   return tf;
 }
 
-/** What a loaded package computes with. */
-export function describeNative(tf: Tfjs): string {
-  const backend = backendOf(tf);
-  const where = backend?.isUsingGpuDevice === true ? "a CUDA device" : "the CPU";
-  return `TensorFlow ${backend?.binding.TF_Version ?? "of an unknown version"} on ${where}`;
+/** Opens the device of a package. @throws UserError as {@link loadNative} does */
+export function openNative(name: NativeName): Promise<TfjsDevice> {
+  return settle(() => {
+    let before: string | null | undefined;
+    const tf = loadNative(name, (core) => (before = core.engine().backendName));
+    if (isNamed(before)) select(tf.engine(), before);
+    return new TfjsDevice(tf, name);
+  });
 }

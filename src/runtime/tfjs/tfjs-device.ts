@@ -21,8 +21,8 @@ import {
   settle,
 } from "../device.ts";
 import type { CompileOptions, Device, DeviceValue, Executable } from "../device.ts";
-import { loadBackend, registeredName, withBackend } from "./engine.ts";
-import type { BackendName, Loaded, Tfjs, TfTensor } from "./engine.ts";
+import { describeBackend, loadBackend, registeredName, withBackend } from "./engine.ts";
+import type { BackendName, NativeName, Tfjs, TfTensor } from "./engine.ts";
 import { execute, makeConstants } from "./execute.ts";
 import { fromBackend, toBackend } from "./tensors.ts";
 
@@ -140,13 +140,11 @@ export class TfjsDevice implements Device {
   readonly executables = new Set<TfjsExecutable>();
   readonly #backend: BackendName;
   readonly #tf: Tfjs;
-  readonly #how: string;
   #closed = false;
 
-  constructor({ tf, how }: Loaded, backend: BackendName) {
+  constructor(tf: Tfjs, backend: BackendName) {
     this.name = `tfjs:${backend}`;
     this.#tf = tf;
-    this.#how = how;
     this.#backend = backend;
   }
 
@@ -155,7 +153,7 @@ export class TfjsDevice implements Device {
   }
 
   describe(): string {
-    return `TensorFlow.js ${this.#tf.version_core}, ${this.#how}`;
+    return `TensorFlow.js ${this.#tf.version_core}, ${describeBackend(this.#tf, this.#backend)}`;
   }
 
   /** Does work with this device's backend selected. */
@@ -209,6 +207,6 @@ export class TfjsDevice implements Device {
 }
 
 /** Opens the device of a backend. @throws UserError when TensorFlow.js or its backend is missing or does not start */
-export async function openTfjs(backend: BackendName): Promise<TfjsDevice> {
+export async function openTfjs(backend: Exclude<BackendName, NativeName>): Promise<TfjsDevice> {
   return new TfjsDevice(await loadBackend(backend), backend);
 }

@@ -4,16 +4,15 @@ import { describe, expect, it } from "vitest";
 import { toNumbers } from "../../../src/compiler/host-tensor.ts";
 import type { DeviceValue } from "../../../src/runtime/device.ts";
 import { openInterpreter } from "../../../src/runtime/interpreter-device.ts";
-import { openTfjs } from "../../../src/runtime/tfjs/tfjs-device.ts";
 import type { TfjsDevice } from "../../../src/runtime/tfjs/tfjs-device.ts";
 import { step, testContract } from "../../support/device-contract.ts";
 import { program, tensor } from "../../support/programs.ts";
-import { tfjsDevices } from "../../support/tfjs-devices.ts";
+import { openBackend, tfjsDevices } from "../../support/tfjs-devices.ts";
 import { testTraining } from "../../support/webgpu-training.ts";
 
 const none = {};
 
-for (const [, device, backend] of tfjsDevices) testContract(device, () => openTfjs(backend));
+for (const [, device, backend] of tfjsDevices) testContract(device, () => openBackend(backend));
 
 /** Everything that keeps tensors: a loop, a branch, a host op, constants, unused and repeated values. */
 const busy = program(["f32[4]", "f32[3,4]", "bool[]"], (w, x, rows, flag) => {
