@@ -10,9 +10,9 @@ import { sphericalLooks } from "../../models/flow/sphere/verify/looks.ts";
 import type { Variant } from "../../models/flow/variant.ts";
 import { agreementValues } from "../../models/flow/verify/agreement.ts";
 import { identitiesOf } from "../../models/flow/verify/identities.ts";
+import type { ClaimedSampler } from "../../models/flow/verify/identities.ts";
 import type { Family, Identity, Looks, Place, World } from "../../models/flow/verify/identity.ts";
 import { REGIMES } from "../../models/flow/verify/regimes.ts";
-import type { OrderedSampler } from "../../models/flow/verify/samplers.ts";
 import { endOf, viewOf } from "../../models/flow/verify/view.ts";
 import { worldsOf } from "../../models/flow/verify/world.ts";
 import type { Device } from "../device.ts";
@@ -33,8 +33,8 @@ export interface VerifyOptions {
   readonly seed?: number;
   /** Families to look at; all by default. */
   readonly families?: readonly Family[];
-  /** Samplers that claim an order of convergence, to be looked at besides those that come with the project. */
-  readonly samplers?: readonly OrderedSampler[];
+  /** Samplers that claim an order of convergence, or to keep the law of states, to be looked at besides those that come with the project. */
+  readonly samplers?: readonly ClaimedSampler[];
   /** Called before each identity. */
   readonly onIdentity?: (name: string, index: number, total: number) => void;
   /** Called with what made it impossible to compute an identity: the report has its message alone, and an error has a stack. */

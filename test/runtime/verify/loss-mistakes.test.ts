@@ -11,12 +11,18 @@ import { flowMap } from "../../../src/models/flow/flow-map.ts";
 import type { FlowMap } from "../../../src/models/flow/flow-map.ts";
 import { flow } from "../../../src/models/flow/flow.ts";
 import type { Flow } from "../../../src/models/flow/flow.ts";
-import { trigonometric } from "../../../src/models/flow/interpolant.ts";
+import { linear, trigonometric } from "../../../src/models/flow/interpolant.ts";
 import { lagrangian } from "../../../src/models/flow/objectives/lagrangian.ts";
 import { semigroup } from "../../../src/models/flow/objectives/semigroup.ts";
+import { blockCausal, positioned } from "../../../src/models/flow/schedule.ts";
 import { jumpLength, learned, residual, snr } from "../../../src/models/flow/weightings.ts";
 import type { LearnedWeighting } from "../../../src/models/flow/weighting-learned.ts";
-import type { ResidualWeighting, Weighting } from "../../../src/models/flow/weighting.ts";
+import type {
+  ResidualWeighting,
+  TimeWeighting,
+  Weighting,
+  WeightOfTime,
+} from "../../../src/models/flow/weighting.ts";
 import { failures } from "../../support/verify-failures.ts";
 
 const logCosh: Potential = (x) =>
@@ -55,6 +61,24 @@ describe("no alarm of", () => {
     ],
   ])("the flow map of %s", async (_name, variant) => {
     expect(await failures(variant, ["loss", "objective"])).toEqual([]);
+  });
+});
+
+describe("a weight per token, where tokens have times of their own", () => {
+  const blocks = positioned(linear, blockCausal({ blocks: 2 }), { length: 4 });
+  const weighted = (weighting: WeightOfTime | TimeWeighting): Flow =>
+    flow({ name: "blocks", interpolant: blocks, weighting });
+
+  it("may be 0 of a token that waits, as by signal-to-noise", async () => {
+    expect(await failures(weighted(snr({ cap: 5 })), ["loss"])).toEqual([]);
+  });
+
+  it.each<[string, WeightOfTime]>([
+    ["is negative of one of them", (_t, { beta }) => sub(beta, 0.3)],
+    ["is infinite of one that is finished", (_t, { alpha }) => div(1, alpha)],
+    ["is nothing of one that moves", (_t, { alpha, beta }) => mul(sub(alpha, alpha), beta)],
+  ])("%s", async (_what, weighting) => {
+    expect((await failures(weighted(weighting), ["loss"]))[0]).toBe("weighting");
   });
 });
 

@@ -6,7 +6,7 @@
  * Exact in every state space. By itself it lets the other places see a noisy view of the known ones, which is less than the conditional law:
  * noise that speaks strongly for another text may win. The conditional law has `conditionedOn` (reward.ts) as its denoiser, too.
  *
- * Consumed by sample.ts and adaptive.ts.
+ * Consumed by sample.ts, adaptive.ts and sampling on the sphere.
  */
 import { expandDims, greaterEqual, maximum, where } from "../../../dsl/index.ts";
 import type { Tensor } from "../../../dsl/index.ts";
@@ -35,12 +35,26 @@ export function given(
   world: World,
   { alpha, beta }: Interpolant,
 ): Given {
+  const { clean } = world;
+  return kept(tokens, clean, (ends, t) => mixed({ alpha: alpha(t), beta: beta(t) }, noise, ends));
+}
+
+/**
+ * The same for any path from noise to data.
+ * @param clean states of tokens [batch, length]
+ * @param path where states whose clean end is given are at times t
+ */
+export function kept(
+  tokens: Tensor | undefined,
+  clean: World["clean"],
+  path: (clean: Tensor, t: Tensor) => Tensor,
+): Given {
   if (tokens === undefined) return nothing;
   const known = greaterEqual(tokens, 0);
   const wide = expandDims(known, 2);
-  const clean = world.clean(maximum(tokens, 0));
+  const ends = clean(maximum(tokens, 0));
   return {
-    state: (x, t) => where(wide, mixed({ alpha: alpha(t), beta: beta(t) }, noise, clean), x) as Tensor,
+    state: (x, t) => where(wide, path(ends, t), x) as Tensor,
     tokens: (found) => where(known, tokens, found) as Tensor,
   };
 }

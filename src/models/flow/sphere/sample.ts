@@ -17,6 +17,7 @@ import {
   squeeze,
 } from "../../../dsl/index.ts";
 import type { Tensor } from "../../../dsl/index.ts";
+import { kept } from "../samplers/given.ts";
 import { DRAWS } from "../samplers/sample.ts";
 import { evenTimes } from "../samplers/schedule.ts";
 import type { HostTime, ScheduleOptions } from "../samplers/schedule.ts";
@@ -79,23 +80,40 @@ export const uniformNoise = (
   shape: readonly number[],
 ): Tensor => unit(random.normal(key, shape) as Tensor);
 
+export interface SphericalInputs {
+  /** [batch, 2] u32. */
+  readonly keys: Tensor;
+  /** Unit vectors of tokens, [vocab, d]. */
+  readonly table: Tensor;
+  readonly length: number;
+  /**
+   * Tokens that must be kept, [batch, length] i32, negative where any may come: their states are held on their great circles. As on lines
+   * (samplers/given.ts), the other places see a noisy view of them, which is less than the conditional law.
+   */
+  readonly given?: Tensor;
+}
+
 /**
- * Samples of a flow on the sphere. Sample i is a function of key i, and of nothing else in the batch.
- * @param keys [batch, 2] u32
- * @param table unit vectors of tokens, [vocab, d]
+ * Samples of a flow on the sphere. Sample i is a function of key i, and of nothing else in the batch. Guidance is a change of `logits`, as in
+ * weak + η (strong − weak).
  * @throws RangeError for a schedule without steps
  */
 export function sphericalSample(
   flow: SphericalFlow,
   logits: TokenLogits,
   { method, steps }: SphericalSchedule,
-  { keys, table, length }: { readonly keys: Tensor; readonly table: Tensor; readonly length: number },
+  { keys, table, length, given }: SphericalInputs,
 ): SphericalSamples {
   if (steps.length === 0) throw new RangeError("A schedule on the sphere has at least one step.");
   const { geometry } = flow;
   const batch = keys.shape[0] ?? 0;
   const dimension = table.shape[1] ?? 0;
   const prior = perKey((key) => uniformNoise(geometry, key, [length, dimension]), foldedKeys(keys, 0));
+  const known = kept(
+    given,
+    (tokens) => gather(table, tokens as Tensor<[], "i32">) as Tensor,
+    (clean, t) => flow.state(prior, clean, t),
+  );
   const moving = { flow, table, distribution: (x: Tensor, time: Time) => softmax(logits(x, time)) };
 
   function moved(x: Tensor, [from, middle, to]: readonly [Time, Time, Time], draw: Tensor) {
@@ -129,9 +147,9 @@ export function sphericalSample(
   const [state, trajectory] = scan(
     (x: Tensor, row: { from: Time; middle: Time; to: Time; draw: Tensor }) => {
       const times = [everyRow(row.from), everyRow(row.middle), everyRow(row.to)] as const;
-      const { next, tokens } = moved(x, times, row.draw);
+      const { next, tokens } = moved(known.state(x, times[0].t), times, row.draw);
       // Rounding would add up over the steps.
-      return [geometry.unit(next), tokens] as const;
+      return [geometry.unit(next), known.tokens(tokens)] as const;
     },
     prior,
     {
@@ -141,5 +159,9 @@ export function sphericalSample(
       draw: constant(steps.map((_, i) => DRAWS + i), [steps.length], "i32") as Tensor, // prettier-ignore
     },
   );
-  return { state, tokens: squeeze(slice(trajectory, 0, steps.length - 1, steps.length), 0) as Tensor };
+  const end = steps.at(-1)?.to.t ?? 1;
+  return {
+    state: known.state(state, constant(Array<number>(batch).fill(end), [batch])),
+    tokens: squeeze(slice(trajectory, 0, steps.length - 1, steps.length), 0) as Tensor,
+  };
 }

@@ -13,6 +13,8 @@ import { positionedIdentities } from "./positions.ts";
 import { mapIdentities } from "./maps.ts";
 import { objectiveIdentities } from "./objectives.ts";
 import { parameterizationIdentities } from "./parameterizations.ts";
+import { lawIdentities } from "./laws.ts";
+import type { LawfulSampler } from "./laws.ts";
 import { jumpsIdentity, samplerIdentities } from "./samplers.ts";
 import type { OrderedSampler } from "./samplers.ts";
 import { sourceIdentities } from "./sources.ts";
@@ -20,13 +22,16 @@ import type { View } from "./view.ts";
 import { flowWeightingIdentities, mapWeightingIdentities } from "./weightings.ts";
 import { hasPosterior } from "./world.ts";
 
+/** A sampler of a user's own, and what it claims. */
+export type ClaimedSampler = OrderedSampler | LawfulSampler;
+
 /**
  * The identities of a declared flow or flow map, as data; see viewOf.
  * @param samplers samplers to look at, besides those that come with the project
  */
 export function identitiesOf(
   { variant, whole, latest }: View,
-  samplers: readonly OrderedSampler[] = [],
+  samplers: readonly ClaimedSampler[] = [],
 ): Checks {
   const flow = variant.kind === "flow" ? variant : variant.flow;
   const { source, clock } = flow;
@@ -52,7 +57,13 @@ export function identitiesOf(
         },
       ],
     };
-  const sampling = samplerIdentities(flow, latest, samplers);
+  const ordered = samplers.filter((sampler) => "order" in sampler);
+  const lawful = samplers.filter((sampler) => "keepsLaw" in sampler);
+  const [orders, laws] = [samplerIdentities(flow, latest, ordered), lawIdentities(flow, latest, lawful)];
+  const sampling = {
+    identities: [...orders.identities, ...laws.identities],
+    leftOut: [...orders.leftOut, ...laws.leftOut],
+  };
   const known: readonly Identity[] = [...plain, ...flowLossIdentities(flow), ...sampling.identities];
   if (variant.kind === "flow") return withoutKinks(variant, known, [...missing, ...sampling.leftOut]);
   const maps = mapIdentities(flow);

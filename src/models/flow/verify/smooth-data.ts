@@ -1,5 +1,5 @@
 /**
- * The exact map of data that are spread out: x₁ ~ N(m, v) in every coordinate, known in closed form for any interpolant. Consumed by world.ts.
+ * The exact map of data that are spread out: x₁ ~ N(m, v) in every coordinate, known in closed form for any interpolant. Consumed by world.ts and laws.ts.
  *
  * A flow to finite text has decided where a jump ends at t = 1: its ψ_{s,1} is piecewise constant, every derivative of it is 0, and whatever
  * factor or direction an objective has there, it holds. Here it is not, and the objectives know no difference.
@@ -11,7 +11,9 @@ import type { Interpolant, Point } from "../interpolant.ts";
 import { denoisedOf, jump } from "../jump.ts";
 import type { TwoTimeDenoiser } from "../two-time.ts";
 
-const [MEAN, VARIANCE] = [0.3, 0.6];
+/** Mean and variance of x₁. */
+export const SMOOTH = { mean: 0.3, variance: 0.6 } as const;
+const { mean: MEAN, variance: VARIANCE } = SMOOTH;
 
 /** @param noise variance of the noise, which is normal here whatever the source */
 export function smoothData(interpolant: Interpolant, noise: number): TwoTimeDenoiser {

@@ -5,23 +5,25 @@ import {
   add,
   and,
   cast,
+  equal,
   exp,
   expandDims,
   grad,
   greater,
   less,
+  lessEqual,
   log,
   max,
   mean,
-  min,
   mul,
   not,
+  or,
   square,
   stopGradient,
   sub,
   sum,
 } from "../../../dsl/index.ts";
-import type { Tensor } from "../../../dsl/index.ts";
+import type { Dim, Tensor } from "../../../dsl/index.ts";
 import type { Flow } from "../flow.ts";
 import { judgedAs } from "../flow-map.ts";
 import type { FlowMap } from "../flow-map.ts";
@@ -75,6 +77,13 @@ export const ofMap =
 /** More than a weight that anyone means. */
 const HUGE = 1e30;
 
+/** Where a token that waits or is finished stands still, of which a row may say nothing; like `like`, [cases, length]. */
+function standing({ interpolant }: World, { s }: Cases, like: Tensor): Tensor<readonly Dim[], "bool"> {
+  if (interpolant.length === undefined) return less(mul(like, 0), 0) as Tensor<readonly Dim[], "bool">; // nowhere
+  const { alpha, beta } = pointAt(interpolant, s.t);
+  return or(lessEqual(alpha, 0), lessEqual(beta, 0)) as Tensor<readonly Dim[], "bool">;
+}
+
 interface About {
   /** Of whose rows. */
   readonly of: "flow" | "flow map";
@@ -97,15 +106,18 @@ function identities(weighting: Weighting | undefined, about: About): readonly St
     {
       ...base,
       name: `weighting${rows}`,
-      formula: of === "flow" ? "0 < w < ∞ for 0 < t < 1" : "0 < w < ∞ for s < t",
+      formula:
+        of === "flow"
+          ? "0 < w < ∞ for 0 < t < 1 (or 0 of a token that stands still)"
+          : "0 < w < ∞ for s < t (or 0 of a token that stands still)",
       cause:
         "A weight that divides by α or β where they vanish, or that is written in noise levels of the other sign.",
       tolerance: 0,
       single: 0,
       residual(cases, world) {
         const weight = weightOf(weighted(world, cases), ...pair(cases));
-        const right = and(greater(min(weight, 1) as Tensor, 0), less(max(weight, 1) as Tensor, HUGE));
-        return cast(not(right), "f32") as Tensor;
+        const counts = or(greater(weight, 0), and(equal(weight, 0), standing(world, cases, weight)));
+        return max(cast(not(and(counts, less(weight, HUGE))), "f32"), 1) as Tensor;
       },
     },
     {

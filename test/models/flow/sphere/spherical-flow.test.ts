@@ -1,6 +1,18 @@
 /** Flows on the sphere: what a declaration refuses, the law of a state, and the exact flow of a corpus. */
 import { describe, expect, it } from "vitest";
-import { div, exp, full, log, maximum, mul, sqrt, square, sub, zeros } from "../../../../src/dsl/index.ts";
+import {
+  constant,
+  div,
+  exp,
+  full,
+  log,
+  maximum,
+  mul,
+  sqrt,
+  square,
+  sub,
+  zeros,
+} from "../../../../src/dsl/index.ts";
 import type { Tensor } from "../../../../src/dsl/index.ts";
 import { flowMap } from "../../../../src/models/flow/flow-map.ts";
 import { fold, key } from "../../../../src/models/flow/host-random.ts";
@@ -225,6 +237,24 @@ describe("samples of the exact flow", () => {
     const same = one.filter((token, i) => token === two[i]).length / COUNT;
     // Four standard errors.
     expect(Math.abs(same - 1 / 2)).toBeLessThan(0.1);
+  });
+
+  it("keep the tokens that are given, and mostly follow them", () => {
+    const oracle = sphericalOracle(late, { vocab: 4, sequences: [[0, 1], [2, 3]] }, table); // prettier-ignore
+    const found = evaluate({ keys: words([COUNT, 2], keys) }, (inputs) =>
+      sphericalSample(
+        late,
+        (x, { t }) => log(maximum(oracle.denoiser(x, t), 1e-30)) as Tensor,
+        sphericalSchedule(late, "euler", 24),
+        { keys: inputs.keys, table: oracle.table(), length: 2, given: constant(Array.from({ length: 2 * COUNT }, (_, i) => (i % 2 === 0 ? 2 : -1)), [COUNT, 2], "i32") }, // prettier-ignore
+      ),
+    );
+    const tokens = list(found.tokens);
+    expect(tokens.filter((token, i) => i % 2 === 0 && token !== 2)).toEqual([]);
+    expect(tokens.filter((token, i) => i % 2 === 1 && token === 3).length / COUNT).toBeGreaterThan(0.7);
+    // The kept place has arrived at its vector.
+    const unit = (row: readonly number[]) => row.map((x) => x / Math.hypot(...row));
+    expect(distance(list(found.state).slice(0, 5), unit(table[2] as number[]))).toBeLessThan(1e-6);
   });
 
   it("are refused of a corpus that does not fit", () => {
