@@ -18,7 +18,6 @@ import { bundledText } from "../../../studio/vite/bundled-text.ts";
 import type { RunDetail, RunSettings } from "../../../studio/src/engine/protocol.ts";
 import { LAUNCH, setup } from "../../browser/chromium.ts";
 import { storyText } from "../../support/story.ts";
-import type { EngineHarness } from "../engine-page/page.ts";
 
 /** A training of seconds. */
 export const SETTINGS = {
@@ -95,9 +94,6 @@ async function served(folder: string): Promise<Server> {
   await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
   return server;
 }
-
-/** What `window.studio` is, in the pages of {@link EngineBrowser}. */
-export type Harness = EngineHarness;
 
 export interface EngineBrowser {
   /** A browser's storage of its own. */
