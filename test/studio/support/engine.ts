@@ -95,6 +95,7 @@ async function served(folder: string): Promise<Server> {
   return server;
 }
 
+/** Pages of the engine, whose `window.studio` is the harness of ../engine-page/page.ts. */
 export interface EngineBrowser {
   /** A browser's storage of its own. */
   context(): Promise<BrowserContext>;
