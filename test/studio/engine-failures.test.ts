@@ -9,7 +9,7 @@ import { engineBrowser, filesOf, SETTINGS, started } from "./support/engine.ts";
 
 if (missing !== undefined) console.log(`The tests of the studio's engine are left out: ${missing}.`);
 
-const options = { timeout: 120_000 };
+const options = { timeout: 240_000 };
 
 describe.skipIf(missing !== undefined)("the engine, where something is missing or fails", () => {
   const browser = engineBrowser();

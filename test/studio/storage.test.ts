@@ -84,6 +84,8 @@ describe("files in a browser", () => {
     await folder.write("x", [bytesOf("a longer text")]);
     await folder.append("x", 8, bytesOf(" one, which is cut before"));
     expect(await textIn(folder, "x")).toBe("a longer one, which is cut before");
+    await folder.append("x", 2, bytesOf("cut"));
+    expect(await textIn(folder, "x")).toBe("a cut");
   });
 
   it("of an interrupted write are not seen, and removed by who has the run", async () => {
@@ -144,6 +146,7 @@ describe("a run in the page's storage", () => {
       );
     }
     expect(kept.slice(0, 3)).toEqual(kept.slice(3));
+    expect(kept[1]).toMatchObject([{ step: 1 }, { step: 2 }, { step: 3, note: "again" }]);
     for (const name of [
       "config.json",
       "flm.safetensors",

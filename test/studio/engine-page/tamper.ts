@@ -25,6 +25,7 @@ export function tamper(name: string): void {
   };
   addEventListener("message", ({ data }) => {
     if (data === "full" || data === "roomy") full = data === "full";
-    if (data === "lose") devices.at(-1)?.destroy();
+    // Whichever it is that computes.
+    if (data === "lose") for (const device of devices) device.destroy();
   });
 }

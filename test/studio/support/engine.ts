@@ -18,7 +18,6 @@ import { bundledText } from "../../../studio/vite/bundled-text.ts";
 import type { RunDetail, RunSettings } from "../../../studio/src/engine/protocol.ts";
 import { LAUNCH, setup } from "../../browser/chromium.ts";
 import { storyText } from "../../support/story.ts";
-import type { EngineHarness } from "../engine-page/page.ts";
 
 /** A training of seconds. */
 export const SETTINGS = {
@@ -96,9 +95,7 @@ async function served(folder: string): Promise<Server> {
   return server;
 }
 
-/** What `window.studio` is, in the pages of {@link EngineBrowser}. */
-export type Harness = EngineHarness;
-
+/** Pages of the engine, whose `window.studio` is the harness of ../engine-page/page.ts. */
 export interface EngineBrowser {
   /** A browser's storage of its own. */
   context(): Promise<BrowserContext>;
