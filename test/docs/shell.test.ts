@@ -11,7 +11,7 @@ import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
 import { ROOT, stage, succeed } from "../support/stage.ts";
 import { pages } from "./markdown.ts";
 
-vi.setConfig({ testTimeout: 240_000, hookTimeout: 60_000 });
+vi.setConfig({ testTimeout: 240_000, hookTimeout: 240_000 });
 
 /** Makes training take seconds, whatever the preset. Where the page names no text, only the plain `npm start` reads WordNet. */
 const SMALL = "--vocab 100 --length 8 --width 16 --depth 1 --heads 2 --batch 64 --samples 16 --steps 4";

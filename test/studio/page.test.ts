@@ -47,7 +47,7 @@ describe.skipIf(missing !== undefined)("the studio's page", () => {
   beforeAll(async () => {
     [browser, built] = await Promise.all([launch(), buildStudio(FAKE_ENGINE)]);
     served = await serve(built.folder);
-  });
+  }, 180_000);
   afterAll(async () => {
     await browser?.close();
     await served?.close();

@@ -3,7 +3,7 @@
  * Consumed by main.tsx. To add a view: a name in route.ts, and a case here.
  */
 import { useEffect, useRef } from "preact/hooks";
-import type { ComponentChildren, ComponentType } from "preact";
+import type { ComponentChildren } from "preact";
 import type { Studio } from "../engine/client.ts";
 import { useDrop } from "./drop.ts";
 import { Lazy } from "./parts/lazy.tsx";
@@ -12,21 +12,6 @@ import { tab, type Tab } from "./route.ts";
 import { TopBar } from "./top-bar.tsx";
 import { doneOf } from "./train/progress.tsx";
 import { TrainView } from "./train/train-view.tsx";
-
-/** A build without these views says so. */
-const parts = import.meta.glob<Record<string, ComponentType<object>>>([
-  "../playground/playground.tsx",
-  "../explain/explain-view.tsx",
-]);
-async function part<P extends object>(path: string, name: string): Promise<ComponentType<P>> {
-  const found = (await parts[path]?.())?.[name];
-  return (found ?? (() => <p>This build has no such view.</p>)) as ComponentType<P>; // the view that is named takes these
-}
-
-interface ExplainProps {
-  readonly run: string | undefined;
-  readonly explain: Studio["explain"];
-}
 
 function View({ name, children }: { readonly name: Tab; readonly children: ComponentChildren }) {
   const opened = useRef(false);
@@ -76,7 +61,7 @@ export function App({ store }: { readonly store: Studio }) {
             corpus, train it on a toy, and see what changed.
           </p>
           <Lazy
-            load={() => part<object>("../playground/playground.tsx", "Playground")}
+            load={async () => (await import("../playground/playground.tsx")).Playground}
             props={{}}
             onFailed={onFailed}
           />
@@ -87,7 +72,7 @@ export function App({ store }: { readonly store: Studio }) {
             What one step of the training runs: its kernels, the bytes that they move, their times.
           </p>
           <Lazy
-            load={() => part<ExplainProps>("../explain/explain-view.tsx", "ExplainView")}
+            load={async () => (await import("../explain/explain-view.tsx")).ExplainView}
             props={{ run: store.run.value?.id, explain: store.explain }}
             onFailed={onFailed}
           />
