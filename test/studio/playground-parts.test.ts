@@ -49,18 +49,21 @@ describe("what changed", () => {
   it("is what turned, appeared, went, or moved tenfold, whatever the variant is called", () => {
     const before = verified(
       "old name",
-      ...[
-        result("same", 1e-4),
-        result("rounding", 1e-16),
-        result("breaks", 1e-5),
-        result("mends", 0.5, false),
-      ],
-      ...[result("moves", 1e-5), result("goes", 0)],
+      result("same", 1e-4),
+      result("rounding", 1e-16),
+      result("breaks", 1e-5),
+      result("mends", 0.5, false),
+      result("moves", 1e-5),
+      result("goes", 0),
     );
     const after = verified(
       "new name",
-      ...[result("same", 3e-4), result("rounding", 1e-12), result("breaks", NaN, false), result("mends", 0)],
-      ...[result("moves", 5e-4), result("comes", 0)],
+      result("same", 3e-4),
+      result("rounding", 1e-12),
+      result("breaks", NaN, false),
+      result("mends", 0),
+      result("moves", 5e-4),
+      result("comes", 0),
     );
     expect(identityChanges(before, after).map(({ identity, turn }) => [identity, turn])).toEqual([
       ["breaks", "fails now"],
@@ -74,8 +77,16 @@ describe("what changed", () => {
 
   it("is the share of known phrases, by kind and steps, where both have one", () => {
     const toy = (...samples: ToyResult["samples"]): ToyResult => ({
-      ...{ export: "a", exports: ["a"], name: "a", kind: "flow", device: "interpreter" },
-      ...{ steps: 1, seed: 0, curves: [], milliseconds: 1, samples },
+      export: "a",
+      exports: ["a"],
+      name: "a",
+      kind: "flow",
+      device: "interpreter",
+      steps: 1,
+      seed: 0,
+      curves: [],
+      milliseconds: 1,
+      samples,
     });
     const before = toy(
       { model: "a", kind: "flow", steps: 1, known: 0.5, texts: [] },
@@ -133,7 +144,11 @@ describe("the explanation of a step", () => {
     network: { vocab: 12, length: 4, width: 8, depth: 1, heads: 2, conditioning: 8 },
     batch: 2,
     space: "vocabulary",
-    ...{ beta1: 0.9, beta2: 0.99, weightDecay: 0, clip: 1, emaDecay: 0.99 },
+    beta1: 0.9,
+    beta2: 0.99,
+    weightDecay: 0,
+    clip: 1,
+    emaDecay: 0.99,
   } as const;
   const program = training.flmStep(options, outputSpec(training.initFlm(options)));
 

@@ -6,22 +6,26 @@ import { readFile, writeFile } from "node:fs/promises";
 import { createRequire } from "node:module";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import type { Page } from "playwright";
+import type { Browser, Page } from "playwright";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { missing } from "../browser/chromium.ts";
 import { fluxion, packageUrl, testFolder } from "../support/cli.ts";
-import { serve } from "./serve.ts";
-import type { Served } from "./serve.ts";
+import { launch, openPage } from "./support/browser.ts";
+import { buildStudio, serve } from "./support/build.ts";
 
 if (missing !== undefined) console.log(`The playground is not looked at: ${missing}.`);
 
 const starter = (name: string): string =>
   fileURLToPath(new URL(`../../studio/src/playground/starters/${name}.ts`, import.meta.url));
 
-let served: Served;
+let built: Awaited<ReturnType<typeof buildStudio>>;
+let served: Awaited<ReturnType<typeof serve>>;
+let browser: Browser;
 let page: Page;
 /** What the page should not have: requests elsewhere, errors. */
-const wrong: string[] = [];
+let faults: readonly string[];
+/** Faults that are the doing of the code in the editor. */
+const expected: string[] = [];
 
 const editor = () => page.locator(".cm-content");
 const button = (name: string) => page.getByRole("button", { name, exact: true });
@@ -57,22 +61,18 @@ async function inaccessible(): Promise<readonly string[]> {
 
 describe.skipIf(missing !== undefined)("the playground", { timeout: 120_000 }, () => {
   beforeAll(async () => {
-    served = await serve(fileURLToPath(new URL("page", import.meta.url)));
-    page = await served.browser.newPage({ viewport: { width: 1280, height: 900 } });
-    const origin = new URL(served.url).origin;
-    page.on("request", (request) => {
-      if (![origin, `blob:${origin}`, "data:"].some((start) => request.url().startsWith(start)))
-        wrong.push(request.url());
-    });
-    page.on("pageerror", (error) => wrong.push(error.message));
-    page.on("console", (message) => {
-      if (message.type() === "error") wrong.push(message.text());
-    });
-    await page.goto(served.url);
+    built = await buildStudio(undefined, fileURLToPath(new URL("page", import.meta.url)));
+    served = await serve(built.folder);
+    browser = await launch();
+    ({ page, faults } = await openPage(browser, served.url, { viewport: { width: 1280, height: 900 } }));
     await page.getByLabel("Cases").fill("1");
     await page.getByLabel("Seed").fill("3");
   }, 120_000);
-  afterAll(async () => served?.close());
+  afterAll(async () => {
+    await browser?.close();
+    await served?.close();
+    await built?.remove();
+  });
 
   it("finds what the command line finds, and says what changed when the mistake is mended", async () => {
     const source = await readFile(starter("mistake"), "utf8");
@@ -137,7 +137,7 @@ describe.skipIf(missing !== undefined)("the playground", { timeout: 120_000 }, (
   });
 
   it("stops code that never ends, and lets code reach no other place", async () => {
-    const before = wrong.length;
+    const before = faults.length;
     await write(
       `export {};\nawait fetch("https://example.com").catch(({ message }) => console.log("fetch", message));\n` +
         `try { (0, eval)("1"); } catch { console.log("eval refused"); }\nfor (;;) {}`,
@@ -150,9 +150,9 @@ describe.skipIf(missing !== undefined)("the playground", { timeout: 120_000 }, (
     expect(await ends("Stop")).toBe("Stopped.");
     expect(await button("Verify").isEnabled()).toBe(true);
     // What the browser says of what it refused is the user's doing.
-    expect(wrong.splice(before).every((text) => /Content Security Policy|example\.com/.test(text))).toBe(
-      true,
-    );
+    expected.push(...faults.slice(before));
+    expect(expected.length).toBeGreaterThan(0);
+    expect(expected.every((text) => /policy|example\.com/i.test(text))).toBe(true);
   });
 
   it("trains what is declared on the toy, and shows the difference", async () => {
@@ -221,6 +221,6 @@ describe.skipIf(missing !== undefined)("the playground", { timeout: 120_000 }, (
   });
 
   it("asks no other place for anything, and fails nowhere", () => {
-    expect(wrong).toEqual([]);
+    expect(faults.filter((fault) => !expected.includes(fault))).toEqual([]);
   });
 });

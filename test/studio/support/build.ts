@@ -13,9 +13,13 @@ import { build, type Alias } from "vite";
 const ROOT = fileURLToPath(new URL("../../../", import.meta.url));
 export const FAKE_ENGINE = join(ROOT, "test/studio/support/fake-engine.ts");
 
-/** @param engine the file of the worker that is the engine, by default the studio's own */
+/**
+ * @param engine the file of the worker that is the engine, by default the studio's own
+ * @param root folder of the page, by default the studio's
+ */
 export async function buildStudio(
   engine?: string,
+  root?: string,
 ): Promise<{ readonly folder: string; remove(): Promise<void> }> {
   const folder = await mkdtemp(join(tmpdir(), "fluxion-studio-"));
   const alias: Alias[] =
@@ -23,6 +27,7 @@ export async function buildStudio(
   await build({
     configFile: join(ROOT, "studio/vite.config.ts"),
     logLevel: "error",
+    ...(root === undefined ? {} : { root }),
     resolve: { alias },
     build: { outDir: folder, emptyOutDir: true },
   });
