@@ -22,7 +22,15 @@ const node: TestProjectConfiguration = {
 const browser: TestProjectConfiguration = {
   extends: true,
   // Found while they run, these would make vitest start over.
-  optimizeDeps: { include: ["@bufbuild/protobuf/wire", "fast-check"] },
+  optimizeDeps: {
+    include: [
+      "@bufbuild/protobuf/wire",
+      "fast-check",
+      "@tensorflow/tfjs",
+      "@tensorflow/tfjs-backend-wasm",
+      "@tensorflow/tfjs-backend-webgpu",
+    ],
+  },
   test: {
     name: "browser",
     include: ["test/browser/**/*.test.ts"],
@@ -52,6 +60,7 @@ export default defineConfig({
     alias: [
       { find: /^fluxion$/, replacement: source("index.ts") },
       { find: /^fluxion\/node$/, replacement: source("node.ts") },
+      { find: /^fluxion\/tfjs$/, replacement: source("tfjs.ts") },
     ],
   },
   test: {

@@ -27,6 +27,8 @@ export type { ExactTensor, HostData, HostTensor } from "./compiler/host-tensor.t
 export { interpret } from "./compiler/interpret/interpret.ts";
 export { exportOnnx } from "./compiler/onnx/export.ts";
 export type { ExportOptions } from "./compiler/onnx/export.ts";
+export { exportTfjs } from "./compiler/tfjs/export/export.ts";
+export type { TfjsExportOptions, TfjsModule } from "./compiler/tfjs/export/export.ts";
 export { toOnnx } from "./compiler/onnx/to-onnx.ts";
 export type { OnnxModel, OnnxOptions } from "./compiler/onnx/to-onnx.ts";
 export { inlineCalls } from "./compiler/passes/inline.ts";

@@ -15,11 +15,11 @@ interface Entry {
 }
 
 const chosenGpu = () => import("./webgpu/choose.ts");
-const tfjs = () => import("./tfjs/tfjs-device.ts");
+const tfjs = () => import("./tfjs/open.ts");
 const native = () => import("./tfjs/native.ts");
 
-/** A backend of TensorFlow.js that this version does not run on. */
-const notYet = (why: string): Entry => ({ open: () => Promise.reject(new UserError(why)) });
+/** A backend of TensorFlow.js that does not run in Node. */
+const notHere = (why: string): Entry => ({ open: () => Promise.reject(new UserError(why)) });
 
 const DEVICES = {
   cpu: { open: async () => (await import("./onnx/cpu-device.ts")).openCpu() },
@@ -34,8 +34,12 @@ const DEVICES = {
   },
   "tfjs:cpu": { open: async () => (await tfjs()).openTfjs("cpu") },
   "tfjs:wasm": { open: async () => (await tfjs()).openTfjs("wasm") },
-  "tfjs:webgl": notYet("The tfjs:webgl device needs a browser, and is not there yet."),
-  "tfjs:webgpu": notYet('The tfjs:webgpu device is not there yet; use the device "webgpu".'),
+  "tfjs:webgl": notHere(
+    'The tfjs:webgl device needs a browser, where openTfjs("webgl") of fluxion/tfjs opens it; use the device "tfjs:wasm".',
+  ),
+  "tfjs:webgpu": notHere(
+    'The tfjs:webgpu device needs a browser, where openTfjs("webgpu") of fluxion/tfjs opens it; use the device "webgpu".',
+  ),
   "tfjs:node": { open: async () => (await native()).openNative("node") },
   "tfjs:node-gpu": { open: async () => (await native()).openNative("node-gpu") },
 } as const satisfies Readonly<Record<string, Entry>>;

@@ -37,6 +37,9 @@ export const LAUNCH = {
     // Chromium does not trust WebGPU on Linux yet, and gives the software adapter only to those who ask.
     "--enable-unsafe-webgpu",
     "--use-webgpu-adapter=swiftshader",
+    // Nor WebGL without a GPU.
+    "--use-angle=swiftshader",
+    "--enable-unsafe-swiftshader",
     // Nothing that would go to a network.
     "--disable-background-networking",
     "--disable-component-update",

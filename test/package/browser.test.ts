@@ -9,7 +9,7 @@ import { describe, expect, it } from "vitest";
 import { ROOT } from "../support/stage.ts";
 
 /** Platform "browser" resolves no Node module: an import of one fails the build. */
-async function bundle(contents: string, format: "esm" | "iife" = "esm") {
+async function bundle(contents: string, format: "esm" | "iife" = "esm", external: string[] = []) {
   const options = {
     bundle: true,
     platform: "browser",
@@ -21,6 +21,7 @@ async function bundle(contents: string, format: "esm" | "iife" = "esm") {
   return build({
     ...options,
     format,
+    external,
     stdin: { contents, resolveDir: ROOT, loader: "ts" },
     absWorkingDir: ROOT,
   });
@@ -39,13 +40,21 @@ const bytesOf = (built: Awaited<ReturnType<typeof bundle>>): ReadonlyMap<string,
   );
 
 const EXAMPLE = readFileSync(join(ROOT, "examples/browser.ts"), "utf8");
+const ON_TFJS = EXAMPLE.replace(/await openWebGpu\(\)[^]*?\n\}\);/, 'await openTfjs("webgl");').replace(
+  'from "fluxion";',
+  'from "fluxion";\nimport { openTfjs } from "fluxion/tfjs";',
+);
 const ON_INTERPRETER = EXAMPLE.replace(/await openWebGpu\(\)[^]*?\n\}\);/, "openInterpreter();");
+
+/** Optional packages, which are loaded when a device of theirs is opened. */
+const TFJS = ["@tensorflow/*"];
 
 /** What docs/browser.md gives sizes of, in the order of its table. */
 const SIZED: readonly (readonly [row: string, contents: string])[] = [
   ["All of the package", 'export * from "fluxion";'],
   ["The example above: autodiff, WebGPU and an interpreter", EXAMPLE],
   ["The same on the interpreter alone", ON_INTERPRETER],
+  ["The same on TensorFlow.js, which comes on top", ON_TFJS],
 ];
 
 describe("the main entry", () => {
@@ -73,7 +82,7 @@ describe("the main entry", () => {
     const rows = [...page.matchAll(/^\| (.+?) +\| (\d+) kB +\|$/gm)];
     expect(rows.map(([, row]) => row)).toEqual(SIZED.map(([row]) => row));
     for (const [i, [row, contents]] of SIZED.entries()) {
-      const code = codeOf(await bundle(contents));
+      const code = codeOf(await bundle(contents, "esm", TFJS));
       const kilobytes = gzipSync(code).length / 1024;
       console.log(
         `${row}: ${(code.length / 1024).toFixed(0)} kB minified, ${kilobytes.toFixed(0)} kB gzipped`,
@@ -95,6 +104,19 @@ describe("the main entry", () => {
     const bytes = [...bytesOf(interpreted)].filter(([, count]) => count > 0).map(([path]) => path);
     expect(bytes).toContain("src/compiler/interpret/interpret.ts");
     expect(bytes.filter((path) => /\/(webgpu|wgsl|schedule|kernel|onnx)\//.test(path))).toEqual([]);
+  });
+
+  it("has nothing that runs TensorFlow.js: that is in the entry fluxion/tfjs", async () => {
+    const has = async (contents: string, external?: string[]): Promise<readonly string[]> =>
+      [...bytesOf(await bundle(contents, "esm", external)).keys()].filter((path) => /tfjs/.test(path));
+    expect(await has(EXAMPLE)).toEqual([]);
+    const all = await has('export * from "fluxion";');
+    expect(all.filter((path) => !path.startsWith("src/compiler/tfjs/"))).toEqual([]); // exportTfjs
+    expect(await has('export * from "fluxion/tfjs";', TFJS)).toContain("src/runtime/tfjs/tfjs-device.ts");
+    // All that is imported from it is imported when it is needed.
+    const built = await bundle('export * from "fluxion/tfjs";', "esm", TFJS);
+    const imports = Object.values(built.metafile.outputs).flatMap(({ imports }) => imports);
+    expect(imports.map(({ kind }) => kind)).toEqual(["dynamic-import", "dynamic-import", "dynamic-import"]);
   });
 
   it("would not bundle with the Node entry", async () => {

@@ -8,7 +8,7 @@ import { sameShape, sizeOf } from "../../dsl/program/program.ts";
 import type { DType } from "../../dsl/types/dtype.ts";
 import { alignedHeld, broadcastShapes, isWhole, mergedShapes, stripLeading } from "../held-shape.ts";
 import { storageOf } from "./plan.ts";
-import type { Attributes, Block, CallStep, Constant, Plan, Slot, Step } from "./plan.ts";
+import type { Attributes, Block, CallStep, Constant, Plan, Slot, Step, Target } from "./plan.ts";
 import { outputsOf, releasesOf } from "./releases.ts";
 import type { Value } from "./value.ts";
 
@@ -21,6 +21,12 @@ const KEPT_FILL = 1024;
 /** Kernels that broadcast floats as fast as they compute; the others are about thirty times slower at it on WebAssembly. */
 const FAST_BROADCAST: ReadonlySet<string> = new Set(["Add", "Sub", "Multiply", "RealDiv"]);
 
+/** Kernels that move floats by integers that no backend gets wrong: those below 2²⁴. */
+const BY_INDEX: ReadonlySet<string> = new Set(["GatherV2", "ScatterNd"]);
+
+/** Kernels that only name data. */
+const VIEWS: ReadonlySet<string> = new Set(["Reshape", "Identity"]);
+
 /** Numbers as text that tells −0 from 0. */
 const textOf = (values: number | readonly number[]): string =>
   [values]
@@ -28,12 +34,44 @@ const textOf = (values: number | readonly number[]): string =>
     .map((x) => (Object.is(x, -0) ? "-0" : String(x)))
     .join();
 
+type Call = Pick<CallStep, "kernel" | "inputs" | "attributes">;
+
 /** What all blocks of a plan share. */
 class PlanScope {
   readonly constants: Constant[] = [];
   readonly kernels = new Set<string>();
+  readonly target: Target;
   slots = 0;
   readonly #known = new Map<string, Slot>();
+  /** Slots of integers. */
+  readonly #integers = new Set<Slot>();
+
+  constructor(target: Target) {
+    this.target = target;
+  }
+
+  slot(dtype: DType): Slot {
+    const slot = this.slots++;
+    if (storageOf(dtype) === "int32") this.#integers.add(slot);
+    return slot;
+  }
+
+  /** Where a kernel is called: undefined on the plan's own backend. */
+  place({ kernel, inputs, attributes }: Call, dtype: DType, rank: number): CallStep["cpu"] {
+    const { integers, avoided = [], mostAxes = Infinity } = this.target;
+    const operands = Object.values(inputs);
+    const words = operands.filter((slot) => this.#integers.has(slot));
+    const computesWithWords =
+      integers === "cpu" &&
+      (storageOf(dtype) === "int32" || words.length > 0) &&
+      !(storageOf(dtype) === "float32" && BY_INDEX.has(kernel)) &&
+      !(kernel === "ArgMax" && words.length === 0);
+    const { axis, reductionIndices } = attributes;
+    const reduced = [axis, reductionIndices].find((axes) => Array.isArray(axes)) ?? [];
+    const most = VIEWS.has(kernel) ? 0 : rank + (reduced as readonly number[]).length;
+    if (!computesWithWords && !avoided.includes(kernel) && most <= mostAxes) return undefined;
+    return { copied: operands.filter((slot) => integers !== "cpu" || !this.#integers.has(slot)) };
+  }
 
   /** A known tensor; equal small ones are stored once. */
   constant(dtype: DType, shape: readonly number[], values: number | readonly number[]): Slot {
@@ -42,7 +80,7 @@ class PlanScope {
     const key = small ? `${storageOf(dtype)}[${shape.join()}]${textOf(values)}` : "";
     const known = this.#known.get(key);
     if (known !== undefined) return known;
-    const slot = this.slots++;
+    const slot = this.slot(dtype);
     if (small) this.#known.set(key, slot);
     this.constants.push({
       slot,
@@ -64,8 +102,12 @@ export class PlanBuilder {
     this.#scope = scope;
   }
 
-  static forPlan(): PlanBuilder {
-    return new PlanBuilder(new PlanScope());
+  static forPlan(target: Target): PlanBuilder {
+    return new PlanBuilder(new PlanScope(target));
+  }
+
+  get target(): Target {
+    return this.#scope.target;
   }
 
   /** The builder of a block nested in this one. */
@@ -73,13 +115,9 @@ export class PlanBuilder {
     return new PlanBuilder(this.#scope);
   }
 
-  slot(): Slot {
-    return this.#scope.slots++;
-  }
-
   /** A value of a type whose elements are all stored, in a new slot that the caller sees filled. */
   stored({ dtype, shape }: TensorType): Value {
-    return { slot: this.slot(), dtype, shape, held: shape };
+    return { slot: this.#scope.slot(dtype), dtype, shape, held: shape };
   }
 
   push(step: Step): void {
@@ -96,9 +134,16 @@ export class PlanBuilder {
     attributes: Attributes = {},
   ): Value {
     const value = this.stored({ dtype, shape });
-    this.#scope.kernels.add(kernel);
-    this.push({ kind: "call", kernel, inputs, attributes, output: value.slot });
-    return value;
+    const cpu = this.#scope.place({ kernel, inputs, attributes }, dtype, shape.length);
+    if (cpu === undefined) this.#scope.kernels.add(kernel);
+    this.push({ kind: "call", kernel, inputs, attributes, output: value.slot, ...(cpu && { cpu }) });
+    if (cpu !== undefined || storageOf(dtype) !== "int32" || this.#scope.target.integers !== "cpu")
+      return value;
+    // An integer that a kernel of floats found goes where all integers are.
+    const there = this.stored({ dtype, shape });
+    const copy = { kind: "call", kernel: "Identity", inputs: { x: value.slot }, attributes: {} } as const;
+    this.push({ ...copy, output: there.slot, cpu: { copied: [value.slot] } });
+    return there;
   }
 
   /** Carries out a program on the host, on the inputs as they are stored. */
@@ -280,7 +325,7 @@ export class PlanBuilder {
   }
 
   plan(main: Block): Plan {
-    const { constants, slots, kernels } = this.#scope;
-    return { constants, main, slots, kernels: [...kernels].sort() };
+    const { constants, slots, kernels, target } = this.#scope;
+    return { constants, main, slots, kernels: [...kernels].sort(), target };
   }
 }

@@ -32,6 +32,20 @@ export type Attributes = Readonly<
   Record<string, number | boolean | string | readonly number[] | readonly (readonly number[])[]>
 >;
 
+/** What a backend is not asked for, because it computes it otherwise than the language defines it. */
+export interface Target {
+  /** Integers go through floating point there, so they stay on the host, where the cpu backend's kernels compute with them. */
+  readonly integers?: "cpu";
+  /** Kernels of floats that are coarse or wrong there: those of the cpu backend are called instead. */
+  readonly avoided?: readonly string[];
+  /** Kernels take no more axes there. */
+  readonly mostAxes?: number;
+  /** The quotient of equals is 1 there, also of zeros and infinities. */
+  readonly equalsDivideToOne?: true;
+  /** The logarithm of zero is finite there. */
+  readonly zeroHasLogarithm?: true;
+}
+
 /** `output = kernel(inputs; attributes)`. Concat alone takes a list, the others take inputs by name. */
 export interface CallStep {
   readonly kind: "call";
@@ -39,6 +53,8 @@ export interface CallStep {
   readonly inputs: Readonly<Record<string, Slot>> | readonly Slot[];
   readonly attributes: Attributes;
   readonly output: Slot;
+  /** The kernel is the cpu backend's. Operands in `copied` lie elsewhere and are copied to it; the others are there. */
+  readonly cpu?: { readonly copied: readonly Slot[] };
 }
 
 /** What no kernel computes exactly: a small program, carried out by the interpreter on values that are read from the backend. */
@@ -106,6 +122,7 @@ export interface Plan {
   readonly main: Block;
   /** Slots are the numbers below this. */
   readonly slots: number;
-  /** Names of all kernels that are called. */
+  /** Names of all kernels that are called on the plan's own backend. */
   readonly kernels: readonly string[];
+  readonly target: Target;
 }

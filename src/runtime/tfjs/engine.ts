@@ -2,8 +2,8 @@
  * TensorFlow.js as far as it is used: its one engine, backends by name, and tensors. The package is loaded when the first device of this
  * kind is opened; it is an optional peer, so its types are written down here and not imported.
  *
- * Consumed by the other files of this folder. To support a backend: an entry in `REGISTERED`, its description, and how it is
- * loaded.
+ * Consumed by the other files of this folder. To support a backend of a page: its name in `PageBackendName` and an entry in
+ * `BACKENDS`. Safe in a browser.
  */
 import { UserError } from "../files/errors.ts";
 
@@ -23,9 +23,13 @@ export interface TfEngine {
   /** The selected backend; none before the first is, and after it was removed. */
   readonly backendName: string | null | undefined;
   runKernel(name: string, inputs: unknown, attributes: unknown): TfTensor;
-  makeTensor(values: TfArray, shape: readonly number[], dtype: string): TfTensor;
-  setBackend(name: string): Promise<boolean>;
+  makeTensor(values: TfArray, shape: readonly number[], dtype: string, backend?: unknown): TfTensor;
+  makeTensorFromTensorInfo(info: unknown, backend: unknown): TfTensor;
+  /** A backend, started at once if it can be. */
   findBackend(name: string): unknown;
+  setBackend(name: string): Promise<boolean>;
+  /** Backends that have started. */
+  readonly registry: Readonly<Record<string, unknown>>;
 }
 
 /** The module. */
@@ -34,86 +38,181 @@ export interface Tfjs {
   engine(): TfEngine;
   tidy(work: () => void): void;
   keep(tensor: TfTensor): TfTensor;
-  getKernel(name: string, backend: string): unknown;
+  getKernel(name: string, backend: string): Kernel | undefined;
 }
+
+interface Kernel {
+  kernelFunc(call: { readonly inputs: unknown; readonly attrs: unknown; readonly backend: unknown }): unknown;
+}
+
+/** The kernels of the cpu backend, callable while another is selected: to select is to go through the list of all kernels. */
+export class CpuKernels {
+  readonly #tf: Tfjs;
+
+  constructor(tf: Tfjs) {
+    this.#tf = tf;
+  }
+
+  call(kernel: string, inputs: unknown, attributes: unknown): TfTensor {
+    const backend = this.#backend();
+    const found = this.#tf.getKernel(kernel, "cpu");
+    if (found === undefined) throw new Error(`TensorFlow.js has no kernel ${kernel} on its cpu backend`);
+    const info = found.kernelFunc({ inputs, attrs: attributes, backend });
+    return this.#tf.engine().makeTensorFromTensorInfo(info, backend);
+  }
+
+  make(values: TfArray, shape: readonly number[], dtype: string): TfTensor {
+    return this.#tf.engine().makeTensor(values, shape, dtype, this.#backend());
+  }
+
+  #backend(): unknown {
+    return this.#tf.engine().findBackend("cpu");
+  }
+}
+
+/** Backends that a page can have; the first two run in Node too. */
+export type PageBackendName = "cpu" | "wasm" | "webgl" | "webgpu";
 
 /** Backends on TensorFlow's own library: `native.ts` loads them. */
 export type NativeName = "node" | "node-gpu";
 
-/** Backends that run in Node. */
-export type BackendName = "cpu" | "wasm" | NativeName;
+/** Backends that Fluxion runs on. */
+export type BackendName = PageBackendName | NativeName;
 
-/** The names by which TensorFlow.js knows them. Both native packages register the same, so a process can have one of them. */
-const REGISTERED: Readonly<Record<BackendName, string>> = {
-  cpu: "cpu",
-  wasm: "wasm",
-  node: "tensorflow",
-  "node-gpu": "tensorflow",
+/** By this name both native packages register their backend, so a process can have one of them. */
+export const NATIVE_BACKEND = "tensorflow";
+
+/** The name by which TensorFlow.js knows a backend. */
+export const registeredName = (name: BackendName): string =>
+  name === "node" || name === "node-gpu" ? NATIVE_BACKEND : name;
+
+/** TensorFlow.js with a started backend. */
+export interface Loaded {
+  readonly tf: Tfjs;
+  /** What computes, for people. */
+  readonly how: string;
+  /** Values are read asynchronously, so runs pause where the host must see one. */
+  readonly asynchronous?: true;
+}
+
+/** How TensorFlow.js is found and set up. */
+export interface TfjsOptions {
+  /**
+   * The module of TensorFlow.js, where a page has it already: `@tensorflow/tfjs`, or `@tensorflow/tfjs-core` with the backend imported.
+   * Default: `@tensorflow/tfjs` is imported.
+   */
+  readonly tf?: unknown;
+  /**
+   * Where the .wasm files of `@tensorflow/tfjs-backend-wasm` are: the URL of their folder, or a URL for each file name. A page must say
+   * it, unless they lie beside its script; in Node they are found.
+   */
+  readonly wasmPaths?: string | Readonly<Record<string, string>>;
+}
+
+interface Backend {
+  /** What it is, in `describe()`. */
+  readonly how: string;
+  /** Packages that are installed beside `@tensorflow/tfjs`. */
+  readonly packages?: string;
+  /** Loads the package that registers the backend. Default: `@tensorflow/tfjs` does. */
+  readonly load?: () => Promise<unknown>;
+  /** What to open when it does not start. */
+  readonly instead: string;
+  readonly asynchronous?: true;
+}
+
+// Bundlers leave a package out that is not installed where its import may fail, which they see by the catch.
+const rethrow = (error: unknown): never => {
+  throw error;
+};
+const CORE = "@tensorflow/tfjs";
+const core = (): Promise<unknown> => import("@tensorflow/tfjs").catch(rethrow);
+
+const BACKENDS: { readonly [N in PageBackendName]: Backend } = {
+  cpu: { how: "JavaScript on one thread", instead: "cpu" },
+  wasm: {
+    how: "WebAssembly on one thread",
+    packages: "@tensorflow/tfjs-backend-wasm",
+    load: () => import("@tensorflow/tfjs-backend-wasm").catch(rethrow),
+    instead: "cpu",
+  },
+  webgl: { how: "WebGL", instead: "tfjs:wasm", asynchronous: true },
+  webgpu: {
+    how: "WebGPU",
+    packages: "@tensorflow/tfjs-backend-webgpu",
+    load: () => import("@tensorflow/tfjs-backend-webgpu").catch(rethrow),
+    instead: "webgpu",
+    asynchronous: true,
+  },
 };
 
-export const registeredName = (name: BackendName): string => REGISTERED[name];
+export const BACKEND_NAMES: readonly string[] = Object.keys(BACKENDS);
 
-/** What is used of the native packages' backend; the same class in both. */
-export interface NativeBackend {
-  readonly isGPUPackage: boolean;
-  readonly isUsingGpuDevice: boolean;
-  readonly binding: { readonly TF_Version: string };
-}
-
-/** The native backend, where one is registered. */
-export const nativeBackend = (tf: Tfjs): NativeBackend | null =>
-  tf.engine().findBackend(REGISTERED.node) as NativeBackend | null; // which class it is, the name says
-
-/** What a started backend computes with, for people. */
-export function describeBackend(tf: Tfjs, name: BackendName): string {
-  if (name === "cpu") return "JavaScript on one thread";
-  if (name === "wasm") return "WebAssembly on one thread";
-  const backend = nativeBackend(tf);
-  const where = backend?.isUsingGpuDevice === true ? "a CUDA device" : "the CPU";
-  return `TensorFlow ${backend?.binding.TF_Version ?? "of an unknown version"} on ${where}`;
-}
-
-const CORE = "@tensorflow/tfjs";
-const WASM = "@tensorflow/tfjs-backend-wasm";
-
-async function load<T>(device: string, packages: string, module: () => Promise<unknown>): Promise<T> {
+async function load<T>(name: PageBackendName, module: () => Promise<unknown>): Promise<T> {
   try {
     return (await module()) as T; // the module's own types are an optional peer's
   } catch (error) {
-    const reason = (error instanceof Error ? error.message : String(error)).split("\n")[0];
+    const { packages, instead } = BACKENDS[name];
+    const install = [CORE, packages].filter(Boolean).join(" ");
     throw new UserError(
-      `The ${device} device needs TensorFlow.js, and it did not load (${reason}); install it with ` +
-        `"npm install ${packages}", or use the device "cpu".`,
+      `The tfjs:${name} device needs TensorFlow.js, and it did not load (${reasonOf(error)}); install it with ` +
+        `"npm install ${install}", or use the device "${instead}".`,
       { cause: error },
     );
   }
 }
 
-/** Loads TensorFlow.js with a backend and starts it. @throws UserError when a package is missing or the backend does not start */
-export async function loadBackend(name: Exclude<BackendName, NativeName>): Promise<Tfjs> {
-  const device = `tfjs:${name}`;
-  const tf = await load<Tfjs>(
-    device,
-    name === "wasm" ? `${CORE} ${WASM}` : CORE,
-    () => import("@tensorflow/tfjs"),
-  );
-  if (name === "wasm") await load(device, `${CORE} ${WASM}`, () => import("@tensorflow/tfjs-backend-wasm"));
+const reasonOf = (error: unknown): string =>
+  (error instanceof Error ? error.message : String(error)).split("\n")[0] as string; // split gives at least one
+
+/** What is used of the wasm backend's module. */
+interface WasmModule {
+  setWasmPaths(paths: string | Readonly<Record<string, string>>): void;
+}
+
+/** Backends are started one after the other, since each is selected meanwhile. */
+let starting: Promise<unknown> = Promise.resolve();
+
+/**
+ * Loads TensorFlow.js with a backend and starts it.
+ * @throws UserError when a package is missing or the backend does not start
+ */
+export function loadBackend(name: PageBackendName, options: TfjsOptions = {}): Promise<Loaded> {
+  const mine = starting.then(() => start(name, options));
+  starting = mine.catch(() => {});
+  return mine;
+}
+
+async function start(name: PageBackendName, options: TfjsOptions): Promise<Loaded> {
+  const { load: module, how, instead, asynchronous } = BACKENDS[name];
+  const tf = (options.tf ?? (await load(name, core))) as Tfjs; // the user's is the same module
+  const registering = module === undefined ? undefined : await load(name, module);
   const engine = tf.engine();
+  // Files are fetched once, when the backend starts.
+  if (name === "wasm" && options.wasmPaths !== undefined && !(name in engine.registry))
+    (registering as WasmModule).setWasmPaths(options.wasmPaths); // the module of that backend
   const before = engine.backendName;
   let started = false;
   let reason = "";
   try {
     started = await engine.setBackend(name);
   } catch (error) {
-    reason = ` (${error instanceof Error ? error.message : String(error)})`;
+    reason = ` (${reasonOf(error)})`;
   }
   // The first use of the cpu backend in Node prints an advertisement for another package.
-  const backend = engine.findBackend(name) as { firstUse?: boolean } | null; // a field that its class does not hide
-  if (backend !== null && name === "cpu") backend.firstUse = false;
+  const backend = engine.registry[name] as { firstUse?: boolean } | undefined; // a field that its class does not hide
+  if (backend !== undefined && name === "cpu") backend.firstUse = false;
   if (isNamed(before) && before !== name) await engine.setBackend(before);
-  if (!started) throw new UserError(`The ${device} device did not start${reason}; use the device "cpu".`);
-  return tf;
+  if (!started)
+    throw new UserError(`The tfjs:${name} device did not start${reason}; ${advice(name, instead)}.`);
+  return { tf, how, ...(asynchronous && { asynchronous }) };
 }
+
+/** What helps when a backend does not start. */
+const advice = (name: PageBackendName, instead: string): string =>
+  name === "wasm"
+    ? `in a page, give openTfjs the folder of its .wasm files as wasmPaths; or use the device "${instead}"`
+    : `use the device "${instead}"`;
 
 /**
  * Does work with a backend selected. The selection is one for the whole process, so the one before is put back, if there was one.
@@ -126,13 +225,13 @@ export function withBackend<T>(tf: Tfjs, name: BackendName, work: () => T): T {
   try {
     return work();
   } finally {
-    if (isNamed(before)) select(engine, before);
+    select(engine, before);
   }
 }
 
-export const isNamed = (backend: string | null | undefined): backend is string => typeof backend === "string";
+const isNamed = (backend: string | null | undefined): backend is string => typeof backend === "string";
 
 /** Selecting a backend that has started takes effect at once; the promise is for those that have not. */
-export function select(engine: TfEngine, name: string): void {
-  if (engine.backendName !== name) void engine.setBackend(name);
+export function select(engine: TfEngine, name: string | null | undefined): void {
+  if (isNamed(name) && engine.backendName !== name) void engine.setBackend(name);
 }

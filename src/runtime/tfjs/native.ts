@@ -9,9 +9,20 @@ import { join } from "node:path";
 import util from "node:util";
 import { settle } from "../device.ts";
 import { UserError } from "../files/errors.ts";
-import { isNamed, nativeBackend, select } from "./engine.ts";
+import { NATIVE_BACKEND, select } from "./engine.ts";
 import type { NativeName, Tfjs } from "./engine.ts";
 import { TfjsDevice } from "./tfjs-device.ts";
+
+/** What is used of their backend; the same class in both packages. */
+interface NativeBackend {
+  readonly isGPUPackage: boolean;
+  readonly isUsingGpuDevice: boolean;
+  readonly binding: { readonly TF_Version: string };
+}
+
+/** The native backend, where one is registered. */
+const nativeBackend = (tf: Tfjs): NativeBackend | null =>
+  tf.engine().findBackend(NATIVE_BACKEND) as NativeBackend | null; // which class it is, the name says
 
 const GUIDE = 'see "On TensorFlow\'s own library" in docs/tfjs.md';
 
@@ -106,12 +117,19 @@ function loadNative(name: NativeName, prepare: (tf: Tfjs) => void): Tfjs {
   return tf;
 }
 
+/** What a loaded package computes with, for people. */
+function describeNative(tf: Tfjs): string {
+  const backend = nativeBackend(tf);
+  const where = backend?.isUsingGpuDevice === true ? "a CUDA device" : "the CPU";
+  return `TensorFlow ${backend?.binding.TF_Version ?? "of an unknown version"} on ${where}`;
+}
+
 /** Opens the device of a package. @throws UserError as {@link loadNative} does */
 export function openNative(name: NativeName): Promise<TfjsDevice> {
   return settle(() => {
     let before: string | null | undefined;
     const tf = loadNative(name, (core) => (before = core.engine().backendName));
-    if (isNamed(before)) select(tf.engine(), before);
-    return new TfjsDevice(tf, name);
+    select(tf.engine(), before);
+    return new TfjsDevice({ tf, how: describeNative(tf) }, name, {});
   });
 }

@@ -1,12 +1,13 @@
 /**
  * Devices on the backends of TensorFlow.js: a program runs as a list of kernel calls. A run is synchronous from its first kernel to its
- * last, so that the process-wide choice of backend is ours no longer than that; reading an output is asynchronous.
+ * last, or to the next value that the host must read where reading takes a while, so that the process-wide choice of backend is ours no
+ * longer than that. Reading an output is asynchronous.
  *
- * Consumed by `devices.ts`. Node only, as yet.
+ * Consumed by `devices.ts` and the entry `fluxion/tfjs`. Safe in a browser.
  */
 import { hostTensor, toStorage } from "../../compiler/host-tensor.ts";
 import type { HostTensor } from "../../compiler/host-tensor.ts";
-import type { Plan } from "../../compiler/tfjs/plan.ts";
+import type { Plan, Target } from "../../compiler/tfjs/plan.ts";
 import { toTfjs } from "../../compiler/tfjs/to-tfjs.ts";
 import { inputTypes, outputTypes } from "../../dsl/program/program.ts";
 import type { Program, TensorType } from "../../dsl/program/program.ts";
@@ -21,9 +22,10 @@ import {
   settle,
 } from "../device.ts";
 import type { CompileOptions, Device, DeviceValue, Executable } from "../device.ts";
-import { describeBackend, loadBackend, registeredName, withBackend } from "./engine.ts";
-import type { BackendName, NativeName, Tfjs, TfTensor } from "./engine.ts";
-import { execute, makeConstants } from "./execute.ts";
+import { CpuKernels, registeredName, withBackend } from "./engine.ts";
+import type { BackendName, Loaded, TfArray, Tfjs, TfTensor } from "./engine.ts";
+import { execute, makeConstants, Workspace } from "./execute.ts";
+import type { Steps } from "./execute.ts";
 import { fromBackend, toBackend } from "./tensors.ts";
 
 class TfjsValue implements DeviceValue {
@@ -31,6 +33,7 @@ class TfjsValue implements DeviceValue {
   readonly device: TfjsDevice;
   #tensor: TfTensor | undefined;
   #ended: "disposed" | "donated" = "disposed";
+  #lent = false;
 
   /** Takes the tensor over. */
   constructor(device: TfjsDevice, type: TensorType, tensor: TfTensor) {
@@ -41,11 +44,12 @@ class TfjsValue implements DeviceValue {
   }
 
   get disposed(): boolean {
-    return this.#tensor === undefined;
+    return this.#tensor === undefined || this.#lent;
   }
 
   get tensor(): TfTensor {
     if (this.device.closed) throw new Error(HOLDER_CLOSED);
+    if (this.#lent) throw new Error(endedMessage(this.type, "donated"));
     if (this.#tensor === undefined) throw new Error(endedMessage(this.type, this.#ended));
     return this.#tensor;
   }
@@ -57,7 +61,17 @@ class TfjsValue implements DeviceValue {
     return { ...read, data: read.data.slice() };
   }
 
+  /** For a run that consumes it, should it succeed. */
+  lend(): void {
+    this.#lent = true;
+  }
+
+  giveBack(): void {
+    this.#lent = false;
+  }
+
   end(how: "disposed" | "donated"): void {
+    this.#lent = false;
     if (this.#tensor === undefined) return;
     this.#tensor.dispose();
     this.#tensor = undefined;
@@ -78,6 +92,7 @@ class TfjsExecutable implements Executable {
   readonly #constants: readonly TfTensor[];
   readonly #options: CompileOptions;
   readonly #donated: ReadonlySet<number>;
+  readonly #running = new Set<Promise<unknown>>();
   #open = true;
 
   constructor(device: TfjsDevice, program: Program, plan: Plan, options: CompileOptions) {
@@ -91,44 +106,66 @@ class TfjsExecutable implements Executable {
   }
 
   run(inputs: readonly DeviceValue[]): Promise<readonly DeviceValue[]> {
-    return settle(() => {
-      if (!this.#open) throw new Error(EXECUTABLE_ENDED);
-      checkInputs(inputs, { types: this.inputTypes, donated: this.#donated }, this.#options);
-      const own = inputs.map((input, i) => this.#device.own(input, i));
-      const outputs = this.#execute(own.map((value) => value.tensor));
-      own.forEach((value, i) => {
-        if (this.#donated.has(i)) value.end("donated");
-      });
-      return this.outputTypes.map(
-        (type, i) => new TfjsValue(this.#device, type, outputs[i] as TfTensor), // the plan has as many
-      );
-    });
+    const running = this.#run(inputs);
+    this.#running.add(running);
+    const forget = (): void => void this.#running.delete(running);
+    running.then(forget, forget);
+    return running;
   }
 
-  #execute(inputs: readonly TfTensor[]): readonly TfTensor[] {
+  async #run(inputs: readonly DeviceValue[]): Promise<readonly DeviceValue[]> {
+    if (!this.#open) throw new Error(EXECUTABLE_ENDED);
+    checkInputs(inputs, { types: this.inputTypes, donated: this.#donated }, this.#options);
+    const own = inputs.map((input, i) => this.#device.own(input, i));
+    const tensors = own.map((value) => value.tensor);
+    const donated = own.filter((_, i) => this.#donated.has(i));
+    for (const value of donated) value.lend();
+    let outputs: readonly TfTensor[];
     try {
-      return this.#device.within((tf) => {
-        let outputs: readonly TfTensor[] = [];
-        // When a kernel fails half way, this disposes of what was made until then.
-        tf.tidy(() => {
-          outputs = execute(tf.engine(), this.#plan, this.#constants, inputs).map(tf.keep);
-        });
-        return outputs;
-      });
+      outputs = await this.#execute(tensors);
     } catch (error) {
+      for (const value of donated) value.giveBack();
+      throw error;
+    }
+    for (const value of donated) value.end("donated");
+    return this.outputTypes.map(
+      (type, i) => new TfjsValue(this.#device, type, outputs[i] as TfTensor), // the plan has as many
+    );
+  }
+
+  async #execute(inputs: readonly TfTensor[]): Promise<readonly TfTensor[]> {
+    const workspace = this.#device.workspace();
+    try {
+      return await this.#device.drive(workspace, this.#steps(workspace, inputs));
+    } catch (error) {
+      // When a kernel fails half way, this disposes of what was made until then.
+      for (const tensor of workspace.alive) tensor.dispose();
       const reason = error instanceof Error ? error.message : String(error);
       const name = this.#options.name ?? "the program";
       throw new Error(`${this.#device.name}: ${name} failed to run: ${reason}`, { cause: error });
     }
   }
 
-  dispose(): Promise<void> {
-    return settle(() => {
-      if (!this.#open) return;
-      this.#open = false;
-      this.#device.executables.delete(this);
-      for (const tensor of this.#constants) tensor.dispose();
-    });
+  *#steps(workspace: Workspace, inputs: readonly TfTensor[]): Steps<readonly TfTensor[]> {
+    // While a run pauses, the owner may dispose of what he gave.
+    const held = this.#device.pauses ? inputs.map((x) => workspace.call("Identity", { x }, {})) : [];
+    const outputs = yield* execute(
+      workspace,
+      this.#plan,
+      this.#constants,
+      this.#device.pauses ? held : inputs,
+    );
+    for (const tensor of held) workspace.end(tensor);
+    return outputs;
+  }
+
+  /** Waits for runs that have begun. */
+  async dispose(): Promise<void> {
+    if (!this.#open) return;
+    this.#open = false;
+    await Promise.allSettled(this.#running);
+    this.#device.executables.delete(this);
+    for (const tensor of this.#constants) tensor.dispose();
   }
 }
 
@@ -137,15 +174,25 @@ export class TfjsDevice implements Device {
   readonly name: string;
   /** What is alive, to be disposed of at the end. */
   readonly values = new Set<TfjsValue>();
+  /** Whether runs pause where the host must see a value. */
+  readonly pauses: boolean;
   readonly executables = new Set<TfjsExecutable>();
   readonly #backend: BackendName;
   readonly #tf: Tfjs;
+  readonly #how: string;
+  readonly #target: Target;
+  readonly #cpu: CpuKernels;
   #closed = false;
 
-  constructor(tf: Tfjs, backend: BackendName) {
+  /** @param target what the backend is not asked for */
+  constructor({ tf, how, asynchronous }: Loaded, backend: BackendName, target: Target) {
     this.name = `tfjs:${backend}`;
     this.#tf = tf;
     this.#backend = backend;
+    this.#how = how;
+    this.pauses = asynchronous === true;
+    this.#target = target;
+    this.#cpu = new CpuKernels(tf);
   }
 
   get closed(): boolean {
@@ -153,7 +200,38 @@ export class TfjsDevice implements Device {
   }
 
   describe(): string {
-    return `TensorFlow.js ${this.#tf.version_core}, ${describeBackend(this.#tf, this.#backend)}`;
+    return `TensorFlow.js ${this.#tf.version_core}, ${this.#how}`;
+  }
+
+  workspace(): Workspace {
+    return new Workspace(this.#tf.engine(), this.#cpu);
+  }
+
+  /** Carries a run out, in one go if the backend can be read at once. */
+  async drive<T>(workspace: Workspace, steps: Steps<T>): Promise<T> {
+    let read: TfArray | undefined;
+    for (;;) {
+      const next = this.#uninterrupted(workspace, () => {
+        // What is given to a generator that has not begun is not looked at.
+        let state = steps.next(read as TfArray);
+        if (!this.pauses) while (state.done !== true) state = steps.next(state.value.dataSync());
+        return state;
+      });
+      if (next.done === true) return next.value;
+      read = await next.value.data();
+    }
+  }
+
+  /** Does a part of a run. A tidy of the user's around it does not end what the run still needs. */
+  #uninterrupted<T>(workspace: Workspace, work: () => T): T {
+    return this.within((tf) => {
+      let result: T | undefined;
+      tf.tidy(() => {
+        result = work();
+        for (const tensor of workspace.alive) tf.keep(tensor);
+      });
+      return result as T; // the work is done
+    });
   }
 
   /** Does work with this device's backend selected. */
@@ -173,7 +251,7 @@ export class TfjsDevice implements Device {
     return settle(() => {
       this.#checkOpen();
       checkDonation(options.donate ?? [], program.inputs.length);
-      const plan = toTfjs(program);
+      const plan = toTfjs(program, this.#target);
       const missing = plan.kernels.find(
         (kernel) => !this.#tf.getKernel(kernel, registeredName(this.#backend)),
       );
@@ -204,9 +282,4 @@ export class TfjsDevice implements Device {
   #checkOpen(): void {
     if (this.#closed) throw new Error(closedMessage(this.name));
   }
-}
-
-/** Opens the device of a backend. @throws UserError when TensorFlow.js or its backend is missing or does not start */
-export async function openTfjs(backend: Exclude<BackendName, NativeName>): Promise<TfjsDevice> {
-  return new TfjsDevice(await loadBackend(backend), backend);
 }

@@ -10,7 +10,7 @@ import plain from "@tensorflow/tfjs-backend-wasm/dist/tfjs-backend-wasm.wasm?url
 import simd from "@tensorflow/tfjs-backend-wasm/dist/tfjs-backend-wasm-simd.wasm?url";
 import type { Device } from "../../../src/runtime/device.ts";
 import { UserError } from "../../../src/runtime/files/errors.ts";
-import { openTfjs } from "../../../src/runtime/tfjs/tfjs-device.ts";
+import { openTfjs } from "../../../src/runtime/tfjs/open.ts";
 
 const absolute = (url: string): string => new URL(url, import.meta.url).href;
 

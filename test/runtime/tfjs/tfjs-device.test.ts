@@ -8,62 +8,15 @@ import type { TfjsDevice } from "../../../src/runtime/tfjs/tfjs-device.ts";
 import { step, testContract } from "../../support/device-contract.ts";
 import { program, tensor } from "../../support/programs.ts";
 import { openBackend, tfjsDevices } from "../../support/tfjs-devices.ts";
+import { testMemory } from "../../support/tfjs-memory.ts";
 import { testTraining } from "../../support/webgpu-training.ts";
 
 const none = {};
 
 for (const [, device, backend] of tfjsDevices) testContract(device, () => openBackend(backend));
 
-/** Everything that keeps tensors: a loop, a branch, a host op, constants, unused and repeated values. */
-const busy = program(["f32[4]", "f32[3,4]", "bool[]"], (w, x, rows, flag) => {
-  const body = program(["f32[4]", "f32[4]", "f32[4]"], (v, carry, unused, row) => {
-    const next = v.one("add", [carry, row], none);
-    return [next, unused, v.one("erf", [next], none), row];
-  });
-  const scanned = w.all("scan", [x, x, rows], { body, length: 3, consts: 0, carry: 2, reverse: true });
-  const [last, kept, curves] = scanned as [number, number, number, number];
-  const onTrue = program(["f32[4]"], (v, y) => [v.one("neg", [y], none), y, y]);
-  const onFalse = program(["f32[4]"], (_v, y) => [y, y, y]);
-  const chosen = w.all("cond", [flag, last], { onTrue, onFalse });
-  const condition = program(["f32[4]"], (v, y) => {
-    const top = v.one("reduceMax", [y], { axes: [0] });
-    return [v.one("less", [top, v.one("constant", [], { shape: [], dtype: "f32", values: 50 })], none)];
-  });
-  const doubled = program(["f32[4]"], (v, y) => [v.one("add", [y, y], none)]);
-  const grown = w.all("while", [kept], { condition, body: doubled, conditionConsts: 0, bodyConsts: 0 });
-  return [...chosen, ...grown, curves, x, x];
-});
-
-/** Tensors that TensorFlow's library holds for its addon; undefined without it. */
-function handlesOfLibrary(): number | undefined {
-  const backend = tf.engine().findBackend("tensorflow") as {
-    readonly binding?: { getNumOfTensors(): number };
-  } | null; // the class of another package
-  return backend?.binding?.getNumOfTensors();
-}
-
 describe.each(tfjsDevices)("the device %s", (_name, device: TfjsDevice) => {
-  it("leaves no tensor behind in 1,000 runs", async () => {
-    const memory = (): object => {
-      const { numTensors, numDataBuffers, numBytes } = tf.memory();
-      return { numTensors, numDataBuffers, numBytes, handles: handlesOfLibrary() };
-    };
-    const before = memory();
-    const executable = await device.compile(busy);
-    const inputs = [tensor("f32[4]", [1, 2, 3, 4]), tensor("f32[3,4]", 0.5), tensor("bool[]", 1)].map(
-      (given) => device.upload(given),
-    );
-    const run = async (): Promise<void> => {
-      for (const output of await executable.run(inputs)) output.dispose();
-    };
-    await run(); // the library is given inputs and constants when they are first used
-    const ready = memory();
-    for (let i = 0; i < 1000; i++) await run();
-    expect(memory()).toEqual(ready);
-    await executable.dispose();
-    for (const input of inputs) input.dispose();
-    expect(memory()).toEqual(before);
-  });
+  testMemory(device, tf, 1000);
 
   it("holds a few tensors at a time, however long a loop is", async () => {
     const count = program(["f32[]", "f32[4]"], (w, start, x) => {

@@ -5,7 +5,7 @@
  * Consumed by `index.ts`.
  */
 import { sameShape } from "../../../dsl/program/program.ts";
-import type { ArithmeticOp, CompareOp, UnaryOp } from "../../../dsl/program/program.ts";
+import type { AnyEquation, ArithmeticOp, CompareOp, UnaryOp } from "../../../dsl/program/program.ts";
 import { isFloat } from "../../../dsl/types/dtype.ts";
 import type { PlanBuilder } from "../builder.ts";
 import { storageOf } from "../plan.ts";
@@ -96,20 +96,38 @@ const lowerNot: LowerRule<"not"> = (lowering, inputs) => {
   return [binary(build, "Sub", ones, x)];
 };
 
+const lowerLog: LowerRule<"log"> = ({ build }, inputs) => {
+  const x = single(inputs);
+  const result = build.elementwise("Log", { x }, x.dtype);
+  if (build.target.zeroHasLogarithm !== true) return [result];
+  const isZero = binary(build, "Equal", x, zeroLike(build, x), "bool");
+  return [choose(build, isZero, build.splat({ shape: x.shape, dtype: x.dtype }, -Infinity), result)];
+};
+
+/** Where the kernel is wrong (it is, for NaN, on WebGPU), 1/(1 + exp(−x)) stays there and is not coarser. */
+const lowerLogistic: LowerRule<"logistic"> = ({ build }, inputs) => {
+  const x = single(inputs);
+  const { dtype } = x;
+  if (build.target.avoided?.includes("Sigmoid") !== true) return [build.elementwise("Sigmoid", { x }, dtype)];
+  const one = build.splat({ shape: x.shape, dtype }, 1);
+  const power = build.elementwise("Exp", { x: build.elementwise("Neg", { x }, dtype) }, dtype);
+  return [binary(build, "RealDiv", one, binary(build, "Add", one, power))];
+};
+
 export const UNARY = {
   neg: lowerNeg,
   abs: lowerAbs,
   sign: lowerSign,
   floor: kernel("Floor"),
   exp: kernel("Exp"),
-  log: kernel("Log"),
+  log: lowerLog,
   sin: kernel("Sin"),
   cos: kernel("Cos"),
   tanh: kernel("Tanh"),
   sqrt: kernel("Sqrt"),
   rsqrt: kernel("Rsqrt"),
   erf: onHost("erf"),
-  logistic: kernel("Sigmoid"),
+  logistic: lowerLogistic,
   not: lowerNot,
 } as const satisfies { [K in UnaryOp]: LowerRule<K> };
 
@@ -121,6 +139,19 @@ const arithmetic =
     if (isFloat(a.dtype) || integers === "wraps") return [binary(lowering.build, name, a, b)];
     return onHost(integers)(lowering, inputs, params);
   };
+
+const lowerDiv: LowerRule<"div"> = (lowering, inputs, params) => {
+  const { build } = lowering;
+  const [a, b] = pair(inputs);
+  if (!isFloat(a.dtype)) return onHost("div")(lowering, inputs, params);
+  const quotient = binary(build, "RealDiv", a, b);
+  const ordinary = ({ splat }: Value): boolean =>
+    splat !== undefined && Number.isFinite(splat) && splat !== 0;
+  if (build.target.equalsDivideToOne !== true || ordinary(a) || ordinary(b)) return [quotient];
+  // The product with the reciprocal is NaN for zeros and for infinities.
+  const product = binary(build, "Multiply", a, build.elementwise("Reciprocal", { x: b }, b.dtype));
+  return [choose(build, isNaN(build, product), product, quotient)];
+};
 
 /**
  * The larger or smaller. On WebAssembly the kernels return the first operand when one is NaN, so the second must not be, or is looked
@@ -153,7 +184,7 @@ export const ARITHMETIC = {
   add: arithmetic("Add", "wraps"),
   sub: arithmetic("Sub", "wraps"),
   mul: arithmetic("Multiply", "mul"),
-  div: arithmetic("RealDiv", "div"),
+  div: lowerDiv,
   rem: onHost("rem"),
   pow: onHost("pow"),
   max: extremum("Maximum"),
@@ -165,11 +196,20 @@ export const ARITHMETIC = {
   shiftRight: onHost("shiftRight"),
 } as const satisfies { [K in ArithmeticOp]: LowerRule<K> };
 
-/** An integer as the nearest float32. */
-const nearest = (build: PlanBuilder, x: Value): Value => ({
-  ...build.call("Cast", { x: x.slot }, "f32", x.held, { dtype: "float32" }),
-  shape: x.shape,
-});
+/**
+ * An integer as the nearest float. The kernel of the cpu backend only calls the same words floats, which is not enough where they are
+ * copied to a GPU next.
+ */
+function nearest(build: PlanBuilder, x: Value, dtype: "f32" | "f16" = "f32"): Value {
+  const { shape, held } = x;
+  if (build.target.integers !== "cpu")
+    return { ...build.call("Cast", { x: x.slot }, dtype, held, { dtype: "float32" }), shape };
+  const equations: AnyEquation[] = [{ op: "cast", inputs: [0], outputs: [1], params: { dtype } }];
+  const result = { shape: held, dtype };
+  const types = [{ shape: held, dtype: x.dtype }, result];
+  const [floats] = build.host({ inputs: [0], equations, outputs: [1], types }, [x], [result]) as [Value]; // one output
+  return { ...floats, shape };
+}
 
 /**
  * Kernels are slow at integers that broadcast, and fast at floats. Where all integers of one side are small, float32 compares alike: it
@@ -205,6 +245,7 @@ export const lowerCast: LowerRule<"cast"> = (lowering, inputs, params) => {
   if (from === to) return [build.as(x, dtype)];
   if (dtype === "bool") return [unequal(build, x, zeroLike(build, x))];
   if (x.dtype === "u32" || isFloat(x.dtype)) return onHost("cast")(lowering, inputs, params);
+  if (x.dtype === "i32" && (dtype === "f32" || dtype === "f16")) return [nearest(build, x, dtype)];
   const result = build.call("Cast", { x: x.slot }, dtype, x.held, { dtype: to });
   return [{ ...result, shape: x.shape }];
 };

@@ -1,0 +1,24 @@
+/**
+ * What each backend of TensorFlow.js is not asked for. Consumed by the devices and by the export. To add a backend: an entry in
+ * `TARGETS`, and `EVERYWHERE` if a page may select it.
+ */
+import type { Target } from "./plan.ts";
+
+/** The backends in Node compute every kernel as the language defines it, or it is not used at all. */
+export const TARGETS = {
+  cpu: {},
+  wasm: {},
+  // Sine and cosine are as coarse as the GPU has them.
+  webgl: {
+    integers: "cpu",
+    avoided: ["Sin", "Cos"],
+    mostAxes: 6,
+    equalsDivideToOne: true,
+    zeroHasLogarithm: true,
+  },
+  // Of equals, the largest need not be the first; sums of a row stop early; the sigmoid of NaN is a number.
+  webgpu: { integers: "cpu", avoided: ["Sin", "Cos", "Cumsum", "ArgMax", "Sigmoid"], mostAxes: 6 },
+} as const satisfies Readonly<Record<string, Target>>;
+
+/** For code that does not know where it will run. */
+export const EVERYWHERE: Target = { ...TARGETS.webgl, avoided: TARGETS.webgpu.avoided };

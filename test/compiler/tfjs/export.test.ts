@@ -1,0 +1,158 @@
+/** `exportTfjs`: a declared function as a module that another process imports, with equal numbers and nothing of this project. */
+import { execFile } from "node:child_process";
+import { mkdtemp, rm, symlink, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { promisify } from "node:util";
+import * as tf from "@tensorflow/tfjs";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import {
+  add,
+  argmax,
+  compile,
+  disposeTree,
+  exportTfjs,
+  f32,
+  fn,
+  i32,
+  matmul,
+  mul,
+  OpError,
+  random,
+  scan,
+  sort,
+  sum,
+  tanh,
+  u32,
+} from "fluxion";
+import type { Tensor } from "fluxion";
+import { openDevice } from "fluxion/node";
+import { ROOT } from "../../support/stage.ts";
+import { imported, testModules } from "../../support/tfjs-module.ts";
+
+let folder = "";
+beforeAll(async () => {
+  folder = await mkdtemp(join(tmpdir(), "fluxion-tfjs-"));
+  await symlink(join(ROOT, "node_modules"), join(folder, "node_modules"));
+  await writeFile(join(folder, "read.mjs"), READER);
+});
+afterAll(() => rm(folder, { recursive: true, force: true }));
+
+/** Knows TensorFlow.js and nothing of this project. Prints the outputs of the module, on two backends. */
+const READER = `
+  import { readFile } from "node:fs/promises";
+  import * as tf from "@tensorflow/tfjs";
+  import "@tensorflow/tfjs-backend-wasm";
+  import { load } from "./model.mjs";
+  for (const backend of ["cpu", "wasm"]) {
+    await tf.setBackend(backend);
+    const before = tf.memory().numTensors;
+    const model = await load(tf, await readFile(new URL("model.bin", import.meta.url)));
+    const outputs = await model.run(JSON.parse(process.argv[2]));
+    const read = Object.entries(outputs).map(([name, x]) => [name, x.shape, Array.from(x.dataSync())]);
+    for (const x of Object.values(outputs)) x.dispose();
+    model.dispose();
+    console.log(JSON.stringify({ left: tf.memory().numTensors - before, read }));
+  }
+`;
+
+const wave = (count: number): readonly number[] =>
+  Array.from({ length: count }, (_, i) => Math.fround(Math.sin(i + 1)));
+
+/** A recurrent network with noise, which says at each step which number is the largest. */
+const network = fn(
+  { params: { w: f32(6, 6), b: f32(6) }, key: u32(2), rows: f32("steps", 1, 6), id: i32() },
+  ({ params, key, rows, id }) => {
+    const noise = random.normal(key, [1, 6]);
+    const [last, states] = scan(
+      (carry: Tensor<[1, 6], "f32">, row: Tensor<[1, 6], "f32">) => {
+        const next = tanh(add(matmul(carry, params.w), add(row, params.b)));
+        return [next, next] as const;
+      },
+      noise,
+      rows,
+    );
+    return { last: mul(last, 2), best: argmax(states, 2), id: mul(id, 3) };
+  },
+);
+const sizes = { steps: 4 };
+const params = { w: wave(36), b: wave(6) };
+const inputs = { key: [7, 4_000_000_000], rows: wave(24), id: 715_827_882 };
+
+describe("exportTfjs", () => {
+  it(
+    "writes a module that another process runs, with its weights in a file",
+    { timeout: 60_000 },
+    async () => {
+      const { code, weights } = exportTfjs(network, { sizes, weights: { params }, name: "A network" });
+      expect(code).toMatch(/^\/\/ A network\. Written by Fluxion/);
+      expect(code).not.toMatch(/^import|require\(/m);
+      expect(weights.length).toBeGreaterThanOrEqual(4 * 42);
+      await writeFile(join(folder, "model.mjs"), code);
+      await writeFile(join(folder, "model.bin"), weights);
+      const { stdout } = await promisify(execFile)(
+        process.execPath,
+        [join(folder, "read.mjs"), JSON.stringify(inputs)],
+        { cwd: folder },
+      );
+      const device = await openDevice("tfjs:cpu");
+      const compiled = await compile(network, { device, sizes });
+      const expected = await compiled.run({ params, ...inputs });
+      const answers = stdout.trim().split("\n").map((line) => JSON.parse(line) as Answer); // prettier-ignore
+      expect(answers.length).toBe(2);
+      for (const { left, read } of answers) {
+        expect(left).toBe(0);
+        expect(read.map(([name, shape]) => [name, shape])).toEqual([["best", [4, 1]], ["id", []], ["last", [1, 6]]]); // prettier-ignore
+        const [best, id, last] = read.map(([, , data]) => data) as [number[], number[], number[]];
+        expect(best).toEqual(Array.from((await expected.best.read()).data));
+        expect(id).toEqual([2_147_483_646]);
+        const numbers = Array.from((await expected.last.read()).data);
+        last.forEach((x, i) => expect(x).toBeCloseTo(numbers[i] as number, 5));
+      }
+      disposeTree(expected);
+      await device.dispose();
+    },
+  );
+
+  it("holds its weights in the text when asked to, and takes tensors", async () => {
+    await (await openDevice("tfjs:cpu")).dispose();
+    await tf.setBackend("cpu");
+    const affine = fn({ w: f32(3), big: f32(40), x: f32(3) }, ({ w, big, x }) => add(mul(w, x), sum(big)));
+    const written = exportTfjs(affine, { weights: { w: [1, NaN, -3], big: wave(40) }, inline: true });
+    expect(written.weights.length).toBe(0);
+    const module = await imported(written);
+    expect(module.inputs).toEqual([{ name: "x", dtype: "f32", shape: [3] }]);
+    const model = await module.load(tf);
+    const x = tf.tensor([1, 2, 3]);
+    const { output } = await model.run({ x });
+    const total = wave(40).reduce((a, b) => a + b);
+    const [a, b, c] = Array.from(output?.dataSync() ?? []) as [number, number, number];
+    expect(b).toBeNaN();
+    expect([a, c].map((v) => v - total)).toEqual([expect.closeTo(1, 5), expect.closeTo(-9, 5)]);
+    expect(x.isDisposed).toBe(false);
+    await expect(model.run({})).rejects.toThrow('The input "x" is missing.');
+    await expect(model.run({ x: [1, 2] })).rejects.toThrow('The input "x" has 2 values; it is f32[3].');
+    model.dispose();
+  });
+
+  it("refuses what it cannot write, and weights that do not fit", () => {
+    const sorted = fn({ x: f32(3) }, ({ x }) => sort(x));
+    expect(() => exportTfjs(sorted)).toThrow(OpError);
+    expect(() => exportTfjs(sorted)).toThrow(
+      /^exportTfjs: sort has no kernel .*\n {4}at .*export\.test\.ts:\d+:\d+$/s,
+    );
+    expect(() => exportTfjs(network, { sizes, weights: { params: { w: [1], b: wave(6) } } })).toThrow(
+      'exportTfjs: the weight "params.w" has 1 values; it is f32[6,6].',
+    );
+    expect(() => exportTfjs(network, { sizes, weights: { parms: params } })).toThrow(
+      'exportTfjs: the weight "parms" is not an input of the function.',
+    );
+  });
+});
+
+interface Answer {
+  readonly left: number;
+  readonly read: readonly (readonly [name: string, shape: readonly number[], data: readonly number[]])[];
+}
+
+describe("random programs as modules", () => testModules(tf, 40));

@@ -1,0 +1,39 @@
+/**
+ * A backend of TensorFlow.js that computes on the GPU of a browser: ops, random programs, training, the contract of a device.
+ *
+ * Consumed by the tests in a browser. SwiftShader compiles a shader for almost every shape, so there is less of everything than in Node.
+ */
+import * as tf from "@tensorflow/tfjs";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { openTfjs } from "../../src/runtime/tfjs/open.ts";
+import { testContract } from "./device-contract.ts";
+import { testMemory } from "./tfjs-memory.ts";
+import { testModules } from "./tfjs-module.ts";
+import { testOps } from "./tfjs-ops.ts";
+import { testRandomPrograms } from "./tfjs-random-programs.ts";
+import { testTraining } from "./webgpu-training.ts";
+
+/** Declares the tests. @param steps of each training */
+export async function testBackend(name: "webgl" | "webgpu", steps: number): Promise<void> {
+  const open = () => openTfjs(name);
+  const device = await open();
+  // Small tensors too go to the GPU: these are tests of its kernels.
+  tf.env().set(`${name.toUpperCase()}_CPU_FORWARD`, false);
+  afterAll(() => device.dispose());
+
+  it("says what it is", () => {
+    expect(device.name).toBe(`tfjs:${name}`);
+    expect(device.describe()).toMatch(/^TensorFlow\.js 4\.\d+\.\d+, Web(GL|GPU)$/);
+  });
+
+  describe(`lowering to ${device.name}`, () => testOps(device, 1));
+  describe(`random programs on ${device.name}`, () =>
+    testRandomPrograms(device, tf, { share: 0.04, flushes: true }));
+  describe(`modules on ${device.name}`, () => {
+    beforeAll(() => tf.setBackend(name));
+    testModules(tf, 4);
+  });
+  testContract(device, open);
+  testMemory(device, tf, 50);
+  testTraining(device, steps);
+}
