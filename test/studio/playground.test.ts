@@ -138,8 +138,10 @@ describe.skipIf(missing !== undefined)("the playground", { timeout: 120_000 }, (
 
   it("stops code that never ends, and lets code reach no other place", async () => {
     const before = faults.length;
+    // The same server by another name, which is another origin: without a policy it would answer.
+    const elsewhere = served.url.replace("127.0.0.1", "localhost");
     await write(
-      `export {};\nawait fetch("https://example.com").catch(({ message }) => console.log("fetch", message));\n` +
+      `export {};\nawait fetch("${elsewhere}", { mode: "no-cors" }).then(() => console.log("answered")).catch(({ message }) => console.log("fetch", message));\n` +
         `try { (0, eval)("1"); } catch { console.log("eval refused"); }\nfor (;;) {}`,
     );
     await button("Verify").click();
@@ -151,8 +153,7 @@ describe.skipIf(missing !== undefined)("the playground", { timeout: 120_000 }, (
     expect(await button("Verify").isEnabled()).toBe(true);
     // What the browser says of what it refused is the user's doing.
     expected.push(...faults.slice(before));
-    expect(expected.length).toBeGreaterThan(0);
-    expect(expected.every((text) => /policy|example\.com/i.test(text))).toBe(true);
+    expect(expected.filter((text) => !/policy/i.test(text))).toEqual([]);
   });
 
   it("trains what is declared on the toy, and shows the difference", async () => {
