@@ -81,14 +81,14 @@ describe.skipIf(missing !== undefined)("the playground", { timeout: 120_000 }, (
     const printed = fluxion(["verify", file, "--json", "--cases", "1", "--seed", "3"]);
 
     await page.getByLabel("Begin with").selectOption("A planted mistake");
-    expect(await ends("Verify")).toBe("Verified: 2 of 47 identities fail.");
+    expect(await ends("Verify")).toMatch(/^Verified: 2 of \d+ identities fail\.$/);
     const answer = await page.evaluate("playground.verified()");
     expect(answer).toEqual(JSON.parse((await printed).stdout));
     expect(await page.locator(".play-failure").first().innerText()).toMatch(/✘ target\n[^]*Usual cause:/);
     await expect.poll(() => page.getByText("✘ fails").count()).toBe(2);
 
     await write(source.replace("lagrangianWeight(to, from)", "lagrangianWeight(from, to)"));
-    expect(await ends("Verify")).toBe("Verified: all 47 identities hold.");
+    expect(await ends("Verify")).toMatch(/^Verified: all \d+ identities hold\.$/);
     const changes = page.getByRole("region", { name: "Identities that changed" });
     expect(await changes.getByText("✔ holds now").count()).toBe(2);
     expect(await changes.innerText()).toContain("loss of the flow map of Lagrangian map");
