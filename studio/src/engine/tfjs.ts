@@ -5,7 +5,6 @@
  * Consumed by device.ts, by a dynamic import.
  */
 import { env } from "@tensorflow/tfjs";
-import { setWasmPaths } from "@tensorflow/tfjs-backend-wasm";
 import plain from "@tensorflow/tfjs-backend-wasm/dist/tfjs-backend-wasm.wasm?url";
 import simd from "@tensorflow/tfjs-backend-wasm/dist/tfjs-backend-wasm-simd.wasm?url";
 import type { Device } from "../../../src/runtime/device.ts";
@@ -18,13 +17,13 @@ export async function openWasm(): Promise<Device> {
   if (typeof WebAssembly === "undefined")
     throw new UserError("This browser has no WebAssembly, or it is switched off.");
   env().set("WASM_HAS_MULTITHREAD_SUPPORT", false);
-  setWasmPaths({
+  const wasmPaths = {
     "tfjs-backend-wasm.wasm": absolute(plain),
     "tfjs-backend-wasm-simd.wasm": absolute(simd),
     // Is asked for and not fetched.
     "tfjs-backend-wasm-threaded-simd.wasm": absolute(simd),
-  });
-  return openTfjs("wasm");
+  };
+  return openTfjs("wasm", { wasmPaths });
 }
 
 export const openJavaScript = (): Promise<Device> => openTfjs("cpu");
