@@ -25,7 +25,7 @@ const [SUBJECTS, ACTIONS, OBJECTS] = [5, 5, 8];
 /** How many nouns on from its noun as a subject an adjective has its noun as an object. */
 const APART = 3;
 
-/** "quiet king liked red garden", and all others of the grammar. */
+/** "small teacher saw quiet garden", and all others of the grammar. */
 export function sentenceCorpus(seed = 1): SentenceCorpus {
   const shuffled = (list: readonly string[], n: number): readonly string[] =>
     Array.from(permutation(fold(key(seed), n), list.length), (i) => list[i] as string); // a permutation of its places

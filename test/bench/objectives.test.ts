@@ -11,7 +11,7 @@ import { CONTESTANTS } from "../../bench/objectives/contestants.ts";
 import { sentenceCorpus, twoPhrases } from "../../bench/objectives/corpus.ts";
 import { followedExactly, judge, sampleKeys, samplingNoise, wilson } from "../../bench/objectives/measure.ts";
 import { formatResults } from "../../bench/objectives/report.ts";
-import { PHRASES } from "../../bench/objectives/settings.ts";
+import { PHRASES, SENTENCES } from "../../bench/objectives/settings.ts";
 import { costMap, costOptions } from "../../bench/cases/objectives.ts";
 import { inlineCalls } from "../../src/compiler/passes/inline.ts";
 import { optimize } from "../../src/compiler/passes/pipeline.ts";
@@ -63,6 +63,17 @@ describe("samples are judged", () => {
     // 8 of 10: by hand from the formula. Two draws of two sentences: apart by 1/2 half of the time.
     expect(wilson(8, 10).map((x) => x.toFixed(4))).toEqual(["0.4902", "0.9433"]);
     expect(samplingNoise(2, 2)).toBeCloseTo(0.25, 12);
+  });
+});
+
+describe("those that take part", () => {
+  it.each(CONTESTANTS)("$name can be declared as the settings of either corpus say", ({ name, map }) => {
+    for (const settings of [SENTENCES, PHRASES]) {
+      const declared = map(flm(4), settings);
+      expect(declared.name).toBe(name);
+      expect(declared.diagonal).toBe(settings.diagonal);
+      expect(declared.boundary).toBe(declared.objective.atData === false ? 0 : settings.boundary);
+    }
   });
 });
 
