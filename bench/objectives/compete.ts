@@ -59,9 +59,17 @@ export const identityOf = (value: unknown): string =>
 const FLOW_STEPS = [1, 16, 64];
 const MAP_STEPS = [1, 2, 4];
 
-/** What the exact flow of FLM's interpolant and source makes of the samples' noise; other flows of the same two have the same map. */
-async function exactTokens({ device, corpus, seed, samples }: Context): Promise<ArrayLike<number>> {
-  return followedExactly(device, corpus, sampleKeys(seed, samples));
+const exact = new WeakMap<Context, Promise<ArrayLike<number>>>();
+
+/**
+ * What the exact flow of FLM's interpolant and source makes of the samples' noise; other flows of the same two have the same map. Once for
+ * all that are compared in one context.
+ */
+function exactTokens(context: Context): Promise<ArrayLike<number>> {
+  const { device, corpus, seed, samples } = context;
+  const found = exact.get(context) ?? followedExactly(device, corpus, sampleKeys(seed, samples));
+  exact.set(context, found);
+  return found;
 }
 
 /** The flow and its samples, from `folder` if an earlier run left them there under the same settings. */
@@ -73,8 +81,8 @@ export async function preparedFlow(
   const { device, corpus, settings, seed, samples, tell } = context;
   const network = networkOf(corpus, settings);
   const spec = weightsSpec(network);
-  const { flow: pace, width, depth, heads, warmup, clip, emaDecay } = settings;
-  const path = `${folder}/flow-${identityOf([flow.name, corpus, pace, width, depth, heads, warmup, clip, emaDecay, seed, samples])}`;
+  const { flow: pace, warmup, clip, emaDecay } = settings;
+  const path = `${folder}/flow-${identityOf([flow.name, corpus, pace, network, warmup, clip, emaDecay, seed, samples])}`;
   const before = await readFile(`${path}.json`, "utf8").catch(() => undefined);
   if (before !== undefined) {
     const { tensors } = await readSafetensors(`${path}.safetensors`);
@@ -90,14 +98,24 @@ export async function preparedFlow(
     `${path}.safetensors`,
     [...(await treeTensors(weights))].map(([name, tensor]) => ({ name, ...tensor })),
   );
-  const exact = await exactTokens(context);
+  const followed = await exactTokens(context);
   const keys = sampleKeys(seed, samples);
   const steps: Record<string, Quality> = {};
   for (const n of FLOW_STEPS) {
-    steps[n] = judge(corpus, await drawn(device, flow, network, weights, exponential(flow, n), keys), exact);
+    steps[n] = judge(
+      corpus,
+      await drawn(device, flow, network, weights, exponential(flow, n), keys),
+      followed,
+    );
     tell(`${flow.name} in ${n} steps: ${(100 * steps[n].known).toFixed(1)} % of the samples are known`);
   }
-  const result: FlowResult = { name: flow.name, seconds, curve, steps, exact: judge(corpus, exact, exact) };
+  const result: FlowResult = {
+    name: flow.name,
+    seconds,
+    curve,
+    steps,
+    exact: judge(corpus, followed, followed),
+  };
   await writeFileAtomic(`${path}.json`, toJson(result));
   return { weights, result };
 }
@@ -112,7 +130,7 @@ export async function compete(
   const { device, corpus, settings, seed, samples, tell } = context;
   const map = declare(flow, settings);
   const trained = await trainMap(map, context, start === "flow" ? teacher : undefined);
-  const exact = await exactTokens(context);
+  const followed = await exactTokens(context);
   const keys = sampleKeys(seed, samples);
   const network = student(networkOf(corpus, settings));
   const steps: Record<string, Quality> = {};
@@ -120,7 +138,7 @@ export async function compete(
     steps[n] = judge(
       corpus,
       await drawn(device, map.flow, network, trained.weights, jumps(map.flow, n), keys),
-      exact,
+      followed,
     );
     tell(`${name} in ${n} steps: ${(100 * steps[n].known).toFixed(1)} % of the samples are known`);
   }

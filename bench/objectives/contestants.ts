@@ -7,6 +7,8 @@ import { flowMap } from "../../src/models/flow/flow-map.ts";
 import type { FlowMap, FlowMapDeclaration } from "../../src/models/flow/flow-map.ts";
 import type { Flow } from "../../src/models/flow/flow.ts";
 import {
+  consistency,
+  continuousConsistency,
   eulerian,
   eulerianLogits,
   lagrangian,
@@ -16,6 +18,7 @@ import {
 } from "../../src/models/flow/objectives/index.ts";
 import type { Objective } from "../../src/models/flow/objectives/index.ts";
 import {
+  cfm,
   meanFlow as meanFlowOfVelocities,
   shortcut as shortcutOfVelocities,
 } from "../../src/models/language/variants/index.ts";
@@ -46,13 +49,16 @@ const ofItself = (name: string, variant: FlowMap): Contestant => ({
 });
 
 export const CONTESTANTS: readonly Contestant[] = [
-  ofFlow("semigroup", semigroup()),
   ofFlow("Lagrangian in logits", lagrangianLogits()),
+  ofFlow("semigroup", semigroup()),
   ofFlow("Eulerian in logits", eulerianLogits()),
   ofFlow("Eulerian", eulerian()),
-  ofFlow("Lagrangian", lagrangian()),
   ofFlow("mean flow", meanFlow()),
+  ofFlow("Lagrangian", lagrangian()),
+  ofFlow("consistency", consistency()),
+  ofFlow("continuous consistency", continuousConsistency()),
   ofFlow("shortcut", semigroup(), { midpoint: "time" }),
+  ofItself("CFM", cfm),
   ofFlow("semigroup, no teacher", semigroup(), { teacher: false }),
   ofItself("shortcut of velocities", shortcutOfVelocities),
   ofItself("mean flow of velocities", meanFlowOfVelocities),

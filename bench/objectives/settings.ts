@@ -1,6 +1,6 @@
 /**
  * How large the network is and how it is trained, for every objective alike unless its contestant says otherwise. Consumed by the script of this
- * folder. The values are those under which most objectives get there soon on two cores; docs/flow-language-models.md says how they were found.
+ * folder. The values are those under which most objectives get there soon on two cores; docs/flow-language-models.md says what they led to.
  */
 import type { DitConfig } from "../../src/models/networks/dit.ts";
 import type { ModelOptions } from "../../src/models/training/programs.ts";
@@ -17,6 +17,9 @@ export interface Settings {
   readonly width: number;
   readonly depth: number;
   readonly heads: number;
+  readonly mlpRatio: number;
+  /** Whether the network is told where a token stands. */
+  readonly positions: boolean;
   /** How the flow is trained, which is the teacher. */
   readonly flow: Pace;
   /** How every flow map is trained. */
@@ -32,15 +35,17 @@ export interface Settings {
 
 export const SENTENCES: Settings = {
   width: 64,
-  depth: 3,
-  heads: 4,
-  flow: { steps: 1500, batch: 64, learningRate: 4e-3 },
-  map: { steps: 800, batch: 128, learningRate: 2e-3 },
+  depth: 2,
+  heads: 2,
+  mlpRatio: 2,
+  positions: true,
+  flow: { steps: 2000, batch: 128, learningRate: 3e-3 },
+  map: { steps: 4000, batch: 128, learningRate: 3e-3 },
   warmup: 50,
   clip: 1,
   emaDecay: 0.99,
-  diagonal: 1 / 2,
-  boundary: 1 / 16,
+  diagonal: 1 / 4,
+  boundary: 1 / 8,
 };
 
 /** For examples/two-phrases.ts's corpus. */
@@ -48,14 +53,20 @@ export const PHRASES: Settings = {
   ...SENTENCES,
   width: 16,
   depth: 4,
+  heads: 4,
+  mlpRatio: 4,
+  positions: false,
   flow: { steps: 800, batch: 128, learningRate: 5e-3 },
   map: { steps: 800, batch: 128, learningRate: 5e-3 },
   diagonal: 1 / 4,
   boundary: 1 / 64,
 };
 
-export function networkOf({ words, length }: SentenceCorpus, { width, depth, heads }: Settings): DitConfig {
-  return { vocab: words.length, length, width, depth, heads, conditioning: width };
+export function networkOf(
+  { words, length }: SentenceCorpus,
+  { width, depth, heads, mlpRatio, positions }: Settings,
+): DitConfig {
+  return { vocab: words.length, length, width, depth, heads, conditioning: width, mlpRatio, positions };
 }
 
 export const optionsOf = (corpus: SentenceCorpus, settings: Settings, { batch }: Pace) =>

@@ -113,12 +113,16 @@ function plant<Leaf>(node: Node<Leaf>): unknown {
 
 /**
  * The parameters as named tensors, in the authors' order: the inverse of {@link ditFromTensors}, without the rotary buffer.
- * @throws CheckpointError when the tree lacks a parameter of a DiT of these sizes
+ * @throws CheckpointError when the tree lacks a parameter of a DiT of these sizes, or has learned positions, for which they have no name
  */
 export function ditToTensors<Leaf extends Sized>(
   sizes: DitSizes,
   params: DitTree<Leaf>,
 ): readonly (readonly [name: string, tensor: Leaf])[] {
+  if (params.position !== undefined)
+    throw new CheckpointError(
+      "The network learns a vector for every position, and the authors' format has no name for them.",
+    );
   return officialParameters(sizes).map(({ name, path }) => {
     let here: unknown = params;
     for (const key of path.split("."))

@@ -25,6 +25,11 @@ export interface DitConfig {
   readonly attentionSoftcap?: number;
   /** A second time embedding, for the target of a flow map. */
   readonly targetTime?: boolean;
+  /**
+   * A learned vector for every position, added to the embedded state; none by default, as in FLM. Rotary positions say how far apart two
+   * tokens are and not where they are, and noise has no words to tell it by.
+   */
+  readonly positions?: boolean;
   /** Numbers per token that come out: by default a logit for each of the vocabulary; the width, for points of an embedding. */
   readonly outputs?: number;
 }
@@ -49,6 +54,8 @@ export interface DitBlock {
 export interface DitParams {
   /** The input table E [vocab, width]. */
   readonly embedding: Tensor;
+  /** [length, width]. */
+  readonly position?: Tensor;
   readonly time: TimeEmbedding;
   readonly targetTime?: TimeEmbedding;
   readonly blocks: readonly DitBlock[];
@@ -97,6 +104,7 @@ function embedTime(params: TimeEmbedding, tau: Tensor): Tensor {
 export function dit(config: DitConfig): Dit {
   const { vocab, length, width, depth, heads, conditioning } = config;
   const { mlpRatio = 4, dropout = 0, attentionSoftcap = 50, targetTime = false, outputs = vocab } = config;
+  const { positions = false } = config;
   for (const [name, value] of Object.entries({ vocab, length, width, depth, heads, conditioning, outputs })) {
     if (!Number.isSafeInteger(value) || value < 1)
       throw new RangeError(`dit: ${name} must be a whole number >= 1, got ${value}`);
@@ -134,6 +142,7 @@ export function dit(config: DitConfig): Dit {
     return {
       // [vocab, width] read as a weight [out, in]: the bound is 1/√width.
       embedding: kaimingUniform()(embeddingKey, [vocab, width]),
+      ...(positions ? { position: kaimingUniform()(random.foldIn(embeddingKey, 1), [length, width]) } : {}),
       time: timeEmbedding(timeKey),
       ...(targetTime ? { targetTime: timeEmbedding(targetKey, zeros) } : {}),
       blocks: random.split(blocksKey, depth).map(block),
@@ -184,7 +193,7 @@ export function dit(config: DitConfig): Dit {
     const rotary = nn.rotaryTables({ length, depth: width / heads });
     const keys = dropoutKey === undefined || dropout === 0 ? undefined : random.split(dropoutKey, 2 * depth);
     const blocks: Tensor[] = [];
-    let x = hidden;
+    let x: Tensor = params.position === undefined ? hidden : add(hidden, params.position);
     params.blocks.forEach((block, i) => {
       // Two keys per block were split.
       x = runBlock(

@@ -164,3 +164,10 @@ describe("weights that do not fit", () => {
     expect(ditConfigOf(odd, { length: 6 }).depth).toBe(3);
   });
 });
+
+it("learned positions are not written: the authors have no name for them", () => {
+  const sizes = { vocab: 3, width: 4, depth: 1, conditioning: 2 };
+  const leaves = new Map(officialParameters(sizes).map(({ name, shape }) => [name, { shape, dtype: "F32" }]));
+  const placed = { ...ditFromTensors(sizes, leaves), position: { shape: [6, 4], dtype: "F32" } };
+  expect(message(() => ditToTensors(sizes, placed))).toContain("a vector for every position");
+});

@@ -2,7 +2,7 @@
 import fc from "fast-check";
 import { describe, expect, it, vi } from "vitest";
 import type { ExactTensor } from "../../../src/compiler/host-tensor.ts";
-import { logSoftmax, random } from "../../../src/dsl/index.ts";
+import { add, logSoftmax, mul, ones, random } from "../../../src/dsl/index.ts";
 import type { Tensor } from "../../../src/dsl/index.ts";
 import { ditFromTensors } from "../../../src/models/networks/checkpoint.ts";
 import { dit } from "../../../src/models/networks/dit.ts";
@@ -103,6 +103,30 @@ describe("a DiT of any size", () => {
     expect(distance(a.data, c.data)).toBeGreaterThan(0.1);
     expect(distance(none.data, plain.data)).toBe(0);
     expect(distance(a.data, none.data)).toBeGreaterThan(0.1);
+  });
+
+  it("tells positions apart where it learns a vector for each", () => {
+    const config = { ...tiny, positions: true };
+    const same = evaluate({ weights: ditFromTensors(tiny, randomWeights(tiny, normals(1))) }, (input) => {
+      // Every token sees the same around it, whoever far away.
+      const hidden: Tensor = mul(random.normal(random.key(1), [1, 1, 8]), ones([1, 4, 8]));
+      const tau: Tensor = random.uniform(random.key(2), [1]);
+      const { position } = dit(config).init(random.key(3));
+      const shifted: Tensor = position === undefined ? hidden : add(hidden, position);
+      const placed = { ...input.weights, ...(position === undefined ? {} : { position }) };
+      return {
+        without: dit(tiny).logits(input.weights, hidden, { tau }),
+        placed: dit(config).logits(placed, hidden, { tau }),
+        byHand: dit(tiny).logits(input.weights, shifted, { tau }),
+      };
+    });
+    const rows = (data: ArrayLike<number>): readonly (readonly number[])[] =>
+      Array.from({ length: 4 }, (_, l) => Array.from(data).slice(6 * l, 6 * l + 6));
+    const [first, ...others] = rows(same.without.data);
+    const [placed, ...elsewhere] = rows(same.placed.data);
+    for (const row of others) expect(distance(row, first ?? [])).toBeLessThan(1e-12);
+    for (const row of elsewhere) expect(distance(row, placed ?? [])).toBeGreaterThan(1e-3);
+    expect(distance(same.placed.data, same.byHand.data)).toBe(0);
   });
 
   it.each([
