@@ -341,7 +341,7 @@ describe("an objective that", () => {
       passed: false,
       worst: null,
       error:
-        "The target of the semigroup objective and ψ are of different shapes, [16, 1, 1] and [16, 2, 3].",
+        "The target of the semigroup objective and ψ are of different shapes, [2, 1, 1] and [2, 2, 3].",
     });
   });
 });
