@@ -69,7 +69,7 @@ export async function openFormer(
       const moments: FormingMoment[] = [];
       let last: Seen | undefined;
       const began = performance.now();
-      const { tokens } = await prepared.sample(params, 1, textsKey(seed), {
+      const sampling = prepared.sample(params, 1, textsKey(seed), {
         async look(current, next) {
           // At the end, the state is what the last step said.
           const { tau, target } = next ?? { tau: 1, target: 1 };
@@ -79,8 +79,7 @@ export async function openFormer(
             [output.probabilities, output.place, output.expected].map(
               async (value) => (await value.read()).data as Float32Array,
             ),
-          );
-          disposeTree(output);
+          ).finally(() => disposeTree(output));
           const seen = { probabilities, place, expected } as Seen; // three were asked for
           const said = next === undefined && last !== undefined ? last.probabilities : seen.probabilities;
           const to = next === undefined ? seen.place : seen.expected;
@@ -88,7 +87,7 @@ export async function openFormer(
           last = seen;
         },
       });
-      await prepared.dispose();
+      const { tokens } = await sampling.finally(() => prepared.dispose());
       return { moments, text: decode(vocabulary, tokens), milliseconds: performance.now() - began };
     },
     async dispose() {
