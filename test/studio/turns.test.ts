@@ -16,15 +16,17 @@ it("a request that comes while a training waits for the last one is done before 
       working--;
       served++;
     };
-    const second = turns.take(work).then(async () => {
+    const requests = async (): Promise<void> => {
+      await turns.take(work);
       for (let n = 0; n < later; n++) await Promise.resolve();
       await turns.take(work);
-    });
+    };
+    const both = requests();
     await turns.idle();
     expect(working, `${later} microtasks later`).toBe(0);
     await turns.serve({ device, lendOf: () => undefined });
     turns.free();
-    await second;
+    await both;
     expect(served).toBe(2);
   }
 });

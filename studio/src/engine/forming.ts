@@ -69,7 +69,7 @@ export async function openFormer(
       const moments: FormingMoment[] = [];
       let last: Seen | undefined;
       const began = performance.now();
-      const sampling = prepared.sample(params, 1, textsKey(seed), {
+      const { tokens } = await prepared.sample(params, 1, textsKey(seed), {
         async look(current, next) {
           // At the end, the state is what the last step said.
           const { tau, target } = next ?? { tau: 1, target: 1 };
@@ -87,7 +87,7 @@ export async function openFormer(
           last = seen;
         },
       });
-      const { tokens } = await sampling.finally(() => prepared.dispose());
+      await prepared.dispose();
       return { moments, text: decode(vocabulary, tokens), milliseconds: performance.now() - began };
     },
     async dispose() {
