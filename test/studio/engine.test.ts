@@ -264,6 +264,21 @@ describe.skipIf(missing !== undefined)("the engine", () => {
       const { phase, step } = await (await openRun(exported, checkConfig)).checkpointMeta("state");
       expect(phase).toBe("fmlm");
       expect(step).toBeGreaterThan(SETTINGS.flmSteps + 2);
+      // A page saves files in its own time, and the training has gone on by then.
+      const [later, sooner] = await page.evaluate(async (id) => {
+        const { engine } = window.studio;
+        const files = await engine.exportRun(id);
+        const sizes = files.map(({ blob }) => blob.size);
+        window.studio.mark();
+        await engine.resume(id);
+        await window.studio.until((event) => event.kind === "step");
+        await engine.pause();
+        return [
+          await Promise.all(files.map(async ({ blob }) => (await blob.arrayBuffer()).byteLength)),
+          sizes,
+        ];
+      }, mine.id);
+      expect(later).toEqual(sooner);
     });
   });
 });

@@ -1,6 +1,6 @@
 /** The page's parts that need no browser: curves, limits, blanks, the exact flow, and the store that hears the engine. */
 import fc from "fast-check";
-import { describe, expect, it } from "vitest";
+import { describe, expect, it, vi } from "vitest";
 import { studio } from "../../studio/src/engine/client.ts";
 import type { Engine, EngineEvent, RunDetail } from "../../studio/src/engine/protocol.ts";
 import { exactForming } from "../../studio/src/page/sentence/exact.ts";
@@ -188,6 +188,69 @@ describe("what the page knows of the engine", () => {
     expect(store.progress.value?.done).toBe(2);
     await store.pause();
     expect([store.activity.value, store.training.value]).toEqual([undefined, undefined]);
+  });
+
+  it("does not take a training for going on that was over when its start was told", async () => {
+    const { engine, tell } = engineOf({
+      async start() {
+        tell({ kind: "preparing", run: "a", phase: "flm" });
+        tell({ kind: "failed", run: "a", message: "The device has no room." });
+        return { ...RUN, state: "idle" };
+      },
+      resume: async () => ({ ...RUN, state: "finished" }),
+    });
+    const store = studio(engine);
+    await store.open();
+    await store.start({ preset: "quick" }, { kind: "bundled" });
+    expect([store.activity.value, store.training.value]).toEqual([undefined, undefined]);
+    await store.resume("a");
+    expect([store.activity.value, store.training.value]).toEqual([undefined, undefined]);
+    expect(store.run.value?.state).toBe("finished");
+  });
+
+  it("shows the run that was chosen last, with its own points", async () => {
+    const slow = new Map<string, (detail: RunDetail) => void>();
+    const { engine, tell } = engineOf({ run: (id) => new Promise((resolve) => slow.set(id, resolve)) });
+    const store = studio(engine);
+    await store.open();
+    const detail = (id: string): RunDetail => ({ ...RUN, id, history: [{ phase: "flm", step: 0, loss: 5 }] });
+    const choices = [store.choose("a"), store.choose("b")];
+    slow.get("b")?.(detail("b"));
+    slow.get("a")?.(detail("a"));
+    await Promise.all(choices);
+    expect(store.run.value?.id).toBe("b");
+    const again = store.choose("c");
+    slow.get("c")?.(detail("c"));
+    const step = { kind: "step", run: "b", phase: "flm", done: 9, steps: 9, loss: 1, gradientNorm: 1, tokensPerSecond: 1, times: [] } as const; // prettier-ignore
+    tell(step);
+    await again;
+    await Promise.resolve();
+    expect(store.points.value.map(({ loss }) => loss)).toEqual([5]);
+  });
+
+  it("tells files that could not be read from a run without any", async () => {
+    const { engine } = engineOf({ exportRun: () => Promise.reject(new Error("it is not there any more")) });
+    const store = studio(engine);
+    expect(await store.exportRun("a")).toBeUndefined();
+    expect(store.problems.value).toHaveLength(1);
+  });
+
+  it("is given all files of a run that was dropped, its log among them", async () => {
+    const taken: string[][] = [];
+    const { engine } = engineOf({
+      async importRun(files) {
+        taken.push(files.map(({ name }) => name));
+        return { ...RUN, state: "imported" };
+      },
+    });
+    // What drop.ts needs of a page when it is loaded.
+    vi.stubGlobal("location", { hash: "" });
+    vi.stubGlobal("addEventListener", () => undefined);
+    const { take } = await import("../../studio/src/page/drop.ts");
+    vi.unstubAllGlobals();
+    const files = ["config.json", "metrics.jsonl", "flm.safetensors"].map((name) => new File(["x"], name));
+    await take(studio(engine), files);
+    expect(taken).toEqual([["config.json", "metrics.jsonl", "flm.safetensors"]]);
   });
 
   it("keeps what fails as a sentence each until it is dismissed, and goes on", async () => {

@@ -2,7 +2,7 @@
  * The playground and the explain view in a real browser, under a content-security policy as strict as the studio's: what `verify` finds is
  * what the command line finds, code that never ends is stopped, and the user's own line is named.
  */
-import { readFile, writeFile } from "node:fs/promises";
+import { readdir, readFile, writeFile } from "node:fs/promises";
 import { createRequire } from "node:module";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -35,6 +35,30 @@ async function write(text: string): Promise<void> {
   await page.keyboard.press("Control+a");
   await page.keyboard.press("Delete");
   await page.keyboard.insertText(text);
+}
+
+/**
+ * Code that starts the studio's own workers from their files, for which this server sends no policy, and makes each construct a function
+ * that asks another place: what Comlink exposes can be called along any path.
+ */
+async function byWorkers(elsewhere: string): Promise<string> {
+  const files = (await readdir(join(built.folder, "assets"))).filter((name) => /^worker-.*\.js$/.test(name));
+  expect(files.length).toBeGreaterThan(1);
+  return `const urls: string[] = ${JSON.stringify(files.map((name) => `${served.url}assets/${name}`))};
+for (const url of urls) {
+  const worker = new Worker(url, { type: "module" });
+  worker.onerror = (event) => event.preventDefault();
+  await new Promise((resolve) => {
+    worker.onmessage = ({ data }) => {
+      if (data?.value?.postMessage === undefined) return;
+      data.value.postMessage({ id: "b", type: "APPLY", path: [], argumentList: [] });
+    };
+    setTimeout(resolve, 2000);
+    for (const name of ["verify", "transpile"])
+      worker.postMessage({ id: "a" + name, type: "CONSTRUCT", path: [name, "constructor"], argumentList: [{ type: "RAW", value: "return fetch('${elsewhere}', { mode: 'no-cors' })" }] });
+  });
+}
+console.log(urls.length + " workers asked");`;
 }
 
 /** How what is asked by a button ends. */
@@ -142,10 +166,13 @@ describe.skipIf(missing !== undefined)("the playground", { timeout: 120_000 }, (
     const elsewhere = served.url.replace("127.0.0.1", "localhost");
     await write(
       `export {};\nawait fetch("${elsewhere}", { mode: "no-cors" }).then(() => console.log("answered")).catch(({ message }) => console.log("fetch", message));\n` +
-        `try { (0, eval)("1"); } catch { console.log("eval refused"); }\nfor (;;) {}`,
+        `try { (0, eval)("1"); } catch { console.log("eval refused"); }\n${await byWorkers(`${elsewhere}?workers`)}\nfor (;;) {}`,
     );
     await button("Verify").click();
-    await expect.poll(() => page.locator(".play-printed pre").innerText()).toMatch(/fetch [^]*eval refused/);
+    await expect
+      .poll(() => page.locator(".play-printed pre").innerText(), { timeout: 20_000 })
+      .toMatch(/fetch [^]*eval refused\n\d+ workers asked/);
+    expect(served.asked()).toEqual([]);
     // The page answers meanwhile.
     expect(await button("Verify").isDisabled()).toBe(true);
     await page.evaluate("new Promise((resolve) => requestAnimationFrame(resolve))");

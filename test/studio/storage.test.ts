@@ -15,6 +15,8 @@ import { chooseDevice } from "../../studio/src/engine/device.ts";
 import { principalPlane } from "../../studio/src/engine/plane.ts";
 import { Runs } from "../../studio/src/engine/runs.ts";
 import type { Folder, Storage } from "../../studio/src/engine/storage/folder.ts";
+import { adaptersIn } from "../../studio/src/engine/storage/adapters.ts";
+import { lockRun } from "../../studio/src/engine/storage/lock.ts";
 import { memoryStorage } from "../../studio/src/engine/storage/memory.ts";
 import { opfsStorage } from "../../studio/src/engine/storage/opfs.ts";
 import { openInterpreter } from "../../src/runtime/interpreter-device.ts";
@@ -217,7 +219,70 @@ describe("a run in the page's storage", () => {
   });
 });
 
+describe("a tab that is closed at any moment", () => {
+  const { quick } = PRESETS;
+  const origin = { origin: "trained", text: "a" } as const;
+
+  it("leaves no run without its vocabulary: the settings are written last", async () => {
+    const faults = noFaults();
+    const parts = { vocabulary: "{}", text: new Blob(["words"]) };
+    const { run } = await new Runs(opfsStorage(fakeDirectory(faults))).make(quick, origin, parts);
+    const moves = faults.done.filter((what) => what.startsWith("move"));
+    expect(moves).toEqual(["vocabulary.json", "text.txt", "studio.json", "config.json"].map((name) => `move to ${name}`)); // prettier-ignore
+    expect(await run.readText("vocabulary.json", 9)).toBe("{}");
+  });
+
+  it("while it makes a run leaves nothing that stays, and what another tab makes at the moment is let alone", async () => {
+    const storage = opfsStorage(fakeDirectory(noFaults()));
+    const runs = new Runs(storage);
+    await (await storage.make("half")).write("text.txt", [bytesOf("a long text")]);
+    const lock = await lockRun("half");
+    expect(await runs.list()).toEqual({ runs: [], problems: [] });
+    expect(await storage.names()).toEqual(["half"]);
+    lock.release();
+    expect(await runs.list()).toEqual({ runs: [], problems: [] });
+    expect(await storage.names()).toEqual([]);
+  });
+
+  it("while it removes a run leaves none, and the next one removes the rest", async () => {
+    const whole = opfsStorage(fakeDirectory(noFaults()));
+    const { run } = await new Runs(whole).make(quick, origin);
+    const closed = new Runs({ ...whole, remove: () => Promise.reject(new Error("the tab is closed")) });
+    expect(await messageOf(closed.remove(run.id))).toBe("the tab is closed");
+    expect(await whole.names()).toEqual([run.id]);
+    expect(await new Runs(whole).list()).toEqual({ runs: [], problems: [] });
+    expect(await whole.names()).toEqual([]);
+  });
+
+  it("is not needed for two runs of one second: each has a folder of its own", async () => {
+    const runs = new Runs(memoryStorage(""));
+    const made = await Promise.all([1, 2, 3].map(() => runs.make(quick, origin)));
+    made.push(await runs.make(quick, origin));
+    expect(new Set(made.map(({ run }) => run.id)).size).toBe(4);
+    expect((await runs.list()).runs).toHaveLength(4);
+  });
+
+  it("or a folder that is gone does not keep a lock", async () => {
+    const { run } = await new Runs(memoryStorage("")).make(quick, origin);
+    const leftovers = run.folder.removeLeftovers;
+    run.folder.removeLeftovers = () => Promise.reject(new Error("it is gone"));
+    expect(await messageOf(run.lock())).toBe("it is gone");
+    run.folder.removeLeftovers = leftovers;
+    (await run.lock()).release();
+  });
+});
+
 describe("the device", () => {
+  it("is taken although a full storage cannot remember that it passed its check", async () => {
+    const full = { ...memoryStorage(""), make: () => Promise.reject(new Error("no room")) };
+    const memory = adaptersIn(full);
+    expect(await memory.has("a GPU")).toBe(false);
+    await memory.add("a GPU");
+    const kept = adaptersIn(memoryStorage(""));
+    await kept.add("a GPU");
+    expect([await kept.has("a GPU"), await kept.has("another")]).toEqual([true, false]);
+  });
+
   it("is the first that opens, and each one before has its reason", async () => {
     const memory = { has: async () => false, add: async () => undefined };
     const { info } = await chooseDevice(memory, [

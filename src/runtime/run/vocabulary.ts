@@ -21,6 +21,15 @@ const hashOf = ({ kind, tokens, separator, unknown }: Vocabulary): string =>
   sha256([new TextEncoder().encode(JSON.stringify([kind, tokens, separator, unknown]))]).slice(0, 32);
 
 /**
+ * The text of vocabulary.json.
+ * @param text the fingerprint of the run's text
+ */
+export function vocabularyText(vocabulary: Vocabulary, text: string): string {
+  const content = { format: "fluxion-vocabulary", version: 1, text, hash: hashOf(vocabulary), vocabulary };
+  return `${JSON.stringify(content, null, 1)}\n`;
+}
+
+/**
  * Writes the vocabulary into the run's folder, atomically.
  * @param text the fingerprint of the run's text
  * @throws UserError when it cannot be written
@@ -30,8 +39,7 @@ export async function saveVocabulary(
   vocabulary: Vocabulary,
   text: string,
 ): Promise<void> {
-  const content = { format: "fluxion-vocabulary", version: 1, text, hash: hashOf(vocabulary), vocabulary };
-  await run.writeText(NAME, `${JSON.stringify(content, null, 1)}\n`);
+  await run.writeText(NAME, vocabularyText(vocabulary, text));
 }
 
 /**

@@ -195,28 +195,31 @@ async function trainPhase(context: Context, phase: Phase, loss?: Loss): Promise<
   const { name, label, offset } = phase;
   const { steps, batch } = phase.config;
   if (loss === undefined) hooks.prepare?.(name);
-  const begin = await startOf(context, phase);
-  if (loss !== undefined) hooks.note?.(recoveryLine(loss, label, begin.done));
-  await run.rewindMetrics(offset + begin.done - 1);
-  const program = await compile(phase.program as Fn<Record<string, never>, Record<string, never>>, {
-    device,
-    name: `the ${label} step`,
-  });
-  const averaged = await averagedWeights(device, phase);
-  const validation = name === "flm" ? await validator(context, phase) : undefined;
-  hooks.begin(name, begin.done, steps, batch * phase.options.network.length);
+  // A page goes on with its device after a training, so nothing of one may stay there, however it ends.
+  const held: (() => unknown)[] = [() => disposeTree(phase.frozen)];
   try {
+    const begin = await startOf(context, phase);
+    held.push(() => disposeTree(begin.state));
+    if (loss !== undefined) hooks.note?.(recoveryLine(loss, label, begin.done));
+    await run.rewindMetrics(offset + begin.done - 1);
+    const program = await compile(phase.program as Fn<Record<string, never>, Record<string, never>>, {
+      device,
+      name: `the ${label} step`,
+    });
+    held.push(() => program.dispose());
+    const averaged = await averagedWeights(device, phase);
+    held.push(() => averaged.dispose());
+    const validation = name === "flm" ? await validator(context, phase) : undefined;
+    held.push(() => validation?.dispose());
+    hooks.begin(name, begin.done, steps, batch * phase.options.network.length);
+    held.push(() => hooks.end(name));
     const state = await runSteps(context, phase, { program, averaged, validation }, begin);
     if (state === undefined) return false;
+    held.push(() => disposeTree(state));
     await finishPhase(context, phase, state);
-    disposeTree(state);
     return true;
   } finally {
-    hooks.end(name);
-    disposeTree(phase.frozen);
-    await program.dispose();
-    await averaged.dispose();
-    await validation?.dispose();
+    for (const end of held.reverse()) await end();
   }
 }
 
@@ -246,6 +249,9 @@ async function runSteps(
   let previous: DeviceState | undefined;
   let lines: MetricsLine[] = [];
   let [lastSave, lastSample] = [Date.now(), Date.now()];
+  /** What a step gave, until it is the state. */
+  let next: DeviceState | undefined;
+  let finished = false;
   const flush = async (): Promise<void> => {
     await run.appendMetrics(lines);
     lines = [];
@@ -260,57 +266,63 @@ async function runSteps(
     lastSave = Date.now();
   };
 
-  for (let step = begin.done; step < steps; step++) {
-    const draw = phase.draw(step);
-    const input = {
-      state,
-      ...phase.frozen,
-      ...draw,
-      learningRate: learningRateAt(phase.config, step),
-    };
-    const output = (await program.run(input as never)) as unknown as StepOutput;
-    const [loss, gradientNorm] = await Promise.all([scalarOf(output.loss), scalarOf(output.gradientNorm)]);
-    if (!Number.isFinite(loss) || !Number.isFinite(gradientNorm)) {
-      const good = Number.isFinite(loss)
-        ? { state, done: step }
-        : previous === undefined
-          ? begin
-          : { state: previous, done: step - 1 };
-      await (good.done > begin.done ? save(good) : flush());
-      if (step === begin.done && step > 0) throw poisoned(run, phase, step);
-      throw divergence(
-        run,
-        phase,
-        `loss is ${loss} and the norm of its gradient ${gradientNorm} in step ${step + 1}`,
-        good.done,
-      );
+  try {
+    for (let step = begin.done; step < steps; step++) {
+      const draw = phase.draw(step);
+      const input = {
+        state,
+        ...phase.frozen,
+        ...draw,
+        learningRate: learningRateAt(phase.config, step),
+      };
+      const output = (await program.run(input as never)) as unknown as StepOutput;
+      next = output.state;
+      const [loss, gradientNorm] = await Promise.all([scalarOf(output.loss), scalarOf(output.gradientNorm)]);
+      if (!Number.isFinite(loss) || !Number.isFinite(gradientNorm)) {
+        const good = Number.isFinite(loss)
+          ? { state, done: step }
+          : previous === undefined
+            ? begin
+            : { state: previous, done: step - 1 };
+        await (good.done > begin.done ? save(good) : flush());
+        if (step === begin.done && step > 0) throw poisoned(run, phase, step);
+        throw divergence(
+          run,
+          phase,
+          `loss is ${loss} and the norm of its gradient ${gradientNorm} in step ${step + 1}`,
+          good.done,
+        );
+      }
+      // Saved is the state that went in, not the one that came out: only of it a finite loss is known.
+      const stopping = hooks.stopped();
+      const due = stopping || Date.now() - lastSave >= intervals.save * 1000;
+      if (due && step > begin.done) await save({ state, done: step });
+      if (stopping) return undefined;
+      if (previous !== undefined) disposeTree(previous);
+      previous = state;
+      state = output.state;
+      next = undefined;
+      hooks.step(name, step, { loss, gradientNorm, draw });
+      if (step % LOG_EVERY === 0 || step === steps - 1)
+        lines.push({ step: offset + step, phase: name, loss, gradientNorm });
+      if (validation !== undefined && (step % VALIDATE_EVERY === VALIDATE_EVERY - 1 || step === steps - 1)) {
+        const validated = await averaged.use(state, (weights) => validation.loss(weights));
+        lines.push({ step: offset + step, phase: name, validation: validated });
+        hooks.validation?.(name, step, validated);
+      }
+      if (hooks.sample !== undefined && Date.now() - lastSample >= intervals.sample * 1000) {
+        await averaged.use(state, async (weights) => hooks.sample?.(name, weights, device));
+        lastSample = Date.now();
+      }
+      const present = state;
+      await hooks.between?.(name, device, (work) => averaged.use(present, work));
     }
-    // Saved is the state that went in, not the one that came out: only of it a finite loss is known.
-    const stopping = hooks.stopped();
-    const due = stopping || Date.now() - lastSave >= intervals.save * 1000;
-    if (due && step > begin.done) await save({ state, done: step });
-    if (stopping) return undefined;
-    if (previous !== undefined) disposeTree(previous);
-    previous = state;
-    state = output.state;
-    hooks.step(name, step, { loss, gradientNorm, draw });
-    if (step % LOG_EVERY === 0 || step === steps - 1)
-      lines.push({ step: offset + step, phase: name, loss, gradientNorm });
-    if (validation !== undefined && (step % VALIDATE_EVERY === VALIDATE_EVERY - 1 || step === steps - 1)) {
-      const validated = await averaged.use(state, (weights) => validation.loss(weights));
-      lines.push({ step: offset + step, phase: name, validation: validated });
-      hooks.validation?.(name, step, validated);
-    }
-    if (hooks.sample !== undefined && Date.now() - lastSample >= intervals.sample * 1000) {
-      await averaged.use(state, async (weights) => hooks.sample?.(name, weights, device));
-      lastSample = Date.now();
-    }
-    const present = state;
-    await hooks.between?.(name, device, (work) => averaged.use(present, work));
+    await flush();
+    finished = true;
+    return state;
+  } finally {
+    for (const old of [previous, next, finished ? undefined : state]) if (old !== undefined) disposeTree(old);
   }
-  if (previous !== undefined) disposeTree(previous);
-  await flush();
-  return state;
 }
 
 /** Writes a finished phase's weights; only then its state is no longer needed. @throws UserError when a weight is not finite */

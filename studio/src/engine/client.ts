@@ -75,7 +75,8 @@ export interface Studio {
   choose(id: string): Promise<void>;
   remove(id: string): Promise<void>;
   importFiles(files: readonly File[]): Promise<boolean>;
-  exportRun(id: string): Promise<readonly { readonly name: string; readonly blob: Blob }[]>;
+  /** The files, or nothing where they could not be read, which `problems` tells. */
+  exportRun(id: string): Promise<readonly { readonly name: string; readonly blob: Blob }[] | undefined>;
   sample(request: SampleRequest): Promise<SampleResult | undefined>;
   form(request: FormingRequest, quietly?: boolean): Promise<Forming | undefined>;
   /** Rejects with the engine's sentence: the view that asks shows it in its place. */
@@ -124,14 +125,18 @@ export function studio(engine: Engine): Studio {
     }
   }
 
+  /** Counts what was chosen to be looked at; what is shown makes older choices void. */
+  let chosen = 0;
   const show = (detail: RunDetail): void =>
     batch(() => {
+      chosen++;
       if (run.value?.id !== detail.id) {
         texts.value = [];
         progress.value = undefined;
       }
       run.value = detail;
       points.value = detail.history;
+      waiting = []; // of this run they are in its history
       put(detail);
     });
   const put = (summary: RunSummary): void => {
@@ -139,6 +144,12 @@ export function studio(engine: Engine): Studio {
     runs.value = [summary, ...others].sort((a, b) => b.created.localeCompare(a.created));
   };
   const isOpen = (id: string): boolean => run.value?.id === id;
+  /** A training that was asked for. It may be over already: then its events were heard before this. */
+  const begun = (detail: RunDetail): void => {
+    if (detail.state === "training") training.value = detail.id;
+    else if (training.value === undefined) activity.value = undefined;
+    show(detail);
+  };
 
   /** Points arrive faster than a screen shows them: they are laid down together, once a frame. */
   let waiting: LossPoint[] = [];
@@ -248,10 +259,7 @@ export function studio(engine: Engine): Studio {
       const detail = await attempt("The training could not be started", () => engine.start(settings, text));
       batch(() => {
         if (detail === undefined) activity.value = undefined;
-        else {
-          training.value = detail.id;
-          show(detail);
-        }
+        else begun(detail);
       });
       return detail !== undefined;
     },
@@ -268,15 +276,14 @@ export function studio(engine: Engine): Studio {
       const detail = await attempt("The training could not be resumed", () => engine.resume(id));
       batch(() => {
         if (detail === undefined) activity.value = undefined;
-        else {
-          training.value = detail.id;
-          show(detail);
-        }
+        else begun(detail);
       });
     },
     async choose(id) {
+      const mine = ++chosen;
       const detail = await attempt("The run could not be opened", () => engine.run(id));
-      if (detail !== undefined) show(detail);
+      // Of several that were clicked the last one is shown, whichever takes longest.
+      if (detail !== undefined && mine === chosen) show(detail);
     },
     async remove(id) {
       const gone = await attempt("The run could not be deleted", async () => {
@@ -302,8 +309,7 @@ export function studio(engine: Engine): Studio {
       say(`${detail.text} is taken in.`);
       return true;
     },
-    exportRun: async (id) =>
-      (await attempt("The run could not be exported", () => engine.exportRun(id))) ?? [],
+    exportRun: (id) => attempt("The run could not be exported", () => engine.exportRun(id)),
     sample: (request) => attempt("No text could be sampled", () => engine.sample(request)),
     form: (request, quietly = false) =>
       quietly

@@ -7,14 +7,13 @@
 import type { PreparedText, Vocabulary } from "../../../src/models/data/index.ts";
 import { UserError } from "../../../src/runtime/files/errors.ts";
 import { ReopenableDevice } from "../../../src/runtime/reopenable.ts";
-import { sha256 } from "../../../src/runtime/run/sha256.ts";
-import { loadVocabulary, saveVocabulary } from "../../../src/runtime/run/vocabulary.ts";
+import { loadVocabulary, vocabularyText } from "../../../src/runtime/run/vocabulary.ts";
 import { prepareCorpus, textFingerprint, textName, textOfRun } from "../../../src/runtime/text/documents.ts";
 import type { Corpus } from "../../../src/runtime/text/documents.ts";
 import type { TrainingConfig } from "../../../src/runtime/training/config.ts";
 import { stockSubjectOf } from "../../../src/runtime/training/subject.ts";
 import { chooseDevice } from "./device.ts";
-import type { ChosenDevice, Memory } from "./device.ts";
+import type { ChosenDevice } from "./device.ts";
 import { explainRun } from "./explaining.ts";
 import { exportFiles, importFiles } from "./import.ts";
 import type { Asked } from "./models.ts";
@@ -33,9 +32,10 @@ import type {
   StepExplanation,
   TextSource,
 } from "./protocol.ts";
-import { OWN_FOLDER, Runs } from "./runs.ts";
+import { Runs } from "./runs.ts";
 import type { KnownRun } from "./runs.ts";
 import { configOf } from "./settings.ts";
+import { adaptersIn } from "./storage/adapters.ts";
 import type { Storage } from "./storage/folder.ts";
 import { openStorage } from "./storage/open.ts";
 import { historyOf, summaryOf } from "./summary.ts";
@@ -150,8 +150,11 @@ export class StudioEngine implements Engine {
     const fingerprint = textFingerprint(text);
     this.#text = { fingerprint, text };
     const data = { ...config.data, fingerprint };
-    const known = await runs.make({ ...config, data }, { origin: "trained", text: textName(data) }, file);
-    await saveVocabulary(known.run, text.vocabulary, fingerprint);
+    const known = await runs.make(
+      { ...config, data },
+      { origin: "trained", text: textName(data) },
+      { vocabulary: vocabularyText(text.vocabulary, fingerprint), text: file },
+    );
     return this.#train(known, text);
   }
 
@@ -236,7 +239,10 @@ export class StudioEngine implements Engine {
   }
 
   async exportRun(id: string): Promise<readonly { readonly name: string; readonly blob: Blob }[]> {
-    return exportFiles(await (await this.#opened()).runs.open(id));
+    const { runs, turns } = await this.#opened();
+    const known = await runs.open(id);
+    // Between two steps nothing is written, so the files are of one moment.
+    return turns.take(() => exportFiles(known));
   }
 
   async sample(request: SampleRequest): Promise<SampleResult> {
@@ -272,17 +278,6 @@ export class StudioEngine implements Engine {
     return { run: known.run, subject, vocabulary, model };
   }
 }
-
-/** Adapters that passed their check, each a file of its own. */
-const adaptersIn = (storage: Storage): Memory => {
-  const file = (adapter: string): string => sha256([new TextEncoder().encode(adapter)]).slice(0, 32);
-  return {
-    has: async (adapter) => (await (await storage.make(OWN_FOLDER)).read(file(adapter))) !== undefined,
-    add: async (adapter) =>
-      // What cannot be remembered is checked again.
-      (await storage.make(OWN_FOLDER)).write(file(adapter), []).catch(() => undefined),
-  };
-};
 
 /** The text of a new run. */
 const preparedFor = (corpus: Corpus, { data, network }: TrainingConfig): PreparedText => {

@@ -79,8 +79,7 @@ export async function openFormer(
             [output.probabilities, output.place, output.expected].map(
               async (value) => (await value.read()).data as Float32Array,
             ),
-          );
-          disposeTree(output);
+          ).finally(() => disposeTree(output));
           const seen = { probabilities, place, expected } as Seen; // three were asked for
           const said = next === undefined && last !== undefined ? last.probabilities : seen.probabilities;
           const to = next === undefined ? seen.place : seen.expected;

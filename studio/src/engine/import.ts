@@ -143,14 +143,21 @@ async function checkTogether(
   await dropped.readMetrics(); // throws where the log is damaged
 }
 
-/** A run's files as the command line has them. */
+/** A run's files as the command line has them, copied: what a page saves is read later, and a training may have written by then. */
 export async function exportFiles({
   run,
 }: KnownRun): Promise<readonly { readonly name: string; readonly blob: Blob }[]> {
   const files: { readonly name: string; readonly blob: Blob }[] = [];
   for (const name of await run.folder.names()) {
     const blob = isOwnFile(name) ? undefined : await run.folder.read(name);
-    if (blob !== undefined) files.push({ name, blob });
+    if (blob !== undefined) files.push({ name, blob: await copied(blob, run.path(name)) });
   }
   return files;
 }
+
+const copied = async (blob: Blob, path: string): Promise<Blob> =>
+  new Blob([
+    await blob.arrayBuffer().catch((error: unknown) => {
+      throw storageError(error, "read", path);
+    }),
+  ]);

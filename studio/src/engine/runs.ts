@@ -4,7 +4,7 @@
 import { UserError } from "../../../src/runtime/files/errors.ts";
 import { fieldsOf } from "../../../src/runtime/files/fields.ts";
 import { envelopeText, newEnvelope, readEnvelopeText } from "../../../src/runtime/run/format.ts";
-import type { RunConfig } from "../../../src/runtime/run/store.ts";
+import type { Lock, RunConfig } from "../../../src/runtime/run/store.ts";
 import { checkConfig } from "../../../src/runtime/training/config.ts";
 import type { TrainingConfig } from "../../../src/runtime/training/config.ts";
 import type { Folder, Storage } from "./storage/folder.ts";
@@ -23,12 +23,21 @@ export interface KnownRun extends Origin {
   readonly run: StoredRun;
 }
 
+/** What makes a folder a run. */
+const CONFIG = "config.json";
+
 /** The file of {@link Origin}, and that of a text that was dropped. */
 const ORIGIN = "studio.json";
 const TEXT = "text.txt";
 
 /** A folder of the page's storage that is no run: what the page remembers for itself. */
 export const OWN_FOLDER = ".studio";
+
+/** What a new run has besides its settings. */
+export interface NewParts {
+  readonly vocabulary?: string | undefined;
+  readonly text?: Blob | undefined;
+}
 
 /** A file of a run, to be kept. */
 export interface FileToKeep {
@@ -46,14 +55,14 @@ export class Runs {
     this.#storage = storage;
   }
 
-  /** All runs that can be opened, and a sentence for each that cannot. */
+  /** All runs that can be opened, and a sentence for each that cannot. What a closed tab made or removed half is removed. */
   async list(): Promise<{ readonly runs: readonly KnownRun[]; readonly problems: readonly string[] }> {
     const runs: KnownRun[] = [];
     const problems: string[] = [];
     for (const id of await this.#storage.names()) {
       if (id === OWN_FOLDER) continue;
       try {
-        runs.push(await this.open(id));
+        if (!(await this.#swept(id))) runs.push(await this.open(id));
       } catch (error) {
         if (!(error instanceof UserError)) throw error;
         problems.push(error.message);
@@ -62,25 +71,47 @@ export class Runs {
     return { runs, problems };
   }
 
+  /**
+   * Removes a folder without settings, which are written last and removed first: a tab was closed meanwhile, and nobody could remove it.
+   * @returns whether it is no run, or not yet
+   */
+  async #swept(id: string): Promise<boolean> {
+    const isRun = async (): Promise<boolean> =>
+      (await (await this.#storage.open(id))?.read(CONFIG)) !== undefined;
+    if (await isRun()) return false;
+    const lock = await lockUnlessHeld(id);
+    if (lock === undefined) return true; // it is being made, or removed
+    try {
+      if (await isRun()) return false;
+      await this.#storage.remove(id);
+      return true;
+    } finally {
+      lock.release();
+    }
+  }
+
   /** @throws UserError when there is no such run, or it is damaged */
   async open(id: string): Promise<KnownRun> {
     const folder = await this.#storage.open(id);
-    const config = await folder?.read("config.json");
+    const config = await folder?.read(CONFIG);
     if (folder === undefined || config === undefined)
       throw new UserError(`There is no run ${id} any more; it may have been removed in another tab.`);
-    const path = `${id}/config.json`;
+    const path = `${id}/${CONFIG}`;
     const { created, config: found } = readEnvelopeText(await config.text(), path, id);
     const run = new StoredRun(id, folder, { created, config: checkConfig(found, path) });
     return { run, ...(await originOf(folder, id)) };
   }
 
-  /** Makes a run. Its configuration is written last, so that there is no run before all of it is there. @throws UserError when it cannot be kept */
-  async make(config: TrainingConfig, origin: Origin, text?: Blob): Promise<KnownRun> {
-    return this.#fill(
-      newEnvelope(config, new Date()),
-      origin,
-      text === undefined ? [] : [{ name: TEXT, content: text }],
-    );
+  /**
+   * Makes a run. Its configuration is written last, so that there is no run before all of it is there.
+   * @param parts the text of vocabulary.json, and the text that was dropped
+   * @throws UserError when it cannot be kept
+   */
+  async make(config: TrainingConfig, origin: Origin, { vocabulary, text }: NewParts = {}): Promise<KnownRun> {
+    return this.#fill(newEnvelope(config, new Date()), origin, [
+      ...(vocabulary === undefined ? [] : [{ name: "vocabulary.json", content: new Blob([vocabulary]) }]),
+      ...(text === undefined ? [] : [{ name: TEXT, content: text }]),
+    ]);
   }
 
   /** Keeps a run that was made elsewhere. @throws UserError when it cannot be kept */
@@ -97,15 +128,14 @@ export class Runs {
     origin: Origin,
     files: readonly FileToKeep[],
   ): Promise<KnownRun> {
-    const id = await this.#freshId();
-    const lock = await lockRun(id);
+    const { id, lock } = await this.#reserved();
     try {
       const folder = await this.#storage.make(id);
       const write = (name: string, content: string): Promise<void> =>
         folder.write(name, [new TextEncoder().encode(content)]);
       for (const { name, content } of files) await folder.write(name, blobPieces(content));
       await write(ORIGIN, `${JSON.stringify({ format: "fluxion-studio", version: 1, ...origin })}\n`);
-      await write("config.json", envelopeText(envelope));
+      await write(CONFIG, envelopeText(envelope));
       return { run: new StoredRun(id, folder, envelope), ...origin };
     } catch (error) {
       await this.#storage.remove(id).catch(() => undefined); // the first error is the one to report
@@ -119,6 +149,8 @@ export class Runs {
   async remove(id: string): Promise<void> {
     const lock = await lockRun(id);
     try {
+      // First what makes it a run: the rest is removed later if this tab is closed now.
+      await (await this.#storage.open(id))?.remove(CONFIG);
       await this.#storage.remove(id);
     } finally {
       lock.release();
@@ -130,16 +162,24 @@ export class Runs {
     return folder.read(TEXT);
   }
 
-  /** The time, and a number where that is taken. */
-  async #freshId(): Promise<string> {
+  /** A name with its lock: the time, and a number where that is taken, or is being taken at the moment. */
+  async #reserved(): Promise<{ readonly id: string; readonly lock: Lock }> {
     const stamp = new Date().toISOString().slice(0, 19).replaceAll(":", "-");
-    const taken = new Set(await this.#storage.names());
     for (let n = 1; ; n++) {
       const id = n === 1 ? stamp : `${stamp}-${n}`;
-      if (!taken.has(id)) return id;
+      const lock = await lockUnlessHeld(id);
+      if (lock === undefined) continue;
+      if ((await this.#storage.open(id)) === undefined) return { id, lock };
+      lock.release();
     }
   }
 }
+
+const lockUnlessHeld = (id: string): Promise<Lock | undefined> =>
+  lockRun(id).catch((error: unknown) => {
+    if (error instanceof UserError) return undefined;
+    throw error;
+  });
 
 async function originOf(folder: Folder, id: string): Promise<Origin> {
   const path = `${id}/${ORIGIN}`;

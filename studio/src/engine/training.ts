@@ -58,6 +58,8 @@ export class Training {
   #begin: () => void = () => undefined;
   #stopped = false;
   #times: { readonly at: number; readonly step: number }[] = [];
+  /** What draws the texts that are shown, of one phase on one device. */
+  #drawing: { readonly of: Device; readonly phase: ModelName; readonly drawer: TextDrawer } | undefined;
 
   constructor({ run }: KnownRun, text: PreparedText, around: Surroundings) {
     this.run = run;
@@ -95,6 +97,8 @@ export class Training {
     } catch (error) {
       if (!underway) throw error;
       tell({ kind: "failed", run: run.id, message: error instanceof Error ? error.message : String(error) });
+    } finally {
+      await this.#forgetDrawer();
     }
   }
 
@@ -103,7 +107,6 @@ export class Training {
     const { tell, turns, summary } = this.#around;
     let steps = 0;
     let perStep = 0;
-    let drawer: { readonly of: Device; readonly phase: ModelName; readonly drawer: TextDrawer } | undefined;
     return {
       note: (text) => tell({ kind: "note", text }),
       begin: (phase, step, total, tokensPerStep) => {
@@ -113,7 +116,11 @@ export class Training {
         this.#times = [{ at: performance.now(), step }];
         // Steps after the state that the phase goes on from are trained again.
         this.history = this.history.filter((point) => point.phase !== phase || point.step < step);
-        void summary().then((now) => tell({ kind: "state", run: now }));
+        // Where the storage fails at the moment, the next state tells.
+        void summary().then(
+          (now) => tell({ kind: "state", run: now }),
+          () => undefined,
+        );
       },
       step: (phase, step, { loss, gradientNorm, draw }: StepReport) => {
         this.done = step + 1;
@@ -142,11 +149,8 @@ export class Training {
         });
       },
       sample: async (phase, params, device) => {
-        if (drawer?.of !== device || drawer.phase !== phase) {
-          const made = await this.#drawer(phase, device);
-          drawer = { of: device, phase, drawer: made };
-        }
-        const tokens = await drawer.drawer.draw(params, SHOWN, textsKey(run.config.seed));
+        const drawer = await this.#drawerOf(phase, device);
+        const tokens = await drawer.draw(params, SHOWN, textsKey(run.config.seed));
         const { length } = run.config.network;
         const texts = Array.from({ length: SHOWN }, (_, i) =>
           decode(this.#text.vocabulary, tokens.subarray(i * length, (i + 1) * length)),
@@ -158,7 +162,22 @@ export class Training {
     };
   }
 
-  #drawer(phase: ModelName, device: Device): Promise<TextDrawer> {
+  async #drawerOf(phase: ModelName, device: Device): Promise<TextDrawer> {
+    if (this.#drawing?.of !== device || this.#drawing.phase !== phase) {
+      await this.#forgetDrawer();
+      this.#drawing = { of: device, phase, drawer: await this.#newDrawer(phase, device) };
+    }
+    return this.#drawing.drawer;
+  }
+
+  /** The device goes on after the training, and after its phase. */
+  async #forgetDrawer(): Promise<void> {
+    const old = this.#drawing;
+    this.#drawing = undefined;
+    await old?.drawer.dispose().catch(() => undefined); // of a lost device there is nothing to give back
+  }
+
+  #newDrawer(phase: ModelName, device: Device): Promise<TextDrawer> {
     const { run } = this;
     const { vocabulary } = this.#text;
     const vocab = vocabulary.tokens.length;

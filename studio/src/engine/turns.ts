@@ -54,7 +54,8 @@ export class Turns {
 
   /** Waits for the requests of the moment. From then on a training lets them in, until {@link free}. */
   async idle(): Promise<void> {
-    await this.#draining;
+    // As long as it takes: while one lot was waited for, another may have begun.
+    while (this.#draining !== undefined) await this.#draining;
     this.#training = true;
   }
 

@@ -14,6 +14,7 @@ export const ownText = signal<File | undefined>(undefined);
 /** Longer texts do not fit a page's memory beside the model, and nobody waits for a tab to learn them. */
 const LARGEST_TEXT = 64e6;
 
+/** What only a run has. Its log is no such file: a text to learn from may have a name like that. */
 const isOfRun = ({ name }: File): boolean => name.endsWith(".safetensors") || name.endsWith(".json");
 
 /** Takes what was given, or says why not. */
@@ -21,7 +22,8 @@ export async function take(store: Studio, files: readonly File[]): Promise<void>
   const [first] = files;
   if (first === undefined) return;
   if (files.some(isOfRun)) {
-    await store.importFiles(files.filter(isOfRun));
+    // All of them: the engine knows which belong to a run, and the log is one of them.
+    await store.importFiles(files);
   } else if (files.length > 1) {
     store.report(
       `${files.length} files were given, and none is of a run: give the folder of a run (config.json, vocabulary.json, *.safetensors), or one text file.`,

@@ -138,6 +138,10 @@ async function outcomeOf<T>(
     onPrint: (line) => {
       if (isOwn()) printed.value = [...printed.value, line];
     },
+  }).catch((error: unknown): Outcome<T> => {
+    // What the code declares may hold what no message between workers can, a function for a name.
+    const reason = error instanceof Error ? error.message : String(error);
+    return { ok: false, problem: { message: `The answer could not be sent to the page: ${reason}` } };
   });
   return outcome?.ok === true ? { ok: true, value: settle(outcome.value, code) } : outcome;
 }

@@ -10,6 +10,7 @@ import { verifiableIn } from "../../../src/runtime/user-exports.ts";
 import type { Exports } from "../../../src/runtime/user-exports.ts";
 import type { VerifyReport } from "../../../src/runtime/verify/report.ts";
 import { verifyFlow } from "../../../src/runtime/verify/verify.ts";
+import { onlyConfined } from "../engine/confined-worker.ts";
 import { FILE } from "./messages.ts";
 import type { Outcome, Runner, VerifyAnswer, VerifySettings } from "./messages.ts";
 import { trainToy } from "./toy.ts";
@@ -94,4 +95,5 @@ const runner: Runner = {
     answered(onPrint, (exports) => trainToy(exports, settings, onProgress)),
 };
 
+onlyConfined();
 expose(runner);

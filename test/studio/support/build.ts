@@ -42,10 +42,17 @@ const TYPES: Readonly<Record<string, string>> = {
   ".json": "application/json",
 };
 
-/** Serves a folder under /some/where/, and nothing else: as a plain static server does, with no header but the type. */
-export async function serve(folder: string): Promise<{ readonly url: string; close(): Promise<void> }> {
+/**
+ * Serves a folder under /some/where/, and nothing else: as a plain static server does, with no header but the type. `asked` is what was
+ * asked of it by its other name, localhost, which is another origin for a page of its.
+ */
+export async function serve(
+  folder: string,
+): Promise<{ readonly url: string; asked(): readonly string[]; close(): Promise<void> }> {
   const prefix = "/some/where/";
+  const asked: string[] = [];
   const server = createServer((request, response) => {
+    if (request.headers.host?.startsWith("localhost")) asked.push(request.url ?? "");
     const path = normalize(decodeURIComponent(new URL(request.url ?? "/", "http://x").pathname));
     const file = join(folder, path.slice(prefix.length) || "index.html");
     if (!path.startsWith(prefix) || !existsSync(file) || statSync(file).isDirectory()) {
@@ -60,6 +67,7 @@ export async function serve(folder: string): Promise<{ readonly url: string; clo
   if (address === null || typeof address === "string") throw new Error("the server has no port");
   return {
     url: `http://127.0.0.1:${address.port}${prefix}`,
+    asked: () => asked,
     close: () =>
       new Promise((resolve) => {
         server.closeAllConnections();

@@ -10,7 +10,10 @@ import { UserError } from "../../../../src/runtime/files/errors.ts";
 export interface Folder {
   /** What it holds, without what an interrupted write left behind. */
   names(): Promise<readonly string[]>;
-  /** A file as it is now; undefined when there is none. What is written later does not change it. */
+  /**
+   * A file as it is now; undefined when there is none. What is written later does not change it, but may make it impossible to read: a browser
+   * looks into the file when it is read, and refuses when another one is in its place.
+   */
   read(file: string): Promise<Blob | undefined>;
   /**
    * Creates or replaces a file with what the pieces are, one after the other.

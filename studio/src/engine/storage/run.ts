@@ -77,8 +77,13 @@ export class StoredRun implements RunStore<TrainingConfig> {
 
   async lock(): Promise<Lock> {
     const lock = await lockRun(this.id);
-    await this.folder.removeLeftovers();
-    return lock;
+    try {
+      await this.folder.removeLeftovers();
+      return lock;
+    } catch (error) {
+      lock.release();
+      throw error;
+    }
   }
 
   async hasCheckpoint(name: CheckpointName): Promise<boolean> {

@@ -20,7 +20,9 @@ const stateOf = ({ state, done, steps }: RunSummary): string => {
 
 /** One after the other: browsers ask once whether a page may save several files. */
 async function save(store: Studio, id: string): Promise<void> {
-  for (const { name, blob } of await store.exportRun(id)) {
+  const files = await store.exportRun(id);
+  if (files === undefined) return;
+  for (const { name, blob } of files) {
     const url = URL.createObjectURL(blob);
     const link = document.createElement("a");
     link.href = url;
@@ -125,7 +127,7 @@ export function Runs({ store }: { readonly store: Studio }) {
           <input
             type="file"
             multiple
-            accept=".json,.safetensors"
+            accept=".json,.jsonl,.safetensors"
             aria-label="Open a run of the command line: config.json, vocabulary.json and weights"
             onChange={(event) => {
               const chosen = [...(event.currentTarget.files ?? [])];

@@ -7,6 +7,7 @@ import { createSystem, createVirtualTypeScriptEnvironment } from "@typescript/vf
 import { createWorker } from "@valtown/codemirror-ts/worker";
 import { expose } from "comlink";
 import ts from "typescript-js";
+import { onlyConfined } from "../../engine/confined-worker.ts";
 import { FILE } from "../messages.ts";
 import type { Problem, Transpiled } from "../messages.ts";
 
@@ -72,4 +73,5 @@ function problemOf({ file, start, messageText }: ts.Diagnostic): Problem {
 
 export type TypesWorker = typeof worker;
 
+onlyConfined();
 expose(worker);
