@@ -32,7 +32,7 @@ export async function testBackend(name: "webgl" | "webgpu", steps: number): Prom
   describe(`random programs on ${device.name}`, () =>
     testRandomPrograms(device, tf, { share: 0.04, flushes: true }));
   describe(`fusion on ${device.name}`, () =>
-    testFusion({ device, unfused }, tf, { fuses: FUSES[name], runs: 8, factors: false }));
+    testFusion({ device, unfused }, tf, { fuses: FUSES[name], runs: 12, factors: false }));
   describe(`modules on ${device.name}`, () => {
     beforeAll(() => tf.setBackend(name));
     testModules(tf, 4);

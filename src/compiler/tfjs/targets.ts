@@ -14,8 +14,8 @@ export const TARGETS = {
   webgl: {
     integers: "cpu",
     avoided: ["Sin", "Cos"],
-    // With relu, minus infinity becomes NaN.
-    unfused: ["relu"],
+    // With relu, minus infinity becomes NaN; with the sigmoid, NaN becomes a number.
+    unfused: ["relu", "sigmoid"],
     mostAxes: 6,
     equalsDivideToOne: true,
     zeroHasLogarithm: true,
