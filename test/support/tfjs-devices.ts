@@ -10,11 +10,8 @@ import type { TfjsDevice } from "../../src/runtime/tfjs/tfjs-device.ts";
 const backends = (process.env["FLUXION_TFJS"] ?? "cpu,wasm").split(",") as BackendName[]; // a wrong name does not open
 
 /** Opens the device of a backend. */
-export const openBackend = (
-  name: BackendName,
-  options: { readonly fusion?: boolean } = {},
-): Promise<TfjsDevice> =>
-  name === "node" || name === "node-gpu" ? openNative(name, options) : openTfjs(name, options);
+export const openBackend = (name: BackendName): Promise<TfjsDevice> =>
+  name === "node" || name === "node-gpu" ? openNative(name) : openTfjs(name);
 
 const opened: [name: string, device: TfjsDevice, backend: BackendName][] = [];
 for (const backend of backends) opened.push([`tfjs:${backend}`, await openBackend(backend), backend]);

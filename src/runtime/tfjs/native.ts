@@ -11,7 +11,7 @@ import { withoutFusion } from "../../compiler/tfjs/targets.ts";
 import { settle } from "../device.ts";
 import { UserError } from "../files/errors.ts";
 import { NATIVE_BACKEND, select } from "./engine.ts";
-import type { NativeName, Tfjs, TfjsOptions } from "./engine.ts";
+import type { NativeName, Tfjs } from "./engine.ts";
 import { TfjsDevice } from "./tfjs-device.ts";
 
 /** What is used of their backend; the same class in both packages. */
@@ -126,14 +126,12 @@ function describeNative(tf: Tfjs): string {
 }
 
 /** Opens the device of a package. @throws UserError as {@link loadNative} does */
-export function openNative(
-  name: NativeName,
-  { fusion = true }: Pick<TfjsOptions, "fusion"> = {},
-): Promise<TfjsDevice> {
+export function openNative(name: NativeName): Promise<TfjsDevice> {
   return settle(() => {
     let before: string | null | undefined;
     const tf = loadNative(name, (core) => (before = core.engine().backendName));
     select(tf.engine(), before);
-    return new TfjsDevice({ tf, how: describeNative(tf) }, name, fusion ? {} : withoutFusion({}));
+    // The package's fused product only calls the kernels for its parts.
+    return new TfjsDevice({ tf, how: describeNative(tf) }, name, withoutFusion({}));
   });
 }
