@@ -7,6 +7,7 @@ import * as tf from "@tensorflow/tfjs";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { openTfjs } from "../../src/runtime/tfjs/open.ts";
 import { testContract } from "./device-contract.ts";
+import { FUSES, testFusion } from "./tfjs-fused.ts";
 import { testMemory } from "./tfjs-memory.ts";
 import { testModules } from "./tfjs-module.ts";
 import { testOps } from "./tfjs-ops.ts";
@@ -17,9 +18,10 @@ import { testTraining } from "./webgpu-training.ts";
 export async function testBackend(name: "webgl" | "webgpu", steps: number): Promise<void> {
   const open = () => openTfjs(name);
   const device = await open();
+  const unfused = await openTfjs(name, { fusion: false });
   // Small tensors too go to the GPU: these are tests of its kernels.
   tf.env().set(`${name.toUpperCase()}_CPU_FORWARD`, false);
-  afterAll(() => device.dispose());
+  afterAll(() => Promise.all([device.dispose(), unfused.dispose()]));
 
   it("says what it is", () => {
     expect(device.name).toBe(`tfjs:${name}`);
@@ -29,6 +31,8 @@ export async function testBackend(name: "webgl" | "webgpu", steps: number): Prom
   describe(`lowering to ${device.name}`, () => testOps(device, 1));
   describe(`random programs on ${device.name}`, () =>
     testRandomPrograms(device, tf, { share: 0.04, flushes: true }));
+  describe(`fusion on ${device.name}`, () =>
+    testFusion({ device, unfused }, tf, { fuses: FUSES[name], runs: 12, factors: false }));
   describe(`modules on ${device.name}`, () => {
     beforeAll(() => tf.setBackend(name));
     testModules(tf, 4);

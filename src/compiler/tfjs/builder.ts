@@ -7,9 +7,11 @@ import type { Program, TensorType } from "../../dsl/program/program.ts";
 import { sameShape, sizeOf } from "../../dsl/program/program.ts";
 import type { DType } from "../../dsl/types/dtype.ts";
 import { alignedHeld, broadcastShapes, isWhole, mergedShapes, stripLeading } from "../held-shape.ts";
+import { fuseProducts } from "./fuse.ts";
+import type { Slots } from "./fuse.ts";
 import { storageOf } from "./plan.ts";
 import type { Attributes, Block, CallStep, Constant, Plan, Slot, Step, Target } from "./plan.ts";
-import { outputsOf, releasesOf } from "./releases.ts";
+import { kernelsOf, outputsOf, releasesOf } from "./releases.ts";
 import type { Value } from "./value.ts";
 
 /** Kernels of more axes than this are called with neighbouring axes merged: some compute nonsense above six, the others get slow. */
@@ -37,30 +39,43 @@ const textOf = (values: number | readonly number[]): string =>
 type Call = Pick<CallStep, "kernel" | "inputs" | "attributes">;
 
 /** What all blocks of a plan share. */
-class PlanScope {
+class PlanScope implements Slots {
   readonly constants: Constant[] = [];
-  readonly kernels = new Set<string>();
   readonly target: Target;
-  slots = 0;
   readonly #known = new Map<string, Slot>();
-  /** Slots of integers. */
-  readonly #integers = new Set<Slot>();
+  /** What is stored in each slot. */
+  readonly #types: TensorType[] = [];
 
   constructor(target: Target) {
     this.target = target;
   }
 
-  slot(dtype: DType): Slot {
-    const slot = this.slots++;
-    if (storageOf(dtype) === "int32") this.#integers.add(slot);
-    return slot;
+  get slots(): number {
+    return this.#types.length;
+  }
+
+  newSlot(type: TensorType): Slot {
+    return this.#types.push(type) - 1;
+  }
+
+  typeOf(slot: Slot): TensorType {
+    return this.#types[slot] as TensorType; // slots come from here
+  }
+
+  splatOf(slot: Slot): number | undefined {
+    const values = this.constants.find((constant) => constant.slot === slot)?.values;
+    return typeof values === "number" ? values : undefined;
+  }
+
+  #isInteger(slot: Slot): boolean {
+    return storageOf(this.typeOf(slot).dtype) === "int32";
   }
 
   /** Where a kernel is called: undefined on the plan's own backend. */
   place({ kernel, inputs, attributes }: Call, dtype: DType, rank: number): CallStep["cpu"] {
     const { integers, avoided = [], mostAxes = Infinity } = this.target;
     const operands = Object.values(inputs);
-    const words = operands.filter((slot) => this.#integers.has(slot));
+    const words = operands.filter((slot) => this.#isInteger(slot));
     const computesWithWords =
       integers === "cpu" &&
       (storageOf(dtype) === "int32" || words.length > 0) &&
@@ -70,7 +85,7 @@ class PlanScope {
     const reduced = [axis, reductionIndices].find((axes) => Array.isArray(axes)) ?? [];
     const most = VIEWS.has(kernel) ? 0 : rank + (reduced as readonly number[]).length;
     if (!computesWithWords && !avoided.includes(kernel) && most <= mostAxes) return undefined;
-    return { copied: operands.filter((slot) => integers !== "cpu" || !this.#integers.has(slot)) };
+    return { copied: operands.filter((slot) => integers !== "cpu" || !this.#isInteger(slot)) };
   }
 
   /** A known tensor; equal small ones are stored once. */
@@ -80,7 +95,7 @@ class PlanScope {
     const key = small ? `${storageOf(dtype)}[${shape.join()}]${textOf(values)}` : "";
     const known = this.#known.get(key);
     if (known !== undefined) return known;
-    const slot = this.slot(dtype);
+    const slot = this.newSlot({ dtype, shape });
     if (small) this.#known.set(key, slot);
     this.constants.push({
       slot,
@@ -117,7 +132,7 @@ export class PlanBuilder {
 
   /** A value of a type whose elements are all stored, in a new slot that the caller sees filled. */
   stored({ dtype, shape }: TensorType): Value {
-    return { slot: this.#scope.slot(dtype), dtype, shape, held: shape };
+    return { slot: this.#scope.newSlot({ dtype, shape }), dtype, shape, held: shape };
   }
 
   push(step: Step): void {
@@ -135,7 +150,6 @@ export class PlanBuilder {
   ): Value {
     const value = this.stored({ dtype, shape });
     const cpu = this.#scope.place({ kernel, inputs, attributes }, dtype, shape.length);
-    if (cpu === undefined) this.#scope.kernels.add(kernel);
     this.push({ kind: "call", kernel, inputs, attributes, output: value.slot, ...(cpu && { cpu }) });
     if (cpu !== undefined || storageOf(dtype) !== "int32" || this.#scope.target.integers !== "cpu")
       return value;
@@ -316,16 +330,17 @@ export class PlanBuilder {
       returned.add(slot);
       return slot;
     });
+    const steps = fuseProducts(this.#steps, results, this.#scope);
     return {
       inputs: mine,
-      steps: this.#steps,
+      steps,
       outputs: results,
-      releases: releasesOf(this.#steps, results, owned ? mine : []),
+      releases: releasesOf(steps, results, owned ? mine : []),
     };
   }
 
   plan(main: Block): Plan {
-    const { constants, slots, kernels, target } = this.#scope;
-    return { constants, main, slots, kernels: [...kernels].sort(), target };
+    const { constants, slots, target } = this.#scope;
+    return { constants, main, slots, kernels: [...new Set(kernelsOf(main))].sort(), target };
   }
 }

@@ -32,12 +32,17 @@ export type Attributes = Readonly<
   Record<string, number | boolean | string | readonly number[] | readonly (readonly number[])[]>
 >;
 
+/** What `_FusedMatMul` can do after the sum. */
+export type Activation = "relu" | "sigmoid";
+
 /** What a backend is not asked for, because it computes it otherwise than the language defines it. */
 export interface Target {
   /** Integers go through floating point there, so they stay on the host, where the cpu backend's kernels compute with them. */
   readonly integers?: "cpu";
   /** Kernels of floats that are coarse or wrong there: those of the cpu backend are called instead. */
   readonly avoided?: readonly string[];
+  /** What `_FusedMatMul` computes otherwise there: the bias of more than one product in a batch, or an activation. */
+  readonly unfused?: readonly ("batches" | Activation)[];
   /** Kernels take no more axes there. */
   readonly mostAxes?: number;
   /** The quotient of equals is 1 there, also of zeros and infinities. */

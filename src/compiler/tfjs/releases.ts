@@ -7,8 +7,8 @@ import type { Block, Slot, Step } from "./plan.ts";
 /** Slots of outer blocks that a block reads, and perhaps some of its own. */
 const readBy = ({ steps, outputs }: Block): readonly Slot[] => [...steps.flatMap(inputsOf), ...outputs];
 
-/** Slots that a step reads. */
-function inputsOf(step: Step): readonly Slot[] {
+/** Slots that a step reads, once for each time. */
+export function inputsOf(step: Step): readonly Slot[] {
   switch (step.kind) {
     case "call":
       return Object.values(step.inputs);
@@ -22,6 +22,30 @@ function inputsOf(step: Step): readonly Slot[] {
       return [...step.carried, ...readBy(step.condition), ...readBy(step.body)];
   }
 }
+
+/** Blocks that a step holds. */
+function nestedIn(step: Step): readonly Block[] {
+  switch (step.kind) {
+    case "scan":
+      return [step.body];
+    case "cond":
+      return [step.onTrue, step.onFalse];
+    case "while":
+      return [step.condition, step.body];
+    default:
+      return [];
+  }
+}
+
+/** Names of the kernels that a block calls on the plan's own backend, nested blocks included; some more than once. */
+export const kernelsOf = ({ steps }: Block): readonly string[] =>
+  steps.flatMap((step) =>
+    step.kind === "call"
+      ? step.cpu === undefined
+        ? [step.kernel]
+        : []
+      : nestedIn(step).flatMap((block) => kernelsOf(block)),
+  );
 
 /** Slots that a step fills in its own block. */
 export const outputsOf = (step: Step): readonly Slot[] =>

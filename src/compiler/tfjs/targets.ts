@@ -2,16 +2,20 @@
  * What each backend of TensorFlow.js is not asked for. Consumed by the devices and by the export. To add a backend: an entry in
  * `TARGETS`, and `EVERYWHERE` if a page may select it.
  */
+import { FUSED } from "./fuse.ts";
 import type { Target } from "./plan.ts";
 
 /** The backends in Node compute every kernel as the language defines it, or it is not used at all. */
 export const TARGETS = {
   cpu: {},
-  wasm: {},
+  // Batches after the first row get the last number of the bias; with relu, NaN becomes 0.
+  wasm: { unfused: ["batches", "relu"] },
   // Sine and cosine are as coarse as the GPU has them.
   webgl: {
     integers: "cpu",
     avoided: ["Sin", "Cos"],
+    // With relu, minus infinity becomes NaN; with the sigmoid, NaN becomes a number.
+    unfused: ["relu", "sigmoid"],
     mostAxes: 6,
     equalsDivideToOne: true,
     zeroHasLogarithm: true,
@@ -21,4 +25,14 @@ export const TARGETS = {
 } as const satisfies Readonly<Record<string, Target>>;
 
 /** For code that does not know where it will run. */
-export const EVERYWHERE: Target = { ...TARGETS.webgl, avoided: TARGETS.webgpu.avoided };
+export const EVERYWHERE: Target = {
+  ...TARGETS.webgl,
+  avoided: TARGETS.webgpu.avoided,
+  unfused: [...TARGETS.wasm.unfused, ...TARGETS.webgl.unfused],
+};
+
+/** The same backend with every step by itself: what fusion is compared with. */
+export const withoutFusion = (target: Target): Target => ({
+  ...target,
+  avoided: [...(target.avoided ?? []), FUSED],
+});

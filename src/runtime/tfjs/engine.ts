@@ -107,6 +107,8 @@ export interface TfjsOptions {
    * it, unless they lie beside its script; in Node they are found.
    */
   readonly wasmPaths?: string | Readonly<Record<string, string>>;
+  /** A product, its bias and an activation are one call where the backend has it. Default true; false is for comparisons. */
+  readonly fusion?: boolean;
 }
 
 interface Backend {

@@ -7,6 +7,7 @@
 import { createRequire } from "node:module";
 import { join } from "node:path";
 import util from "node:util";
+import { withoutFusion } from "../../compiler/tfjs/targets.ts";
 import { settle } from "../device.ts";
 import { UserError } from "../files/errors.ts";
 import { NATIVE_BACKEND, select } from "./engine.ts";
@@ -130,6 +131,7 @@ export function openNative(name: NativeName): Promise<TfjsDevice> {
     let before: string | null | undefined;
     const tf = loadNative(name, (core) => (before = core.engine().backendName));
     select(tf.engine(), before);
-    return new TfjsDevice({ tf, how: describeNative(tf) }, name, {});
+    // The package's fused product only calls the kernels for its parts.
+    return new TfjsDevice({ tf, how: describeNative(tf) }, name, withoutFusion({}));
   });
 }

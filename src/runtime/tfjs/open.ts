@@ -2,7 +2,7 @@
  * Opens a device on TensorFlow.js. Consumed by `devices.ts` and the entry `fluxion/tfjs`. Safe in a browser.
  */
 import type { Target } from "../../compiler/tfjs/plan.ts";
-import { TARGETS } from "../../compiler/tfjs/targets.ts";
+import { TARGETS, withoutFusion } from "../../compiler/tfjs/targets.ts";
 import { UserError } from "../files/errors.ts";
 import { BACKEND_NAMES, loadBackend } from "./engine.ts";
 import type { Loaded, PageBackendName, TfjsOptions } from "./engine.ts";
@@ -36,5 +36,6 @@ export async function openTfjs(backend: PageBackendName, options: TfjsOptions = 
       `There is no backend "${backend}" of TensorFlow.js; choose one of ${BACKEND_NAMES.join(", ")}.`,
     );
   const loaded = await loadBackend(backend, options);
-  return new TfjsDevice(loaded, backend, await targetOf(loaded, backend));
+  const target = await targetOf(loaded, backend);
+  return new TfjsDevice(loaded, backend, options.fusion === false ? withoutFusion(target) : target);
 }

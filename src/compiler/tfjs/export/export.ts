@@ -17,7 +17,7 @@ import { inlineCalls } from "../../passes/inline.ts";
 import { optimize } from "../../passes/pipeline.ts";
 import { storageOf } from "../plan.ts";
 import type { Plan, Slot, Storage } from "../plan.ts";
-import { EVERYWHERE } from "../targets.ts";
+import { EVERYWHERE, withoutFusion } from "../targets.ts";
 import { toTfjs } from "../to-tfjs.ts";
 import { Emitter } from "./emit.ts";
 import { OPTIONAL, RUNTIME } from "./helpers.ts";
@@ -34,6 +34,8 @@ export interface TfjsExportOptions {
   readonly weights?: Readonly<Record<string, unknown>>;
   /** The weights go into the text, as base64, and there is no second file. Default false. */
   readonly inline?: boolean;
+  /** A product, its bias and an activation are one call where every backend has it. Default true; false is for comparisons. */
+  readonly fusion?: boolean;
 }
 
 /** What `exportTfjs` writes. */
@@ -256,10 +258,10 @@ type NamedProgram = Pick<TracedFunction, "program" | "inputNames" | "outputNames
 /** The module of a program whose calls are inlined. Throws what {@link exportTfjs} does. */
 export function moduleOf(
   { program, inputNames, outputNames }: NamedProgram,
-  { name = "A program", weights = {}, inline = false }: TfjsExportOptions = {},
+  { name = "A program", weights = {}, inline = false, fusion = true }: TfjsExportOptions = {},
 ): TfjsModule {
   checkOps(program);
-  const plan = toTfjs(program, EVERYWHERE);
+  const plan = toTfjs(program, fusion ? EVERYWHERE : withoutFusion(EVERYWHERE));
   const all = plan.main.inputs.map((slot, i): Named => {
     const id = program.inputs[i] as number; // the plan has the program's inputs
     return { name: inputNames[i] as string, slot, type: typeOf(program, id) };
