@@ -197,6 +197,12 @@ async function start(name: PageBackendName, options: TfjsOptions): Promise<Loade
   // Files are fetched once, when the backend starts.
   if (name === "wasm" && options.wasmPaths !== undefined && !(name in engine.registry))
     (registering as WasmModule).setWasmPaths(options.wasmPaths); // the module of that backend
+  // A page that brings TensorFlow.js itself may have one backend only.
+  if (asynchronous && !("cpu" in engine.registryFactory))
+    throw new UserError(
+      `The tfjs:${name} device computes integers on TensorFlow.js's backend "cpu", which is not registered: ` +
+        'import "@tensorflow/tfjs-backend-cpu" too.',
+    );
   try {
     await startBackend(engine, name);
   } catch (error) {

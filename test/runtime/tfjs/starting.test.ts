@@ -56,3 +56,11 @@ it("a backend that cannot be started is named with the reason", async () => {
     /^The tfjs:wasm device did not start \(no backend wasm is registered here\); in a page, give openTfjs the folder/,
   );
 });
+
+it("a backend on a GPU is refused where the one on the CPU is not registered", async () => {
+  const engine = { registry: {}, registryFactory: { webgl: { factory: () => new tf.KernelBackend() } } };
+  const core = { version_core: tf.version_core, engine: () => engine };
+  await expect(openTfjs("webgl", { tf: core })).rejects.toThrow(
+    'The tfjs:webgl device computes integers on TensorFlow.js\'s backend "cpu", which is not registered: import "@tensorflow/tfjs-backend-cpu" too.',
+  );
+});
