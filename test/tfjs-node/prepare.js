@@ -45,9 +45,11 @@ function tried(command, args, options = {}) {
   return { ok: status === 0, text: `${stdout ?? ""}${stderr ?? ""}${error?.message ?? ""}`.trim() };
 }
 
+const failure = (command, args, text) => new Error(`"${command} ${args.join(" ")}" failed:\n${text}`);
+
 function must(command, args, options) {
   const { ok, text } = tried(command, args, options);
-  if (!ok) throw new Error(`"${command} ${args.join(" ")}" failed:\n${text}`);
+  if (!ok) throw failure(command, args, text);
 }
 
 const lastLine = (text) => text.split("\n").at(-1);
@@ -60,6 +62,9 @@ function part(path, name, make) {
   const folder = mkdtempSync(join(path, "..", "unfinished-"));
   try {
     renameSync(make(folder), path);
+  } catch (error) {
+    // Another process was faster, with the same files.
+    if (!["ENOTEMPTY", "EEXIST"].includes(error.code) || !existsSync(path)) throw error;
   } finally {
     rmSync(folder, { recursive: true, force: true });
   }
@@ -68,19 +73,25 @@ function part(path, name, make) {
 
 /** Removes what was interrupted long ago; what is young may be another process at work. */
 function removeAbandoned(home) {
+  if (!existsSync(home)) return;
   for (const name of readdirSync(home)) {
     const path = join(home, name);
     if (name.startsWith("unfinished-") && Date.now() - statSync(path).mtimeMs > 3_600_000)
-      rmSync(path, { recursive: true });
+      rmSync(path, { recursive: true, force: true });
   }
 }
 
 /** The package, which uses the checkout's TensorFlow.js: a second copy would register everything twice. */
 function installPackages(folder) {
   writeFileSync(join(folder, "package.json"), JSON.stringify({ private: true, dependencies: PACKAGES }));
-  must("npm", ["install", "--ignore-scripts", "--no-audit", "--no-fund", "--no-package-lock"], {
-    cwd: folder,
-  });
+  const install = ["install", "--ignore-scripts", "--no-audit", "--no-fund", "--no-package-lock"];
+  const { ok, text } = tried("npm", install, { cwd: folder });
+  const unreached =
+    /\b(?:ENOTFOUND|EAI_AGAIN|ECONNREFUSED|ECONNRESET|ENETUNREACH|EHOSTUNREACH|ETIMEDOUT|ENOTCACHED)\b/.exec(
+      text,
+    );
+  if (!ok && unreached !== null) throw new Unavailable(`npm does not reach its registry (${unreached[0]}).`);
+  if (!ok) throw failure("npm", install, text);
   const scope = join(folder, "node_modules", "@tensorflow");
   for (const name of readdirSync(scope))
     if (name !== "tfjs-node") rmSync(join(scope, name), { recursive: true });
@@ -142,9 +153,9 @@ export function prepare(home) {
   if (process.platform !== "linux" || process.arch !== "x64")
     throw new Unavailable(`the wheel is for linux-x64, and this is ${process.platform}-${process.arch}.`);
   mkdirSync(home, { recursive: true });
-  removeAbandoned(home);
   const [modules, library] = [join(home, "node_modules"), join(home, "tensorflow")];
   const addon = join(modules, "@tensorflow", "tfjs-node", "lib");
+  for (const folder of [home, join(addon, "..")]) removeAbandoned(folder);
   const compiler = existsSync(addon) ? undefined : findCompiler(); // before anything is downloaded in vain
   part(modules, `npm install ${Object.entries(PACKAGES).map((entry) => entry.join("@")).join(" ")}`, installPackages); // prettier-ignore
   part(library, `libtensorflow of ${WHEEL}, 230 MB`, fetchLibrary);

@@ -23,8 +23,11 @@ const KEPT_FILL = 1024;
 /** Kernels that broadcast floats as fast as they compute; the others are about thirty times slower at it on WebAssembly. */
 const FAST_BROADCAST: ReadonlySet<string> = new Set(["Add", "Sub", "Multiply", "RealDiv"]);
 
-/** Kernels that move floats by integers that no backend gets wrong: those below 2²⁴. */
+/** Kernels that move rows of floats by their numbers, which no backend gets wrong up to {@link ROWS}. */
 const BY_INDEX: ReadonlySet<string> = new Set(["GatherV2", "ScatterNd"]);
+
+/** So many rows have numbers that float32 has exactly. */
+const ROWS = 2 ** 24;
 
 /** Kernels that only name data. */
 const VIEWS: ReadonlySet<string> = new Set(["Reshape", "Identity"]);
@@ -72,14 +75,14 @@ class PlanScope implements Slots {
   }
 
   /** Where a kernel is called: undefined on the plan's own backend. */
-  place({ kernel, inputs, attributes }: Call, dtype: DType, rank: number): CallStep["cpu"] {
+  place({ kernel, inputs, attributes }: Call, dtype: DType, rank: number, rows: number): CallStep["cpu"] {
     const { integers, avoided = [], mostAxes = Infinity } = this.target;
     const operands = Object.values(inputs);
     const words = operands.filter((slot) => this.#isInteger(slot));
     const computesWithWords =
       integers === "cpu" &&
       (storageOf(dtype) === "int32" || words.length > 0) &&
-      !(storageOf(dtype) === "float32" && BY_INDEX.has(kernel)) &&
+      !(storageOf(dtype) === "float32" && BY_INDEX.has(kernel) && rows <= ROWS) &&
       !(kernel === "ArgMax" && words.length === 0);
     const { axis, reductionIndices } = attributes;
     const reduced = [axis, reductionIndices].find((axes) => Array.isArray(axes)) ?? [];
@@ -140,16 +143,17 @@ export class PlanBuilder {
     for (const slot of outputsOf(step)) this.#made.add(slot);
   }
 
-  /** Calls a kernel whose result has the stored shape `shape`. */
+  /** Calls a kernel whose result has the stored shape `shape`. @param rows of the operand that is indexed, where one is */
   call(
     kernel: string,
     inputs: CallStep["inputs"],
     dtype: DType,
     shape: readonly number[],
     attributes: Attributes = {},
+    rows = 0,
   ): Value {
     const value = this.stored({ dtype, shape });
-    const cpu = this.#scope.place({ kernel, inputs, attributes }, dtype, shape.length);
+    const cpu = this.#scope.place({ kernel, inputs, attributes }, dtype, shape.length, rows);
     this.push({ kind: "call", kernel, inputs, attributes, output: value.slot, ...(cpu && { cpu }) });
     if (cpu !== undefined || storageOf(dtype) !== "int32" || this.#scope.target.integers !== "cpu")
       return value;

@@ -21,7 +21,11 @@ export interface TfTensor {
 /** The engine that all copies of TensorFlow.js in a process share. */
 export interface TfEngine {
   /** The selected backend; none before the first is, and after it was removed. */
-  readonly backendName: string | null | undefined;
+  backendName: string | null | undefined;
+  /** The object of the selected backend; null until it has started. */
+  backendInstance: unknown;
+  /** While this is there, the selected backend is starting, and kernels refuse to run. */
+  pendingBackendInit: Promise<boolean> | null | undefined;
   runKernel(name: string, inputs: unknown, attributes: unknown): TfTensor;
   makeTensor(values: TfArray, shape: readonly number[], dtype: string, backend?: unknown): TfTensor;
   makeTensorFromTensorInfo(info: unknown, backend: unknown): TfTensor;
@@ -29,7 +33,9 @@ export interface TfEngine {
   findBackend(name: string): unknown;
   setBackend(name: string): Promise<boolean>;
   /** Backends that have started. */
-  readonly registry: Readonly<Record<string, unknown>>;
+  readonly registry: Record<string, unknown>;
+  /** What makes each backend that is registered. */
+  readonly registryFactory: Readonly<Record<string, { factory(): unknown }>>;
 }
 
 /** The module. */
@@ -172,7 +178,7 @@ interface WasmModule {
   setWasmPaths(paths: string | Readonly<Record<string, string>>): void;
 }
 
-/** Backends are started one after the other, since each is selected meanwhile. */
+/** Backends are started one after the other, so that none is started twice. */
 let starting: Promise<unknown> = Promise.resolve();
 
 /**
@@ -193,21 +199,38 @@ async function start(name: PageBackendName, options: TfjsOptions): Promise<Loade
   // Files are fetched once, when the backend starts.
   if (name === "wasm" && options.wasmPaths !== undefined && !(name in engine.registry))
     (registering as WasmModule).setWasmPaths(options.wasmPaths); // the module of that backend
-  const before = engine.backendName;
-  let started = false;
-  let reason = "";
+  // A page that brings TensorFlow.js itself may have one backend only.
+  if (asynchronous && !("cpu" in engine.registryFactory))
+    throw new UserError(
+      `The tfjs:${name} device computes integers on TensorFlow.js's backend "cpu", which is not registered: ` +
+        'import "@tensorflow/tfjs-backend-cpu" too.',
+    );
   try {
-    started = await engine.setBackend(name);
+    await startBackend(engine, name);
   } catch (error) {
-    reason = ` (${reasonOf(error)})`;
+    throw new UserError(
+      `The tfjs:${name} device did not start (${reasonOf(error)}); ${advice(name, instead)}.`,
+      { cause: error },
+    );
   }
   // The first use of the cpu backend in Node prints an advertisement for another package.
   const backend = engine.registry[name] as { firstUse?: boolean } | undefined; // a field that its class does not hide
   if (backend !== undefined && name === "cpu") backend.firstUse = false;
-  if (isNamed(before) && before !== name) await engine.setBackend(before);
-  if (!started)
-    throw new UserError(`The tfjs:${name} device did not start${reason}; ${advice(name, instead)}.`);
+  if (!isNamed(engine.backendName)) select(engine, name);
   return { tf, how, ...(asynchronous && { asynchronous }) };
+}
+
+/**
+ * Starts a backend without selecting it. While TensorFlow.js itself starts one, nobody can compute, and whoever selects another one
+ * meanwhile makes the start fail.
+ */
+async function startBackend(engine: TfEngine, name: string): Promise<void> {
+  if (name in engine.registry) return;
+  const entry = engine.registryFactory[name];
+  if (entry === undefined) throw new Error(`no backend ${name} is registered here`);
+  const backend = await entry.factory();
+  // The user may have started it meanwhile, and have tensors there.
+  engine.registry[name] ??= backend;
 }
 
 /** What helps when a backend does not start. */
@@ -217,17 +240,23 @@ const advice = (name: PageBackendName, instead: string): string =>
     : `use the device "${instead}"`;
 
 /**
- * Does work with a backend selected. The selection is one for the whole process, so the one before is put back, if there was one.
- * The work is synchronous: nobody else comes in between.
+ * Does work with a backend selected. The selection is one for the whole process, so the one before is put back, if there was one; also
+ * one of the user's that is still starting, whose start goes on. The work is synchronous: nobody else comes in between.
  */
 export function withBackend<T>(tf: Tfjs, name: BackendName, work: () => T): T {
   const engine = tf.engine();
-  const before = engine.backendName;
+  const { backendName: before, pendingBackendInit: pending } = engine;
+  engine.pendingBackendInit = null;
   select(engine, registeredName(name));
   try {
     return work();
   } finally {
-    select(engine, before);
+    if (pending) {
+      // To select it once more would start it once more, and make the first start fail.
+      engine.backendName = before;
+      engine.backendInstance = null;
+      engine.pendingBackendInit = pending;
+    } else select(engine, before);
   }
 }
 

@@ -9,6 +9,8 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import {
   add,
   argmax,
+  bool,
+  cast,
   compile,
   disposeTree,
   exportTfjs,
@@ -135,6 +137,51 @@ describe("exportTfjs", () => {
     model.dispose();
   });
 
+  it("takes any names: those that end a line, or that every object has", async () => {
+    await tf.setBackend("cpu");
+    const odd = 'a\u2028"b`${c}\n*/';
+    const program = fn({ [odd]: f32(2), constructor: f32(2), "p.q": f32(2), p: { r: f32(2) } }, (x) => ({
+      ["__proto__"]: mul(x[odd], 2),
+      sum: add(x.constructor, x["p.q"]),
+    }));
+    const written = exportTfjs(program, { weights: { p: { r: [5, 6] }, "p.q": [1, 2] } });
+    const { inputs, load } = await imported(written);
+    expect(inputs.map(({ name }) => name).toSorted()).toEqual([odd, "constructor"].toSorted());
+    const model = await load(tf, written.weights);
+    const outputs = await model.run({ [odd]: [1, 2], constructor: [3, 4] });
+    const read = Object.entries(outputs).map(([name, x]) => [name, Array.from(x.dataSync())]);
+    expect(read.toSorted()).toEqual([["__proto__", [2, 4]], ["sum", [4, 6]]]); // prettier-ignore
+    for (const tensor of Object.values(outputs)) tensor.dispose();
+    await expect(model.run({ [odd]: [1, 2] })).rejects.toThrow('The input "constructor" is missing.');
+    model.dispose();
+  });
+
+  it("holds nothing when it does not load", async () => {
+    await tf.setBackend("cpu");
+    const shifted = fn({ w: f32(40), x: f32(3) }, ({ w, x }) => add(mul(x, 3), sum(w)));
+    const written = exportTfjs(shifted, { weights: { w: wave(40) } });
+    const { load } = await imported(written);
+    const before = tf.memory().numTensors;
+    await expect(load(tf)).rejects.toThrow("The module needs its weights: load(tf, weights).");
+    await expect(load(tf, new Uint8Array(3))).rejects.toThrow(
+      "These are 3 bytes of weights; the module has 160.",
+    );
+    expect(tf.memory().numTensors).toBe(before);
+  });
+
+  it.each([41, 42, 43])("writes %d bools into the text, as base64", async (count) => {
+    await tf.setBackend("cpu");
+    const masked = fn({ m: bool(count) }, ({ m }) => cast(m, "f32"));
+    const flags = Array.from({ length: count }, (_, i) => i % 3 === 0);
+    const model = await (
+      await imported(exportTfjs(masked, { weights: { m: flags }, inline: true }))
+    ).load(tf);
+    const { output } = await model.run({});
+    expect(Array.from(output?.dataSync() ?? [])).toEqual(flags.map(Number));
+    output?.dispose();
+    model.dispose();
+  });
+
   it("refuses what it cannot write, and weights that do not fit", () => {
     const sorted = fn({ x: f32(3) }, ({ x }) => sort(x));
     expect(() => exportTfjs(sorted)).toThrow(OpError);
@@ -144,6 +191,10 @@ describe("exportTfjs", () => {
     expect(() => exportTfjs(network, { sizes, weights: { params: { w: [1], b: wave(6) } } })).toThrow(
       'exportTfjs: the weight "params.w" has 1 values; it is f32[6,6].',
     );
+    for (const w of [null, "numbers", { x: 1 }, ["1", "2"]])
+      expect(() => exportTfjs(network, { sizes, weights: { params: { w, b: wave(6) } } })).toThrow(
+        'exportTfjs: the weight "params.w" is neither numbers, nor a typed array, nor a host tensor; it is f32[6,6].',
+      );
     expect(() => exportTfjs(network, { sizes, weights: { parms: params } })).toThrow(
       'exportTfjs: the weight "parms" is not an input of the function.',
     );

@@ -3,6 +3,7 @@ import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import type { Block, Plan, Slot, Step } from "../../../src/compiler/tfjs/plan.ts";
 import { outputsOf } from "../../../src/compiler/tfjs/releases.ts";
+import { TARGETS } from "../../../src/compiler/tfjs/targets.ts";
 import { toTfjs } from "../../../src/compiler/tfjs/to-tfjs.ts";
 import { program } from "../../support/programs.ts";
 import { arbitraryProgram } from "../../support/random-program.ts";
@@ -68,6 +69,22 @@ describe("plans of TensorFlow.js", () => {
   it("are JSON, constants but for NaN and infinities included", () => {
     const plan = toTfjs(program(["f32[3]"], (w, x) => [w.one("neg", [x], none), x]));
     expect(JSON.parse(JSON.stringify(plan))).toEqual(plan);
+  });
+
+  // The indices of a GPU's kernels go through float32.
+  it.each([
+    [2 ** 24, false],
+    [2 ** 24 + 1, true],
+  ])("move single numbers among %d on the CPU beside a GPU: %s", (count, onCpu) => {
+    const moves = program([`f32[${count}]`, "i32[2]", "f32[2]"], (w, table, at, rows) => {
+      const where = { axis: 0, batchDims: 0 };
+      return [w.one("gather", [table, at], where), w.one("scatterAdd", [table, at, rows], where)];
+    });
+    const { steps } = toTfjs(moves, TARGETS.webgl).main;
+    const moving = steps.filter(
+      (step) => step.kind === "call" && ["GatherV2", "ScatterNd"].includes(step.kernel),
+    );
+    expect(moving.map((step) => "cpu" in step)).toEqual([onCpu, onCpu]);
   });
 
   it("dispose of every slot once", () => {

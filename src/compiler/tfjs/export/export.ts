@@ -78,28 +78,33 @@ function valueAt(tree: unknown, path: string): unknown {
   if (typeof tree !== "object" || tree === null) return undefined;
   for (const [key, value] of Object.entries(tree)) {
     if (path === key) return value;
-    if (path.startsWith(`${key}.`)) return valueAt(value, path.slice(key.length + 1));
+    if (!path.startsWith(`${key}.`)) continue;
+    const found = valueAt(value, path.slice(key.length + 1));
+    if (found !== undefined) return found; // else another name, with a dot in it, may begin alike
   }
   return undefined;
 }
 
-/** The numbers of a weight. @throws RangeError when they are not as many as the input has */
+/** What is given for a weight, as a list; undefined when it is nothing of the kind. */
+function listOf(given: unknown): readonly unknown[] | undefined {
+  if (typeof given === "number" || typeof given === "boolean") return [given];
+  if (Array.isArray(given)) return given.flat(Infinity) as unknown[]; // nested rows
+  if (typeof given !== "object" || given === null) return undefined;
+  if ("dtype" in given) return toNumbers(given as HostTensor); // nothing else with numbers has a dtype
+  return ArrayBuffer.isView(given) ? Array.from(given as unknown as ArrayLike<number>) : undefined; // numbers, or it is refused
+}
+
+/** The numbers of a weight. @throws RangeError when they are no numbers, or not as many as the input has */
 function numbersOf(given: unknown, name: string, type: TensorType): readonly number[] {
-  // Whatever it is, it is looked at below.
-  const value = given as number | readonly unknown[] | HostTensor | ArrayLike<number>;
-  const numbers =
-    typeof value === "number"
-      ? [value]
-      : "dtype" in value
-        ? toNumbers(value)
-        : Array.isArray(value)
-          ? (value.flat(Infinity) as number[]) // nested rows of numbers
-          : Array.from(value as ArrayLike<number>);
-  if (numbers.length !== sizeOf(type.shape) || numbers.some((x) => typeof x !== "number"))
-    throw new RangeError(
-      `exportTfjs: the weight "${name}" has ${numbers.length} values; it is ${formatType(type)}.`,
-    );
-  return numbers.map((x) => (type.dtype === "u32" ? x | 0 : x));
+  const list = listOf(given)?.map((x) => (typeof x === "boolean" ? Number(x) : x));
+  const refuse = (why: string): never => {
+    throw new RangeError(`exportTfjs: the weight "${name}" ${why}; it is ${formatType(type)}.`);
+  };
+  if (list === undefined || list.some((x) => typeof x !== "number"))
+    return refuse("is neither numbers, nor a typed array, nor a host tensor");
+  if (list.length !== sizeOf(type.shape)) return refuse(`has ${list.length} values`);
+  const numbers = list as readonly number[]; // each was looked at
+  return type.dtype === "u32" ? numbers.map((x) => x | 0) : numbers;
 }
 
 /** A number as JavaScript; JSON has no NaN, no infinities and no −0. */
@@ -120,16 +125,20 @@ function packed(held: readonly Held[]): Uint8Array {
   return bytes;
 }
 
+const DIGITS = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+
 function base64(bytes: Uint8Array): string {
-  const DIGITS = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+  // Two digits at a time: weights are large.
+  const pairs = Array.from({ length: 4096 }, (_, i) => `${DIGITS[i >> 6]}${DIGITS[i & 63]}`);
   const parts: string[] = [];
   for (let i = 0; i < bytes.length; i += 3) {
-    const [a, b, c] = [bytes[i] as number, bytes[i + 1], bytes[i + 2]]; // i is within
-    const word = (a << 16) | ((b ?? 0) << 8) | (c ?? 0);
-    const digits = [18, 12, 6, 0].map((shift) => DIGITS[(word >> shift) & 63]);
-    parts.push(digits.map((digit, n) => (n > 1 && (n === 2 ? b : c) === undefined ? "=" : digit)).join(""));
+    const [a, b = 0, c = 0] = [bytes[i] as number, bytes[i + 1], bytes[i + 2]]; // i is within
+    const word = (a << 16) | (b << 8) | c;
+    parts.push(pairs[word >> 12] as string, pairs[word & 4095] as string); // twelve bits each
   }
-  return parts.join("");
+  const missing = (3 - (bytes.length % 3)) % 3;
+  const text = parts.join("");
+  return text.slice(0, text.length - missing) + "=".repeat(missing);
 }
 
 interface Named {
@@ -137,6 +146,10 @@ interface Named {
   readonly slot: Slot;
   readonly type: TensorType;
 }
+
+/** A name as a literal. What ends a line in a comment is escaped too. */
+const quoted = (name: string): string =>
+  JSON.stringify(name).replaceAll(/[\u2028\u2029]/g, (end) => `\\u${end.charCodeAt(0).toString(16)}`);
 
 const described = (list: readonly Named[]): string =>
   JSON.stringify(list.map(({ name, type: { dtype, shape } }) => ({ name, dtype, shape })));
@@ -165,7 +178,7 @@ function moduleText(
   return `// ${name.replaceAll(/\s+/g, " ")}. Written by Fluxion: calls of TensorFlow.js, and nothing else.
 //
 //   const model = await load(tf${takesWeights ? ', await (await fetch("…")).arrayBuffer()' : ""});
-//   const outputs = await model.run({ ${inputs.map(({ name }) => `${JSON.stringify(name)}: …`).join(", ")} });
+//   const outputs = await model.run({ ${inputs.map(({ name }) => `${quoted(name)}: …`).join(", ")} });
 //
 // Inputs are numbers in row-major order, or tensors; outputs are tensors of the selected backend, by name, and the caller's to dispose of.
 
@@ -187,7 +200,14 @@ const TYPES = { float32: Float32Array, int32: Int32Array, bool: Uint8Array };
 
 /** Makes the tensors of constants and weights. \`tf\` is the module of TensorFlow.js, with a backend selected and ready. */
 export async function load(tf${takesWeights ? ", weights" : ""}) {
-  const engine = tf.engine();
+${takesWeights ? '  if (weights === undefined) throw new Error("The module needs its weights: load(tf, weights).");\n' : ""}${
+    many.length === 0
+      ? ""
+      : `${inline === undefined ? "  const bytes = new Uint8Array(weights.buffer ?? weights, weights.byteOffset ?? 0, weights.byteLength);" : "  const bytes = Uint8Array.from(atob(INLINE), (c) => c.charCodeAt(0));"}
+  const total = WEIGHTS.reduce((sum, [, count]) => sum + 4 * count, 0);
+  if (bytes.length !== total) throw new Error(\`These are \${bytes.length} bytes of weights; the module has \${total}.\`);
+`
+  }  const engine = tf.engine();
   const held = [];
   const hold = (slot, values, shape, dtype) => {
     held[slot] = tf.keep(engine.makeTensor(values, shape, dtype));
@@ -201,10 +221,7 @@ export async function load(tf${takesWeights ? ", weights" : ""}) {
 ${
   many.length === 0
     ? ""
-    : `  const bytes = ${inline === undefined ? "new Uint8Array(weights.buffer ?? weights, weights.byteOffset ?? 0, weights.byteLength)" : "Uint8Array.from(atob(INLINE), (c) => c.charCodeAt(0))"};
-  const total = WEIGHTS.reduce((sum, [, count]) => sum + 4 * count, 0);
-  if (bytes.length !== total) throw new Error(\`These are \${bytes.length} bytes of weights; the module has \${total}.\`);
-  let at = 0;
+    : `  let at = 0;
   for (const [slot, count, shape, dtype] of WEIGHTS) {
     const part = bytes.slice(at, (at += 4 * count)).buffer;
     const words = dtype === "float32" ? new Float32Array(part) : new Int32Array(part);
@@ -228,10 +245,10 @@ async function run(tf, held, given) {
 ${inputs
   .map(
     ({ name, slot, type }) =>
-      `    own.push((t[${slot}] = await input(${JSON.stringify(name)}, given[${JSON.stringify(name)}], ${shape(type)}, "${type.dtype}")));\n`,
+      `    own.push((t[${slot}] = await input(${quoted(name)}, given, ${shape(type)}, "${type.dtype}")));\n`,
   )
   .join("")}${lines.map((line) => `    ${line}\n`).join("")}    end(...own);
-    return { ${outputs.map(({ name, slot }) => `${JSON.stringify(name)}: t[${slot}]`).join(", ")} };
+    return { ${outputs.map(({ name, slot }) => `[${quoted(name)}]: t[${slot}]`).join(", ")} };
   } catch (error) {
     for (const tensor of alive) tensor.dispose();
     throw error;

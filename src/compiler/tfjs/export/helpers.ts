@@ -76,7 +76,8 @@ function workspace(tf) {
     return result;
   };
   /** What the caller gives for an input: numbers, or a tensor, which stays his. */
-  const input = async (name, value, shape, dtype) => {
+  const input = async (name, given, shape, dtype) => {
+    const value = Object.hasOwn(given, name) ? given[name] : undefined;
     if (value === undefined) throw new Error(\`The input "\${name}" is missing.\`);
     let numbers = value;
     if (value.dataId !== undefined) numbers = await value.data();

@@ -60,7 +60,8 @@ export const lowerGather: LowerRule<"gather"> = ({ build, outputs }, inputs, par
   const at = build.whole(rowNumbers(build, indices, rows));
   const attributes = { axis: 0, batchDims: 0 };
   const held = [batch * middle * count, inner];
-  const result = build.call("GatherV2", { x: x.slot, indices: at.slot }, dtype, held, attributes);
+  const operands = { x: x.slot, indices: at.slot };
+  const result = build.call("GatherV2", operands, dtype, held, attributes, batch * middle * n);
   return [build.reshape(result, shape)];
 };
 
@@ -75,6 +76,9 @@ export const lowerScatterAdd: LowerRule<"scatterAdd"> = ({ build }, inputs, para
   const given = build.shaped(updates, [total, inner]);
   const held = [batch * middle * n, inner];
   const operands = { indices: at.slot, updates: given.slot };
-  const sum = build.reshape(build.call("ScatterNd", operands, dtype, held, { shape: held }), shape);
+  const sum = build.reshape(
+    build.call("ScatterNd", operands, dtype, held, { shape: held }, batch * middle * n),
+    shape,
+  );
   return [operand.splat === 0 ? sum : build.elementwise("Add", { a: operand, b: sum }, dtype)];
 };
