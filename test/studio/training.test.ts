@@ -1,0 +1,49 @@
+/** A training in the page, on a device that goes on after it: what it showed texts with is given back with the rest. */
+import { expect, it, vi } from "vitest";
+import { ReopenableDevice } from "../../src/runtime/reopenable.ts";
+import { textFingerprint } from "../../src/runtime/text/documents.ts";
+import { vocabularyText } from "../../src/runtime/run/vocabulary.ts";
+import { summaryOf } from "../../studio/src/engine/summary.ts";
+import { memoryStorage } from "../../studio/src/engine/storage/memory.ts";
+import type { EngineEvent } from "../../studio/src/engine/protocol.ts";
+import { Runs } from "../../studio/src/engine/runs.ts";
+import { Training } from "../../studio/src/engine/training.ts";
+import { Turns } from "../../studio/src/engine/turns.ts";
+import { openCounting } from "../support/counting-device.ts";
+import { tinyConfig, tinyText } from "../support/tiny-training.ts";
+
+it("leaves nothing on the device, stopped or finished", async () => {
+  const fingerprint = textFingerprint(tinyText);
+  const config = tinyConfig(4, 3);
+  const known = await new Runs(memoryStorage("")).make(
+    { ...config, data: { ...config.data, fingerprint } },
+    { origin: "trained", text: "a story" },
+    { vocabulary: vocabularyText(tinyText.vocabulary, fingerprint) },
+  );
+  const device = openCounting();
+  const devices = await ReopenableDevice.open(async () => device);
+  // Every look at the clock is a minute later, so texts are shown after every step.
+  let minutes = 0;
+  const clock = vi.spyOn(Date, "now").mockImplementation(() => 60_000 * minutes++);
+  try {
+    for (const stops of [true, false]) {
+      const events: EngineEvent[] = [];
+      const training: Training = new Training(known, tinyText, {
+        tell(event) {
+          events.push(event);
+          if (stops && event.kind === "texts") training.stop();
+        },
+        turns: new Turns(devices),
+        summary: () => summaryOf(known, undefined),
+      });
+      await training.train(devices);
+      expect(events.filter(({ kind }) => kind === "failed")).toEqual([]);
+      expect(new Set(events.flatMap((event) => (event.kind === "texts" ? [event.phase] : [])))).toEqual(
+        new Set(stops ? ["flm"] : ["flm", "fmlm"]),
+      );
+      expect(device.left()).toEqual({ values: 0, executables: 0 });
+    }
+  } finally {
+    clock.mockRestore();
+  }
+});
