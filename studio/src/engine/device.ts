@@ -32,7 +32,13 @@ async function openChecked(memory: Memory): Promise<Device> {
   const { name } = adapter;
   const key = `${VERSION}/${adapterKey(adapter)}`;
   if (software || (await memory.has(key))) return device;
-  const failure = failureOf(await selfCheck(device, { f16: device.context.f16, stopAtFailure: true }));
+  const checked = selfCheck(device, { f16: device.context.f16, stopAtFailure: true });
+  const failure = failureOf(
+    await checked.catch(async (error: unknown) => {
+      await device.dispose(); // another one is opened in its place
+      throw error;
+    }),
+  );
   if (failure === undefined) {
     await memory.add(key);
     return device;
