@@ -16,6 +16,8 @@ const absolute = (url: string): string => new URL(url, import.meta.url).href;
 export async function openWasm(): Promise<Device> {
   if (typeof WebAssembly === "undefined")
     throw new UserError("This browser has no WebAssembly, or it is switched off.");
+  // The flag is the backend's own, and is there once its package is.
+  await import("@tensorflow/tfjs-backend-wasm");
   env().set("WASM_HAS_MULTITHREAD_SUPPORT", false);
   const wasmPaths = {
     "tfjs-backend-wasm.wasm": absolute(plain),
