@@ -114,16 +114,18 @@ function fused({ product, bias, activation, last }: Chain, slots: Slots): readon
   const type = slots.typeOf(product.output);
   const held = type.shape.slice(-1);
   const steps: Step[] = [];
-  const call = (kernel: string, inputs: CallStep["inputs"], attributes: CallStep["attributes"], output: Slot) =>
-    void steps.push({ kind: "call", kernel, inputs, attributes, output });
+  const call = (
+    kernel: string,
+    inputs: CallStep["inputs"],
+    attributes: CallStep["attributes"],
+    output: Slot,
+  ) => void steps.push({ kind: "call", kernel, inputs, attributes, output });
   const reshaped = (x: Slot, shape: readonly number[], output: Slot): Slot => {
     call("Reshape", { x }, { shape }, output);
     return output;
   };
   const vector: TensorType = { shape: held, dtype: slots.typeOf(bias).dtype };
-  const flat = sameShape(slots.typeOf(bias).shape, held)
-    ? bias
-    : reshaped(bias, held, slots.newSlot(vector));
+  const flat = sameShape(slots.typeOf(bias).shape, held) ? bias : reshaped(bias, held, slots.newSlot(vector));
   // In data of its own, as the right operand is: WebAssembly remembers with the bias, while its data live, every right operand it met.
   const own = slots.newSlot(vector);
   call("Identity", { x: flat }, {}, own);

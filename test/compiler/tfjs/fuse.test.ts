@@ -134,12 +134,10 @@ describe("fused products", () => {
   });
 
   it("have the bias in data of its own, since WebAssembly keeps something for each call as long as a bias lives", () => {
-    const { steps } = toTfjs(layer((_, { sum }) => [sum])).main;
-    const made = steps.find(
-      (step) =>
-        step.kind === "call" &&
-        step.output === (fusedIn(layer((_, { sum }) => [sum]))[0]?.inputs as { bias: number }).bias,
-    );
+    const run = layer((_, { sum }) => [sum]);
+    const [call] = fusedIn(run) as [CallStep]; // as above
+    const { bias } = call.inputs as { readonly bias: number };
+    const made = toTfjs(run).main.steps.find((step) => step.kind === "call" && step.output === bias);
     expect(made).toMatchObject({ kind: "call", kernel: "Identity" });
   });
 
