@@ -17,6 +17,8 @@ export interface Contender {
   run(): Promise<number | void>;
   /** Waits for what `run` asked for; not timed. */
   settle?(): Promise<void>;
+  /** Milliseconds of processor time until now, where it computes in other processes too. By default this process counts. */
+  processorTime?(): number;
   /** What is to be known of it. */
   readonly note?: string;
 }

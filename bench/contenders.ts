@@ -66,11 +66,12 @@ export async function compare(
           );
       }
       if (values !== undefined) reference ??= { from: `what ${name} finds`, values };
-      const { run, settle, note } = prepared;
+      const { run, settle, processorTime, note } = prepared;
       contenders.push({
         name,
         run,
         ...(settle === undefined ? {} : { settle }),
+        ...(processorTime === undefined ? {} : { processorTime }),
         ...(note === undefined ? {} : { note }),
       });
       ready.push(prepared);

@@ -16,6 +16,7 @@ import type { WebGpuDevice } from "../src/runtime/webgpu/device.ts";
 import type { Gpu } from "../src/runtime/webgpu/gpu.ts";
 import type { Ratio } from "./case.ts";
 import { FLUXION } from "./fluxion.ts";
+import type { InBrowser } from "./tfjs/browser.ts";
 
 export type Target = "cpu" | "webgpu" | "tfjs";
 
@@ -33,6 +34,8 @@ export interface Peers {
   readonly ours: readonly Engine[];
   /** Others' engines, which are given our programs in a form of theirs. */
   readonly engines: readonly Engine[];
+  /** Fluxion's devices in pages of a browser, after those of `ours`. */
+  readonly inBrowser?: readonly InBrowser[];
   /** The name of jax-js on this target. It waits by itself, with `blockUntilReady`. */
   readonly jax: string;
   readonly tfjs: Pick<Engine, "name" | "finished">;

@@ -11,7 +11,7 @@ import type { Comparison, ComparisonBenchmark, Scale } from "../case.ts";
 import { compare } from "../contenders.ts";
 import { first } from "../peers.ts";
 import type { Peers } from "../peers.ts";
-import { CHECK, fluxion, problemOf, stepCandidate } from "./flm.ts";
+import { CHECK, fluxion, problemOf, stepCandidate } from "./flm-step.ts";
 
 function optionsAt(scale: Scale): ModelOptions {
   const preset = PRESETS.quick;
@@ -28,17 +28,21 @@ async function prepare(options: ModelOptions, peers: Peers): Promise<Comparison>
   const problem = problemOf(options);
   const { batch, network } = options;
   const reference = first(peers).name;
+  const { inBrowser = [] } = peers;
   return compare(peers, {
     name: "flm-devices",
     what:
       `an FLM step of Fluxion on each device, batch ${batch}, length ${network.length}, vocabulary ${network.vocab}, width ` +
       `${network.width}, ${network.depth} blocks, states in R^vocabulary with the noise given; loss and gradient norm are read back`,
     tokens: batch * network.length,
-    candidates: peers.ours.map(({ name, device }) =>
-      stepCandidate(name, () => fluxion(problem, device, "noise given"), { note: device.describe() }),
-    ),
+    candidates: [
+      ...peers.ours.map(({ name, device }) =>
+        stepCandidate(name, () => fluxion(problem, device, "noise given"), { note: device.describe() }),
+      ),
+      ...inBrowser.map((page) => stepCandidate(page.name, () => page.prepare(options), { note: page.note })),
+    ],
     checks: [CHECK],
-    ratios: peers.ours.slice(1).map(({ name }) => ({ of: name, to: reference })),
+    ratios: [...peers.ours.slice(1), ...inBrowser].map(({ name }) => ({ of: name, to: reference })),
   });
 }
 

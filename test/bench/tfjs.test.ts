@@ -3,11 +3,18 @@ import { expect, it } from "vitest";
 import { BENCHMARKS } from "../../bench/benchmarks.ts";
 import { startTfjsPeers } from "../../bench/tfjs/peers.ts";
 import { timeTurns } from "../../bench/timing.ts";
+import { missing } from "../browser/chromium.ts";
+
+/** In a page each, where there is a Chromium for the tests. */
+const IN_BROWSER = missing === undefined ? ["tfjs:webgl", "tfjs:webgpu"] : [];
 
 it("compares the devices on TensorFlow.js, and names those that are not here", async () => {
   const peers = await startTfjsPeers();
-  const names = new Set([...peers.ours.map(({ name }) => name), ...peers.absent.keys()]);
-  for (const name of ["cpu", "webgpu", "tfjs:cpu", "tfjs:wasm", "tfjs:node", "tfjs:node-gpu"])
+  const open = [...peers.ours, ...(peers.inBrowser ?? [])].map(({ name }) => name);
+  expect(open).toEqual(expect.arrayContaining(["cpu", "tfjs:cpu", "tfjs:wasm", ...IN_BROWSER]));
+  const names = new Set([...open, ...peers.absent.keys()]);
+  expect(names.size).toBe(open.length + peers.absent.size);
+  for (const name of ["webgpu", "tfjs:webgl", "tfjs:webgpu", "tfjs:node", "tfjs:node-gpu"])
     expect(names).toContain(name);
   const [benchmark] = BENCHMARKS.tfjs;
   if (benchmark?.kind !== "comparison") throw new Error("it is a comparison");
@@ -17,7 +24,7 @@ it("compares the devices on TensorFlow.js, and names those that are not here", a
     const result = await timeTurns(comparison, 0);
     await comparison.dispose();
     expect(result.contenders.map(({ name }) => name)).toEqual(
-      expect.arrayContaining(["cpu", "tfjs:cpu", "tfjs:wasm"]),
+      expect.arrayContaining(["cpu", "tfjs:cpu", "tfjs:wasm", ...IN_BROWSER]),
     );
     expect(result.ratios.map(({ to }) => to)).toEqual(result.ratios.map(() => "cpu"));
   }

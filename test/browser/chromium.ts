@@ -8,7 +8,6 @@ import { existsSync } from "node:fs";
 import { mkdir, readdir, readFile, rename, rm, writeFile } from "node:fs/promises";
 import { createRequire } from "node:module";
 import { dirname, join } from "node:path";
-import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
 import { brotliDecompress } from "node:zlib";
 import { errorCode } from "../../src/runtime/files/errors.ts";
@@ -19,7 +18,8 @@ import { readTar } from "../../src/runtime/webgpu/tar.ts";
 const archives = (): string =>
   join(dirname(createRequire(import.meta.url).resolve("@sparticuz/chromium")), "../../bin");
 
-const CACHE = fileURLToPath(new URL("../../.cache", import.meta.url));
+/** Of the checkout, also where this file was compiled to another place in it. */
+const CACHE = join(dirname(createRequire(import.meta.url).resolve("fluxion/package.json")), ".cache");
 /** The version is a part of the name: it is the one that package.json asks for. */
 const FOLDER = join(CACHE, "chromium-147.0.0");
 
