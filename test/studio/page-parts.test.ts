@@ -6,7 +6,7 @@ import type { Engine, EngineEvent, RunDetail } from "../../studio/src/engine/pro
 import { exactForming } from "../../studio/src/page/sentence/exact.ts";
 import { curvesOf, someRows } from "../../studio/src/page/train/series.ts";
 import { EMPTY, mistakes, settingsOf } from "../../studio/src/page/train/settings.ts";
-import { patternOf, spread } from "../../studio/src/page/write/infill.ts";
+import { isToken, patternOf, spread } from "../../studio/src/page/write/infill.ts";
 
 describe("curves", () => {
   it("lay both trainings one after the other, with measurements at their steps", () => {
@@ -76,6 +76,12 @@ describe("the settings of a new run", () => {
 });
 
 describe("blanks", () => {
+  it("take words as texts are folded, and no others", () => {
+    const known = new Set(["<sep>", "strasse", "fruh"]);
+    const typed = ["", "|", "Straße", "FRÜH", "Zebra", "früher"];
+    expect(typed.filter((word) => isToken(word, known))).toEqual(["", "|", "Straße", "FRÜH"]);
+  });
+
   it("become what `fluxion sample --infill` takes", () => {
     expect(patternOf(["", "", ""], false)).toBeUndefined();
     expect(patternOf(["", "old", "", "house", ""], false)).toBe("_ old _ house");

@@ -52,7 +52,7 @@ describe.skipIf(missing !== undefined)("the studio's page", () => {
     await browser?.close();
     await served?.close();
     await built?.remove();
-  });
+  }, 60_000);
 
   it.each(["light", "dark"] as const)(
     "breaks no rule of accessibility in any tab, %s",
@@ -113,13 +113,20 @@ describe.skipIf(missing !== undefined)("the studio's page", () => {
 
   it("trains, pauses, is there again after a reload, goes on, and writes in one step", async () => {
     const { page, faults } = await openPage(browser, served.url);
+    await page.getByText("Sizes").click();
+    // Long enough for a busy machine to press the button meanwhile.
+    await page.locator("#new-flmSteps").fill("600");
     await start(page);
     await page.getByText("FLM learns the flow").waitFor();
     await page.getByRole("button", { name: "Pause" }).click();
-    await page.getByText(/paused at \d+ of 180/).waitFor();
+    await page.getByText(/paused at \d+ of [67]/).waitFor();
     await page.reload();
+    await page.getByText("Sizes").click();
+    await page.locator("#new-flmSteps").fill("60");
     await page.getByRole("button", { name: /^Resume/ }).click();
     await finished(page);
+    // Its settings are there for the next.
+    expect(await page.locator("#new-flmSteps").inputValue()).toBe("60");
     await page.getByRole("link", { name: "Write" }).click();
     await page.getByLabel("Word 2").fill("small river");
     await page.getByRole("button", { name: "Fill the blanks" }).click();
@@ -135,6 +142,8 @@ describe.skipIf(missing !== undefined)("the studio's page", () => {
     const { page, faults } = await openPage(browser, served.url);
     await start(page);
     await finished(page);
+    // Keys go on where the button was.
+    expect(await page.evaluate(() => document.activeElement?.getAttribute("aria-label"))).toBe("Training");
     const download = page.waitForEvent("download");
     await page.getByRole("button", { name: /^Save files/ }).click();
     expect((await download).suggestedFilename()).toBe("config.json");
@@ -150,9 +159,12 @@ describe.skipIf(missing !== undefined)("the studio's page", () => {
   });
 
   it("says in a sentence what does not work, keeps it until it is dismissed, and takes what is dropped", async () => {
-    const { page, faults } = await openPage(browser, served.url);
+    const { page, faults } = await openPage(browser, served.url, { viewport: { width: 1280, height: 600 } });
+    await page.evaluate(() => scrollTo(0, document.body.scrollHeight));
     await drop(page, [["weights.safetensors", 2]]);
     await page.getByText("config.json is missing").waitFor();
+    // It is seen where the page was scrolled to.
+    expect((await page.locator(".problems").boundingBox())?.y).toBeGreaterThanOrEqual(0);
     await drop(page, [
       ["a.png", 2],
       ["b.png", 2],
@@ -163,8 +175,13 @@ describe.skipIf(missing !== undefined)("the studio's page", () => {
       .first()
       .click();
     expect(await page.getByText("config.json is missing").count()).toBe(0);
+    // A text leads to the tab that learns it, and from there back.
+    await page.getByRole("link", { name: "Write", exact: true }).click();
     await drop(page, [["novel.txt", 2]]);
-    await page.getByText("novel.txt, 0 kB").waitFor();
+    await page.getByText("novel.txt, 2 bytes").waitFor();
+    await page.getByRole("link", { name: "Write", exact: true }).click();
+    await page.getByRole("heading", { name: "Write" }).waitFor();
+    await page.getByRole("link", { name: "Train", exact: true }).click();
     await drop(page, [["library.txt", 64e6 + 1]]);
     await page.getByText("library.txt has 64 MB, and the studio learns texts of up to 64 MB").waitFor();
     await page.getByText("Sizes").click();

@@ -6,7 +6,7 @@ import { signal } from "@preact/signals";
 import { useEffect } from "preact/hooks";
 import type { Studio } from "../engine/client.ts";
 import { bytes } from "./format.ts";
-import { tab } from "./route.ts";
+import { show } from "./route.ts";
 
 /** The text to learn from, if it is not the bundled one. */
 export const ownText = signal<File | undefined>(undefined);
@@ -36,7 +36,7 @@ export async function take(store: Studio, files: readonly File[]): Promise<void>
     store.report(`${first.name} is empty: give a text of a few hundred lines or more.`);
   } else {
     ownText.value = first;
-    tab.value = "train";
+    show("train");
     store.say(`${first.name} is the text to learn from.`);
   }
 }

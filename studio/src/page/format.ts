@@ -27,6 +27,7 @@ export function duration(seconds: number): string {
 }
 
 export function bytes(n: number): string {
+  if (n < 1000) return counted(n, "byte");
   const [value, unit] = n < 1e6 ? [n / 1e3, "kB"] : n < 1e9 ? [n / 1e6, "MB"] : [n / 1e9, "GB"];
   return `${value < 10 && unit !== "kB" ? value.toFixed(1) : whole.format(value)} ${unit}`;
 }

@@ -5,7 +5,7 @@ export function Problems({ store }: { readonly store: Studio }) {
   const problems = store.problems.value;
   // The list is always there, so that screen readers hear what enters it.
   return (
-    <div role="alert">
+    <div class="alerts" role="alert">
       {problems.length > 0 && (
         <ul class="problems">
           {problems.map(({ id, text }) => (

@@ -5,13 +5,30 @@
 import type { Forming, FormingMoment } from "../../engine/protocol.ts";
 import { percent, visible } from "../format.ts";
 
-const OTHERS = 3;
+type TokenShare = FormingMoment["top"][number][number];
 
-/** Letters that the widest best token of each position needs over all moments: so nothing moves while a text forms. */
+const OTHERS = 3;
+const isSeen = ({ probability }: TokenShare): boolean => probability >= 0.005;
+
+/** What else may stand there is written smaller than the best token, by this factor. */
+const SMALLER = 0.6;
+/** Letters of the best token's size that the others may widen a column by: longer ones are cut, and the list below has them whole. */
+const MOST_FOR_OTHERS = 5;
+
+/** Letters that each position needs over all moments, for its widest best token and for the others: so nothing moves while a text forms. */
 function widths(forming: Forming): readonly number[] {
   const positions = forming.moments[0]?.top.length ?? 0;
+  const letters = ({ token }: TokenShare): number => visible(token).length;
   return Array.from({ length: positions }, (_, i) =>
-    Math.max(...forming.moments.map(({ top }) => visible(top[i]?.[0]?.token ?? "").length)),
+    Math.max(
+      ...forming.moments.flatMap(({ top }) => (top[i] ?? []).slice(0, 1).map(letters)),
+      ...forming.moments.flatMap(({ top }) =>
+        (top[i] ?? [])
+          .slice(1, 1 + OTHERS)
+          .filter(isSeen)
+          .map((other) => Math.min(MOST_FOR_OTHERS, SMALLER * letters(other))),
+      ),
+    ),
   );
 }
 
@@ -72,11 +89,11 @@ export function Positions({
             <span class="entropy" aria-hidden="true" />
             <span class="others" aria-hidden="true">
               {Array.from({ length: OTHERS }, (_, k) => {
-                const { token = "", probability = 0 } = others[k] ?? {};
-                const isSeen = probability >= 0.005;
+                const other = others[k];
+                const shown = other !== undefined && isSeen(other) ? other : undefined;
                 return (
-                  <span key={k} style={{ "--p": isSeen ? probability : 0 }}>
-                    {isSeen ? visible(token) : "\u00a0"}
+                  <span key={k} style={{ "--p": shown?.probability ?? 0 }}>
+                    {shown === undefined ? "\u00a0" : visible(shown.token)}
                   </span>
                 );
               })}

@@ -61,7 +61,9 @@ export function SentenceForming({ store }: { readonly store: Studio }) {
   }, []);
   const pair = state.pair.value;
   const isExact = pair.of === EXACT;
-  const run = store.run.value;
+  // Until the weights of a run that was just chosen have spoken, the text is still of the one before.
+  const name = store.runs.value.find(({ id }) => id === pair.of)?.text ?? "a run that was deleted";
+  const isOther = !isExact && state.waiting.value && pair.of !== store.run.value?.id;
   return (
     <section class="section sentence" aria-labelledby="sentence-title" aria-busy={state.waiting.value}>
       <header>
@@ -69,7 +71,8 @@ export function SentenceForming({ store }: { readonly store: Studio }) {
         <span class="soft small">
           {isExact
             ? `The exact flow of a language of ${count(EXACT_COUNT)} sentences. Nothing is trained yet.`
-            : `From ${run?.text ?? "the run"}, both from the same noise.`}
+            : `From ${name}, both from the same noise.`}
+          {isOther && " The chosen run's own is being made."}
         </span>
       </header>
       <div class="both">

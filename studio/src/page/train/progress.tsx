@@ -26,7 +26,9 @@ export function Progress({ store }: { readonly store: Studio }) {
   const run = store.run.value;
   const where = store.progress.value;
   const activity = store.activity.value;
-  if (run === undefined) return <p class="soft">{activity === undefined ? "" : "Reading the text…"}</p>;
+  // While the text is read, the run that is looked at is still the one before.
+  if (run === undefined || activity === "starting")
+    return <p class="soft">{activity === undefined ? "" : `${WHAT.starting}…`}</p>;
   const done = doneOf(run, where);
   const phase = where?.phase ?? (done >= run.settings.flmSteps ? "fmlm" : "flm");
   const total = Math.max(1, run.steps);

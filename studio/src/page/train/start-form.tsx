@@ -1,5 +1,5 @@
 /** What a training begins with: text, preset, seed, sizes. Consumed by train-view.tsx. */
-import { useSignal } from "@preact/signals";
+import { signal } from "@preact/signals";
 import { useRef } from "preact/hooks";
 import type { Preset } from "../../../../src/runtime/training/config.ts";
 import type { Studio } from "../../engine/client.ts";
@@ -84,11 +84,13 @@ function TextSource({ store }: { readonly store: Studio }) {
   );
 }
 
+// The form is not there while something trains; what was typed is, when it comes back.
+const preset = signal<Preset>("quick");
+const tokens = signal<"words" | "chars">("words");
+const typed = signal<Typed>(EMPTY);
+const open = signal(false);
+
 export function StartForm({ store }: { readonly store: Studio }) {
-  const preset = useSignal<Preset>("quick");
-  const tokens = useSignal<"words" | "chars">("words");
-  const typed = useSignal<Typed>(EMPTY);
-  const open = useSignal(false);
   const form = useRef<HTMLFormElement>(null);
   const wrong = mistakes(typed.value, preset.value);
   const busy = store.activity.value !== undefined;

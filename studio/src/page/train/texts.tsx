@@ -9,6 +9,7 @@ export function Texts({ store }: { readonly store: Studio }) {
     <section class="section" aria-labelledby="texts-title">
       <header>
         <h2 id="texts-title">What it writes as it learns</h2>
+        <span class="soft small">A bar (|) stands between two lines of the text.</span>
       </header>
       <ol class="appearing" reversed>
         {shown.slice(0, 8).map(({ phase, done, texts }) => (

@@ -1,6 +1,6 @@
 /** A text as a row of blanks to type words into; what stays empty is written by the model. Consumed by write-view.tsx. */
 import { useRef } from "preact/hooks";
-import { spread } from "./infill.ts";
+import { isToken, spread } from "./infill.ts";
 
 export function Blanks({
   slots,
@@ -21,8 +21,7 @@ export function Blanks({
     input?.focus();
     input?.select();
   };
-  const isKnown = (slot: string): boolean =>
-    slot === "" || slot === "|" || known.has(slot) || known.has(slot.toLowerCase());
+  const isKnown = (slot: string): boolean => isToken(slot, known);
   const strangers = slots.filter((slot) => !isKnown(slot));
 
   const press = (event: KeyboardEvent, at: number): void => {
