@@ -10,11 +10,11 @@ const twice = program(["f32[2]"], (w, x) => [w.one("add", [x, x], {})]);
 
 /** Runs a program until something has happened. @returns how often */
 async function runUntil(device: Device, over: Promise<unknown>): Promise<number> {
-  let going = true;
-  void over.then(() => (going = false));
+  const state = { going: true };
+  void over.then(() => (state.going = false));
   const executable = await device.compile(twice);
   let runs = 0;
-  while (going) {
+  while (state.going) {
     const [output] = await executable.run([device.upload(tensor("f32[2]", [1, 2]))]);
     expect(toNumbers((await output?.read()) as never)).toEqual([2, 4]);
     runs++;

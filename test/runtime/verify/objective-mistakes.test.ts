@@ -340,8 +340,7 @@ describe("an objective that", () => {
       name: "target",
       passed: false,
       worst: null,
-      error:
-        "The target of the semigroup objective and ψ are of different shapes, [2, 1, 1] and [2, 2, 3].",
+      error: "The target of the semigroup objective and ψ are of different shapes, [2, 1, 1] and [2, 2, 3].",
     });
   });
 });
