@@ -218,6 +218,8 @@ describe("what is left out", () => {
     );
     const simplex = 'the source "Dirichlet of concentration 2"';
     const kinks = `the density of the source "Dirichlet of concentration 2" has kinks where noise ends, and the flow no derivative there`;
+    const fresh =
+      "it mixes the noise of a state with fresh noise, which is Gaussian around 0 then, and the source is";
     const mapped = flowMap({
       name: "",
       flow: flow({ name: "", source: dirichlet({ concentration: 2 }) }),
@@ -228,6 +230,7 @@ describe("what is left out", () => {
     expect(leftOut.map(({ name, reason }) => `${name}: ${reason}`)).toEqual([
       "score: the score follows from the noise for Gaussian sources only, and the source is Dirichlet of concentration 2",
       `embedded tokens: ${simplex} is on the simplex of one-hot states, and rows of an embedding are on none`,
+      ...["bridge", "resampling"].map((name) => `law of ${name}: ${fresh} Dirichlet of concentration 2`),
       ...["exponential", "Euler", "Heun", "midpoint"].map((name) => `order of ${name}: ${kinks}`),
       `Lagrangian: ${kinks}`,
       `Eulerian: ${kinks}`,
@@ -240,6 +243,7 @@ describe("what is left out", () => {
     ).toBe(
       [
         "score: the score follows from the noise for Gaussian sources only, and the source is logistic",
+        ...["bridge", "resampling"].map((name) => `law of ${name}: ${fresh} logistic`),
         "target for u near s and near t: the Eulerian objective uses no middle time",
         "target at the data: the Eulerian objective says nothing of jumps that end at t = 1",
         "target on the simplex: the Eulerian objective does not claim that its target is a distribution",
