@@ -23,6 +23,7 @@ const CHECKED: readonly (readonly [command: RegExp, why: string])[] = [
   [/^npm ci$/, "it would replace the node_modules that these tests run on"],
   [/^(FLUXION_\w+=\S+ )*npm test\b/, "it would start these tests again"],
   [/^npm run bench\b/, "it takes minutes"],
+  [/^python3 bench\/gpu\/peers\.py\b/, "it needs PyTorch and a GPU"],
   [/^npm run check\b/, "it looks at the whole checkout, tests included"],
   [/^\.ci\/run$/, "it would start these tests again"],
   [
