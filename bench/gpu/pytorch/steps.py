@@ -15,7 +15,7 @@ from .report import Report, say, summary
 SMALL_BATCHES = [32, 8, 2, 1]
 
 # Seconds that are kept for a step that must first be compiled.
-COMPILING = {"small": 25, "default": 12, "quick": 10, "tiny": 1}
+COMPILING = {"small": 30, "default": 12, "quick": 10, "tiny": 1}
 
 
 @dataclass(frozen=True)
@@ -118,7 +118,7 @@ def step(report: Report, device: str, title: str, name: str, batch: int, variant
             raise ValueError(f"The loss of {title} does not fall: {losses}.")
         times: list[float] = []
         last = losses[-1]
-        until = time.perf_counter() + min(1.5, max(0.3, report.left / 4))
+        until = time.perf_counter() + min(1, max(0.3, report.left / 4))
         while len(times) < 5 or (time.perf_counter() < until and len(times) < 300):
             start = time.perf_counter()
             last = once()
