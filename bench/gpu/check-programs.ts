@@ -38,6 +38,7 @@ import {
 } from "../../src/dsl/index.ts";
 import type { Fn, Tensor } from "../../src/dsl/index.ts";
 import { flmStep, fmlmStep, initFlm, initFmlm } from "../../src/models/training/programs.ts";
+import { weightsSpec } from "../../src/models/training/state.ts";
 import type { ModelOptions } from "../../src/models/training/programs.ts";
 
 export interface CheckProgram {
@@ -232,7 +233,7 @@ function models(): readonly CheckProgram[] {
     clip: 1,
     emaDecay: 0.99,
   };
-  const flm = outputSpec(initFlm(options) as never) as { readonly params: never };
+  const flm = outputSpec(initFlm(options) as never);
   const fmlm = outputSpec(initFmlm(options) as never);
   return [
     check("an FLM step", F32, flmStep(options, flm as never), 23),
@@ -242,6 +243,11 @@ function models(): readonly CheckProgram[] {
       flmStep({ ...options, space: "vocabulary" }, flm as never),
       23,
     ),
-    check("an FMLM step", F32, fmlmStep({ ...options, diagonal: 2 }, fmlm as never, flm.params), 23),
+    check(
+      "an FMLM step",
+      F32,
+      fmlmStep({ ...options, diagonal: 2 }, fmlm as never, weightsSpec(options.network)),
+      23,
+    ),
   ];
 }

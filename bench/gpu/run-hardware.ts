@@ -27,8 +27,12 @@ import { HardwareReport } from "./report.ts";
 import { attentionTiming, dispatchTiming, product, profileStep, stepTiming } from "./timings.ts";
 import type { Timing } from "./timings.ts";
 
+const PARTS = ["checks", "limit", "matmul", "attention", "dispatch", "steps", "random", "profile"] as const;
+type Part = (typeof PARTS)[number];
+
 export const HARDWARE_HELP = `  --adapter NAME  part of the adapter's name; by default the best
   --minutes N     how long it may take at most (7)
+  --only PARTS    some of ${PARTS.join(", ")}
   --out FILE      where to write the JSON too, after every part
   --tiny          tiny sizes, to try the script itself`;
 
@@ -36,6 +40,7 @@ export interface HardwareOptions {
   readonly adapter: string | undefined;
   readonly minutes: number;
   readonly out: string | undefined;
+  readonly only: readonly Part[];
   /** A folder that gets a file named by date and adapter, where `out` says nothing. */
   readonly results?: string;
   readonly scale: Scale;
@@ -49,6 +54,7 @@ export function parseHardwareOptions(args: readonly string[]): HardwareOptions |
       adapter: { type: "string" },
       minutes: { type: "string", default: "7" },
       out: { type: "string" },
+      only: { type: "string", default: PARTS.join(",") },
       tiny: { type: "boolean", default: false },
       help: { type: "boolean", default: false },
     },
@@ -57,7 +63,17 @@ export function parseHardwareOptions(args: readonly string[]): HardwareOptions |
   const minutes = Number(values.minutes);
   if (!(minutes > 0 && Number.isFinite(minutes)))
     throw new UserError(`--minutes must be a positive number, got "${values.minutes}".`);
-  return { adapter: values.adapter, minutes, out: values.out, scale: values.tiny ? "tiny" : "full" };
+  const only = values.only.split(",");
+  for (const part of only)
+    if (!PARTS.some((known) => known === part))
+      throw new UserError(`--only takes some of ${PARTS.join(", ")}; "${part}" is none.`);
+  return {
+    only: PARTS.filter((part) => only.includes(part)),
+    adapter: values.adapter,
+    minutes,
+    out: values.out,
+    scale: values.tiny ? "tiny" : "full",
+  };
 }
 
 /** Batches of the small model, tried until one fits in memory. */
@@ -116,24 +132,27 @@ class Hardware {
       this.#report.path ??= resultsPath(results, machine).replace(/\.json$/, "-hardware.json");
     say(formatMachine(machine));
 
-    await this.#part("checks", () => this.#check("checks", checksAt(scale), 0.35));
-    await this.#part("limit", async (device) => this.#time(await limitOf(device.context.gpu, scale)));
-    await this.#products(gpu.software);
-    await this.#attention(gpu.software);
-    for (const submits of [false, true])
+    const wanted = (part: Part): boolean => this.#options.only.includes(part);
+    if (wanted("checks")) await this.#part("checks", () => this.#check("checks", checksAt(scale), 0.35));
+    if (wanted("limit"))
+      await this.#part("limit", async (device) => this.#time(await limitOf(device.context.gpu, scale)));
+    if (wanted("matmul")) await this.#products(gpu.software);
+    if (wanted("attention")) await this.#attention(gpu.software);
+    for (const submits of wanted("dispatch") ? [false, true] : [])
       await this.#part(submits ? "dispatch and submit" : "dispatch", async (device) =>
         this.#time(await dispatchTiming(device, scale === "full" ? 256 : 8, submits)),
       );
     const steps: readonly StepName[] =
       scale === "tiny" ? ["tiny"] : gpu.software ? ["quick"] : ["quick", "default", "small"];
     const batches = new Map<StepName, number>();
-    for (const name of steps) await this.#step(name, batches);
-    await this.#part("random programs", () =>
-      this.#check("random programs", randomChecks(scale === "full" ? 60 : 3), 0.5),
-    );
+    for (const name of wanted("steps") ? steps : []) await this.#step(name, batches);
+    if (wanted("random"))
+      await this.#part("random programs", () =>
+        this.#check("random programs", randomChecks(scale === "full" ? 60 : 3), 0.5),
+      );
     await this.#close();
     // Last, on a device of its own: it gives every dispatch a pass.
-    for (const [name, batch] of batches) await this.#profile(name, batch);
+    if (wanted("profile")) for (const [name, batch] of batches) await this.#profile(name, batch);
     await this.#close();
   }
 

@@ -224,10 +224,11 @@ export async function dispatchTiming(
   };
 }
 
-/** A kernel's share of a step, by the GPU's clock. */
+/** What kernels of one kind take of a step, by the GPU's clock. */
 export interface KernelTime {
   readonly kernel: string;
   readonly ops: string;
+  readonly dispatches: number;
   readonly ms: number;
 }
 
@@ -285,14 +286,15 @@ export async function profileStep(
   await training.step();
   const before = step.executable.timings();
   for (let i = 0; i < runs; i++) await training.step();
-  const kernels = step.executable
-    .timings()
-    .map(({ dispatch, nanoseconds }, i) => ({
-      kernel: dispatch.kernel.name,
-      ops: dispatch.ops.join(" "),
-      ms: (nanoseconds - (before[i]?.nanoseconds ?? 0)) / runs / 1e6,
-    }))
-    .sort((a, b) => b.ms - a.ms);
+  const kinds = new Map<string, KernelTime>();
+  for (const [i, { dispatch, nanoseconds }] of step.executable.timings().entries()) {
+    const [kernel, ops] = [dispatch.kernel.name, dispatch.ops.join(" ")];
+    const key = `${kernel} ${ops} ${dispatch.flops}`;
+    const known = kinds.get(key) ?? { kernel, ops, dispatches: 0, ms: 0 };
+    const ms = (nanoseconds - (before[i]?.nanoseconds ?? 0)) / runs / 1e6;
+    kinds.set(key, { ...known, dispatches: known.dispatches + 1, ms: known.ms + ms });
+  }
   await training.dispose();
-  return { ms: kernels.reduce((total, { ms }) => total + ms, 0), kernels: kernels.slice(0, 25) };
+  const kernels = [...kinds.values()].sort((a, b) => b.ms - a.ms);
+  return { ms: kernels.reduce((total, { ms }) => total + ms, 0), kernels: kernels.slice(0, 40) };
 }

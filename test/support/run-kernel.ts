@@ -15,6 +15,7 @@ import type { ExactData } from "../../src/compiler/host-tensor.ts";
 import { scalarOf } from "../../src/compiler/kernel/ir.ts";
 import type { Expr, Kernel, Scalar, Statement } from "../../src/compiler/kernel/ir.ts";
 import { FRAGMENT_HELPERS, fragmentCode } from "./run-fragment.ts";
+import { QUAD_HELPERS, quadCode } from "./run-quad.ts";
 import { SCALAR_HELPERS } from "./run-scalar.ts";
 import { advance } from "./run-subgroup.ts";
 import type { Steps } from "./run-subgroup.ts";
@@ -66,7 +67,7 @@ export function runKernel(
 }
 
 /** What the compiled code calls. */
-const HELPERS = { ...SCALAR_HELPERS, ...FRAGMENT_HELPERS };
+const HELPERS = { ...SCALAR_HELPERS, ...FRAGMENT_HELPERS, ...QUAD_HELPERS };
 
 /** Who touched an element last, as a lane's number plus one; MANY stands for several lanes, and what is below for statements that a
  * subgroup does together. */
@@ -307,6 +308,12 @@ class CodeWriter {
         const names = s.names.map((name) => this.#bind(name, "u32", false));
         return `const [${names.join(", ")}] = threefry(${words.join(", ")});\n`;
       }
+      case "letQuad":
+      case "varQuad":
+      case "assignQuad":
+      case "storeQuad":
+      case "addScaled":
+        return quadCode(this.#kernel, s, (x, type, what) => this.#typed(x, type, what));
       case "zeroFragment":
       case "loadFragment":
       case "multiplyAccumulate":
@@ -331,6 +338,8 @@ class CodeWriter {
       case "workgroup":
       case "lane":
         return x.kind;
+      case "component":
+        return `$${x.quad}[${x.index}]`;
       case "param":
         this.#require(x.index < this.#kernel.params, () => `has no parameter ${x.index}`);
         return `params[${x.index}]`;

@@ -4,7 +4,7 @@
  *
  * Consumed by `explain`. A new kind of expression or statement needs a case below.
  */
-import type { Expr, FragmentPlace, Kernel, Statement } from "../kernel/ir.ts";
+import type { Expr, FragmentPlace, Kernel, Quad, QuadPlace, Statement } from "../kernel/ir.ts";
 import type { Dispatch } from "../kernel/plan.ts";
 
 type Loops = ReadonlySet<number>;
@@ -41,6 +41,7 @@ function indexLoops(kernel: Kernel, params: readonly Loops[]): readonly (Loops |
       case "workgroup":
       case "lane":
       case "subgroup":
+      case "component": // loaded, mostly
         return NONE;
       case "name":
         return names.get(x.name) ?? NONE;
@@ -72,6 +73,23 @@ function indexLoops(kernel: Kernel, params: readonly Loops[]): readonly (Loops |
     void union(at, stride);
   };
 
+  const quadPlace = ({ memory, at }: QuadPlace): void => {
+    if (memory.kind === "buffer") touch(memory.position, at);
+    else void loopsIn(at);
+  };
+  const quad = (value: Quad): void => {
+    switch (value.kind) {
+      case "zeros":
+        return;
+      case "loaded":
+        return quadPlace(value.from);
+      case "parts":
+        return void union(...value.parts);
+      case "scaled":
+        return void loopsIn(value.x);
+    }
+  };
+
   const visit = (s: Statement): void => {
     switch (s.kind) {
       case "let":
@@ -97,6 +115,14 @@ function indexLoops(kernel: Kernel, params: readonly Loops[]): readonly (Loops |
         return s.otherwise.forEach(visit);
       case "threefry":
         return void union(...s.key, ...s.counter);
+      case "letQuad":
+      case "varQuad":
+      case "assignQuad":
+        return quad(s.value);
+      case "storeQuad":
+        return quadPlace(s.to);
+      case "addScaled":
+        return void loopsIn(s.x);
       case "loadFragment":
         return place(s.from);
       case "storeFragment":

@@ -11,6 +11,7 @@ import type {
   FragmentPlace,
   Kernel,
   KernelBuffer,
+  Quad,
   Scalar,
   SharedArray,
   Statement,
@@ -27,6 +28,18 @@ export const LANE: Expr = { kind: "lane", type: "u32" };
 export const subgroup = (what: "size" | "lane" | "number"): Expr => ({ kind: "subgroup", type: "u32", what });
 export const subgroupSum = (x: Expr): Expr => ({ kind: "subgroupSum", type: x.type, x });
 export const shuffle = (x: Expr, lane: Expr): Expr => ({ kind: "shuffle", type: x.type, x, lane });
+
+export const component = (quad: string, index: 0 | 1 | 2 | 3): Expr => ({
+  kind: "component",
+  type: "f32",
+  quad,
+  index,
+});
+/** What memory has there. */
+export const loadedQuad = (kind: "buffer" | "shared", position: number, at: Expr): Quad => ({
+  kind: "loaded",
+  from: { memory: { kind, position }, at },
+});
 
 export const unary = (op: UnaryOp, x: Expr): Expr => ({ kind: "unary", type: x.type, op, x });
 
@@ -121,6 +134,11 @@ export class KernelBuilder {
     this.#buffers[position] = { ...(this.#buffers[position] as KernelBuffer), access: "readWrite" };
   }
 
+  /** Says that some of a buffer is moved in quads. */
+  inQuads(position: number): void {
+    this.#buffers[position] = { ...(this.#buffers[position] as KernelBuffer), quads: true };
+  }
+
   shared(array: SharedArray): number {
     return this.#shared.push(array) - 1;
   }
@@ -198,6 +216,20 @@ export class KernelBuilder {
 
   barrier(): void {
     this.emit({ kind: "barrier" });
+  }
+
+  /** Binds a quad to a name. */
+  quad(value: Quad, prefix = "q"): string {
+    const name = this.fresh(prefix);
+    this.emit({ kind: "letQuad", name, value });
+    return name;
+  }
+
+  /** A quad that `assignQuad` and `addScaled` change. */
+  quadVariable(value: Quad, prefix = "q"): string {
+    const name = this.fresh(prefix);
+    this.emit({ kind: "varQuad", name, value });
+    return name;
   }
 
   /** An accumulator of zeros. */

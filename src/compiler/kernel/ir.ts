@@ -57,6 +57,13 @@ export type Expr =
   | { readonly kind: "subgroupSum"; readonly type: Scalar; readonly x: Expr }
   /** What that lane of the subgroup has for x. */
   | { readonly kind: "shuffle"; readonly type: Scalar; readonly x: Expr; readonly lane: Expr }
+  /** One of the four numbers of a quad. */
+  | {
+      readonly kind: "component";
+      readonly type: "f32";
+      readonly quad: string;
+      readonly index: 0 | 1 | 2 | 3;
+    }
   /** Conversion as the op `cast` defines it. */
   | { readonly kind: "cast"; readonly type: Scalar; readonly x: Expr }
   | { readonly kind: "isNan"; readonly type: "bool"; readonly x: Expr };
@@ -106,8 +113,35 @@ export type FragmentStatement =
     }
   | { readonly kind: "storeFragment"; readonly fragment: Fragment; readonly to: FragmentPlace };
 
+/**
+ * Where a quad is loaded from or stored to: four elements side by side in a buffer of f32 or f16, or in a workgroup array of f32, that
+ * is declared to have quads. `at` is the first of them, a multiple of four.
+ */
+export interface QuadPlace {
+  readonly memory: { readonly kind: "buffer" | "shared"; readonly position: number };
+  readonly at: Expr;
+}
+
+/** Four f32 of one lane (CUDA and Metal: a float4; WGSL: a vec4<f32>), for which memory is asked once. */
+export type Quad =
+  | { readonly kind: "zeros" }
+  | { readonly kind: "loaded"; readonly from: QuadPlace }
+  | { readonly kind: "parts"; readonly parts: readonly [Expr, Expr, Expr, Expr] }
+  /** Each number of that quad times x. */
+  | { readonly kind: "scaled"; readonly quad: string; readonly x: Expr };
+
+/** Names of quads are bound as others are, and are no expressions: `component` takes a number out. */
+export type QuadStatement =
+  | { readonly kind: "letQuad"; readonly name: string; readonly value: Quad }
+  | { readonly kind: "varQuad"; readonly name: string; readonly value: Quad }
+  | { readonly kind: "assignQuad"; readonly name: string; readonly value: Quad }
+  | { readonly kind: "storeQuad"; readonly quad: string; readonly to: QuadPlace }
+  /** sums += x · quad, number by number. */
+  | { readonly kind: "addScaled"; readonly sums: string; readonly quad: string; readonly x: Expr };
+
 export type Statement =
   | FragmentStatement
+  | QuadStatement
   | { readonly kind: "let"; readonly name: string; readonly value: Expr }
   | { readonly kind: "var"; readonly name: string; readonly value: Expr }
   | { readonly kind: "assign"; readonly name: string; readonly value: Expr }
@@ -145,6 +179,8 @@ export type Access = "read" | "write" | "readWrite";
 export interface KernelBuffer {
   readonly dtype: DType;
   readonly access: Access;
+  /** Some of it is moved in quads: its elements are a multiple of four. */
+  readonly quads?: true;
 }
 
 /** An array that the lanes of one workgroup share. */
@@ -153,6 +189,8 @@ export interface SharedArray {
   readonly length: number;
   /** Elements of f32 that are kept as f16, on targets that have it: only numbers that f16 holds are stored there. */
   readonly half?: true;
+  /** Some of it is moved in quads: its length is a multiple of four. */
+  readonly quads?: true;
 }
 
 /** What a shared array takes. */

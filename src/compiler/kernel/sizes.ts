@@ -7,7 +7,7 @@
  *
  * Consumed by the scheduler, for each dispatch. A new expression or statement needs a case below.
  */
-import type { Expr, FragmentPlace, Kernel, Statement } from "./ir.ts";
+import type { Expr, FragmentPlace, Kernel, Quad, QuadPlace, Statement } from "./ir.ts";
 
 /** Drivers would write out loops of constant length. Those of more rounds get a parameter: who wants them written out does it. */
 const MOST_ROUNDS = 3;
@@ -74,6 +74,14 @@ class Rewriter {
         return { ...s, from: this.#place(s.from) };
       case "storeFragment":
         return { ...s, to: this.#place(s.to) };
+      case "letQuad":
+      case "varQuad":
+      case "assignQuad":
+        return { ...s, value: this.#quad(s.value) };
+      case "storeQuad":
+        return { ...s, to: this.#quadPlace(s.to) };
+      case "addScaled":
+        return { ...s, x: this.#expr(s.x) };
       case "threefry":
         return { ...s, key: this.#pair(s.key), counter: this.#pair(s.counter) };
     }
@@ -81,6 +89,25 @@ class Rewriter {
 
   #place(place: FragmentPlace): FragmentPlace {
     return { ...place, at: this.#expr(place.at), stride: this.#expr(place.stride) };
+  }
+
+  #quadPlace(place: QuadPlace): QuadPlace {
+    return { ...place, at: this.#expr(place.at) };
+  }
+
+  #quad(quad: Quad): Quad {
+    switch (quad.kind) {
+      case "zeros":
+        return quad;
+      case "loaded":
+        return { ...quad, from: this.#quadPlace(quad.from) };
+      case "parts": {
+        const [a, b, c, d] = quad.parts;
+        return { ...quad, parts: [this.#expr(a), this.#expr(b), this.#expr(c), this.#expr(d)] };
+      }
+      case "scaled":
+        return { ...quad, x: this.#expr(quad.x) };
+    }
   }
 
   #pair([x, y]: readonly [Expr, Expr]): readonly [Expr, Expr] {
@@ -96,6 +123,7 @@ class Rewriter {
       case "lane":
       case "param":
       case "subgroup":
+      case "component":
         return x;
       case "load":
       case "shared":

@@ -5,7 +5,7 @@
  *
  * Consumed by the scheduler, for each kernel. A new expression or statement needs a case below.
  */
-import type { Expr, Kernel, Statement } from "./ir.ts";
+import type { Expr, Kernel, Quad, Statement } from "./ir.ts";
 
 export const withoutUnused = (kernel: Kernel): Kernel => ({
   ...kernel,
@@ -65,10 +65,41 @@ function keep(s: Statement, used: Set<string>): Statement | undefined {
       used.add(s.fragment.name);
       mention(used, s.to.at, s.to.stride);
       return s;
+    case "letQuad":
+      if (!used.has(s.name)) return undefined;
+      mentionQuad(used, s.value);
+      return s;
+    case "varQuad":
+    case "assignQuad": // as a variable
+      used.add(s.name);
+      mentionQuad(used, s.value);
+      return s;
+    case "storeQuad":
+      used.add(s.quad);
+      mention(used, s.to.at);
+      return s;
+    case "addScaled":
+      used.add(s.sums).add(s.quad);
+      mention(used, s.x);
+      return s;
     case "threefry":
       if (!s.names.some((name) => used.has(name))) return undefined;
       mention(used, ...s.key, ...s.counter);
       return s;
+  }
+}
+
+function mentionQuad(used: Set<string>, quad: Quad): void {
+  switch (quad.kind) {
+    case "zeros":
+      return;
+    case "loaded":
+      return mention(used, quad.from.at);
+    case "parts":
+      return mention(used, ...quad.parts);
+    case "scaled":
+      used.add(quad.quad);
+      return mention(used, quad.x);
   }
 }
 
@@ -77,6 +108,9 @@ function mention(used: Set<string>, ...expressions: readonly Expr[]): void {
     switch (x.kind) {
       case "name":
         used.add(x.name);
+        break;
+      case "component":
+        used.add(x.quad);
         break;
       case "literal":
       case "workgroup":

@@ -12,12 +12,12 @@ import { digit, split } from "./coordinates.ts";
 import type { Index } from "./coordinates.ts";
 import { DOT_SUM_LANES, chooseDot, slicesType, writeDot, writeDotSlices, writeDotSum } from "./dot/dot.ts";
 import type { DotConfig } from "./dot/dot.ts";
-import type { DotLayout, DotOperands, DotShape, DotStore } from "./dot/problem.ts";
+import type { DotLayout, DotOperands, DotShape, DotStore, OperandQuads } from "./dot/problem.ts";
 import { workgroupsFor } from "./elements.ts";
 import type { Group, Member } from "./groups.ts";
 import { KernelWriter, kernelName } from "./kernel-writer.ts";
 import type { Location, Scope } from "./kernel-writer.ts";
-import { contiguousAxis, isReadAsStored } from "./layout.ts";
+import { contiguousAxis, isReadAsStored, liesInQuads } from "./layout.ts";
 import type { LaidOut } from "./map-kernel.ts";
 
 /** One operand: its variable, and its axes by the part that they play. */
@@ -50,10 +50,10 @@ function fast<Free extends string>(scope: Scope, side: Side, free: Free): "k" | 
   return innermost(side.free) ? free : undefined;
 }
 
-function operandsOf(writer: KernelWriter, [left, right]: readonly [Side, Side]): DotOperands {
+function operandsOf(scope: Scope, writer: KernelWriter, [left, right]: readonly [Side, Side]): DotOperands {
   const { builder } = writer;
-  /** The element of a side at the indices along its three parts. */
-  const element = (side: Side, batch: Expr, free: Expr, k: Expr): Expr => {
+  /** The index of a side's element, from those along its three parts. */
+  const indexOf = (side: Side, batch: Expr, free: Expr, k: Expr): Index => {
     const parts: Index[] = side.shape.map(() => []);
     const place = (axes: readonly number[], value: Expr): void => {
       const extents = axes.map((axis) => side.shape[axis] as number);
@@ -63,11 +63,17 @@ function operandsOf(writer: KernelWriter, [left, right]: readonly [Side, Side]):
     place(side.batch, batch);
     place(side.free, free);
     place(side.contract, k);
-    return writer.value(side.id, parts.flat());
+    return parts.flat();
   };
+  const quads = (side: Side): OperandQuads | undefined =>
+    fast(scope, side, "free") !== undefined && liesInQuads(scope, side.id)
+      ? (batch, i, k) => writer.quad(side.id, indexOf(side, batch, i, k))
+      : undefined;
   return {
-    left: (batch, row, k) => element(left, batch, row, k),
-    right: (batch, k, column) => element(right, batch, column, k),
+    left: (batch, row, k) => writer.value(left.id, indexOf(left, batch, row, k)),
+    right: (batch, k, column) => writer.value(right.id, indexOf(right, batch, column, k)),
+    leftQuads: quads(left),
+    rightQuads: quads(right),
   };
 }
 
@@ -124,7 +130,7 @@ export function writeDots(
   const { lanes, workgroups } = config;
   if (config.split === undefined) {
     const writer = new KernelWriter(scope, own);
-    writeDot(writer.builder, extents, layout, operandsOf(writer, sides), storeIn(writer), config);
+    writeDot(writer.builder, extents, layout, operandsOf(scope, writer, sides), storeIn(writer), config);
     return [{ ...writer.finish(kernelName("dot", ops), lanes), workgroups }];
   }
   const { slices, chunk } = config.split;
@@ -132,7 +138,7 @@ export function writeDots(
   const partial = temporary(type);
   const first = new KernelWriter(scope, own);
   const into = { buffer: first.bind(partial, type, "write"), chunk: extent(chunk) };
-  writeDotSlices(first.builder, extents, layout, operandsOf(first, sides), into, config);
+  writeDotSlices(first.builder, extents, layout, operandsOf(scope, first, sides), into, config);
   const second = new KernelWriter(scope, own);
   const from = { buffer: second.bind(partial, type, "read"), chunk: extent(chunk) };
   writeDotSum(second.builder, extents, from, storeIn(second));

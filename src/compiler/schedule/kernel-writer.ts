@@ -8,7 +8,7 @@ import { sizeOf, typeOf } from "../../dsl/program/program.ts";
 import type { AnyEquation, OpKind, Program, TensorType, VarId } from "../../dsl/program/program.ts";
 import { KernelBuilder, extent, minus, plus, times } from "../kernel/builder.ts";
 import { scalarOf } from "../kernel/ir.ts";
-import type { Access, Expr, Kernel } from "../kernel/ir.ts";
+import type { Access, Expr, Kernel, QuadPlace } from "../kernel/ir.ts";
 import type { BufferId, Param, Part } from "../kernel/plan.ts";
 import { flat, keyOf } from "./coordinates.ts";
 import type { Index } from "./coordinates.ts";
@@ -84,6 +84,8 @@ export class KernelWriter {
   readonly #bound: Bound[] = [];
   readonly #params: Param[] = [];
   readonly #loops = new Map<number, Expr>();
+  /** Where a name's value was loaded from. */
+  readonly #loaded = new Map<string, { readonly buffer: number; readonly at: Expr }>();
   readonly #context: PointwiseContext;
 
   constructor(scope: Scope, own: ReadonlySet<VarId>) {
@@ -150,7 +152,18 @@ export class KernelWriter {
 
   #load(location: Location, type: TensorType, index: Index): Expr {
     const reached = this.#reach(location, type, "read", index);
-    return this.builder.let({ kind: "load", type: scalarOf(type.dtype), ...reached }, "x");
+    const value = this.builder.let({ kind: "load", type: scalarOf(type.dtype), ...reached }, "x");
+    if (value.kind === "name") this.#loaded.set(value.name, reached);
+    return value;
+  }
+
+  /** Where a variable's element is that begins a quad (`liesInQuads`). Its value alone is loaded as well, unless nothing uses it. */
+  quad(id: VarId, index: Index): QuadPlace {
+    const value = this.value(id, index);
+    const found = value.kind === "name" ? this.#loaded.get(value.name) : undefined;
+    if (found === undefined) throw new Error(`%${id} is computed, and has no quads`);
+    this.builder.inQuads(found.buffer);
+    return { memory: { kind: "buffer", position: found.buffer }, at: found.at };
   }
 
   /** A parameter of the kernel that the dispatch sets. */

@@ -43,6 +43,39 @@ export function contiguousAxis(scope: Scope, id: VarId): number | undefined {
   }
 }
 
+/**
+ * Whether four neighbours along the contiguous axis, the first at a multiple of four, lie in memory from a multiple of four on, so that
+ * one load gets them.
+ */
+export function liesInQuads(scope: Scope, id: VarId): boolean {
+  const { shape, dtype } = typeOf(scope.program, id);
+  const axis = contiguousAxis(scope, id);
+  if (axis === undefined || (shape[axis] as number) % 4 !== 0) return false;
+  const [location, equation] = [scope.location(id), scope.definitions[id]];
+  const operand = (equation?.inputs as readonly VarId[] | undefined)?.[0] as VarId; // views have one
+  if (location !== undefined || equation === undefined) {
+    const { offset = 0, slice } = location ?? {};
+    return (dtype === "f32" || dtype === "f16") && offset % 4 === 0 && (slice?.stride ?? 0) % 4 === 0;
+  }
+  switch (equation.op) {
+    case "slice": {
+      const inner = contiguousAxis(scope, operand);
+      return (
+        inner !== undefined &&
+        (equation.params.start[inner] as number) % 4 === 0 &&
+        liesInQuads(scope, operand)
+      );
+    }
+    case "transpose":
+    case "reshape":
+    case "broadcast":
+    case "stopGradient":
+      return liesInQuads(scope, operand);
+    default:
+      return false;
+  }
+}
+
 /** Ops whose results are elements of their operands, or zeros. */
 const MOVES: ReadonlySet<OpKind> = new Set<OpKind>([
   "broadcast",

@@ -6,7 +6,17 @@
  *
  * Consumed by the WebGPU runtime. A new expression or statement needs a case below; the compiler names the switch.
  */
-import type { Access, Expr, Fragment, FragmentPlace, Kernel, KernelBuffer, Statement } from "../kernel/ir.ts";
+import type {
+  Access,
+  Expr,
+  Fragment,
+  FragmentPlace,
+  Kernel,
+  KernelBuffer,
+  Quad,
+  QuadPlace,
+  Statement,
+} from "../kernel/ir.ts";
 import { atom, call, element, infix } from "./code.ts";
 import type { Code } from "./code.ts";
 import { callHelper, helpersOf } from "./helpers.ts";
@@ -19,15 +29,15 @@ export function printWgsl(kernel: Kernel, options: WgslOptions): string {
   const vectors = Math.ceil(kernel.params / 4);
   const declarations = [
     ...kernel.buffers.map(
-      ({ dtype, access }, i) =>
-        `@group(0) @binding(${i}) var<storage, ${ACCESS[access]}> ${buffer(i)}: array<${storedType(dtype, options)}>;`,
+      ({ dtype, access, quads }, i) =>
+        `@group(0) @binding(${i}) var<storage, ${ACCESS[access]}> ${buffer(i)}: array<${elementType(storedType(dtype, options), quads)}>;`,
     ),
     ...(kernel.params > 0
       ? [`@group(0) @binding(${kernel.buffers.length}) var<uniform> params: array<vec4<u32>, ${vectors}>;`]
       : []),
     ...kernel.shared.map(
-      ({ type, length, half }, i) =>
-        `var<workgroup> ${shared(i)}: array<${half === true ? "f16" : type}, ${length}>;`,
+      ({ type, length, half, quads }, i) =>
+        `var<workgroup> ${shared(i)}: array<${elementType(half === true ? "f16" : type, quads)}, ${quads === true ? length / 4 : length}>;`,
     ),
   ];
   const body = new Printer(kernel, options).block(kernel.body);
@@ -91,6 +101,10 @@ const ORDER = { "row-major": "row_major", "column-major": "col_major" } as const
 const fragmentType = ({ role, element, rows, columns }: Fragment): string =>
   `subgroup_matrix_${ROLE[role]}<${element}, ${columns}, ${rows}>`;
 
+/** Four elements are one where memory is moved in quads. */
+const elementType = (type: string, quads: true | undefined): string =>
+  quads === true ? `vec4<${type}>` : type;
+
 const indent = (lines: readonly string[]): string[] => lines.map((line) => `  ${line}`);
 const buffer = (position: number): string => `buffer_${position}`;
 /** Four parameters. */
@@ -127,9 +141,9 @@ class Printer {
       case "assign":
         return [`${identifier(s.name)} = ${this.#text(s.value)};`];
       case "store":
-        return [`${buffer(s.buffer)}[${this.#text(s.at)}] = ${this.#stored(s.buffer, s.value)};`];
+        return [`${this.#bufferElement(s.buffer, s.at).text} = ${this.#stored(s.buffer, s.value)};`];
       case "storeShared":
-        return [`${shared(s.array)}[${this.#text(s.at)}] = ${this.#kept(s.array, s.value)};`];
+        return [`${this.#sharedElement(s.array, s.at).text} = ${this.#kept(s.array, s.value)};`];
       case "for": {
         const name = identifier(s.name);
         const before: string[] = [];
@@ -155,6 +169,23 @@ class Printer {
         ];
       case "barrier":
         return [`workgroupBarrier();`];
+      case "letQuad":
+        return [`let ${identifier(s.name)} = ${this.#quad(s.value)};`];
+      case "varQuad":
+        return [`var ${identifier(s.name)} = ${this.#quad(s.value)};`];
+      case "assignQuad":
+        return [`${identifier(s.name)} = ${this.#quad(s.value)};`];
+      case "storeQuad": {
+        const { text, type } = this.#quadPlace(s.to);
+        const name = identifier(s.quad);
+        if (s.to.memory.kind === "buffer" && type === "f16")
+          throw new Error(`kernel ${this.#kernel.name}: nothing rounds quads that are stored as f16`);
+        return [`${text} = ${type === "f16" ? `vec4<f16>(${name})` : name};`];
+      }
+      case "addScaled": {
+        const [sums, quad] = [identifier(s.sums), identifier(s.quad)];
+        return [`${sums} += vec4<f32>(${this.#text(s.x)}) * ${quad};`];
+      }
       case "zeroFragment":
         return [`var ${identifier(s.fragment.name)} = ${fragmentType(s.fragment)}();`];
       case "loadFragment": {
@@ -204,6 +235,59 @@ class Printer {
     return { memory, at: this.#text(at), stride: this.#text(stride) };
   }
 
+  #bufferElement(position: number, at: Expr): Code {
+    const quads = this.#buffer(position).quads;
+    return quads === true
+      ? this.#ofQuads(buffer(position), at)
+      : element(buffer(position), this.#expression(at));
+  }
+
+  #sharedElement(array: number, at: Expr): Code {
+    const quads = this.#kernel.shared[array]?.quads;
+    return quads === true ? this.#ofQuads(shared(array), at) : element(shared(array), this.#expression(at));
+  }
+
+  /** An element of memory that is an array of quads. */
+  #ofQuads(memory: string, at: Expr): Code {
+    const code = this.#expression(at);
+    return element(element(memory, infix(code, ">>", atom("2u"))).text, infix(code, "&", atom("3u")));
+  }
+
+  #quadPlace({ memory: { kind, position }, at }: QuadPlace): {
+    readonly text: string;
+    readonly type: string;
+  } {
+    const [name, quads, type] =
+      kind === "buffer"
+        ? [
+            buffer(position),
+            this.#buffer(position).quads,
+            storedType(this.#buffer(position).dtype, this.#options),
+          ]
+        : [
+            shared(position),
+            this.#kernel.shared[position]?.quads,
+            this.#kernel.shared[position]?.half === true ? "f16" : "f32",
+          ];
+    if (quads !== true) throw new Error(`kernel ${this.#kernel.name}: ${name} has no quads`);
+    return { text: element(name, infix(this.#expression(at), ">>", atom("2u"))).text, type };
+  }
+
+  #quad(quad: Quad): string {
+    switch (quad.kind) {
+      case "zeros":
+        return "vec4<f32>()";
+      case "loaded": {
+        const { text, type } = this.#quadPlace(quad.from);
+        return type === "f16" ? `vec4<f32>(${text})` : text;
+      }
+      case "parts":
+        return `vec4<f32>(${quad.parts.map((part) => this.#text(part)).join(", ")})`;
+      case "scaled":
+        return `vec4<f32>(${this.#text(quad.x)}) * ${identifier(quad.quad)}`;
+    }
+  }
+
   #text(x: Expr): string {
     return this.#expression(x).text;
   }
@@ -220,9 +304,11 @@ class Printer {
       case "param":
         return atom(`${params(x.index >> 2)}.${"xyzw"[x.index & 3]}`);
       case "load":
-        return this.#loaded(x.buffer, this.#expression(x.at));
+        return this.#loaded(x.buffer, x.at);
+      case "component":
+        return atom(`${identifier(x.quad)}.${"xyzw"[x.index]}`);
       case "shared": {
-        const found = element(shared(x.array), this.#expression(x.at));
+        const found = this.#sharedElement(x.array, x.at);
         return this.#kernel.shared[x.array]?.half === true ? call("f32", found) : found;
       }
       case "subgroup":
@@ -263,9 +349,9 @@ class Printer {
     return codes as { [K in keyof T]: Code }; // one for each operand
   }
 
-  #loaded(position: number, at: Code): Code {
+  #loaded(position: number, at: Expr): Code {
     const { dtype } = this.#buffer(position);
-    const found = element(buffer(position), at);
+    const found = this.#bufferElement(position, at);
     if (dtype === "bool") return infix(found, "!=", atom("0u"));
     return dtype === "f16" && this.#options.f16 ? call("f32", found) : found;
   }

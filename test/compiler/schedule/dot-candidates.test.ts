@@ -94,9 +94,9 @@ describe("candidates", () => {
       expect(namedDot({ ...shape, rows: 100 }, layout, LARGER, named)?.rung).toEqual(config.rung);
     }
     const huge = dotCandidates(shape, layout, LARGER).map(({ rung }) => rungName(rung));
-    expect(huge).toContain("tiles of 128 by 16 x 16 lanes");
+    expect(huge).toContain("quads, tiles of 128 by 16 x 8 lanes, 16 deep");
     const of = (rung: string, slices: number) => namedDot(shape, layout, MINIMUM_LIMITS, { rung, slices });
-    expect(of("tiles of 128 by 16 x 16 lanes", 1)).toBeUndefined();
+    expect(of("quads, tiles of 128 by 16 x 8 lanes, 16 deep", 1)).toBeUndefined();
     expect(of("tiles of 7", 1)).toBeUndefined();
     // More slices than a sum has is as many as it may have.
     expect(of("tiles of 32 by 8 x 8 lanes", 1e15)?.split?.slices).toBe(3);

@@ -23,6 +23,7 @@ import type {
   DotRung,
   DotShape,
   DotStore,
+  OperandQuads,
 } from "../../../src/compiler/schedule/dot/problem.ts";
 import { workgroupsFor } from "../../../src/compiler/schedule/elements.ts";
 import type { OpParams, TensorType } from "../../../src/dsl/program/program.ts";
@@ -55,23 +56,31 @@ const layoutOf = ({ left, right }: Storage): DotLayout => ({
 
 const load = (buffer: number, at: Expr): Expr => ({ kind: "load", type: "f32", buffer, at });
 
-/** Loads from buffers `left` and `right`, as they are stored. */
+/** Loads from buffers `left` and `right`, as they are stored; in quads where the innermost axis has a multiple of four elements. */
 function operandsOf(
+  builder: KernelBuilder,
   { left, right }: Storage,
   { rows, columns, inner }: DotShape<Expr>,
+  shape: DotShape,
   at: { readonly left: number; readonly right: number },
 ): DotOperands {
   const flat = (i: Expr, n: Expr, j: Expr, m: Expr, k: Expr): Expr => plus(times(plus(times(i, n), j), m), k);
+  const inLeft = (batch: Expr, row: Expr, k: Expr): Expr =>
+    left === "row,k" ? flat(batch, rows, row, inner, k) : flat(batch, inner, k, rows, row);
+  const inRight = (batch: Expr, column: Expr, k: Expr): Expr =>
+    right === "k,column" ? flat(batch, inner, k, columns, column) : flat(batch, columns, column, inner, k);
+  const quads = (position: number, extent: number, place: typeof inLeft): OperandQuads | undefined => {
+    if (extent % 4 !== 0) return undefined;
+    return (batch, i, k) => {
+      builder.inQuads(position);
+      return { memory: { kind: "buffer", position }, at: place(batch, i, k) };
+    };
+  };
   return {
-    left: (batch, row, k) =>
-      load(at.left, left === "row,k" ? flat(batch, rows, row, inner, k) : flat(batch, inner, k, rows, row)),
-    right: (batch, k, column) =>
-      load(
-        at.right,
-        right === "k,column"
-          ? flat(batch, inner, k, columns, column)
-          : flat(batch, columns, column, inner, k),
-      ),
+    left: (batch, row, k) => load(at.left, inLeft(batch, row, k)),
+    right: (batch, k, column) => load(at.right, inRight(batch, column, k)),
+    leftQuads: quads(at.left, left === "row,k" ? shape.inner : shape.rows, inLeft),
+    rightQuads: quads(at.right, right === "k,column" ? shape.columns : shape.inner, inRight),
   };
 }
 
@@ -110,7 +119,10 @@ function routineOf(storage: Storage, shape: DotShape, config: DotConfig, literal
   const builder = new KernelBuilder();
   const extents = extentsIn(builder);
   const [left, right] = ["read", "read"].map(() => builder.buffer({ dtype: "f32", access: "read" }));
-  const operands = operandsOf(storage, extents, { left: left as number, right: right as number });
+  const operands = operandsOf(builder, storage, extents, shape, {
+    left: left as number,
+    right: right as number,
+  });
   const { kind } = config.rung;
   if (config.split === undefined) {
     const result = builder.buffer({ dtype: "f32", access: "write" });
@@ -197,10 +209,13 @@ const RUNGS: Readonly<Record<string, DotRung>> = {
   "subgroups along columns": { kind: "subgroups", few: 8, of: "rows", along: "wide" },
   "registers, 4 by 4": { kind: "registers", each: 4 },
   "registers, 8 by 8": { kind: "registers", each: 8 },
+  "quads, tiles of 32": { kind: "quads", tile: 32, depth: 16, each: [4, 4] },
+  "quads, tiles of 64": { kind: "quads", tile: 64, depth: 16, each: [8, 8] },
+  "quads, tiles of 128": { kind: "quads", tile: 128, depth: 8, each: [8, 16] },
   "tiles of 64": { kind: "tile", tile: 64, depth: 16, each: 8, unroll: 2 },
 };
 const SOFTWARE: TargetLimits = { ...MINIMUM_LIMITS, software: true };
-const SIZES = [1, 3, 7, 8, 9, 31, 32, 33, 63, 64, 65, 127];
+const SIZES = [1, 3, 7, 8, 9, 31, 32, 33, 63, 64, 65, 124, 127];
 
 const { subgroups } = await openTestGpu();
 if (subgroups === undefined) console.log("Dots by subgroups are not tested on this GPU: it has none.");
@@ -221,12 +236,9 @@ describe.each(PLAN_RUNNERS)("a dot %s", (where, run) => {
   );
   describe.each(possible)("by %s", (_rung, rung) => {
     // Each way of storing operands makes other kernels: of the largest, which is slow to compile, a GPU gets one.
-    it.each(host || (rung.kind === "tile" ? rung.tile : 0) < 64 ? names : (["NT"] as const))(
-      "%s",
-      async (name) => {
-        for (const shape of sampled(host ? 18 : 6)) await check(run, name, shape, launchDot(shape, rung, 1));
-      },
-    );
+    it.each(host || ("tile" in rung ? rung.tile : 0) < 64 ? names : (["NT"] as const))("%s", async (name) => {
+      for (const shape of sampled(host ? 18 : 6)) await check(run, name, shape, launchDot(shape, rung, 1));
+    });
     if (rung.kind !== "direct" && (host || rung.kind === "gemv" || rung.kind === "subgroups"))
       it("in slices of k", async () => {
         for (const shape of sampled(host ? 12 : 4)) await check(run, "NT", shape, launchDot(shape, rung, 3));
@@ -278,6 +290,7 @@ describe("dots", () => {
     const kind =
       rung.kind === "gemv" ? `gemv of ${rung.few} ${rung.of}, neighbours along ${rung.fast}` :
       rung.kind === "tile" ? `tiles of ${rung.tile}` :
+      rung.kind === "quads" ? `quads, tiles of ${rung.tile}` :
       rung.kind === "subgroups" ? `subgroups, ${rung.few} ${rung.of}, along ${rung.along}` :
       rung.kind === "registers" ? `registers, ${rung.each} by ${rung.each}` : rung.kind; // prettier-ignore
     return `${kind}, ${config.workgroups} workgroups${split === undefined ? "" : `, slices of ${split.chunk}`}`;
@@ -300,17 +313,17 @@ describe("dots", () => {
     }).toMatchInlineSnapshot(`
       {
         "few columns": "gemv of 4 columns, neighbours along k, 2048 workgroups",
-        "head": "tiles of 64, 384 workgroups",
-        "large": "tiles of 64, 1536 workgroups",
-        "medium": "tiles of 32, 27 workgroups, slices of 256",
+        "head": "quads, tiles of 64, 384 workgroups",
+        "large": "quads, tiles of 64, 1536 workgroups",
+        "medium": "quads, tiles of 32, 27 workgroups, slices of 256",
         "outer": "direct, 65536 workgroups",
         "product": "gemv of 1 rows, neighbours along k, 128 workgroups, slices of 8192",
         "small": "direct, 64 workgroups",
         "tiny": "direct, 1 workgroups",
-        "uneven": "tiles of 32, 768 workgroups",
+        "uneven": "quads, tiles of 32, 768 workgroups",
         "vector": "gemv of 1 rows, neighbours along wide, 96 workgroups",
         "vector, transposed": "gemv of 1 rows, neighbours along k, 192 workgroups",
-        "weight gradient": "tiles of 64, 128 workgroups, slices of 1024",
+        "weight gradient": "quads, tiles of 64, 512 workgroups, slices of 256",
       }
     `);
   });

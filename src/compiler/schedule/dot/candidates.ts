@@ -9,18 +9,22 @@ import type { TargetLimits } from "../../kernel/plan.ts";
 import {
   chooseDot,
   enoughWorkgroups,
+  HUGE_QUADS,
   lanesOf,
   LARGE,
+  LARGE_QUADS,
   LARGE_REGISTERS,
   launchDot,
   mostSlices,
   partsOf,
   SMALL,
+  SMALL_QUADS,
   SMALL_REGISTERS,
 } from "./dot.ts";
 import type { DotConfig } from "./dot.ts";
 import { matrixBytes, matrixName, matrixRungs } from "./matrix.ts";
 import type { DotLayout, DotRung, DotShape } from "./problem.ts";
+import { quadBytes } from "./quads.ts";
 import { registerWords } from "./registers.ts";
 import { SUBGROUP_LANES, fillsSubgroups } from "./subgroups.ts";
 import { tileBytes } from "./tile.ts";
@@ -39,9 +43,7 @@ const MOST_PARTIAL = 2 ** 24;
 const LEAST_FOR_MATRICES = 16;
 
 /** More lanes on a tile: less work for each. */
-const WIDE = { kind: "tile", tile: 64, depth: 16, each: 4, unroll: 4 } as const satisfies DotRung;
-/** More than the minimum of workgroup memory, and half the loads of `LARGE`. */
-const HUGE = { kind: "tile", tile: 128, depth: 16, each: 8, unroll: 2 } as const satisfies DotRung;
+const WIDE_QUADS = { kind: "quads", tile: 64, depth: 16, each: [8, 4] } as const satisfies DotRung;
 
 /** A rung in words: its identity in a table of results. */
 export function rungName(rung: DotRung): string {
@@ -54,6 +56,8 @@ export function rungName(rung: DotRung): string {
       return `subgroups, ${rung.few} ${rung.of}, along ${rung.along}`;
     case "registers":
       return `registers, ${rung.each} x ${rung.each}`;
+    case "quads":
+      return `quads, tiles of ${rung.tile} by ${rung.tile / rung.each[0]} x ${rung.tile / rung.each[1]} lanes, ${rung.depth} deep`;
     case "tile":
       return `${rung.half === true ? "f16 " : ""}tiles of ${rung.tile} by ${rung.tile / rung.each} x ${rung.tile / rung.each} lanes`;
     case "matrix":
@@ -78,6 +82,8 @@ function sharedBytes(rung: DotRung): number {
       return 4 * registerWords(rung);
     case "tile":
       return tileBytes(rung);
+    case "quads":
+      return quadBytes(rung);
     case "matrix":
       return matrixBytes(rung);
   }
@@ -92,9 +98,10 @@ function rungsFor(shape: DotShape, layout: DotLayout, limits: TargetLimits): rea
   if (halves && short >= LEAST_FOR_MATRICES) rungs.push(...matrixRungs(limits, inner));
   if (halves && short > 4)
     rungs.push({ ...SMALL, half: true }, ...(short > 16 ? [{ ...LARGE, half: true } as const] : []));
-  if (short > 4) rungs.push(SMALL);
-  if (short > 16) rungs.push(LARGE, WIDE);
-  if (short > 64) rungs.push(HUGE);
+  if (short > 64) rungs.push(...HUGE_QUADS);
+  if (short > 16) rungs.push(LARGE_QUADS, WIDE_QUADS);
+  if (short > 4) rungs.push(SMALL_QUADS, SMALL);
+  if (short > 16) rungs.push(LARGE);
   if (limits.software === true && short > 4)
     rungs.push(SMALL_REGISTERS, ...(short > 32 ? [LARGE_REGISTERS] : []));
   if (short <= FEW && inner > 8) {
@@ -132,7 +139,7 @@ export function dotCandidates(
   const rungs = rungsFor(shape, layout, limits);
   /** In as many slices as fill a GPU so many times. */
   const filling = (rung: DotRung, times: number): DotConfig => {
-    const wanted = Math.round((times * enoughWorkgroups(limits)) / partsOf(shape, rung));
+    const wanted = Math.round((times * enoughWorkgroups(limits, lanesOf(rung))) / partsOf(shape, rung));
     return launchDot(shape, rung, Math.min(wanted, slicesAllowed(shape, rung)));
   };
   const candidates = [

@@ -5,8 +5,8 @@
  * them up in order and stores. That way the GPU is full, and the result does not depend on who finishes first.
  *
  * Consumed by the scheduler, and by `candidates.ts`, from which a tuner chooses otherwise. To add a rung: a member of `DotRung`, its
- * writer, a case below and in `chooseDot`. What `chooseDot` chooses takes at most 16 KiB of workgroup memory and within 256 lanes, which
- * every adapter has.
+ * writer, a case below and in `chooseDot`. What `chooseDot` chooses takes at most 256 lanes, and no more
+ * workgroup memory than there is.
  */
 import type { TensorType } from "../../../dsl/program/program.ts";
 import { binary, index, literal, minus, modulo, over, plus, times } from "../../kernel/builder.ts";
@@ -18,6 +18,7 @@ import { writeDirect } from "./direct.ts";
 import { writeGemv } from "./gemv.ts";
 import { matrixTile, writeMatrix } from "./matrix.ts";
 import type { DotJob, DotLayout, DotOperands, DotRung, DotShape, DotStore } from "./problem.ts";
+import { quadBytes, quadLanes, writeQuads } from "./quads.ts";
 import { REGISTER_LANES, registerTile, writeRegisters } from "./registers.ts";
 import { SUBGROUP_LANES, fillsSubgroups, subgroupsWide, writeSubgroups } from "./subgroups.ts";
 import { tileLanes, writeTile } from "./tile.ts";
@@ -36,8 +37,11 @@ const DIRECT_LANES = 64;
 export const DOT_SUM_LANES = 64;
 /** Products below which no lane is busy for long, however they are divided. */
 const FEW_PRODUCTS = 2 ** 18;
+/** So many lanes keep a GPU busy: on an NVIDIA H200, 250 for each of its multiprocessors. */
+const ENOUGH_LANES = 2 ** 15;
 /** So many workgroups keep a GPU busy, or the cores of a CPU. */
-export const enoughWorkgroups = ({ software = false }: TargetLimits): number => (software ? 16 : 128);
+export const enoughWorkgroups = ({ software = false }: TargetLimits, lanes: number): number =>
+  software ? 16 : Math.ceil(ENOUGH_LANES / lanes);
 /** Slices of k are not shorter than this, so that summing them stays cheap. */
 const SHORTEST_SLICE = 256;
 
@@ -47,7 +51,8 @@ const CHUNK = 16;
 /** The way to compute a dot of these extents. */
 export function chooseDot(shape: DotShape, layout: DotLayout, limits: TargetLimits): DotConfig {
   const rung = chooseRung(shape, layout, limits);
-  const wanted = rung.kind === "direct" ? 1 : Math.floor(enoughWorkgroups(limits) / partsOf(shape, rung));
+  const wanted =
+    rung.kind === "direct" ? 1 : Math.floor(enoughWorkgroups(limits, lanesOf(rung)) / partsOf(shape, rung));
   return launchDot(shape, rung, Math.min(wanted, mostSlices(shape)));
 }
 
@@ -85,11 +90,25 @@ function chooseRung(shape: DotShape, layout: DotLayout, limits: TargetLimits): D
   // Large tiles do half the loads, if there are enough of them and most of each is used.
   const parts = partsOf(shape, LARGE);
   const used = (batch * rows * columns) / (parts * LARGE.tile ** 2);
-  const large = parts * mostSlices(shape) >= enoughWorkgroups(limits) / 2 && used > 0.6;
+  const large = parts * mostSlices(shape) >= enoughWorkgroups(limits, lanesOf(LARGE)) / 2 && used > 0.6;
   // Without workgroup memory lanes compute the same element again and again, if it is not there yet.
   if (limits.software === true && layout.computed !== true) return large ? LARGE_REGISTERS : SMALL_REGISTERS;
-  return large ? LARGE : SMALL;
+  if (limits.software === true) return large ? LARGE : SMALL;
+  if (!large) return SMALL_QUADS;
+  // Tiles of 128 do half the loads once more, where each multiprocessor has many of them.
+  const huge = HUGE_QUADS.find((rung) => quadBytes(rung) <= limits.sharedBytes);
+  return huge !== undefined && partsOf(shape, huge) >= MANY_PARTS ? huge : LARGE_QUADS;
 }
+
+const MANY_PARTS = 1024;
+
+export const LARGE_QUADS = { kind: "quads", tile: 64, depth: 16, each: [8, 8] } as const satisfies DotRung;
+/** The first takes more than the minimum of workgroup memory. */
+export const HUGE_QUADS = [
+  { kind: "quads", tile: 128, depth: 16, each: [8, 16] },
+  { kind: "quads", tile: 128, depth: 8, each: [8, 16] },
+] as const satisfies readonly DotRung[];
+export const SMALL_QUADS = { kind: "quads", tile: 32, depth: 16, each: [4, 4] } as const satisfies DotRung;
 
 export const LARGE = { kind: "tile", tile: 64, depth: 16, each: 8, unroll: 2 } as const satisfies DotRung;
 export const SMALL = { kind: "tile", tile: 32, depth: 16, each: 4, unroll: 4 } as const satisfies DotRung;
@@ -116,6 +135,8 @@ export function lanesOf(rung: DotRung): number {
       return REGISTER_LANES;
     case "tile":
       return tileLanes(rung);
+    case "quads":
+      return quadLanes(rung);
     case "matrix":
       return rung.lanes;
   }
@@ -135,8 +156,9 @@ export function partsOf({ batch, rows, columns }: DotShape, rung: DotRung): numb
       return batch * Math.ceil(short / rung.few) * Math.ceil(wide / subgroupsWide(rung));
     }
     case "registers":
+    case "quads":
     case "tile": {
-      const side = rung.kind === "tile" ? rung.tile : registerTile(rung);
+      const side = rung.kind === "registers" ? registerTile(rung) : rung.tile;
       return batch * Math.ceil(rows / side) * Math.ceil(columns / side);
     }
     case "matrix": {
@@ -158,6 +180,8 @@ function writeRung(builder: KernelBuilder, job: DotJob, rung: DotRung): void {
       return writeRegisters(builder, job, rung);
     case "tile":
       return writeTile(builder, job, rung);
+    case "quads":
+      return writeQuads(builder, job, rung);
     case "matrix":
       return writeMatrix(builder, job, rung);
   }

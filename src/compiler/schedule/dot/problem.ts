@@ -18,7 +18,7 @@ import {
   times,
 } from "../../kernel/builder.ts";
 import type { KernelBuilder } from "../../kernel/builder.ts";
-import type { Expr } from "../../kernel/ir.ts";
+import type { Expr, QuadPlace } from "../../kernel/ir.ts";
 import type { MatrixShape } from "../../kernel/plan.ts";
 
 /** Extents: numbers where a kernel is chosen, literals or parameters where it is written. */
@@ -46,7 +46,13 @@ export interface DotLayout {
 export interface DotOperands {
   left(batch: Expr, row: Expr, k: Expr): Expr;
   right(batch: Expr, k: Expr, column: Expr): Expr;
+  /** Where operands have quads along the axis on which neighbours lie: its extent, and where quads begin, are multiples of four. */
+  readonly leftQuads?: OperandQuads | undefined;
+  readonly rightQuads?: OperandQuads | undefined;
 }
+
+/** Where a quad of an operand is. `i` is a row of the left one, a column of the right one. */
+export type OperandQuads = (batch: Expr, i: Expr, k: Expr) => QuadPlace;
 
 /** Called in a scope of its own, more than once for large tiles, with indices in bounds that are bound to names. */
 export type DotStore = (batch: Expr, row: Expr, column: Expr, value: Expr) => void;
@@ -85,6 +91,13 @@ export type DotRung =
       readonly unroll: number;
       /** Operands are f16 in workgroup memory too: for those that are stored so. */
       readonly half?: true;
+    }
+  /** Square tiles in quads: `each` rows × columns of sums per lane, multiples of four; the innermost loop is written out. */
+  | {
+      readonly kind: "quads";
+      readonly tile: number;
+      readonly depth: number;
+      readonly each: readonly [rows: number, columns: number];
     }
   /** Tiles whose products matrix units make, in fragments of that shape. So many subgroups of the workgroup have fragments of the tile;
    * where subgroups are smaller than the largest, there are more, without any. For operands that are stored as f16. */
