@@ -140,6 +140,19 @@ describe("a device that is lost", () => {
     const recompiled = await compile(grad(loss, "w"), { device: again, sizes: { batch: 1, in: 1, out: 1 } });
     expect([...(await (await recompiled.run({ w: [3], x: [2] })).read()).data]).toEqual([24]);
   });
+
+  it("while the GPU works is the error of the read that waits, though the news of it comes later", async () => {
+    const device = await open();
+    const b = new PlanBuilder();
+    const size = 1 << 18;
+    const [x, t, y] = [b.input([size]), b.temporary([size]), b.output([size])];
+    const steps = Array.from({ length: 100 }, () => [b.map(INCREMENT, [x, t]), b.map(INCREMENT, [t, y])]);
+    const executable = await device.load(b.plan([y], ...steps.flat()));
+    const [output] = await executable.run([device.upload(hostTensor("f32", [size], new Float32Array(size)))]);
+    const reading = output?.read();
+    setTimeout(() => device.context.gpu.device.destroy());
+    await expect(reading).rejects.toBeInstanceOf(DeviceLostError);
+  });
 });
 
 const target = await openWebGpu();

@@ -91,8 +91,7 @@ describe.skipIf(missing !== undefined)("the engine", () => {
 
   it(
     "serves texts between steps, and goes on from the last saved state when the device is lost",
-    // After a loss the training waits for ever in about one of five runs. Why is not known: docs/plan.md has it among what is open.
-    { timeout: 75_000, retry: 4 },
+    options,
     async () => {
       const context = await browser.context();
       onTestFinished(() => context.close());

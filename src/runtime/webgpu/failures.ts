@@ -22,6 +22,12 @@ const FILTERS = ["out-of-memory", "internal", "validation"] as const satisfies r
 
 const CLOSED = closedMessage("webgpu");
 
+/**
+ * Milliseconds from a refusal to the news that the device is lost. In Chromium a pending `mapAsync` is refused within `destroy`, and `lost`
+ * comes tens of milliseconds later, through other processes; this is many times that.
+ */
+const NEWS_TAKES = 5000;
+
 export class Failures {
   readonly #device: GPUDevice;
   readonly #relieve: () => void;
@@ -89,12 +95,28 @@ export class Failures {
     try {
       return await Promise.race([work, promise]);
     } catch (error) {
-      // A wait that a lost device breaks off may be told so before `lost` is.
-      await new Promise((resolve) => setTimeout(resolve));
-      throw this.#lost ?? error;
+      throw await this.reasonOf(error);
     } finally {
       this.#waiting.delete(reject);
     }
+  }
+
+  /**
+   * Why the GPU refused something: that the device is lost or closed, else the refusal itself. A lost device may break off what is under
+   * way before it says that it is lost, so this waits for that a while. Not to be asked where another reason is known.
+   */
+  async reasonOf(refusal: unknown): Promise<unknown> {
+    if (this.#lost === undefined && !this.#closed)
+      await new Promise<void>((resolve) => {
+        const end = (): void => {
+          clearTimeout(timer);
+          this.#waiting.delete(end);
+          resolve();
+        };
+        const timer = setTimeout(end, NEWS_TAKES);
+        this.#waiting.add(end);
+      });
+    return this.#lost ?? (this.#closed ? new Error(CLOSED) : refusal);
   }
 
   /** Waits until it is known what went wrong in the scopes that are closed, and throws nothing of it. */

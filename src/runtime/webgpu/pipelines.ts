@@ -117,8 +117,11 @@ export class Pipelines {
     const error = await this.#failures.until(refused);
     if (error !== undefined) throw error;
     if (made.pipeline === undefined) {
-      const { message } = made.error as Error; // a GPUPipelineError
-      throw new Error(`webgpu: ${what()} failed: ${message}`, { cause: made.error });
+      const refusal = made.error as GPUPipelineError;
+      // Where the code is not to blame, the device may be: a GPU's process that ends refuses what it had to compile.
+      const reason = refusal.reason === "internal" ? await this.#failures.reasonOf(refusal) : refusal;
+      if (reason !== refusal) throw reason;
+      throw new Error(`webgpu: ${what()} failed: ${refusal.message}`, { cause: refusal });
     }
     return { pipeline: made.pipeline, bindings };
   }

@@ -91,14 +91,15 @@ export class Readback {
     block: Block,
     submitted: Promise<Error | undefined>,
   ): Promise<void> {
+    let failure: Error | undefined;
     try {
-      const mapped = this.#failures.until(block.buffer.mapAsync(MapMode.READ)).then(
+      const mapped = block.buffer.mapAsync(MapMode.READ).then(
         () => undefined,
         (error: unknown) => ({ error }),
       );
       // The reason of a failed submit says more than that of the failed map. And what made the values may turn out to have failed.
-      const failure = await this.#failures.until(submitted);
-      const refusal = await mapped;
+      const [submit, refusal] = await this.#failures.until(Promise.all([submitted, mapped]));
+      failure = submit;
       await this.#failures.known();
       if (failure !== undefined) throw failure;
       if (refusal !== undefined) throw refusal.error;
@@ -112,7 +113,9 @@ export class Readback {
       this.#keep(block);
     } catch (error) {
       this.#drop(block);
-      for (const { reject } of requests) reject(error);
+      // Nothing here unmaps a buffer that is being read, so what refuses one without a failure is most likely a lost device.
+      const reason = error === failure ? error : await this.#failures.reasonOf(error);
+      for (const { reject } of requests) reject(reason);
     }
   }
 

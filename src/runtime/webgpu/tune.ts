@@ -208,12 +208,13 @@ function timeRun(device: WebGpuDevice): NonNullable<TuneOptions["time"]> {
       return total(executable) - before;
     };
   }
-  const { queue } = device.context.gpu.device;
+  const { gpu, failures } = device.context;
+  const done = () => failures.until(gpu.device.queue.onSubmittedWorkDone());
   return async (executable, values) => {
-    await queue.onSubmittedWorkDone();
+    await done();
     const begin = performance.now();
     for (let i = 0; i < TOGETHER; i++) await run(executable, values);
-    await queue.onSubmittedWorkDone();
+    await done();
     return ((performance.now() - begin) / TOGETHER) * 1e6;
   };
 }

@@ -5,6 +5,7 @@ import type { HostTensor } from "../../../src/compiler/host-tensor.ts";
 import type { Plan } from "../../../src/compiler/kernel/plan.ts";
 import { WebGpuDevice } from "../../../src/runtime/webgpu/device.ts";
 import { DeviceLostError } from "../../../src/runtime/webgpu/errors.ts";
+import type { Gpu } from "../../../src/runtime/webgpu/gpu.ts";
 import { openNodeGpu } from "../../../src/runtime/webgpu/node.ts";
 import { f32s, INCREMENT, PlanBuilder, SMALL } from "./plans.ts";
 
@@ -200,6 +201,55 @@ describe("a lost device", () => {
     await expect(other.read()).rejects.toBeInstanceOf(DeviceLostError);
     await expect(device.load(increment())).rejects.toBeInstanceOf(DeviceLostError);
     expect(() => device.upload(f32s(1))).toThrow(DeviceLostError);
+  });
+});
+
+describe("a loss that is told later than what it breaks off", () => {
+  /** A GPU that says that it is lost some time after it is; in browsers the news comes from another process. */
+  const late = async (): Promise<Gpu> => {
+    const gpu = await openNodeGpu();
+    const { lost } = gpu.device;
+    const news = lost.then(async (info) => {
+      await new Promise((resolve) => setTimeout(resolve, 50));
+      return info;
+    });
+    Object.defineProperty(gpu.device, "lost", { value: news });
+    return gpu;
+  };
+  const opening = (gpu: Gpu): WebGpuDevice => {
+    const device = new WebGpuDevice(gpu);
+    opened.push(device);
+    return device;
+  };
+
+  it("ends reads, those that wait and those whose copy is there", async () => {
+    const waits = opening(await late());
+    const reading = waits.upload(f32s(1, 2)).read();
+    queueMicrotask(() => queueMicrotask(() => waits.context.gpu.device.destroy()));
+    await expect(reading).rejects.toBeInstanceOf(DeviceLostError);
+
+    const gpu = await late();
+    const create = gpu.device.createBuffer.bind(gpu.device);
+    gpu.device.createBuffer = (descriptor) => {
+      const buffer = create(descriptor);
+      const range = buffer.getMappedRange.bind(buffer);
+      buffer.getMappedRange = (...bounds) => {
+        gpu.device.destroy();
+        return range(...bounds);
+      };
+      return buffer;
+    };
+    await expect(opening(gpu).upload(f32s(1, 2)).read()).rejects.toBeInstanceOf(DeviceLostError);
+  });
+
+  it("ends a compilation", async () => {
+    const gpu = await late();
+    gpu.device.createComputePipelineAsync = () => {
+      gpu.device.destroy();
+      return Promise.reject(Object.assign(new Error("The GPU's process has ended."), { reason: "internal" }));
+    };
+    const device = opening({ ...gpu, asyncPipelines: true });
+    await expect(device.load(increment())).rejects.toBeInstanceOf(DeviceLostError);
   });
 });
 

@@ -1,5 +1,5 @@
 /** The parts of the WebGPU runtime that need no GPU. */
-import { describe, expect, it } from "vitest";
+import { afterEach, describe, expect, it, vi } from "vitest";
 import { hostTensor } from "../../../src/compiler/host-tensor.ts";
 import type { Step } from "../../../src/compiler/kernel/plan.ts";
 import { storageBytes } from "../../../src/compiler/wgsl/storage.ts";
@@ -150,6 +150,10 @@ describe("blocks", () => {
 });
 
 describe("waits", () => {
+  afterEach(() => {
+    vi.useRealTimers();
+  });
+
   /** A GPU that is lost when it is told to be, and answers nothing. */
   const losable = () => {
     let lose = (_info: GPUDeviceLostInfo): void => undefined;
@@ -175,11 +179,42 @@ describe("waits", () => {
   it("end when the device is closed, and give what they waited for before", async () => {
     const { failures } = losable();
     expect(await failures.until(Promise.resolve(7))).toBe(7);
-    await expect(failures.until(Promise.reject(new Error("no")))).rejects.toThrow("no");
     const waiting = failures.until(never);
     failures.close();
     await expect(waiting).rejects.toThrow("The webgpu device was closed");
     await expect(failures.until(never)).rejects.toThrow("The webgpu device was closed");
+  });
+
+  const refused = () => Promise.reject(new DOMException("Buffer was unmapped.", "AbortError"));
+  /** The error that a promise was rejected with. */
+  const errorOf = (work: Promise<unknown>): Promise<unknown> =>
+    work.then(
+      () => undefined,
+      (error: unknown) => error,
+    );
+
+  it("that a lost device breaks off end with its loss, which is told later", async () => {
+    vi.useFakeTimers();
+    const { failures, lose } = losable();
+    const waiting = errorOf(failures.until(refused()));
+    await vi.advanceTimersByTimeAsync(100);
+    lose({ reason: "destroyed", message: "Device was destroyed." } as GPUDeviceLostInfo);
+    expect(await waiting).toBeInstanceOf(DeviceLostError);
+    expect(vi.getTimerCount()).toBe(0);
+    expect(await errorOf(failures.until(refused()))).toBeInstanceOf(DeviceLostError);
+  });
+
+  it("that are refused without a loss end with the refusal, and with the device's end", async () => {
+    vi.useFakeTimers();
+    const { failures } = losable();
+    const waiting = errorOf(failures.until(refused()));
+    await vi.advanceTimersByTimeAsync(60_000);
+    expect(await waiting).toMatchObject({ name: "AbortError" });
+    const another = errorOf(failures.until(refused()));
+    await vi.advanceTimersByTimeAsync(1);
+    failures.close();
+    expect(await another).toMatchObject({ message: expect.stringContaining("The webgpu device was closed") });
+    expect(vi.getTimerCount()).toBe(0);
   });
 });
 
