@@ -19,7 +19,10 @@ export interface EngineHarness {
   failure(work: Promise<unknown>): Promise<string>;
   /** From here on {@link until} looks; at first from the beginning. */
   mark(): void;
-  /** Resolves with the first event that is such, be it in the past or to come. */
+  /**
+   * Resolves with the first event that is such, be it in the past or to come. Rejects with the sentence of a training that fails before it
+   * comes.
+   */
   until(found: (event: EngineEvent) => boolean): Promise<EngineEvent>;
 }
 
@@ -56,16 +59,17 @@ window.studio = {
     ),
   mark: () => void (marked = events.length),
   until: (found) =>
-    new Promise((resolve) => {
+    new Promise((resolve, reject) => {
       const past = events.slice(marked).find(found);
       if (past !== undefined) {
         resolve(past);
         return;
       }
       const listener = (event: EngineEvent): void => {
-        if (!found(event)) return;
+        if (found(event)) resolve(event);
+        else if (event.kind === "failed") reject(new Error(`a training failed: ${event.message}`));
+        else return;
         listeners.delete(listener);
-        resolve(event);
       };
       listeners.add(listener);
     }),
