@@ -6,6 +6,7 @@
  * `BACKENDS`. Safe in a browser.
  */
 import { UserError } from "../files/errors.ts";
+import { WebGlContext } from "./webgl-context.ts";
 
 export type TfArray = Float32Array | Int32Array | Uint8Array;
 
@@ -99,6 +100,8 @@ export interface Loaded {
   readonly how: string;
   /** Values are read asynchronously, so runs pause where the host must see one. */
   readonly asynchronous?: true;
+  /** Where it computes, if that may be lost without TensorFlow.js saying so. */
+  readonly context?: WebGlContext;
 }
 
 /** How TensorFlow.js is found and set up. */
@@ -217,7 +220,8 @@ async function start(name: PageBackendName, options: TfjsOptions): Promise<Loade
   const backend = engine.registry[name] as { firstUse?: boolean } | undefined; // a field that its class does not hide
   if (backend !== undefined && name === "cpu") backend.firstUse = false;
   if (!isNamed(engine.backendName)) select(engine, name);
-  return { tf, how, ...(asynchronous && { asynchronous }) };
+  const context = WebGlContext.of(engine.registry[name]);
+  return { tf, how, ...(asynchronous && { asynchronous }), ...(context && { context }) };
 }
 
 /**

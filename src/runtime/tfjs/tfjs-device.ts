@@ -55,7 +55,7 @@ class TfjsValue implements DeviceValue {
   }
 
   async read(): Promise<HostTensor> {
-    const read = fromBackend(this.type, await this.tensor.data());
+    const read = fromBackend(this.type, await this.device.data(this.tensor));
     // Rounds f16; the other arrays may be the backend's own.
     if (read.dtype === "f16") return hostTensor("f16", read.shape, read.data);
     return { ...read, data: read.data.slice() };
@@ -182,10 +182,11 @@ export class TfjsDevice implements Device {
   readonly #how: string;
   readonly #target: Target;
   readonly #cpu: CpuKernels;
+  readonly #context: Loaded["context"];
   #closed = false;
 
   /** @param target what the backend is not asked for */
-  constructor({ tf, how, asynchronous }: Loaded, backend: BackendName, target: Target) {
+  constructor({ tf, how, asynchronous, context }: Loaded, backend: BackendName, target: Target) {
     this.name = `tfjs:${backend}`;
     this.#tf = tf;
     this.#backend = backend;
@@ -193,6 +194,7 @@ export class TfjsDevice implements Device {
     this.pauses = asynchronous === true;
     this.#target = target;
     this.#cpu = new CpuKernels(tf);
+    this.#context = context;
   }
 
   get closed(): boolean {
@@ -218,7 +220,7 @@ export class TfjsDevice implements Device {
         return state;
       });
       if (next.done === true) return next.value;
-      read = await next.value.data();
+      read = await this.data(next.value);
     }
   }
 
@@ -234,8 +236,14 @@ export class TfjsDevice implements Device {
     });
   }
 
-  /** Does work with this device's backend selected. */
+  /** The elements of a tensor. @throws Error when the device is lost before they are there */
+  data(tensor: TfTensor): Promise<TfArray> {
+    return this.#context === undefined ? tensor.data() : this.#context.until(() => tensor.data());
+  }
+
+  /** Does work with this device's backend selected. @throws Error when the device is lost */
   within<T>(work: (tf: Tfjs) => T): T {
+    this.#context?.check();
     return withBackend(this.#tf, this.#backend, () => work(this.#tf));
   }
 
