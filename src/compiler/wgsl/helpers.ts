@@ -32,6 +32,13 @@ const HELPERS = {
   div_u32: `fn div_u32(x: u32, y: u32) -> u32 { return x / y; }`,
   rem_u32: `fn rem_u32(x: u32, y: u32) -> u32 { return x % y; }`,
 
+  // Where the reciprocal of y would be subnormal, y is divided by 4 first.
+  div_f32: `
+fn div_f32(x: f32, y: f32) -> f32 {
+  let far = abs(y) > 8.507059173023462e37f;
+  return x / select(y, 0.25f * y, far) * select(1.0f, 0.25f, far);
+}`,
+
   // WGSL takes shift amounts modulo 32.
   shift_left_i32: `fn shift_left_i32(x: i32, y: i32) -> i32 { return select(x << (bitcast<u32>(y) & 31u), 0i, bitcast<u32>(y) > 31u); }`,
   shift_left_u32: `fn shift_left_u32(x: u32, y: u32) -> u32 { return select(x << (y & 31u), 0u, y > 31u); }`,

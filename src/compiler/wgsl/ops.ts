@@ -63,12 +63,21 @@ const multiplyFloats: Binary = (x, y) => {
   return y.value === 0 ? zeroTimes(y.value, x) : infix(x, "*", y);
 };
 
+/** WGSL promises nothing of divisions by more than this: its reciprocal may be taken for 0. */
+const LARGEST_DIVISOR = 2 ** 126;
+
 /** By a multiplication where an operand is 0 or infinite: optimizers leave x / 0 undefined, and take 0 / x and x / ∞ for 0. */
 const divideFloats: Binary = (x, y) => {
   const isSpecial = y.value !== undefined && (y.value === 0 || Math.abs(y.value) === Infinity);
   if (isSpecial) return multiplyFloats(x, literalCode("f32", 1 / y.value));
-  return x.value === 0 ? zeroTimes(x.value, infix(atom("1.0f"), "/", y)) : infix(x, "/", y);
+  if (x.value === 0) return zeroTimes(x.value, infix(atom("1.0f"), "/", y));
+  return y.value !== undefined && Math.abs(y.value) <= LARGEST_DIVISOR
+    ? infix(x, "/", y)
+    : callHelper("div_f32", x, y);
 };
+
+/** A name of what is true in every kernel that mentions it. */
+export const ALWAYS = "always";
 
 const UNARY = {
   neg: { f32: sign("-"), i32: sign("-"), u32: (x) => infix(atom("0u"), "-", x) },
@@ -84,7 +93,8 @@ const UNARY = {
   rsqrt: { f32: builtin("inverseSqrt") },
   erf: { f32: helper("erf_f32") },
   logistic: { f32: helper("logistic_f32") },
-  not: { ...integers(sign("~")), bool: sign("!") },
+  // A compiler that knows no NaN makes x >= y of !(x < y); of what is known at run time only, it makes nothing.
+  not: { ...integers(sign("~")), bool: (x) => infix(x, "!=", atom(ALWAYS)) },
 } as const satisfies { [K in UnaryOp]: ByType<Unary> };
 
 const ARITHMETIC = {

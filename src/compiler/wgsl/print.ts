@@ -21,7 +21,7 @@ import { atom, call, element, infix } from "./code.ts";
 import type { Code } from "./code.ts";
 import { callHelper, helpersOf } from "./helpers.ts";
 import { literalCode, runtimeCode } from "./literal.ts";
-import { binaryCode, castCode, isNanCode, selectCode, unaryCode } from "./ops.ts";
+import { ALWAYS, binaryCode, castCode, isNanCode, selectCode, unaryCode } from "./ops.ts";
 import { storedType } from "./storage.ts";
 import type { WgslOptions } from "./storage.ts";
 
@@ -52,6 +52,7 @@ export function printWgsl(kernel: Kernel, options: WgslOptions): string {
     ...subgroups.map(([name, builtin]) => `  @builtin(${builtin}) ${name}: u32,`),
     `) {`,
     `  let workgroup = group.x + group.y * groups.x;`,
+    ...(new RegExp(`\\b${ALWAYS}\\b`).test(text) ? [`  let ${ALWAYS} = groups.x > 0u;`] : []),
     // Read once: a compiler that does not know that stores leave them alone would read them again in every round of a loop.
     ...Array.from({ length: vectors }, (_, i) => `  let ${params(i)} = params[${i}];`),
     ...indent(body),

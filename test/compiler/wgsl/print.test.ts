@@ -145,6 +145,7 @@ describe("printWgsl", () => {
         @builtin(local_invocation_index) lane: u32,
       ) {
         let workgroup = group.x + group.y * groups.x;
+        let always = groups.x > 0u;
         let params_0 = params[0];
         var v0 = from_bits(0xff800000u);
         let i1_end = params_0.x + 1u;
@@ -156,7 +157,7 @@ describe("printWgsl", () => {
         if (lane == 0u) {
           buffer_1[workgroup] = max_f32(shared_0[0u], shared_0[1u]);
         } else {
-          let t2 = select(shared_0[1u], shared_0[0u], (!(lane < 1u)));
+          let t2 = select(shared_0[1u], shared_0[0u], ((lane < 1u) != always));
         }
       }
       "
