@@ -205,6 +205,27 @@ export function writeRows(scope: Scope, group: Group, limits: TargetLimits): Lai
   return { ...writer.finish(nameOf(group), lanes), workgroups: Math.ceil(rows / perGroup) };
 }
 
+/** So many lanes at work hide the time that memory takes: those that an NVIDIA H200 holds, and some thousands for the cores of a CPU. */
+const BUSY_LANES = { hardware: 2 ** 18, software: 2 ** 14 };
+/** Neighbouring columns of f32 that memory gives in one piece of 32 bytes. */
+const NEIGHBOURS = 8;
+
+/** Lanes that share a column, and columns of a workgroup. */
+function columnLanes(
+  results: number,
+  reduced: number,
+  limits: TargetLimits,
+): { readonly team: number; readonly width: number } {
+  const most = powerBelow(limits.lanes);
+  if (limits.software === true) {
+    const team = Math.min(powerAbove(reduced / 4), powerBelow(BUSY_LANES.software / results), most);
+    return { team, width: Math.max(1, MAP_LANES / team) };
+  }
+  const width = Math.min(NEIGHBOURS, powerAbove(results));
+  const team = Math.min(powerAbove(reduced / 4), powerBelow(BUSY_LANES.hardware / results), most / width);
+  return { team, width: Math.max(width, MAP_LANES / team) };
+}
+
 /** One reduction along an axis that is not the last, or a row too long for its own group. */
 export function writeColumns(scope: Scope, group: Group, limits: TargetLimits): LaidOut {
   const [member] = group.members as readonly [Member]; // a column group has one
@@ -213,13 +234,8 @@ export function writeColumns(scope: Scope, group: Group, limits: TargetLimits): 
   const writer = new KernelWriter(scope, ownOf(group));
   const { builder } = writer;
   const results = outer * inner;
-  const team = Math.min(
-    powerAbove(reduced / 4),
-    Math.max(1, powerBelow(16384 / results)),
-    powerBelow(limits.lanes),
-  );
-  const lanes = Math.max(MAP_LANES, team);
-  const width = lanes / team;
+  const { team, width } = columnLanes(results, reduced, limits);
+  const lanes = team * width;
   const lane = builder.let(over(LANE, index(width)), "lane");
   const base = builder.let(modulo(LANE, index(width)), "base");
   const result = builder.let(plus(times(WORKGROUP, index(width)), base), "result");
