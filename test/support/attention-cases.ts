@@ -162,4 +162,3 @@ export const TYPES: Readonly<Record<Op, (c: Case) => readonly TensorType[]>> = {
   attentionTangent: typesOfTangent,
   attentionTranspose: typesOfTranspose,
 };
-

@@ -32,10 +32,7 @@ export const quadBlocks = (tile: QuadTile, batch: number, held: number): number 
 export type QuadArray = "held" | "passing" | "values" | "weights" | "combined";
 
 /** Their lengths, when the widest matrix has so many columns. */
-export const quadMemory = (
-  tile: QuadTile,
-  columns: number,
-): Readonly<Record<QuadArray, number>> => ({
+export const quadMemory = (tile: QuadTile, columns: number): Readonly<Record<QuadArray, number>> => ({
   held: tile.part * quadHeld(tile),
   passing: tile.part * quadPassing(tile),
   values: tile.part * columns,

@@ -27,10 +27,7 @@ export function quadQueries(shape: AttentionShape, params: AttentionParams, tile
     const ends = flash.rows.map((row) => kernel.endOfKeys(row));
     const [shifts, deltas] = [flash.numbers(lse, flash.rows), flash.numbers(delta, flash.rows)];
     const [totals, sums] = [flash.perRow(0), flash.accumulator(depth)];
-    const [heldQ, heldCt] = [
-      flash.held(q),
-      flash.held(ctO),
-    ];
+    const [heldQ, heldCt] = [flash.held(q), flash.held(ctO)];
     flash.eachBlock(index(0), kernel.endOfKeys(flash.last), (from) => {
       const values = flash.values(k, from);
       const [ofK, ofV] = [flash.columns(k, from), flash.columns(v, from)];

@@ -8,7 +8,6 @@ import type { TargetLimits } from "../../kernel/plan.ts";
 import { workgroupsFor } from "../elements.ts";
 import { blockDemand, blockKernel } from "./attention-block.ts";
 import { chooseBlock, chooseQuads, chooseTile } from "./attention-choice.ts";
-import type { QUAD_PASSES } from "./attention-choice.ts";
 import { forwardDemand, forwardKernel } from "./attention-forward.ts";
 import { attentionShape, paramsOf } from "./attention-problem.ts";
 import type { AttentionShape } from "./attention-problem.ts";
@@ -65,15 +64,14 @@ function chosen(
   return { kernel: make(tile), workgroups: blocksOf(tile, demand, shape.batch) };
 }
 
-/** The same with a tile of quads, where there is one. */
+/** The same with a tile of quads, where there is one. @param held rows of the kind that workgroups hold */
 function inQuads(
-  pass: keyof typeof QUAD_PASSES,
   shape: AttentionShape,
+  held: number,
   limits: TargetLimits,
   make: (tile: QuadTile) => Kernel,
 ): Pick<Stage, "kernel" | "workgroups"> | undefined {
-  const tile = chooseQuads(pass, shape, limits);
-  const held = pass === "keys" ? shape.keys : shape.queries;
+  const tile = chooseQuads(shape, limits);
   return tile && { kernel: make(tile), workgroups: quadBlocks(tile, shape.batch, held) };
 }
 
@@ -85,7 +83,7 @@ const outputs = (...positions: readonly number[]): readonly RoutineBuffer[] =>
 export const attention: RoutineRule<"attention"> = (types, params, _outputs, limits) => {
   const shape = attentionShape(types);
   const kernel =
-    inQuads("forward", shape, limits, (tile) => quadForward(shape, params, tile)) ??
+    inQuads(shape, shape.queries, limits, (tile) => quadForward(shape, params, tile)) ??
     chosen(shape, forwardDemand(shape), (tile) => forwardKernel(shape, params, tile));
   const buffers = [...inputs(0, 1, 2), ...outputs(0, 1)];
   return { temporaries: [], stages: [pass(shape, kernel, buffers, shape.depth + shape.width)] };
@@ -132,7 +130,7 @@ function transposeInBlock(shape: AttentionShape, params: AttentionParams): Routi
 }
 
 function transposeInPasses(shape: AttentionShape, params: AttentionParams, limits: TargetLimits): Routine {
-  const { batch, queries, depth, width } = shape;
+  const { batch, queries, keys, depth, width } = shape;
   const [delta, statistics] = [{ temporary: 0 }, { temporary: 1 }];
   const first: Stage = {
     kernel: deltaKernel(shape),
@@ -143,14 +141,14 @@ function transposeInPasses(shape: AttentionShape, params: AttentionParams, limit
   };
   const ofQueries = (): Stage => {
     const kernel =
-      inQuads("queries", shape, limits, (tile) => quadQueries(shape, params, tile)) ??
+      inQuads(shape, queries, limits, (tile) => quadQueries(shape, params, tile)) ??
       chosen(shape, queryDemand(shape), (tile) => queryKernel(shape, params, tile));
     const buffers = [...inputs(0, 1, 2, 4, 5), delta, ...outputs(0), statistics];
     return pass(shape, kernel, buffers, 2 * depth + width);
   };
   const ofKeys = (): Stage => {
     const kernel =
-      inQuads("keys", shape, limits, (tile) => quadKeys(shape, params, tile)) ??
+      inQuads(shape, keys, limits, (tile) => quadKeys(shape, params, tile)) ??
       chosen(shape, keyDemand(shape), (tile) => keyKernel(shape, params, tile));
     const buffers = [...inputs(0, 1, 2, 5), statistics, ...outputs(1, 2)];
     return pass(shape, kernel, buffers, 2 * depth + 2 * width);
