@@ -1,5 +1,5 @@
 /**
- * Attention and its transpose in tiles of quads, which GPUs with more than the least workgroup memory get, against the interpreter: on
+ * Attention, its tangent and its transpose in tiles of quads, which GPUs with more than the least workgroup memory get, against the interpreter: on
  * the host, where races and accesses out of bounds show, and on a GPU.
  */
 import { describe, expect, it } from "vitest";
@@ -10,15 +10,22 @@ import { MINIMUM_LIMITS } from "../../../src/compiler/kernel/plan.ts";
 import type { TargetLimits } from "../../../src/compiler/kernel/plan.ts";
 import { schedule } from "../../../src/compiler/schedule/schedule.ts";
 import { WebGpuDevice } from "../../../src/runtime/webgpu/device.ts";
-import { MODIFIERS, TO_NEIGHBOUR, TYPES, compare, named, routineOf } from "../../support/attention-cases.ts";
-import type { Case } from "../../support/attention-cases.ts";
+import {
+  MODIFIERS,
+  OPS,
+  TO_NEIGHBOUR,
+  TYPES,
+  compare,
+  named,
+  routineOf,
+} from "../../support/attention-cases.ts";
+import type { Case, Op } from "../../support/attention-cases.ts";
 import { difference } from "../../support/programs.ts";
 import { PLAN_RUNNERS, planRunner } from "../../support/stage-plan.ts";
 import { unseenCases } from "../../support/unseen.ts";
 import { openTestGpu } from "../../support/webgpu.ts";
 
 const LIMITS: TargetLimits = { ...MINIMUM_LIMITS, sharedBytes: 32768 };
-const OPS = ["attention", "attentionTranspose"] as const;
 const [[, onHost]] = PLAN_RUNNERS as readonly [(typeof PLAN_RUNNERS)[0]];
 
 /** Around the rows of blocks; columns that lanes share, as few as they are: the host is slow. */
@@ -37,7 +44,7 @@ const HALF: readonly Partial<Case>[] = [
   { queries: 66, keys: 66, depth: 32, width: 32, scale: 5, dtype: "f16", batch: [], causal: true },
 ];
 
-const kernelsOf = (op: (typeof OPS)[number], given: Partial<Case>, limits = LIMITS): readonly Kernel[] => {
+const kernelsOf = (op: Op, given: Partial<Case>, limits = LIMITS): readonly Kernel[] => {
   const [[, c]] = named([given]) as [readonly [string, Case]];
   return routineOf(op, TYPES[op](c), c, limits).stages.map(({ kernel }) => kernel);
 };
@@ -62,6 +69,14 @@ describe.each(OPS)("%s in quads", (op) => {
     const gpu = await openTestGpu({ limits: "adapter" });
     await compare(planRunner(new WebGpuDevice(gpu)), op, c, c.dtype === "f16" ? TO_NEIGHBOUR : 2e-5, LIMITS);
   });
+
+  if (op === "attentionTangent")
+    it("in one kernel, where it may have ten buffers", async () => {
+      const [[, c]] = named([{ queries: 35, keys: 70, depth: 32, width: 64, ...MODIFIERS[3] }]) as [readonly [string, Case]]; // prettier-ignore
+      const limits = { ...LIMITS, buffers: 10 };
+      expect(kernelsOf(op, c, limits).length).toBe(1);
+      await compare(onHost, op, c, 2e-5, limits);
+    });
 
   it("does not notice what it does not see", async () => {
     const cases = unseenCases(op, { queries: 34, keys: 40, depth: 32, width: 32 });
@@ -94,6 +109,7 @@ describe("tiles of quads", () => {
   it("are for the passes over many rows whose columns lanes can share", () => {
     const passes = ["attention_transpose_query", "attention_transpose_keys"];
     expect(quadPasses("attention", sizes)).toEqual(["attention"]);
+    expect(quadPasses("attentionTangent", sizes)).toEqual(["attention_tangent"]);
     expect(quadPasses("attentionTranspose", sizes)).toEqual(passes);
     expect(quadPasses("attentionTranspose", { ...sizes, depth: 128, width: 96 })).toEqual(passes);
     for (const given of [{ queries: 1 }, { queries: 7 }, { keys: 32 }, { depth: 33 }, { width: 160 }])

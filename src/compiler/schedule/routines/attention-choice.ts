@@ -141,7 +141,7 @@ const FEWEST_FOR_QUADS = MOST_IN_BLOCK + 1;
  */
 const QUAD_TILE: QuadTile = { across: 8, down: 16, held: 4, passing: 4, part: 16 };
 
-/** The tile of quads for all passes but the tangent's; undefined where tiles of {@link chooseTile} have to do. */
+/** The tile of quads, for each pass; undefined where tiles of {@link chooseTile} have to do. */
 export function chooseQuads(shape: AttentionShape, limits: TargetLimits): QuadTile | undefined {
   const { queries, keys, depth, width } = shape;
   const serves =

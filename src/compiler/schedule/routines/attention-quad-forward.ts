@@ -25,7 +25,7 @@ export function quadForward(shape: AttentionShape, params: AttentionParams, tile
     const held = flash.held(q);
     flash.eachBlock(index(0), kernel.endOfKeys(flash.last), (from) => {
       const values = flash.values(v, from);
-      const products = flash.products(held, flash.columns(k, from), q.end, { then: [values] });
+      const products = flash.products(held, flash.columns(k, from), q.end, { next: [values] });
       const scores = flash.passing(from).map((key, j) =>
         ends.map((end, r) => {
           const { score } = kernel.score(numberOf(products[j] as readonly string[], r));
@@ -35,13 +35,12 @@ export function quadForward(shape: AttentionShape, params: AttentionParams, tile
       const found = maxima.map((maximum, r) =>
         builder.let(scores.map((row) => row[r] as Expr).reduce(larger, maximum)),
       );
-      flash.combine(found, larger).forEach((maximum, r) => {
-        const total = totals[r] as Variable;
-        const rescale = builder.let(exp(sub(maxima[r] as Expr, maximum)));
+      const grown = flash.combine(found, larger);
+      const rescale = grown.map((maximum, r) => builder.let(exp(sub(maxima[r] as Expr, maximum))));
+      flash.scale(sums, rescale);
+      grown.forEach((maximum, r) => {
         builder.assign(maxima[r] as Variable, maximum);
-        builder.assign(total, mul(total, rescale));
-        for (const name of sums[r] ?? [])
-          builder.emit({ kind: "assignQuad", name, value: { kind: "scaled", quad: name, x: rescale } });
+        builder.assign(totals[r] as Variable, mul(totals[r] as Variable, rescale[r] as Expr));
       });
       const weights = scores.map((row) =>
         row.map((score, r) => {
@@ -54,8 +53,8 @@ export function quadForward(shape: AttentionShape, params: AttentionParams, tile
       flash.update(from, values, sums, kernel.edgeOfKeys(ends, flash.start, flash.endOfBlock(from)));
     });
     const total = flash.combine(totals, add);
-    const factors = total.map((sum) => builder.let(div(f32(1), sum)));
-    flash.storeAccumulator({ matrix: o, quads: shape.dtype === "f32" }, sums, factors);
+    flash.scale(sums, total.map((sum) => builder.let(div(f32(1), sum)))); // prettier-ignore
+    flash.storeAccumulator({ matrix: o, quads: shape.dtype === "f32" }, sums);
     flash.storeNumbers(
       lse,
       upTo(tile.held).map((r) => add(maxima[r] as Expr, log(total[r] as Expr))),

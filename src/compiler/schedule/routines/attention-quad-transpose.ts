@@ -31,7 +31,7 @@ export function quadQueries(shape: AttentionShape, params: AttentionParams, tile
     flash.eachBlock(index(0), kernel.endOfKeys(flash.last), (from) => {
       const values = flash.values(k, from);
       const [ofK, ofV] = [flash.columns(k, from), flash.columns(v, from)];
-      const products = flash.products(heldQ, ofK, q.end, { then: [heldCt, ofV] });
+      const products = flash.products(heldQ, ofK, q.end, { next: [heldCt, ofV] });
       const weights = flash.passing(from).map((key, j) =>
         ends.map((end, r) => {
           const { score, slope } = kernel.score(numberOf(products[j] as readonly string[], r));
@@ -41,7 +41,7 @@ export function quadQueries(shape: AttentionShape, params: AttentionParams, tile
           return { p, slope, seen };
         }),
       );
-      const cotangents = flash.products(heldCt, ofV, v.end, { loaded: true, then: [values] });
+      const cotangents = flash.products(heldCt, ofV, v.end, { loaded: true, next: [values] });
       flash.storeWeights(
         weights.map((row, j) =>
           row.map(({ p, slope, seen }, r) => {
@@ -54,8 +54,8 @@ export function quadQueries(shape: AttentionShape, params: AttentionParams, tile
       flash.update(from, values, sums, kernel.edgeOfKeys(ends, flash.start, flash.endOfBlock(from)));
     });
     const total = flash.combine(totals, add);
-    const factors = total.map((sum) => builder.let(div(f32(1), sum)));
-    flash.storeAccumulator({ matrix: ctQ, quads: dtype === "f32" }, sums, factors);
+    flash.scale(sums, total.map((sum) => builder.let(div(f32(1), sum)))); // prettier-ignore
+    flash.storeAccumulator({ matrix: ctQ, quads: dtype === "f32" }, sums);
     const corrected = total.map((sum, r) => add(shifts[r] as Expr, log(sum)));
     flash.storeNumbers(statistics, corrected, 0);
     flash.storeNumbers(statistics, deltas, 1);
@@ -81,7 +81,7 @@ export function quadKeys(shape: AttentionShape, params: AttentionParams, tile: Q
       const [ofQ, ofCt] = [flash.columns(q, from), flash.columns(ctO, from)];
       const rows = flash.passing(from);
       const [shifts, deltas] = [flash.numbers(statistics, rows, 0), flash.numbers(statistics, rows, 1)];
-      const products = flash.products(heldK, ofQ, k.end, { then: [heldV, ofCt] });
+      const products = flash.products(heldK, ofQ, k.end, { next: [heldV, ofCt] });
       const weights = rows.map((query, j) => {
         const some = builder.let(below(query, queries));
         return firsts.map((first, r) => {
@@ -91,7 +91,7 @@ export function quadKeys(shape: AttentionShape, params: AttentionParams, tile: Q
           return { p, slope, seen };
         });
       });
-      const cotangents = flash.products(heldV, ofCt, v.end, { loaded: true, then: [ctValues] });
+      const cotangents = flash.products(heldV, ofCt, v.end, { loaded: true, next: [ctValues] });
       const moved = weights.map((row, j) =>
         row.map(({ p, slope, seen }, r) => {
           const ct = numberOf(cotangents[j] as readonly string[], r);

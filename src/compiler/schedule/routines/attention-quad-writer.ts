@@ -11,6 +11,7 @@ import {
   binary,
   component,
   index,
+  loadedQuad,
   minus,
   modulo,
   over,
@@ -21,7 +22,7 @@ import type { KernelBuilder } from "../../kernel/builder.ts";
 import type { Expr } from "../../kernel/ir.ts";
 import { upTo } from "./attention-grid.ts";
 import type { Edge, FlashExtents, Grid, Variable } from "./attention-grid.ts";
-import { f32, mul } from "./attention-problem.ts";
+import { f32 } from "./attention-problem.ts";
 import type { Matrix } from "./attention-problem.ts";
 import { QuadStaging } from "./attention-quad-staging.ts";
 import type { Staged, StagedValues } from "./attention-quad-staging.ts";
@@ -40,7 +41,7 @@ export const numberOf = (quads: readonly string[], i: number): Expr =>
 /** What was loaded for a pass through parts, and what is to be loaded for the next. */
 export interface Around {
   readonly loaded?: boolean;
-  readonly then?: readonly Staged[];
+  readonly next?: readonly Staged[];
 }
 
 export class QuadWriter {
@@ -154,7 +155,7 @@ export class QuadWriter {
   #parts(
     count: Expr,
     staged: readonly Staged[],
-    { loaded = false, then = [] }: Around,
+    { loaded = false, next: after = [] }: Around,
     write: (at: Expr) => void,
   ): void {
     const [builder, part] = [this.builder, index(this.#tile.part)];
@@ -169,7 +170,7 @@ export class QuadWriter {
       builder.if(
         below(next, count),
         () => load(staged, next),
-        () => load(then, index(0)),
+        () => load(after, index(0)),
       );
       write(at);
       builder.barrier();
@@ -188,12 +189,18 @@ export class QuadWriter {
    * Dot products of the lane's held rows with its passing rows: for each passing row, quads of held ones. Contains barriers, also at
    * the end.
    * @param count how many columns there are
+   * @param sums what they are added to; default zeros
    */
-  products(held: Staged, passing: Staged, count: Expr, around: Around): Quads {
-    const [builder, tile] = [this.builder, this.#tile];
-    const sums = upTo(tile.passing).map(() =>
-      upTo(tile.held / 4).map(() => builder.quadVariable({ kind: "zeros" }, "dot")),
-    );
+  products(
+    held: Staged,
+    passing: Staged,
+    count: Expr,
+    around: Around,
+    sums: Quads = upTo(this.#tile.passing).map(() =>
+      upTo(this.#tile.held / 4).map(() => this.builder.quadVariable({ kind: "zeros" }, "dot")),
+    ),
+  ): Quads {
+    const tile = this.#tile;
     this.#parts(count, [held, passing], around, () => {
       for (const k of upTo(tile.part)) {
         const ofHeld = this.#line("held", index(k * quadHeld(tile)), tile.held);
@@ -232,7 +239,7 @@ export class QuadWriter {
     values: StagedValues,
     into: Quads,
     edge: Edge | undefined,
-    then: readonly Staged[] = [],
+    next: readonly Staged[] = [],
   ): void {
     const [builder, tile] = [this.builder, this.#tile];
     const line = (row: Expr, within: Expr): ((r: number) => void) => {
@@ -241,7 +248,7 @@ export class QuadWriter {
       const ofValues = this.#line("values", times(within, index(values.columns)), own);
       return (r) => this.#add(into[r] as readonly string[], ofValues, numberOf(weights, r));
     };
-    this.#parts(index(quadPassing(tile)), [values], { loaded: true, then }, (at) => {
+    this.#parts(index(quadPassing(tile)), [values], { loaded: true, next }, (at) => {
       const whole = (): void => {
         for (const k of upTo(tile.part)) into.map((_, r) => r).forEach(line(plus(at, index(k)), index(k)));
       };
@@ -281,11 +288,32 @@ export class QuadWriter {
     return times(plus(times(this.#batch, rows), row), index(stride));
   }
 
-  /** Stores what the lane has of an accumulator, each row times its factor, if there are any. */
+  /** sums = factor · sums, row by row. */
+  scale(sums: Quads, factors: readonly Expr[]): void {
+    sums.forEach((row, r) => {
+      const x = factors[r] as Expr;
+      for (const name of row)
+        this.builder.emit({ kind: "assignQuad", name, value: { kind: "scaled", quad: name, x } });
+    });
+  }
+
+  /** sums += factor · the row of a matrix of held rows, row by row. */
+  addRows(sums: Quads, matrix: Matrix, factors: readonly Expr[]): void {
+    const { builder } = this;
+    builder.inQuads(matrix.buffer);
+    sums.forEach((row, r) => {
+      const own = builder.let(plus(this.#staging.line(matrix, this.rows[r] as Expr), this.#x));
+      const quads = row.map((_, d) =>
+        builder.quad(loadedQuad("buffer", matrix.buffer, plus(own, index(d * quadColumns(this.#tile))))),
+      );
+      this.#add(row, quads, builder.let(factors[r] as Expr));
+    });
+  }
+
+  /** Stores what the lane has of an accumulator; `quads`: as such, into a matrix of f32 whose rows begin where quads do. */
   storeAccumulator(
     { matrix, quads }: { readonly matrix: Matrix; readonly quads: boolean },
     sums: Quads,
-    factors?: readonly Expr[],
   ): void {
     const { builder } = this;
     const { buffer } = matrix;
@@ -293,18 +321,14 @@ export class QuadWriter {
     sums.forEach((row, r) => {
       const held = this.rows[r] as Expr;
       builder.if(below(held, this.#extents.held), () => {
-        const [own, x] = [builder.let(plus(this.#at(matrix, held), this.#x)), factors?.[r]];
-        row.forEach((sum, d) => {
+        const own = builder.let(plus(this.#at(matrix, held), this.#x));
+        row.forEach((quad, d) => {
           const at = plus(own, index(d * quadColumns(this.#tile)));
-          if (quads) {
-            const quad = x === undefined ? sum : builder.quad({ kind: "scaled", quad: sum, x });
-            const to = { memory: { kind: "buffer", position: buffer }, at } as const;
-            builder.emit({ kind: "storeQuad", quad, to });
-          } else
-            for (const c of FOUR) {
-              const value = x === undefined ? component(sum, c) : mul(component(sum, c), x);
-              builder.emit({ kind: "store", buffer, at: plus(at, index(c)), value });
-            }
+          if (quads)
+            builder.emit({ kind: "storeQuad", quad, to: { memory: { kind: "buffer", position: buffer }, at } }); // prettier-ignore
+          else
+            for (const c of FOUR)
+              builder.emit({ kind: "store", buffer, at: plus(at, index(c)), value: component(quad, c) });
         });
       });
     });

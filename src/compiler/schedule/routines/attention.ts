@@ -12,6 +12,7 @@ import { forwardDemand, forwardKernel } from "./attention-forward.ts";
 import { attentionShape, paramsOf } from "./attention-problem.ts";
 import type { AttentionShape } from "./attention-problem.ts";
 import { quadForward } from "./attention-quad-forward.ts";
+import { quadTangent } from "./attention-quad-tangent.ts";
 import { quadBlocks } from "./attention-quad-tile.ts";
 import type { QuadTile } from "./attention-quad-tile.ts";
 import { quadKeys, quadQueries } from "./attention-quad-transpose.ts";
@@ -93,7 +94,9 @@ export const attentionTangent: RoutineRule<"attentionTangent"> = (types, params,
   const shape = attentionShape(types);
   const { batch, queries, depth, width } = shape;
   const whole = limits.buffers >= WHOLE_TANGENT_BUFFERS;
-  const kernel = chosen(shape, tangentDemand(shape), (tile) => tangentKernel(shape, params, tile, whole));
+  const kernel =
+    inQuads(shape, queries, limits, (tile) => quadTangent(shape, params, tile, whole)) ??
+    chosen(shape, tangentDemand(shape), (tile) => tangentKernel(shape, params, tile, whole));
   const operands = inputs(0, 1, 2, 4, 5, 6, 7);
   const columns = 3 * depth + 2 * width;
   if (whole) {
