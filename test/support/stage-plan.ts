@@ -47,18 +47,24 @@ export type RunPlan = (plan: Plan, inputs: readonly HostTensor[]) => Promise<rea
 
 const onHost: RunPlan = (plan, inputs) => Promise.resolve(runPlan(plan, inputs));
 
+/** Runs plans on a device. */
+export const planRunner =
+  (gpu: WebGpuDevice): RunPlan =>
+  async (plan, inputs) => {
+    const executable = await gpu.load(plan);
+    const given = inputs.map((tensor) => gpu.upload(toStorage(tensor)));
+    const outputs = await executable.run(given);
+    const results = await Promise.all(outputs.map(async (output) => toExact(await output.read())));
+    for (const value of [...given, ...outputs]) value.dispose();
+    await executable.dispose();
+    return results;
+  };
+
 let device: Promise<WebGpuDevice> | undefined;
 
 const onGpu: RunPlan = async (plan, inputs) => {
   device ??= openTestGpu().then((gpu) => new WebGpuDevice(gpu));
-  const gpu = await device;
-  const executable = await gpu.load(plan);
-  const given = inputs.map((tensor) => gpu.upload(toStorage(tensor)));
-  const outputs = await executable.run(given);
-  const results = await Promise.all(outputs.map(async (output) => toExact(await output.read())));
-  for (const value of [...given, ...outputs]) value.dispose();
-  await executable.dispose();
-  return results;
+  return planRunner(await device)(plan, inputs);
 };
 
 export const PLAN_RUNNERS: readonly (readonly [name: string, run: RunPlan])[] = [

@@ -32,6 +32,14 @@ export interface SeenRows {
   readonly sees: (passing: Expr) => readonly Expr[];
 }
 
+/** Passing rows of a block that not all held rows see. */
+export interface Edge {
+  /** Whether the block has such rows. */
+  readonly crossed: Expr;
+  /** For each held row of the lane, whether it sees a passing row. */
+  readonly sees: (passing: Expr) => readonly Expr[];
+}
+
 /** Rows of a matrix from `first`; beyond the last there are copies of it. */
 export interface Rows {
   readonly first: Expr;

@@ -16,7 +16,7 @@ import {
   unary,
 } from "../../kernel/builder.ts";
 import type { Access, Expr } from "../../kernel/ir.ts";
-import type { SeenRows } from "./attention-grid.ts";
+import type { Edge, SeenRows } from "./attention-grid.ts";
 
 export interface AttentionShape {
   /** Number of problems: the product of the leading axes. */
@@ -134,6 +134,18 @@ export class AttentionKernel {
     const sees = (query: Expr): readonly Expr[] =>
       firsts.map((first) => this.builder.let(unary("not", below(query, first))));
     return { whole: "after", edge: this.firstQuery(last), sees };
+  }
+
+  /** The keys of a block that not all held queries see, as `Edge`: undefined where there are no such keys. */
+  edgeOfKeys(ends: readonly Expr[], start: Expr, endOfBlock: Expr): Edge | undefined {
+    const seen = this.seenKeys(ends, start);
+    return seen && { crossed: this.builder.let(below(seen.edge, endOfBlock)), sees: seen.sees };
+  }
+
+  /** The queries of a block that do not see all held keys, as `Edge`: undefined where there are no such queries. */
+  edgeOfQueries(firsts: readonly Expr[], last: Expr, startOfBlock: Expr): Edge | undefined {
+    const seen = this.seenQueries(firsts, last);
+    return seen && { crossed: this.builder.let(below(startOfBlock, seen.edge)), sees: seen.sees };
   }
 
   /** The score of a dot product of q and k, and its derivative. */

@@ -60,7 +60,7 @@ export function tangentKernel(
   const [q, k, v] = kernel.operands("read");
   const lse = kernel.ofQueries(1, "read");
   const [dq, dk, dv] = kernel.operands("read");
-  const results = whole ? wholeResults(kernel, width) : parts(kernel, width);
+  const results = tangentResults(kernel, width, whole);
   const extents = { batch, held: queries, passing: keys };
   FlashWriter.each(builder, tile, tangentDemand(shape), extents, (flash) => {
     const ends = flash.rows.map((row) => kernel.endOfKeys(row));
@@ -115,6 +115,9 @@ interface Results {
   readonly ofLse: Matrix;
   readonly column: number;
 }
+
+export const tangentResults = (kernel: AttentionKernel, width: number, whole: boolean): Results =>
+  whole ? wholeResults(kernel, width) : parts(kernel, width);
 
 const wholeResults = (kernel: AttentionKernel, width: number): Results => ({
   o: kernel.ofQueries(width, "read"),
