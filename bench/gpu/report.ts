@@ -19,6 +19,8 @@ export class HardwareReport {
   readonly checks = { passed: 0, failed: [] as Checked[], worst: [] as Checked[] };
   readonly comparisons: ComparisonResult[] = [];
   readonly steps: Record<string, unknown> = {};
+  /** How the tuner has the dots of steps computed, where that is not what the heuristic says. */
+  readonly tuned: Record<string, unknown> = {};
   readonly profiles: Record<string, unknown> = {};
   /** What there was no time or no memory for. */
   readonly leftOut: string[] = [];

@@ -24,10 +24,20 @@ import type { StepName } from "../webgpu/flm-step.ts";
 import { checksAt, randomChecks, runChecks } from "./checks.ts";
 import type { Check } from "./checks.ts";
 import { HardwareReport } from "./report.ts";
-import { attentionTiming, dispatchTiming, product, profileStep, stepTiming } from "./timings.ts";
+import { attentionTiming, dispatchTiming, product, profileStep, stepTiming, tuneStep } from "./timings.ts";
 import type { Timing } from "./timings.ts";
 
-const PARTS = ["checks", "limit", "matmul", "attention", "dispatch", "steps", "random", "profile"] as const;
+const PARTS = [
+  "checks",
+  "limit",
+  "matmul",
+  "attention",
+  "dispatch",
+  "steps",
+  "tuned",
+  "random",
+  "profile",
+] as const;
 type Part = (typeof PARTS)[number];
 
 export const HARDWARE_HELP = `  --adapter NAME  part of the adapter's name; by default the best
@@ -146,6 +156,7 @@ class Hardware {
       scale === "tiny" ? ["tiny"] : gpu.software ? ["quick"] : ["quick", "default", "small"];
     const batches = new Map<StepName, number>();
     for (const name of wanted("steps") ? steps : []) await this.#step(name, batches);
+    for (const name of wanted("tuned") ? steps : []) await this.#tunedStep(name, batches);
     if (wanted("random"))
       await this.#part("random programs", () =>
         this.#check("random programs", randomChecks(scale === "full" ? 60 : 3), 0.5),
@@ -291,6 +302,17 @@ class Hardware {
       await this.#part(title, work, { leastMs: COMPILING_MS });
       if (!full) return;
     }
+  }
+
+  /** A step once more, with its dots as the tuner finds them fastest. */
+  async #tunedStep(name: StepName, batches: ReadonlyMap<StepName, number>): Promise<void> {
+    const options = { ...stepOptions(name), batch: batches.get(name) ?? stepOptions(name).batch };
+    const work = async (device: WebGpuDevice): Promise<void> => {
+      this.#report.tuned[name] = await tuneStep(device, options);
+      const timing = await stepTiming(device, `${name}, tuned`, options);
+      await this.#timeIfQuick(`flm ${name}, tuned`, timing);
+    };
+    await this.#part(`flm ${name}, tuned`, work, { leastMs: 2 * COMPILING_MS });
   }
 
   async #profile(name: StepName, batch: number): Promise<void> {

@@ -13,6 +13,9 @@ import { optimize } from "../../src/compiler/passes/pipeline.ts";
 import { sizeOf } from "../../src/dsl/program/program.ts";
 import type { ModelOptions } from "../../src/models/training/programs.ts";
 import type { DeviceValue } from "../../src/runtime/device.ts";
+import { configName } from "../../src/compiler/schedule/dot/candidates.ts";
+import { adapterKey, EMPTY_TABLE, withResults } from "../../src/runtime/webgpu/tune-table.ts";
+import { resultsOf, tuneProgram } from "../../src/runtime/webgpu/tune.ts";
 import type { WebGpuDevice } from "../../src/runtime/webgpu/device.ts";
 import { agree, DisagreementError } from "../case.ts";
 import type { Comparison, Phase } from "../case.ts";
@@ -25,7 +28,7 @@ import { BARE, bareProduct } from "../webgpu/bare-matmul.ts";
 import type { Float } from "../webgpu/bare-matmul.ts";
 import { submitMs } from "../webgpu/calls.ts";
 import { CHAIN_SIZE, chainOf, ROTATION } from "../webgpu/chain.ts";
-import { initialState, loadStep, rowsOf, sizesOf, trainingOf } from "../webgpu/flm-step.ts";
+import { initialState, loadStep, rowsOf, sizesOf, stepProgram, trainingOf } from "../webgpu/flm-step.ts";
 
 const SPECS = { f32, f16 } as const;
 
@@ -272,6 +275,26 @@ export async function stepTiming(
       dispose: training.dispose,
     },
   };
+}
+
+/**
+ * Tunes the dots of a step, and has the device use what was found.
+ * @returns by dot, what it is computed by now, and how much faster that is alone
+ */
+export async function tuneStep(
+  device: WebGpuDevice,
+  options: ModelOptions,
+): Promise<Readonly<Record<string, string>>> {
+  const reports = await tuneProgram(device, stepProgram(options));
+  const table = withResults(EMPTY_TABLE, adapterKey(device.context.gpu.adapter), resultsOf(reports));
+  device.useTuned(table);
+  return Object.fromEntries(
+    reports.flatMap(({ key, measured, kept }) => {
+      const before = measured[0]?.nanoseconds;
+      if (kept?.nanoseconds === undefined || before === undefined) return [];
+      return [[key, `${configName(kept.config)}, ${(before / kept.nanoseconds).toFixed(2)} times as fast`]];
+    }),
+  );
 }
 
 /** Where the time of a step goes: kernels by the GPU's own clock, the longest first. @param device opened with `profile` */

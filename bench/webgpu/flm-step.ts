@@ -54,6 +54,12 @@ export interface LoadedStep {
   readonly outputNames: readonly string[];
 }
 
+/** The step as a device compiles it. */
+export const stepProgram = (options: ModelOptions): Program =>
+  optimize(
+    inlineCalls(trace(flmStep(options, outputSpec(initFlm(options) as AnyFn) as never) as AnyFn).program),
+  );
+
 /** Traces, schedules and loads the step. With `donate`, a run consumes the state. */
 export async function loadStep(
   device: WebGpuDevice,
@@ -65,10 +71,10 @@ export async function loadStep(
   );
   const { program, inputNames, outputNames } = traced.value;
   const optimized = await timed("passes", () => optimize(inlineCalls(program)));
-  const scheduled = await timed("schedule kernels", () =>
-    schedule(optimized.value, { limits: device.limits }),
-  );
   const donated = donate ? inputNames.flatMap((name, i) => (isState(name) ? [i] : [])) : [];
+  const scheduled = await timed("schedule kernels", () =>
+    schedule(optimized.value, { limits: device.limits, dots: device.dots, donated }),
+  );
   const loaded = await timed("write and make pipelines", () =>
     device.load(scheduled.value, { name: "the FLM step", donate: donated }),
   );

@@ -11,7 +11,7 @@ import { writeFileAtomic } from "../files/atomic.ts";
 import { cacheFolder } from "../files/cache.ts";
 import { VERSION } from "../version.ts";
 
-const SCHEMA = 1;
+const SCHEMA = 2;
 /** As many are remembered, the latest. */
 const MOST = 64;
 /** A file of that many is far smaller. */

@@ -14,7 +14,7 @@ import type { DotLayout, DotShape } from "../../compiler/schedule/dot/problem.ts
 import type { DotChoice } from "../../compiler/schedule/dot-kernel.ts";
 import type { Gpu } from "./gpu.ts";
 
-export const SCHEMA = 2;
+export const SCHEMA = 3;
 
 /** A way to compute a dot, in the words of `candidates.ts`. */
 export interface TunedDot {

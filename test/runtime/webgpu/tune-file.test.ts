@@ -37,7 +37,7 @@ describe("the file", () => {
     await saveTuned("two", RESULTS, options);
     const found = Object.fromEntries(RESULTS);
     expect((await loadTuned(options)).adapters).toEqual({ one: found, two: found });
-    expect(await readdir(options.folder)).toEqual(["tuned-dots-2.json"]);
+    expect(await readdir(options.folder)).toEqual(["tuned-dots-3.json"]);
   });
 
   it.each<[string, string | Uint8Array, string]>([
@@ -81,7 +81,7 @@ describe("the file", () => {
     // Tests keep away from the folder of whoever runs them: its results would change what they compile.
     expect(cacheFolder()).toBe(resolve(import.meta.dirname, "../../../.cache/test"));
     vi.stubEnv("FLUXION_CACHE", folder);
-    expect(tuneFile()).toBe(join(folder, "tuned-dots-2.json"));
+    expect(tuneFile()).toBe(join(folder, "tuned-dots-3.json"));
   });
 });
 
