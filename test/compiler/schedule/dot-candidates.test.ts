@@ -99,7 +99,7 @@ describe("candidates", () => {
     expect(of("quads, tiles of 128 by 16 x 8 lanes, 16 deep", 1)).toBeUndefined();
     expect(of("tiles of 7", 1)).toBeUndefined();
     // More slices than a sum has is as many as it may have.
-    expect(of("tiles of 32 by 8 x 8 lanes", 1e15)?.split?.slices).toBe(3);
+    expect(of("quads, tiles of 32 by 8 x 8 lanes, 16 deep", 1e15)?.split?.slices).toBe(3);
   });
 
   const [[, host], [, gpu]] = PLAN_RUNNERS as readonly [(typeof PLAN_RUNNERS)[0], (typeof PLAN_RUNNERS)[0]];

@@ -41,9 +41,9 @@ describe("the file", () => {
   });
 
   it.each<[string, string | Uint8Array, string]>([
-    ["torn", '{"schema":2,"adapters":{"a":', "it is not JSON"],
+    ["torn", '{"schema":3,"adapters":{"a":', "it is not JSON"],
     ["not text", Uint8Array.of(0, 255, 254, 1), "it is not JSON"],
-    ["of another kind", '{"schema":"2"}', "it is no table of version 2"],
+    ["of another kind", '{"schema":"3"}', "it is no table of version 3"],
     ["huge", " ".repeat(2 ** 22 + 1), "it is larger than 4194304 bytes"],
     ["deep", "[".repeat(1e5), "it is not JSON"],
   ])("is ignored with one line when it is %s, and started anew", async (_name, content, reason) => {

@@ -125,14 +125,14 @@ describe("a table", () => {
     ["another version", '{"schema":1,"adapters":{}}'],
     ["a list", "[]"],
     ["null", "null"],
-    ["no adapters", '{"schema":2}'],
-    ["adapters that are no record", '{"schema":2,"adapters":[]}'],
-    ["an adapter that is no record", '{"schema":2,"adapters":{"a":3}}'],
-    ["a dot that is no record", '{"schema":2,"adapters":{"a":{"k":null}}}'],
-    ["a rung that is no text", '{"schema":2,"adapters":{"a":{"k":{"rung":{},"slices":1}}}}'],
-    ["no slices", '{"schema":2,"adapters":{"a":{"k":{"rung":"direct","slices":0}}}}'],
-    ["half a slice", '{"schema":2,"adapters":{"a":{"k":{"rung":"direct","slices":1.5}}}}'],
-    ["endless slices", '{"schema":2,"adapters":{"a":{"k":{"rung":"direct","slices":1e400}}}}'],
+    ["no adapters", '{"schema":3}'],
+    ["adapters that are no record", '{"schema":3,"adapters":[]}'],
+    ["an adapter that is no record", '{"schema":3,"adapters":{"a":3}}'],
+    ["a dot that is no record", '{"schema":3,"adapters":{"a":{"k":null}}}'],
+    ["a rung that is no text", '{"schema":3,"adapters":{"a":{"k":{"rung":{},"slices":1}}}}'],
+    ["no slices", '{"schema":3,"adapters":{"a":{"k":{"rung":"direct","slices":0}}}}'],
+    ["half a slice", '{"schema":3,"adapters":{"a":{"k":{"rung":"direct","slices":1.5}}}}'],
+    ["endless slices", '{"schema":3,"adapters":{"a":{"k":{"rung":"direct","slices":1e400}}}}'],
     [
       "a long name",
       JSON.stringify({ schema: 2, adapters: { a: { ["k".repeat(501)]: { rung: "", slices: 1 } } } }),
@@ -142,7 +142,7 @@ describe("a table", () => {
   });
 
   it("may have any name in it", () => {
-    const text = '{"schema":2,"adapters":{"__proto__":{"__proto__":{"rung":"direct","slices":1}}}}';
+    const text = '{"schema":3,"adapters":{"__proto__":{"__proto__":{"rung":"direct","slices":1}}}}';
     const table = parseTable(text);
     expect(JSON.stringify(table)).toBe(text);
     expect(({} as Record<string, unknown>)["rung"]).toBeUndefined();

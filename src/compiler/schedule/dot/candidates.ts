@@ -42,8 +42,9 @@ const MOST_PARTIAL = 2 ** 24;
 /** Fewer rows or columns leave most of a matrix unit's work unused. */
 const LEAST_FOR_MATRICES = 16;
 
-/** Less of each line at a time. On an NVIDIA H200 that is faster or slower by half, as lines lie in memory. */
-const SHALLOW_QUADS = { kind: "quads", tile: 64, depth: 8, each: [8, 8] } as const satisfies DotRung;
+/** More of each line at a time: faster or slower, as lines lie in memory. The second takes more than the minimum of workgroup memory. */
+const DEEP_QUADS = { ...LARGE_QUADS, depth: 16 } as const satisfies DotRung;
+const DEEP_HUGE_QUADS = { ...HUGE_QUADS, depth: 16 } as const satisfies DotRung;
 /** More lanes on a tile: less work for each. */
 const WIDE_QUADS = { kind: "quads", tile: 64, depth: 16, each: [8, 4] } as const satisfies DotRung;
 
@@ -101,8 +102,8 @@ function rungsFor(shape: DotShape, layout: DotLayout, limits: TargetLimits): rea
   if (halves && short > 4)
     rungs.push({ ...SMALL, half: true }, ...(short > 16 ? [{ ...LARGE, half: true } as const] : []));
   if (limits.software === true && short > 4) rungs.push(SMALL, ...(short > 16 ? [LARGE] : []));
-  if (short > 16) rungs.push(LARGE_QUADS, SHALLOW_QUADS, WIDE_QUADS);
-  if (short > 64) rungs.push(...HUGE_QUADS);
+  if (short > 16) rungs.push(LARGE_QUADS, DEEP_QUADS, WIDE_QUADS);
+  if (short > 64) rungs.push(HUGE_QUADS, DEEP_HUGE_QUADS);
   if (short > 4) rungs.push(SMALL_QUADS);
   if (limits.software === true && short > 4)
     rungs.push(SMALL_REGISTERS, ...(short > 32 ? [LARGE_REGISTERS] : []));

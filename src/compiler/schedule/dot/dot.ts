@@ -5,8 +5,8 @@
  * them up in order and stores. That way the GPU is full, and the result does not depend on who finishes first.
  *
  * Consumed by the scheduler, and by `candidates.ts`, from which a tuner chooses otherwise. To add a rung: a member of `DotRung`, its
- * writer, a case below and in `chooseDot`. What `chooseDot` chooses takes at most 256 lanes, and no more
- * workgroup memory than there is.
+ * writer, a case below and in `chooseDot`. What `chooseDot` chooses takes at most 16 KiB of workgroup memory and within 256 lanes, which
+ * every adapter has.
  */
 import type { TensorType } from "../../../dsl/program/program.ts";
 import { binary, index, literal, minus, modulo, over, plus, times } from "../../kernel/builder.ts";
@@ -18,7 +18,7 @@ import { writeDirect } from "./direct.ts";
 import { writeGemv } from "./gemv.ts";
 import { matrixTile, writeMatrix } from "./matrix.ts";
 import type { DotJob, DotLayout, DotOperands, DotRung, DotShape, DotStore } from "./problem.ts";
-import { quadBytes, quadLanes, writeQuads } from "./quads.ts";
+import { quadLanes, writeQuads } from "./quads.ts";
 import { REGISTER_LANES, registerTile, writeRegisters } from "./registers.ts";
 import { SUBGROUP_LANES, fillsSubgroups, subgroupsWide, writeSubgroups } from "./subgroups.ts";
 import { tileLanes, writeTile } from "./tile.ts";
@@ -37,8 +37,8 @@ const DIRECT_LANES = 64;
 export const DOT_SUM_LANES = 64;
 /** Products below which no lane is busy for long, however they are divided. */
 const FEW_PRODUCTS = 2 ** 18;
-/** So many lanes keep a GPU busy: on an NVIDIA H200, 250 for each of its multiprocessors. */
-const ENOUGH_LANES = 2 ** 15;
+/** So many lanes keep a GPU busy: on an NVIDIA H200, 500 for each of its multiprocessors. */
+const ENOUGH_LANES = 2 ** 16;
 /** So many workgroups keep a GPU busy, or the cores of a CPU. */
 export const enoughWorkgroups = ({ software = false }: TargetLimits, lanes: number): number =>
   software ? 16 : Math.ceil(ENOUGH_LANES / lanes);
@@ -96,18 +96,14 @@ function chooseRung(shape: DotShape, layout: DotLayout, limits: TargetLimits): D
   if (limits.software === true) return large ? LARGE : SMALL;
   if (!large) return SMALL_QUADS;
   // Tiles of 128 do half the loads once more, where each multiprocessor has many of them.
-  const huge = HUGE_QUADS.find((rung) => quadBytes(rung) <= limits.sharedBytes);
-  return huge !== undefined && partsOf(shape, huge) >= MANY_PARTS ? huge : LARGE_QUADS;
+  return partsOf(shape, HUGE_QUADS) >= MANY_PARTS ? HUGE_QUADS : LARGE_QUADS;
 }
 
-const MANY_PARTS = 1024;
+const MANY_PARTS = 512;
 
-export const LARGE_QUADS = { kind: "quads", tile: 64, depth: 16, each: [8, 8] } as const satisfies DotRung;
-/** The first takes more than the minimum of workgroup memory. */
-export const HUGE_QUADS = [
-  { kind: "quads", tile: 128, depth: 16, each: [8, 16] },
-  { kind: "quads", tile: 128, depth: 8, each: [8, 16] },
-] as const satisfies readonly DotRung[];
+/** On an NVIDIA H200 it does not matter to it how lines lie in memory; with 16 deep, it is faster for some and half as fast for others. */
+export const LARGE_QUADS = { kind: "quads", tile: 64, depth: 8, each: [8, 8] } as const satisfies DotRung;
+export const HUGE_QUADS = { kind: "quads", tile: 128, depth: 8, each: [8, 16] } as const satisfies DotRung;
 export const SMALL_QUADS = { kind: "quads", tile: 32, depth: 16, each: [4, 4] } as const satisfies DotRung;
 
 export const LARGE = { kind: "tile", tile: 64, depth: 16, each: 8, unroll: 2 } as const satisfies DotRung;
