@@ -12,10 +12,10 @@ import { testMemory } from "./tfjs-memory.ts";
 import { testModules } from "./tfjs-module.ts";
 import { testOps } from "./tfjs-ops.ts";
 import { testRandomPrograms } from "./tfjs-random-programs.ts";
-import { testTraining } from "./webgpu-training.ts";
+import { ONE_BLOCK, testTraining } from "./webgpu-training.ts";
 
-/** Declares the tests. @param steps of each training */
-export async function testBackend(name: "webgl" | "webgpu", steps: number): Promise<void> {
+/** Declares the tests. */
+export async function testBackend(name: "webgl" | "webgpu"): Promise<void> {
   const open = () => openTfjs(name);
   const device = await open();
   const unfused = await openTfjs(name, { fusion: false });
@@ -39,5 +39,5 @@ export async function testBackend(name: "webgl" | "webgpu", steps: number): Prom
   });
   testContract(device, open);
   testMemory(device, tf, 50);
-  testTraining(device, steps);
+  testTraining(device, 20, ONE_BLOCK);
 }
