@@ -4,14 +4,25 @@
  * Consumed by the tests of the devices in Node and in a browser, so nothing of Node is imported here.
  */
 import { expect, it } from "vitest";
+import { toNumbers } from "../../src/compiler/host-tensor.ts";
+import { add, f32, fn, grad, mul, square, sub, sum } from "../../src/dsl/index.ts";
+import { compile, readTree } from "../../src/runtime/compile.ts";
 import type { Device } from "../../src/runtime/device.ts";
+import { openInterpreter } from "../../src/runtime/interpreter-device.ts";
 import { program, tensor } from "./programs.ts";
 
 const none = {};
 
 /** TensorFlow.js, as far as it tells of its memory. */
 export interface Memory {
-  memory(): { readonly numTensors: number; readonly numDataBuffers: number; readonly numBytes: number };
+  memory(): {
+    readonly numTensors: number;
+    readonly numDataBuffers: number;
+    readonly numBytes: number;
+    /** What WebGL and WebGPU have of the GPU's memory, for values and for later use. */
+    readonly numBytesInGPUAllocated?: number;
+    readonly numBytesAllocatedInGPU?: number;
+  };
   engine(): { readonly registry: Readonly<Record<string, unknown>> };
 }
 
@@ -49,7 +60,88 @@ const busy = program(["f32[4]", "f32[3,4]", "bool[]"], (w, x, rows, flag) => {
   return [...chosen, ...grown, curves, x, x];
 });
 
-/** Declares the test. */
+/** Of the GPU's memory, with what is kept for reuse; 0 without a GPU. */
+function allocatedOnGpu(tf: Memory): number {
+  const { numBytesInGPUAllocated, numBytesAllocatedInGPU } = tf.memory();
+  return numBytesInGPUAllocated ?? numBytesAllocatedInGPU ?? 0;
+}
+
+const miss = fn({ params: { w: f32(4), b: f32() }, x: f32(4), y: f32() }, ({ params: { w, b }, x, y }) =>
+  square(sub(add(sum(mul(w, x)), b), y)),
+);
+
+/** One step of gradient descent for a weight per input and a shift. */
+const descent = fn({ params: { w: f32(4), b: f32() }, x: f32(4), y: f32() }, (input) => {
+  const { w, b } = grad(miss, "params")(input);
+  const { params } = input;
+  return {
+    params: { w: sub(params.w, mul(w, 0.05)), b: sub(params.b, mul(b, 0.05)) },
+    loss: miss(input),
+  };
+});
+
+const STEPS = 1000;
+
+/** The shift and the weights that are looked for. */
+const LINE = [0.5, -1, 0, 1, 2] as const;
+
+/** Inputs of a step, and what the line makes of them. */
+function sample(step: number): { readonly x: Float32Array; readonly y: number } {
+  const x = Float32Array.from({ length: 4 }, (_, i) => Math.sin(step * (i + 1) + i));
+  const [shift, ...weights] = LINE;
+  return { x, y: weights.reduce<number>((total, weight, i) => total + weight * (x[i] as number), shift) };
+}
+
+/**
+ * Trains a line.
+ * @param watch is called after each step
+ * @returns every tenth loss, then the shift and the weights
+ */
+async function trainLine(device: Device, watch: (step: number) => void): Promise<number[]> {
+  const step = await compile(descent, { device, donate: ["params"] });
+  const first = await step.run({ params: { w: new Float32Array(4), b: 0 }, ...sample(0) });
+  let { params } = first;
+  const losses: number[] = [];
+  first.loss.dispose();
+  for (let i = 1; i < STEPS; i++) {
+    const out = await step.run({ params, ...sample(i) });
+    ({ params } = out);
+    if (i % 10 === 0) losses.push(toNumbers(await out.loss.read())[0] as number); // it is one number
+    out.loss.dispose();
+    watch(i);
+  }
+  losses.push(...(await readTree(params)).flatMap(toNumbers));
+  params.w.dispose();
+  params.b.dispose();
+  await step.dispose();
+  return losses;
+}
+
+/** Declares the test of a training, which is tiny: on a software adapter a step takes milliseconds. */
+export function testTrainingMemory(device: Device, tf: Memory): void {
+  it(`leaves no tensor behind in ${STEPS} steps of a training`, async () => {
+    const before = memoryOf(tf);
+    let [ready, allocated]: [object, number] = [{}, 0];
+    const counts = new Set<number>();
+    const found = await trainLine(device, (step) => {
+      counts.add(tf.memory().numTensors);
+      if (step === 1) ready = memoryOf(tf);
+      // Until then a GPU's buffers for reuse have become as many as ever are in flight.
+      if (step === STEPS / 2) allocated = allocatedOnGpu(tf);
+      if (step === STEPS - 1) expect(memoryOf(tf)).toEqual(ready);
+    });
+    expect(counts.size).toBe(1);
+    expect(allocated > 0).toBe(/webgl|webgpu/.test(device.name));
+    expect(allocatedOnGpu(tf)).toBeLessThanOrEqual(allocated);
+    expect(memoryOf(tf)).toEqual(before);
+    const expected = await trainLine(openInterpreter(), () => undefined);
+    expect(Math.max(...found.map((x, i) => Math.abs(x - (expected[i] as number))))).toBeLessThan(1e-4);
+    const line = expected.slice(-5);
+    expect(Math.max(...LINE.map((x, i) => Math.abs(x - (line[i] as number))))).toBeLessThan(1e-2); // it trains
+  });
+}
+
+/** Declares the test of everything that keeps tensors. */
 export function testMemory(device: Device, tf: Memory, runs: number): void {
   it(`leaves no tensor behind in ${runs} runs`, async () => {
     const memory = (): object => memoryOf(tf);
