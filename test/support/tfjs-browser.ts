@@ -8,7 +8,7 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { openTfjs } from "../../src/runtime/tfjs/open.ts";
 import { testContract } from "./device-contract.ts";
 import { FUSES, testFusion } from "./tfjs-fused.ts";
-import { testMemory, testTrainingMemory } from "./tfjs-memory.ts";
+import { testEnding, testMemory, testTrainingMemory } from "./tfjs-memory.ts";
 import { testModules } from "./tfjs-module.ts";
 import { testOps } from "./tfjs-ops.ts";
 import { testRandomPrograms } from "./tfjs-random-programs.ts";
@@ -40,5 +40,6 @@ export async function testBackend(name: "webgl" | "webgpu"): Promise<void> {
   testContract(device, open);
   testMemory(device, tf, 20);
   testTrainingMemory(device, tf);
+  testEnding(open, tf);
   testTraining(device, 20, ONE_BLOCK);
 }

@@ -7,7 +7,7 @@ import { expect, it } from "vitest";
 import { toNumbers } from "../../src/compiler/host-tensor.ts";
 import { add, f32, fn, grad, mul, square, sub, sum } from "../../src/dsl/index.ts";
 import { compile, readTree } from "../../src/runtime/compile.ts";
-import type { Device } from "../../src/runtime/device.ts";
+import type { Device, Executable } from "../../src/runtime/device.ts";
 import { openInterpreter } from "../../src/runtime/interpreter-device.ts";
 import { program, tensor } from "./programs.ts";
 
@@ -160,5 +160,43 @@ export function testMemory(device: Device, tf: Memory, runs: number): void {
     await executable.dispose();
     for (const input of inputs) input.dispose();
     expect(memory()).toEqual(before);
+  });
+}
+
+/** Declares the tests of what comes when a device is closed. @param open opens a device of its own */
+export function testEnding(open: () => Promise<Device>, tf: Memory): void {
+  /** A device with a run under way, which takes it a while where it has to read. */
+  const working = async (): Promise<{
+    device: Device;
+    executable: Executable;
+    running: Promise<unknown>;
+  }> => {
+    const device = await open();
+    const executable = await device.compile(busy);
+    const inputs = [tensor("f32[4]", 1), tensor("f32[3,4]", 0.5), tensor("bool[]", 1)];
+    return { device, executable, running: executable.run(inputs.map((input) => device.upload(input))) };
+  };
+
+  it("makes nothing more once it is being closed, and lets the run end that is under way", async () => {
+    await (await open()).dispose(); // the examination is over
+    const before = memoryOf(tf);
+    const { device, running } = await working();
+    const closing = device.dispose();
+    await expect(device.compile(busy)).rejects.toThrow(
+      `The ${device.name} device was closed; open it again.`,
+    );
+    expect(() => device.upload(tensor("f32[4]", 0))).toThrow("was closed");
+    await closing;
+    await running;
+    expect(memoryOf(tf)).toEqual(before);
+  });
+
+  it("waits for a run of an executable that is being disposed of", async () => {
+    const before = memoryOf(tf);
+    const { device, executable, running } = await working();
+    const disposing = executable.dispose();
+    await device.dispose();
+    expect(memoryOf(tf)).toEqual(before);
+    await Promise.all([disposing, running]);
   });
 }

@@ -112,11 +112,10 @@ export function testTraining(target: Device, steps: number, model = MODEL): void
     const init = initFmlm(model) as unknown as Fn<never, unknown>;
     const teacherSpec = weightsSpec(model.network) as never;
     const unpack = unpackWeights(model.network) as unknown as Fn<never, unknown>;
-    const step = fmlmStep(
-      { ...model, diagonal: 2 },
-      outputSpec(init) as never,
-      teacherSpec,
-    ) as unknown as Fn<never, unknown>;
+    const step = fmlmStep({ ...model, diagonal: 2 }, outputSpec(init) as never, teacherSpec) as unknown as Fn<
+      never,
+      unknown
+    >;
     await onBoth(async (device) => {
       const taught = (await (
         await compile(teacherInit, { device })

@@ -93,7 +93,7 @@ class TfjsExecutable implements Executable {
   readonly #options: CompileOptions;
   readonly #donated: ReadonlySet<number>;
   readonly #running = new Set<Promise<unknown>>();
-  #open = true;
+  #ending: Promise<void> | undefined;
 
   constructor(device: TfjsDevice, program: Program, plan: Plan, options: CompileOptions) {
     this.inputTypes = inputTypes(program);
@@ -114,7 +114,7 @@ class TfjsExecutable implements Executable {
   }
 
   async #run(inputs: readonly DeviceValue[]): Promise<readonly DeviceValue[]> {
-    if (!this.#open) throw new Error(EXECUTABLE_ENDED);
+    if (this.#ending !== undefined) throw new Error(EXECUTABLE_ENDED);
     checkInputs(inputs, { types: this.inputTypes, donated: this.#donated }, this.#options);
     const own = inputs.map((input, i) => this.#device.own(input, i));
     const tensors = own.map((value) => value.tensor);
@@ -160,9 +160,11 @@ class TfjsExecutable implements Executable {
   }
 
   /** Waits for runs that have begun. */
-  async dispose(): Promise<void> {
-    if (!this.#open) return;
-    this.#open = false;
+  dispose(): Promise<void> {
+    return (this.#ending ??= this.#end());
+  }
+
+  async #end(): Promise<void> {
     await Promise.allSettled(this.#running);
     this.#device.executables.delete(this);
     for (const tensor of this.#constants) tensor.dispose();
@@ -183,6 +185,9 @@ export class TfjsDevice implements Device {
   readonly #target: Target;
   readonly #cpu: CpuKernels;
   readonly #context: Loaded["context"];
+  /** What ends it, from the moment that somebody disposes of it: nothing new is made from then on. */
+  #ending: Promise<void> | undefined;
+  /** Runs that had begun have ended, and with them all values. */
   #closed = false;
 
   /** @param target what the backend is not asked for */
@@ -273,8 +278,12 @@ export class TfjsDevice implements Device {
     });
   }
 
-  async dispose(): Promise<void> {
-    if (this.#closed) return;
+  /** Waits for runs that have begun. */
+  dispose(): Promise<void> {
+    return (this.#ending ??= this.#end());
+  }
+
+  async #end(): Promise<void> {
     await Promise.all([...this.executables].map((executable) => executable.dispose()));
     for (const value of this.values) value.dispose();
     this.#closed = true;
@@ -288,6 +297,6 @@ export class TfjsDevice implements Device {
   }
 
   #checkOpen(): void {
-    if (this.#closed) throw new Error(closedMessage(this.name));
+    if (this.#ending !== undefined) throw new Error(closedMessage(this.name));
   }
 }
