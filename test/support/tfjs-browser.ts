@@ -8,6 +8,7 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { openTfjs } from "../../src/runtime/tfjs/open.ts";
 import { testContract } from "./device-contract.ts";
 import { FUSES, testFusion } from "./tfjs-fused.ts";
+import { testGpu } from "./tfjs-gpu.ts";
 import { testEnding, testMemory, testTrainingMemory } from "./tfjs-memory.ts";
 import { testModules } from "./tfjs-module.ts";
 import { testOps } from "./tfjs-ops.ts";
@@ -42,4 +43,5 @@ export async function testBackend(name: "webgl" | "webgpu"): Promise<void> {
   testTrainingMemory(device, tf);
   testEnding(open, tf);
   testTraining(device, 20, ONE_BLOCK);
+  testGpu(name, open);
 }

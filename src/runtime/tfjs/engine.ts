@@ -6,7 +6,8 @@
  * `BACKENDS`. Safe in a browser.
  */
 import { UserError } from "../files/errors.ts";
-import { WebGlContext } from "./webgl-context.ts";
+import { gpuOf } from "./gpu.ts";
+import type { Gpu, Settings } from "./gpu.ts";
 
 export type TfArray = Float32Array | Int32Array | Uint8Array;
 
@@ -40,7 +41,7 @@ export interface TfEngine {
 }
 
 /** The module. */
-export interface Tfjs {
+export interface Tfjs extends Settings {
   readonly version_core: string;
   engine(): TfEngine;
   tidy(work: () => void): void;
@@ -100,8 +101,8 @@ export interface Loaded {
   readonly how: string;
   /** Values are read asynchronously, so runs pause where the host must see one. */
   readonly asynchronous?: true;
-  /** Where it computes, if that may be lost without TensorFlow.js saying so. */
-  readonly context?: WebGlContext;
+  /** What may be lost, or too small for a tensor. */
+  readonly gpu?: Gpu | undefined;
 }
 
 /** How TensorFlow.js is found and set up. */
@@ -209,7 +210,7 @@ async function start(name: PageBackendName, options: TfjsOptions): Promise<Loade
         'import "@tensorflow/tfjs-backend-cpu" too.',
     );
   try {
-    await startBackend(engine, name);
+    await startBackend(tf, name);
   } catch (error) {
     throw new UserError(
       `The tfjs:${name} device did not start (${reasonOf(error)}); ${advice(name, instead)}.`,
@@ -220,21 +221,26 @@ async function start(name: PageBackendName, options: TfjsOptions): Promise<Loade
   const backend = engine.registry[name] as { firstUse?: boolean } | undefined; // a field that its class does not hide
   if (backend !== undefined && name === "cpu") backend.firstUse = false;
   if (!isNamed(engine.backendName)) select(engine, name);
-  const context = WebGlContext.of(engine.registry[name]);
-  return { tf, how, ...(asynchronous && { asynchronous }), ...(context && { context }) };
+  return { tf, how, ...(asynchronous && { asynchronous }), gpu: gpuOf(tf, backend, name) };
 }
 
 /**
  * Starts a backend without selecting it. While TensorFlow.js itself starts one, nobody can compute, and whoever selects another one
- * meanwhile makes the start fail.
+ * meanwhile makes the start fail. One whose GPU was lost is started anew; TensorFlow.js would keep it.
  */
-async function startBackend(engine: TfEngine, name: string): Promise<void> {
-  if (name in engine.registry) return;
+async function startBackend(tf: Tfjs, name: string): Promise<void> {
+  const engine = tf.engine();
+  const before = engine.registry[name];
+  const gpu = gpuOf(tf, before, name);
+  if (before !== undefined && gpu?.lost !== true) return;
   const entry = engine.registryFactory[name];
   if (entry === undefined) throw new Error(`no backend ${name} is registered here`);
+  gpu?.forget();
   const backend = await entry.factory();
   // The user may have started it meanwhile, and have tensors there.
-  engine.registry[name] ??= backend;
+  if (engine.registry[name] !== undefined && engine.registry[name] !== before) return;
+  engine.registry[name] = backend;
+  if (engine.backendInstance === before && engine.backendName === name) engine.backendInstance = backend;
 }
 
 /** What helps when a backend does not start. */
