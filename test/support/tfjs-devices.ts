@@ -3,6 +3,7 @@
  * by the tests of TensorFlow.js in Node.
  */
 import type { BackendName } from "../../src/runtime/tfjs/engine.ts";
+import { openTfjsOnDawn } from "../../src/runtime/tfjs/dawn.ts";
 import { openNative } from "../../src/runtime/tfjs/native.ts";
 import { openTfjs } from "../../src/runtime/tfjs/open.ts";
 import type { TfjsDevice } from "../../src/runtime/tfjs/tfjs-device.ts";
@@ -10,8 +11,10 @@ import type { TfjsDevice } from "../../src/runtime/tfjs/tfjs-device.ts";
 const backends = (process.env["FLUXION_TFJS"] ?? "cpu,wasm").split(",") as BackendName[]; // a wrong name does not open
 
 /** Opens the device of a backend. */
-export const openBackend = (name: BackendName): Promise<TfjsDevice> =>
-  name === "node" || name === "node-gpu" ? openNative(name) : openTfjs(name);
+export function openBackend(name: BackendName): Promise<TfjsDevice> {
+  if (name === "node" || name === "node-gpu") return openNative(name);
+  return name === "webgpu" ? openTfjsOnDawn() : openTfjs(name);
+}
 
 const opened: [name: string, device: TfjsDevice, backend: BackendName][] = [];
 for (const backend of backends) opened.push([`tfjs:${backend}`, await openBackend(backend), backend]);

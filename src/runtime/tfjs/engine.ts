@@ -47,6 +47,7 @@ export interface Tfjs extends Settings {
   tidy(work: () => void): void;
   keep(tensor: TfTensor): TfTensor;
   getKernel(name: string, backend: string): Kernel | undefined;
+  registerBackend(name: string, factory: () => unknown, priority?: number): boolean;
 }
 
 interface Kernel {
@@ -78,7 +79,7 @@ export class CpuKernels {
   }
 }
 
-/** Backends that a page can have; the first two run in Node too. */
+/** Backends that a page can have; all but "webgl" run in Node too, "webgpu" by `dawn.ts`. */
 export type PageBackendName = "cpu" | "wasm" | "webgl" | "webgpu";
 
 /** Backends on TensorFlow's own library: `native.ts` loads them. */
@@ -119,6 +120,16 @@ export interface TfjsOptions {
   readonly wasmPaths?: string | Readonly<Record<string, string>>;
   /** A product, its bias and an activation are one call where the backend has it. Default true; false is for comparisons. */
   readonly fusion?: boolean;
+}
+
+/** Where a backend does not find by itself what it runs on. */
+export interface Host {
+  /** Registers the backend of a package's module. */
+  register(tf: Tfjs, module: unknown): void;
+  /** What computes, once the backend has started; undefined where it is what it always is. */
+  how(): string | undefined;
+  /** What to open when it does not start. */
+  readonly instead: string;
 }
 
 interface Backend {
@@ -189,17 +200,18 @@ let starting: Promise<unknown> = Promise.resolve();
  * Loads TensorFlow.js with a backend and starts it.
  * @throws UserError when a package is missing or the backend does not start
  */
-export function loadBackend(name: PageBackendName, options: TfjsOptions = {}): Promise<Loaded> {
-  const mine = starting.then(() => start(name, options));
+export function loadBackend(name: PageBackendName, options: TfjsOptions = {}, host?: Host): Promise<Loaded> {
+  const mine = starting.then(() => start(name, options, host));
   starting = mine.catch(() => {});
   return mine;
 }
 
-async function start(name: PageBackendName, options: TfjsOptions): Promise<Loaded> {
+async function start(name: PageBackendName, options: TfjsOptions, host: Host | undefined): Promise<Loaded> {
   const { load: module, how, instead, asynchronous } = BACKENDS[name];
   const tf = (options.tf ?? (await load(name, core))) as Tfjs; // the user's is the same module
   const registering = module === undefined ? undefined : await load(name, module);
   const engine = tf.engine();
+  host?.register(tf, registering);
   // Files are fetched once, when the backend starts.
   if (name === "wasm" && options.wasmPaths !== undefined && !(name in engine.registry))
     (registering as WasmModule).setWasmPaths(options.wasmPaths); // the module of that backend
@@ -213,7 +225,7 @@ async function start(name: PageBackendName, options: TfjsOptions): Promise<Loade
     await startBackend(tf, name);
   } catch (error) {
     throw new UserError(
-      `The tfjs:${name} device did not start (${reasonOf(error)}); ${advice(name, instead)}.`,
+      `The tfjs:${name} device did not start (${reasonOf(error)}); ${advice(name, host?.instead ?? instead)}.`,
       { cause: error },
     );
   }
@@ -221,7 +233,12 @@ async function start(name: PageBackendName, options: TfjsOptions): Promise<Loade
   const backend = engine.registry[name] as { firstUse?: boolean } | undefined; // a field that its class does not hide
   if (backend !== undefined && name === "cpu") backend.firstUse = false;
   if (!isNamed(engine.backendName)) select(engine, name);
-  return { tf, how, ...(asynchronous && { asynchronous }), gpu: gpuOf(tf, backend, name) };
+  return {
+    tf,
+    how: host?.how() ?? how,
+    ...(asynchronous && { asynchronous }),
+    gpu: gpuOf(tf, backend, name),
+  };
 }
 
 /**

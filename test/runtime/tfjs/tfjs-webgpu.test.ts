@@ -1,0 +1,53 @@
+/** The device tfjs:webgpu in Node: TensorFlow.js's backend on the adapter of the device webgpu, against the interpreter. */
+import * as tf from "@tensorflow/tfjs";
+import { afterAll, describe, expect, it } from "vitest";
+import { toNumbers } from "../../../src/compiler/host-tensor.ts";
+import { listDevices, openDevice } from "../../../src/runtime/devices.ts";
+import { DeviceLostError } from "../../../src/runtime/webgpu/errors.ts";
+import { testContract } from "../../support/device-contract.ts";
+import { program, tensor } from "../../support/programs.ts";
+import { testEnding, testTrainingMemory } from "../../support/tfjs-memory.ts";
+import { testOps } from "../../support/tfjs-ops.ts";
+import { testRandomPrograms } from "../../support/tfjs-random-programs.ts";
+import { ONE_BLOCK, testTraining } from "../../support/webgpu-training.ts";
+
+const open = () => openDevice("tfjs:webgpu");
+const navigatorBefore = Object.getOwnPropertyDescriptor(globalThis, "navigator");
+const device = await open();
+// Small tensors too go to the GPU: these are tests of its kernels.
+tf.env().set("WEBGPU_CPU_FORWARD", false);
+afterAll(() => device.dispose());
+
+it("says what it is, without a browser", async () => {
+  expect(device.describe()).toMatch(/^TensorFlow\.js 4\.\d+\.\d+, WebGPU on .+/);
+  const listing = (await listDevices()).find(({ name }) => name === "tfjs:webgpu");
+  expect(listing).toEqual({ name: "tfjs:webgpu", available: true, detail: device.describe() });
+});
+
+it("leaves navigator and the choice of backend as they were", () => {
+  expect(Object.getOwnPropertyDescriptor(globalThis, "navigator")).toEqual(navigatorBefore);
+  expect(tf.engine().registryFactory["webgpu"]?.priority).toBe(0);
+});
+
+describe("lowering to tfjs:webgpu in Node", () => testOps(device, 1));
+describe("random programs on tfjs:webgpu in Node", () =>
+  testRandomPrograms(device, tf, { share: 0.04, flushes: true }));
+testContract(device, open);
+testTrainingMemory(device, tf);
+testEnding(open, tf);
+
+testTraining(device, 2, ONE_BLOCK); // in a page there are 20 steps
+
+it("says that the GPU was lost, and opens it again", async () => {
+  const doubled = program(["f32[3]"], (w, x) => [w.one("add", [x, x], {})]);
+  const own = await open();
+  const executable = await own.compile(doubled);
+  const value = own.upload(tensor("f32[3]", 1));
+  (tf.engine().registry["webgpu"] as unknown as { device: GPUDevice }).device.destroy(); // the backend's
+  await expect(executable.run([value]).then(([output]) => output?.read())).rejects.toThrow(DeviceLostError);
+  await own.dispose();
+  const again = await open();
+  const [sum] = await (await again.compile(doubled)).run([again.upload(tensor("f32[3]", 4))]);
+  expect(toNumbers((await sum?.read()) as never)).toEqual([8, 8, 8]);
+  await again.dispose();
+});
