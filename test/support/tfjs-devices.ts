@@ -1,7 +1,8 @@
 /**
- * The devices on TensorFlow.js that a test file is about: those of every checkout, or those that FLUXION_TFJS names, as "node". Consumed
- * by the tests of TensorFlow.js in Node.
+ * The devices on TensorFlow.js that a test file is about: those of every checkout, or those that FLUXION_TFJS names, as "node" or
+ * "webgpu". Consumed by the tests of TensorFlow.js in Node.
  */
+import { env } from "@tensorflow/tfjs";
 import type { BackendName } from "../../src/runtime/tfjs/engine.ts";
 import { openTfjsOnDawn } from "../../src/runtime/tfjs/dawn.ts";
 import { openNative } from "../../src/runtime/tfjs/native.ts";
@@ -22,6 +23,9 @@ for (const backend of backends) opened.push([`tfjs:${backend}`, await openBacken
 /** As `describe.each` takes them. */
 export const tfjsDevices: readonly (readonly [name: string, device: TfjsDevice, backend: BackendName])[] =
   opened;
+
+// Small tensors too go to the GPU: these are tests of its kernels.
+if (backends.includes("webgpu")) env().set("WEBGPU_CPU_FORWARD", false);
 
 /** Whether the backend takes subnormal numbers for 0, as TensorFlow's library does. */
 export const flushes = (backend: BackendName): boolean => backend !== "cpu" && backend !== "wasm";

@@ -31,7 +31,7 @@ it("leaves navigator and the choice of backend as they were", () => {
 
 describe("lowering to tfjs:webgpu in Node", () => testOps(device, 1));
 describe("random programs on tfjs:webgpu in Node", () =>
-  testRandomPrograms(device, tf, { share: 0.04, flushes: true }));
+  testRandomPrograms(device, tf, { share: 0.1, flushes: true }));
 testContract(device, open);
 testTrainingMemory(device, tf);
 testEnding(open, tf);
