@@ -8,7 +8,7 @@
 import { TARGETS } from "../../compiler/tfjs/targets.ts";
 import { UserError } from "../files/errors.ts";
 import { isSoftware, messageOf, nameOf } from "../webgpu/gpu.ts";
-import { dawnSource } from "../webgpu/node.ts";
+import { guardedDawnSource } from "../webgpu/node.ts";
 import type { Host, Tfjs } from "./engine.ts";
 import { loadBackend } from "./engine.ts";
 import { openOn } from "./open.ts";
@@ -36,7 +36,7 @@ const PRIORITY = 0;
 let adapterName: string | undefined;
 
 async function makeBackend({ WebGPUBackend }: Module): Promise<unknown> {
-  const adapter = await dawnSource.find(undefined);
+  const adapter = await guardedDawnSource.find(undefined);
   const { globals } = await import("webgpu"); // it was loaded for the adapter
   for (const [name, value] of Object.entries(globals))
     if (!Object.hasOwn(globalThis, name))

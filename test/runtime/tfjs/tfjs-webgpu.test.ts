@@ -38,6 +38,47 @@ testEnding(open, tf);
 
 testTraining(device, 2, ONE_BLOCK); // in a page there are 20 steps
 
+it("guards kernels that reach beyond what they are given", async () => {
+  const { device: gpu } = tf.engine().registry["webgpu"] as unknown as { device: GPUDevice }; // the backend's
+  const code = `
+    @group(0) @binding(0) var<storage, read> given: array<u32>;
+    @group(0) @binding(1) var<storage, read_write> result: array<u32>;
+    @group(0) @binding(2) var<uniform> at: u32;
+    @compute @workgroup_size(1) fn main() { result[0] = given[at]; }
+  `;
+  const { COPY_DST, COPY_SRC, MAP_READ, STORAGE, UNIFORM } = GPUBufferUsage;
+  const buffer = (usage: number, values: Uint32Array<ArrayBuffer>): GPUBuffer => {
+    const made = gpu.createBuffer({ size: values.byteLength, usage: usage | COPY_DST });
+    if ((usage & MAP_READ) === 0) gpu.queue.writeBuffer(made, 0, values);
+    return made;
+  };
+  // Of 128 words the kernel is given the first 64, which are 0. The others are 7.
+  const given = buffer(
+    STORAGE,
+    Uint32Array.from({ length: 128 }, (_, i) => (i < 64 ? 0 : 7)),
+  );
+  const result = buffer(STORAGE | COPY_SRC, Uint32Array.of(1));
+  const at = buffer(UNIFORM, Uint32Array.of(100, 0, 0, 0));
+  const read = buffer(MAP_READ, Uint32Array.of(0));
+  const pipeline = gpu.createComputePipeline({
+    layout: "auto",
+    compute: { module: gpu.createShaderModule({ code }) },
+  });
+  const resources = [{ buffer: given, size: 256 }, { buffer: result }, { buffer: at }];
+  const entries = resources.map((resource, binding) => ({ binding, resource }));
+  const encoder = gpu.createCommandEncoder();
+  const pass = encoder.beginComputePass();
+  pass.setPipeline(pipeline);
+  pass.setBindGroup(0, gpu.createBindGroup({ layout: pipeline.getBindGroupLayout(0), entries }));
+  pass.dispatchWorkgroups(1);
+  pass.end();
+  encoder.copyBufferToBuffer(result, 0, read, 0, 4);
+  gpu.queue.submit([encoder.finish()]);
+  await read.mapAsync(GPUMapMode.READ);
+  expect(new Uint32Array(read.getMappedRange())[0]).toBe(0);
+  for (const used of [given, result, at, read]) used.destroy();
+});
+
 it("says that the GPU was lost, and opens it again", async () => {
   const doubled = program(["f32[3]"], (w, x) => [w.one("add", [x, x], {})]);
   const own = await open();
