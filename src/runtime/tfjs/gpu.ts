@@ -32,8 +32,8 @@ export interface Settings {
   env(): { getNumber(flag: string): number };
 }
 
-/** Milliseconds between what a lost GPU breaks off and its end, at most. */
-const MOURNING = 1000;
+/** Milliseconds from what a lost GPU breaks off to the news of its loss, which take tens of them. */
+const NEWS_TAKES = 5000;
 
 /** A texture has four numbers in each place, where all kernels pack them. */
 const [CHANNELS, BYTES] = [4, 4];
@@ -86,7 +86,7 @@ export class Gpu {
     } catch (error) {
       // A read that a lost GPU breaks off is told so before we are.
       if (!(error instanceof DeviceLostError))
-        await Promise.race([loss, new Promise((resolve) => setTimeout(resolve, MOURNING))]);
+        await Promise.race([loss, new Promise((resolve) => setTimeout(resolve, NEWS_TAKES))]);
       throw error;
     } finally {
       this.#waiting.delete(stop);
