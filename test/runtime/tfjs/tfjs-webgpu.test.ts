@@ -1,4 +1,7 @@
-/** The device tfjs:webgpu in Node: TensorFlow.js's backend on the adapter of the device webgpu, against the interpreter. */
+/**
+ * The device tfjs:webgpu in Node: TensorFlow.js's backend on the adapter of the device webgpu, against the interpreter. FLM and FMLM
+ * are trained on it in a page.
+ */
 import * as tf from "@tensorflow/tfjs";
 import { afterAll, describe, expect, it } from "vitest";
 import { toNumbers } from "../../../src/compiler/host-tensor.ts";
@@ -12,7 +15,6 @@ import { program, tensor } from "../../support/programs.ts";
 import { testEnding, testTrainingMemory } from "../../support/tfjs-memory.ts";
 import { testOps } from "../../support/tfjs-ops.ts";
 import { testRandomPrograms } from "../../support/tfjs-random-programs.ts";
-import { ONE_BLOCK, testTraining } from "../../support/webgpu-training.ts";
 
 const open = () => openDevice("tfjs:webgpu");
 const navigatorBefore = Object.getOwnPropertyDescriptor(globalThis, "navigator");
@@ -38,8 +40,6 @@ describe("random programs on tfjs:webgpu in Node", () =>
 testContract(device, open);
 testTrainingMemory(device, tf);
 testEnding(open, tf);
-
-testTraining(device, 2, ONE_BLOCK); // in a page there are 20 steps
 
 it("guards kernels that reach beyond what they are given", async () => {
   const { device: gpu } = tf.engine().registry["webgpu"] as unknown as { device: GPUDevice }; // the backend's
