@@ -17,9 +17,18 @@ const first = (message) =>
     .slice(0, LINES);
 
 const paths = process.argv.slice(2);
+/** Reports that are no JSON: whoever wrote them was stopped before the end. */
+const broken = [];
 const reports = paths
   .filter((path) => existsSync(path))
-  .map((path) => JSON.parse(readFileSync(path, "utf8")));
+  .flatMap((path) => {
+    try {
+      return [JSON.parse(readFileSync(path, "utf8"))];
+    } catch {
+      broken.push(path);
+      return [];
+    }
+  });
 
 /** Tests that failed, and files that could not be run at all. */
 const failures = reports.flatMap(({ testResults }) =>
@@ -41,10 +50,12 @@ for (const { title, lines } of failures.slice(0, MOST_TESTS)) {
 }
 if (failures.length > MOST_TESTS) console.log(` … and ${failures.length - MOST_TESTS} more`);
 
+for (const path of broken)
+  console.log(`\nThe report ${path} is cut off: whoever wrote it was stopped before the end.`);
+
 const total = (field) => reports.reduce((sum, report) => sum + report[field], 0);
-console.log(
-  // The first is that of the whole suite.
-  !existsSync(paths[0] ?? "")
-    ? "0 passed, 0 failed (the tests left no report)"
-    : `${total("numPassedTests")} passed, ${total("numFailedTests")} failed`,
-);
+// The first is that of the whole suite.
+const [suite = ""] = paths;
+if (!existsSync(suite)) console.log("0 passed, 0 failed (the tests left no report)");
+else if (broken.includes(suite)) console.log("0 passed, 0 failed (the report of the tests is cut off)");
+else console.log(`${total("numPassedTests")} passed, ${total("numFailedTests")} failed`);

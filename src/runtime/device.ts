@@ -69,11 +69,18 @@ export function endedMessage(type: TensorType, ended: "disposed" | "donated"): s
     : `This ${formatType(type)} was disposed of; keep it until its last use.`;
 }
 
-/** The name of an executable's input in messages: "input 2 (params.w)". */
-const inputName = (position: number, options: CompileOptions): string => {
-  const name = options.inputNames?.[position];
-  return name === undefined ? `input ${position}` : `input ${position} (${name})`;
+const named = (kind: string, position: number, names: readonly string[] | undefined): string => {
+  const name = names?.[position];
+  return name === undefined ? `${kind} ${position}` : `${kind} ${position} (${name})`;
 };
+
+/** The name of an executable's input in messages: "input 2 (params.w)". */
+export const inputName = (position: number, options: CompileOptions): string =>
+  named("input", position, options.inputNames);
+
+/** The name of an executable's output in messages: "output 0 (loss)". */
+export const outputName = (position: number, options: CompileOptions): string =>
+  named("output", position, options.outputNames);
 
 /** The message for an executable that is run after its end. */
 export const EXECUTABLE_ENDED = "This executable was disposed of; compile the program again.";

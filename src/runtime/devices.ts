@@ -16,6 +16,7 @@ interface Entry {
 
 const chosenGpu = () => import("./webgpu/choose.ts");
 const tfjs = () => import("./tfjs/open.ts");
+const dawn = () => import("./tfjs/dawn.ts");
 const native = () => import("./tfjs/native.ts");
 
 /** A backend of TensorFlow.js that does not run in Node. */
@@ -37,9 +38,10 @@ const DEVICES = {
   "tfjs:webgl": notHere(
     'The tfjs:webgl device needs a browser, where openTfjs("webgl") of fluxion/tfjs opens it; use the device "tfjs:wasm".',
   ),
-  "tfjs:webgpu": notHere(
-    'The tfjs:webgpu device needs a browser, where openTfjs("webgpu") of fluxion/tfjs opens it; use the device "webgpu".',
-  ),
+  "tfjs:webgpu": {
+    open: async () => (await dawn()).openTfjsOnDawn(),
+    list: async () => (await dawn()).listTfjsOnDawn(),
+  },
   "tfjs:node": { open: async () => (await native()).openNative("node") },
   "tfjs:node-gpu": { open: async () => (await native()).openNative("node-gpu") },
 } as const satisfies Readonly<Record<string, Entry>>;

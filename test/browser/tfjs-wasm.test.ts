@@ -3,7 +3,7 @@ import * as tf from "@tensorflow/tfjs";
 import { afterAll, expect, it } from "vitest";
 import { openTfjs } from "fluxion/tfjs";
 import { testContract } from "../support/device-contract.ts";
-import { testMemory } from "../support/tfjs-memory.ts";
+import { testMemory, testTrainingMemory } from "../support/tfjs-memory.ts";
 import { testTraining } from "../support/webgpu-training.ts";
 import { WASM_PATHS } from "./wasm-paths.ts";
 
@@ -17,5 +17,6 @@ it("says what it is", () => {
 });
 
 testContract(device, open);
-testMemory(device, tf, 200);
+testMemory(device, tf, 1000);
+testTrainingMemory(device, tf);
 testTraining(device, 5);

@@ -1,4 +1,4 @@
 /** The device tfjs:webgl in a browser, against the interpreter. */
 import { testBackend } from "../support/tfjs-browser.ts";
 
-await testBackend("webgl", 20);
+await testBackend("webgl");

@@ -34,6 +34,7 @@ describe("devices", options, () => {
     expect(stdout).toMatch(/^interpreter +available/m);
     expect(stdout).toMatch(/^tfjs:wasm +available/m);
     expect(stdout).toMatch(/^webgpu +(available|absent) +\S/m);
+    expect(stdout).toMatch(/^tfjs:webgpu +(available|absent) +\S/m); // TensorFlow.js keeps its device to the end
     expect(stdout).toMatch(/^auto is (cpu|webgpu)\.$/m);
   });
 

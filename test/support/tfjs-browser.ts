@@ -8,14 +8,15 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { openTfjs } from "../../src/runtime/tfjs/open.ts";
 import { testContract } from "./device-contract.ts";
 import { FUSES, testFusion } from "./tfjs-fused.ts";
-import { testMemory } from "./tfjs-memory.ts";
+import { testGpu } from "./tfjs-gpu.ts";
+import { testEnding, testMemory, testTrainingMemory } from "./tfjs-memory.ts";
 import { testModules } from "./tfjs-module.ts";
 import { testOps } from "./tfjs-ops.ts";
 import { testRandomPrograms } from "./tfjs-random-programs.ts";
-import { testTraining } from "./webgpu-training.ts";
+import { ONE_BLOCK, testTraining } from "./webgpu-training.ts";
 
-/** Declares the tests. @param steps of each training */
-export async function testBackend(name: "webgl" | "webgpu", steps: number): Promise<void> {
+/** Declares the tests. */
+export async function testBackend(name: "webgl" | "webgpu"): Promise<void> {
   const open = () => openTfjs(name);
   const device = await open();
   const unfused = await openTfjs(name, { fusion: false });
@@ -38,6 +39,9 @@ export async function testBackend(name: "webgl" | "webgpu", steps: number): Prom
     testModules(tf, 4);
   });
   testContract(device, open);
-  testMemory(device, tf, 50);
-  testTraining(device, steps);
+  testMemory(device, tf, 20);
+  testTrainingMemory(device, tf);
+  testEnding(open, tf);
+  testTraining(device, 20, ONE_BLOCK);
+  testGpu(name, open);
 }

@@ -6,7 +6,8 @@
  * `BACKENDS`. Safe in a browser.
  */
 import { UserError } from "../files/errors.ts";
-import { WebGlContext } from "./webgl-context.ts";
+import { gpuOf } from "./gpu.ts";
+import type { Gpu, Settings } from "./gpu.ts";
 
 export type TfArray = Float32Array | Int32Array | Uint8Array;
 
@@ -40,12 +41,13 @@ export interface TfEngine {
 }
 
 /** The module. */
-export interface Tfjs {
+export interface Tfjs extends Settings {
   readonly version_core: string;
   engine(): TfEngine;
   tidy(work: () => void): void;
   keep(tensor: TfTensor): TfTensor;
   getKernel(name: string, backend: string): Kernel | undefined;
+  registerBackend(name: string, factory: () => unknown, priority?: number): boolean;
 }
 
 interface Kernel {
@@ -77,7 +79,7 @@ export class CpuKernels {
   }
 }
 
-/** Backends that a page can have; the first two run in Node too. */
+/** Backends that a page can have; all but "webgl" run in Node too, "webgpu" by `dawn.ts`. */
 export type PageBackendName = "cpu" | "wasm" | "webgl" | "webgpu";
 
 /** Backends on TensorFlow's own library: `native.ts` loads them. */
@@ -100,8 +102,8 @@ export interface Loaded {
   readonly how: string;
   /** Values are read asynchronously, so runs pause where the host must see one. */
   readonly asynchronous?: true;
-  /** Where it computes, if that may be lost without TensorFlow.js saying so. */
-  readonly context?: WebGlContext;
+  /** What may be lost, or too small for a tensor. */
+  readonly gpu?: Gpu | undefined;
 }
 
 /** How TensorFlow.js is found and set up. */
@@ -118,6 +120,16 @@ export interface TfjsOptions {
   readonly wasmPaths?: string | Readonly<Record<string, string>>;
   /** A product, its bias and an activation are one call where the backend has it. Default true; false is for comparisons. */
   readonly fusion?: boolean;
+}
+
+/** Where a backend does not find by itself what it runs on. */
+export interface Host {
+  /** Registers the backend of a package's module. */
+  register(tf: Tfjs, module: unknown): void;
+  /** What computes, once the backend has started; undefined where it is what it always is. */
+  how(): string | undefined;
+  /** What to open when it does not start. */
+  readonly instead: string;
 }
 
 interface Backend {
@@ -188,17 +200,18 @@ let starting: Promise<unknown> = Promise.resolve();
  * Loads TensorFlow.js with a backend and starts it.
  * @throws UserError when a package is missing or the backend does not start
  */
-export function loadBackend(name: PageBackendName, options: TfjsOptions = {}): Promise<Loaded> {
-  const mine = starting.then(() => start(name, options));
+export function loadBackend(name: PageBackendName, options: TfjsOptions = {}, host?: Host): Promise<Loaded> {
+  const mine = starting.then(() => start(name, options, host));
   starting = mine.catch(() => {});
   return mine;
 }
 
-async function start(name: PageBackendName, options: TfjsOptions): Promise<Loaded> {
+async function start(name: PageBackendName, options: TfjsOptions, host: Host | undefined): Promise<Loaded> {
   const { load: module, how, instead, asynchronous } = BACKENDS[name];
   const tf = (options.tf ?? (await load(name, core))) as Tfjs; // the user's is the same module
   const registering = module === undefined ? undefined : await load(name, module);
   const engine = tf.engine();
+  host?.register(tf, registering);
   // Files are fetched once, when the backend starts.
   if (name === "wasm" && options.wasmPaths !== undefined && !(name in engine.registry))
     (registering as WasmModule).setWasmPaths(options.wasmPaths); // the module of that backend
@@ -209,10 +222,10 @@ async function start(name: PageBackendName, options: TfjsOptions): Promise<Loade
         'import "@tensorflow/tfjs-backend-cpu" too.',
     );
   try {
-    await startBackend(engine, name);
+    await startBackend(tf, name);
   } catch (error) {
     throw new UserError(
-      `The tfjs:${name} device did not start (${reasonOf(error)}); ${advice(name, instead)}.`,
+      `The tfjs:${name} device did not start (${reasonOf(error)}); ${advice(name, host?.instead ?? instead)}.`,
       { cause: error },
     );
   }
@@ -220,21 +233,31 @@ async function start(name: PageBackendName, options: TfjsOptions): Promise<Loade
   const backend = engine.registry[name] as { firstUse?: boolean } | undefined; // a field that its class does not hide
   if (backend !== undefined && name === "cpu") backend.firstUse = false;
   if (!isNamed(engine.backendName)) select(engine, name);
-  const context = WebGlContext.of(engine.registry[name]);
-  return { tf, how, ...(asynchronous && { asynchronous }), ...(context && { context }) };
+  return {
+    tf,
+    how: host?.how() ?? how,
+    ...(asynchronous && { asynchronous }),
+    gpu: gpuOf(tf, backend, name),
+  };
 }
 
 /**
  * Starts a backend without selecting it. While TensorFlow.js itself starts one, nobody can compute, and whoever selects another one
- * meanwhile makes the start fail.
+ * meanwhile makes the start fail. One whose GPU was lost is started anew; TensorFlow.js would keep it.
  */
-async function startBackend(engine: TfEngine, name: string): Promise<void> {
-  if (name in engine.registry) return;
+async function startBackend(tf: Tfjs, name: string): Promise<void> {
+  const engine = tf.engine();
+  const before = engine.registry[name];
+  const gpu = gpuOf(tf, before, name);
+  if (before !== undefined && gpu?.lost !== true) return;
   const entry = engine.registryFactory[name];
   if (entry === undefined) throw new Error(`no backend ${name} is registered here`);
+  gpu?.forget();
   const backend = await entry.factory();
   // The user may have started it meanwhile, and have tensors there.
-  engine.registry[name] ??= backend;
+  if (engine.registry[name] !== undefined && engine.registry[name] !== before) return;
+  engine.registry[name] = backend;
+  if (engine.backendInstance === before && engine.backendName === name) engine.backendInstance = backend;
 }
 
 /** What helps when a backend does not start. */

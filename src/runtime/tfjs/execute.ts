@@ -24,6 +24,7 @@ import { outputsOf } from "../../compiler/tfjs/releases.ts";
 import { inputTypes, sizeOf } from "../../dsl/program/program.ts";
 import type { TensorType } from "../../dsl/program/program.ts";
 import type { CpuKernels, TfArray, TfEngine, TfTensor } from "./engine.ts";
+import type { Gpu } from "./gpu.ts";
 import { fromBackend, toBackend } from "./tensors.ts";
 
 const ARRAYS = { float32: Float32Array, int32: Int32Array, bool: Uint8Array } as const;
@@ -45,11 +46,13 @@ export type Steps<T> = Generator<TfTensor, T, TfArray>;
 export class Workspace {
   readonly #engine: TfEngine;
   readonly #cpu: CpuKernels;
+  readonly #gpu: Gpu | undefined;
   readonly #alive = new Set<TfTensor>();
 
-  constructor(engine: TfEngine, cpu: CpuKernels) {
+  constructor(engine: TfEngine, cpu: CpuKernels, gpu: Gpu | undefined) {
     this.#engine = engine;
     this.#cpu = cpu;
+    this.#gpu = gpu;
   }
 
   get alive(): Iterable<TfTensor> {
@@ -57,7 +60,10 @@ export class Workspace {
   }
 
   call(kernel: string, inputs: unknown, attributes: unknown): TfTensor {
-    return this.#keep(this.#engine.runKernel(kernel, inputs, attributes));
+    const result = this.#keep(this.#engine.runKernel(kernel, inputs, attributes));
+    // WebGPU says nothing, and gives zeros.
+    this.#gpu?.checkFits({ shape: result.shape, dtype: "f32" }, "a value on the way");
+    return result;
   }
 
   /** Calls a kernel of the cpu backend, whichever is selected. */

@@ -1,11 +1,11 @@
 /**
- * Opens a device on TensorFlow.js. Consumed by `devices.ts` and the entry `fluxion/tfjs`. Safe in a browser.
+ * Opens a device on TensorFlow.js. Consumed by `devices.ts`, `dawn.ts` and the entry `fluxion/tfjs`. Safe in a browser.
  */
 import type { Target } from "../../compiler/tfjs/plan.ts";
 import { TARGETS, withoutFusion } from "../../compiler/tfjs/targets.ts";
 import { UserError } from "../files/errors.ts";
 import { BACKEND_NAMES, loadBackend } from "./engine.ts";
-import type { Loaded, PageBackendName, TfjsOptions } from "./engine.ts";
+import type { Host, Loaded, PageBackendName, TfjsOptions } from "./engine.ts";
 import { examine } from "./examine.ts";
 import { TfjsDevice } from "./tfjs-device.ts";
 
@@ -27,7 +27,7 @@ function targetOf(loaded: Loaded, backend: PageBackendName): Promise<Target> {
 /**
  * Opens the device `tfjs:<backend>`. TensorFlow.js and the backend's package are loaded now, unless they are there. "webgl" and "webgpu"
  * compute a few small programs first, and what they get wrong is computed on the host from then on.
- * @param backend "cpu" or "wasm" anywhere, "webgl" or "webgpu" in a browser
+ * @param backend "cpu" or "wasm" anywhere, "webgl" or "webgpu" in a browser; "webgpu" in Node is the device of that name
  * @throws UserError when there is no such backend, a package is missing, or the backend does not start or is wrong in what matters
  */
 export async function openTfjs(backend: PageBackendName, options: TfjsOptions = {}): Promise<TfjsDevice> {
@@ -35,7 +35,16 @@ export async function openTfjs(backend: PageBackendName, options: TfjsOptions = 
     throw new UserError(
       `There is no backend "${backend}" of TensorFlow.js; choose one of ${BACKEND_NAMES.join(", ")}.`,
     );
-  const loaded = await loadBackend(backend, options);
+  return openOn(backend, options);
+}
+
+/** The same where a backend may not find by itself what it runs on. */
+export async function openOn(
+  backend: PageBackendName,
+  options: TfjsOptions,
+  host?: Host,
+): Promise<TfjsDevice> {
+  const loaded = await loadBackend(backend, options, host);
   const target = await targetOf(loaded, backend);
   return new TfjsDevice(loaded, backend, options.fusion === false ? withoutFusion(target) : target);
 }

@@ -19,6 +19,8 @@ import {
   endedMessage,
   EXECUTABLE_ENDED,
   HOLDER_CLOSED,
+  inputName,
+  outputName,
   settle,
 } from "../device.ts";
 import type { CompileOptions, Device, DeviceValue, Executable } from "../device.ts";
@@ -26,6 +28,8 @@ import { CpuKernels, registeredName, withBackend } from "./engine.ts";
 import type { BackendName, Loaded, TfArray, Tfjs, TfTensor } from "./engine.ts";
 import { execute, makeConstants, Workspace } from "./execute.ts";
 import type { Steps } from "./execute.ts";
+import { explained } from "./gpu.ts";
+import type { Gpu } from "./gpu.ts";
 import { fromBackend, toBackend } from "./tensors.ts";
 
 class TfjsValue implements DeviceValue {
@@ -55,7 +59,7 @@ class TfjsValue implements DeviceValue {
   }
 
   async read(): Promise<HostTensor> {
-    const read = fromBackend(this.type, await this.device.data(this.tensor));
+    const read = fromBackend(this.type, await this.device.reading(this.tensor));
     // Rounds f16; the other arrays may be the backend's own.
     if (read.dtype === "f16") return hostTensor("f16", read.shape, read.data);
     return { ...read, data: read.data.slice() };
@@ -93,7 +97,7 @@ class TfjsExecutable implements Executable {
   readonly #options: CompileOptions;
   readonly #donated: ReadonlySet<number>;
   readonly #running = new Set<Promise<unknown>>();
-  #open = true;
+  #ending: Promise<void> | undefined;
 
   constructor(device: TfjsDevice, program: Program, plan: Plan, options: CompileOptions) {
     this.inputTypes = inputTypes(program);
@@ -114,7 +118,7 @@ class TfjsExecutable implements Executable {
   }
 
   async #run(inputs: readonly DeviceValue[]): Promise<readonly DeviceValue[]> {
-    if (!this.#open) throw new Error(EXECUTABLE_ENDED);
+    if (this.#ending !== undefined) throw new Error(EXECUTABLE_ENDED);
     checkInputs(inputs, { types: this.inputTypes, donated: this.#donated }, this.#options);
     const own = inputs.map((input, i) => this.#device.own(input, i));
     const tensors = own.map((value) => value.tensor);
@@ -140,7 +144,8 @@ class TfjsExecutable implements Executable {
     } catch (error) {
       // When a kernel fails half way, this disposes of what was made until then.
       for (const tensor of workspace.alive) tensor.dispose();
-      const reason = error instanceof Error ? error.message : String(error);
+      this.#device.gpu?.check();
+      const reason = explained(error instanceof Error ? error.message : String(error));
       const name = this.#options.name ?? "the program";
       throw new Error(`${this.#device.name}: ${name} failed to run: ${reason}`, { cause: error });
     }
@@ -160,9 +165,11 @@ class TfjsExecutable implements Executable {
   }
 
   /** Waits for runs that have begun. */
-  async dispose(): Promise<void> {
-    if (!this.#open) return;
-    this.#open = false;
+  dispose(): Promise<void> {
+    return (this.#ending ??= this.#end());
+  }
+
+  async #end(): Promise<void> {
     await Promise.allSettled(this.#running);
     this.#device.executables.delete(this);
     for (const tensor of this.#constants) tensor.dispose();
@@ -176,25 +183,28 @@ export class TfjsDevice implements Device {
   readonly values = new Set<TfjsValue>();
   /** Whether runs pause where the host must see a value. */
   readonly pauses: boolean;
+  readonly gpu: Gpu | undefined;
   readonly executables = new Set<TfjsExecutable>();
   readonly #backend: BackendName;
   readonly #tf: Tfjs;
   readonly #how: string;
   readonly #target: Target;
   readonly #cpu: CpuKernels;
-  readonly #context: Loaded["context"];
+  /** What ends it, from the moment that somebody disposes of it: nothing new is made from then on. */
+  #ending: Promise<void> | undefined;
+  /** Runs that had begun have ended, and with them all values. */
   #closed = false;
 
   /** @param target what the backend is not asked for */
-  constructor({ tf, how, asynchronous, context }: Loaded, backend: BackendName, target: Target) {
+  constructor({ tf, how, asynchronous, gpu }: Loaded, backend: BackendName, target: Target) {
     this.name = `tfjs:${backend}`;
     this.#tf = tf;
     this.#backend = backend;
     this.#how = how;
     this.pauses = asynchronous === true;
+    this.gpu = gpu;
     this.#target = target;
     this.#cpu = new CpuKernels(tf);
-    this.#context = context;
   }
 
   get closed(): boolean {
@@ -206,13 +216,14 @@ export class TfjsDevice implements Device {
   }
 
   workspace(): Workspace {
-    return new Workspace(this.#tf.engine(), this.#cpu);
+    return new Workspace(this.#tf.engine(), this.#cpu, this.gpu);
   }
 
   /** Carries a run out, in one go if the backend can be read at once. */
   async drive<T>(workspace: Workspace, steps: Steps<T>): Promise<T> {
     let read: TfArray | undefined;
     for (;;) {
+      this.gpu?.check();
       const next = this.#uninterrupted(workspace, () => {
         // What is given to a generator that has not begun is not looked at.
         let state = steps.next(read as TfArray);
@@ -220,8 +231,13 @@ export class TfjsDevice implements Device {
         return state;
       });
       if (next.done === true) return next.value;
-      read = await this.data(next.value);
+      read = await this.reading(next.value);
     }
+  }
+
+  /** The numbers of a tensor. @throws DeviceLostError when the GPU is gone */
+  reading(tensor: TfTensor): Promise<TfArray> {
+    return this.gpu === undefined ? tensor.data() : this.gpu.until(() => tensor.data());
   }
 
   /** Does a part of a run. A tidy of the user's around it does not end what the run still needs. */
@@ -236,14 +252,8 @@ export class TfjsDevice implements Device {
     });
   }
 
-  /** The elements of a tensor. @throws Error when the device is lost before they are there */
-  data(tensor: TfTensor): Promise<TfArray> {
-    return this.#context === undefined ? tensor.data() : this.#context.until(() => tensor.data());
-  }
-
-  /** Does work with this device's backend selected. @throws Error when the device is lost */
+  /** Does work with this device's backend selected. */
   within<T>(work: (tf: Tfjs) => T): T {
-    this.#context?.check();
     return withBackend(this.#tf, this.#backend, () => work(this.#tf));
   }
 
@@ -251,6 +261,7 @@ export class TfjsDevice implements Device {
     this.#checkOpen();
     checkUpload(tensor);
     const { shape, dtype } = tensor;
+    this.gpu?.checkFits({ shape, dtype }, "the upload");
     const made = this.within((tf) => tf.keep(toBackend(tf.engine(), toStorage(tensor))));
     return new TfjsValue(this, { shape, dtype }, made);
   }
@@ -259,6 +270,7 @@ export class TfjsDevice implements Device {
     return settle(() => {
       this.#checkOpen();
       checkDonation(options.donate ?? [], program.inputs.length);
+      this.#checkFits(program, options);
       const plan = toTfjs(program, this.#target);
       const missing = plan.kernels.find(
         (kernel) => !this.#tf.getKernel(kernel, registeredName(this.#backend)),
@@ -273,8 +285,12 @@ export class TfjsDevice implements Device {
     });
   }
 
-  async dispose(): Promise<void> {
-    if (this.#closed) return;
+  /** Waits for runs that have begun. */
+  dispose(): Promise<void> {
+    return (this.#ending ??= this.#end());
+  }
+
+  async #end(): Promise<void> {
     await Promise.all([...this.executables].map((executable) => executable.dispose()));
     for (const value of this.values) value.dispose();
     this.#closed = true;
@@ -287,7 +303,18 @@ export class TfjsDevice implements Device {
     return value;
   }
 
+  #checkFits(program: Program, options: CompileOptions): void {
+    const name = options.name ?? "the program";
+    inputTypes(program).forEach((type, i) =>
+      this.gpu?.checkFits(type, `${inputName(i, options)} of ${name}`),
+    );
+    outputTypes(program).forEach((type, i) =>
+      this.gpu?.checkFits(type, `${outputName(i, options)} of ${name}`),
+    );
+  }
+
   #checkOpen(): void {
-    if (this.#closed) throw new Error(closedMessage(this.name));
+    if (this.#ending !== undefined) throw new Error(closedMessage(this.name));
+    this.gpu?.check();
   }
 }

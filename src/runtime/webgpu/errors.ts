@@ -1,6 +1,6 @@
 /**
- * Errors of the WebGPU device that programs may want to tell from others. Consumed by the device, which throws them, and exported by
- * both entries of the package.
+ * Errors of the WebGPU device that programs may want to tell from others. Consumed by the devices on a GPU, which throw them, and
+ * exported by both entries of the package.
  */
 
 /** The device is gone, with all that it held: the driver was reset or updated, or something destroyed it. */
@@ -10,11 +10,11 @@ export class DeviceLostError extends Error {
   /** What the driver says of it, without a full stop. */
   readonly detail: string;
 
-  constructor(reason: "destroyed" | "unknown", message: string) {
+  constructor(reason: "destroyed" | "unknown", message: string, device = "webgpu") {
     const said = message.trim().replace(/\.$/, "");
     const detail = said === "" ? reason : said;
     super(
-      `The webgpu device was lost (${detail}): its values are gone. Open the device again and upload them from the host.`,
+      `The ${device} device was lost (${detail}): its values are gone. Open the device again and upload them from the host.`,
     );
     this.name = "DeviceLostError";
     this.reason = reason;

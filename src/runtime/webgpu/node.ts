@@ -13,7 +13,7 @@ import { chosenDrivers, hasInstalledDriver, loadVulkanLoader, withDriver } from 
 
 type Dawn = typeof import("webgpu");
 
-/** What Dawn is told. Browsers decide these for themselves. */
+/** What Dawn is told where kernels are our own. Browsers decide these for themselves. */
 const FLAGS = [
   `enable-dawn-features=${[
     "vulkan_enable_f16_on_nvidia", // off by default because of old drivers
@@ -29,10 +29,13 @@ const FLAGS = [
   "disable-dawn-features=timestamp_quantization", // timings to the nanosecond instead of 0.1 ms
 ];
 
+/** Whose kernels run: others' are guarded as in a browser, since nobody has proven that they need no guards. */
+type Kernels = "ours" | "others";
+
 /** Opens a WebGPU device in Node. @throws UserError when there is no adapter, none of that name, or it refuses a device */
 export const openNodeGpu = (options: OpenGpuOptions = {}): Promise<Gpu> => openGpu(options, dawnSource);
 
-export const dawnSource: AdapterSource = {
+const sourceFor = (kernels: Kernels): AdapterSource => ({
   async find(name) {
     const dawn = await loadDawn();
     const drivers = chosenDrivers();
@@ -44,14 +47,14 @@ export const dawnSource: AdapterSource = {
       process.platform === "linux" ? await (vulkanLoader ??= findVulkanLoader()) : "the system's";
     // With the package's loader it is known where drivers would be; Dawn complains at length when there are none.
     if (loader === "the system's" || drivers !== undefined || hasInstalledDriver()) {
-      const found = await choose(dawn, name, names);
+      const found = await choose(dawn, kernels, name, names);
       if (found !== undefined) return found;
     }
     if (process.platform === "linux" && drivers === undefined) {
       const unpacked = await softwareVulkan();
       if (typeof unpacked === "string") software = unpacked;
       else {
-        const found = await choose(dawn, name, names, unpacked.driver);
+        const found = await choose(dawn, kernels, name, names, unpacked.driver);
         if (found !== undefined) return found;
         if (!isMainThread)
           software = `In a worker thread its driver cannot be chosen; start the process with VK_ICD_FILENAMES=${unpacked.driver}.`;
@@ -66,7 +69,13 @@ export const dawnSource: AdapterSource = {
       software,
     );
   },
-};
+});
+
+/** Adapters for kernels of our own. */
+export const dawnSource: AdapterSource = sourceFor("ours");
+
+/** Adapters for kernels of other libraries. */
+export const guardedDawnSource: AdapterSource = sourceFor("others");
 
 /**
  * Hardware alone: for whoever did not ask for a GPU, and has better ways to compute on the CPU than a software adapter. Where no driver
@@ -80,7 +89,7 @@ export const hardwareSource: AdapterSource = {
       await (vulkanLoader ??= findVulkanLoader());
     }
     const names: string[] = [];
-    const found = await choose(await loadDawn(), name, names);
+    const found = await choose(await loadDawn(), "ours", name, names);
     if (found === undefined) throw new UserError("No WebGPU adapter was found.");
     if (isSoftware(found)) throw new UserError(`${nameOf(found.info)} computes on the CPU.`);
     return found;
@@ -126,13 +135,15 @@ const instances = new Map<string, GPU>();
 /** An adapter from Dawn. The driver, if given, is the only one that Dawn sees. */
 function request(
   dawn: Dawn,
+  kernels: Kernels,
   driver: string | undefined,
-  flags: readonly string[],
+  more: readonly string[],
 ): Promise<GPUAdapter | null> {
+  const flags = [...(kernels === "ours" ? FLAGS : []), ...more];
   const key = [driver, ...flags].join("\n");
   let gpu = instances.get(key);
   if (gpu === undefined) {
-    gpu = dawn.create([...FLAGS, ...flags]);
+    gpu = dawn.create(flags);
     instances.set(key, gpu);
   }
   const instance = gpu;
@@ -145,18 +156,19 @@ function request(
 /** The best adapter, or the best of that name; or undefined, with the names of those that there are added to `names`. */
 async function choose(
   dawn: Dawn,
+  kernels: Kernels,
   name: string | undefined,
   names: string[],
   driver?: string,
 ): Promise<GPUAdapter | undefined> {
-  const best = await request(dawn, driver, []);
+  const best = await request(dawn, kernels, driver, []);
   if (best === null) return undefined;
   if (name === undefined || matches(best, name)) return best;
   // Dawn has no list of adapters. But it names them when it is asked for one that is not there.
-  const answer = await request(dawn, driver, ["adapter=\u0001"]).then(() => "", messageOf);
+  const answer = await request(dawn, kernels, driver, ["adapter=\u0001"]).then(() => "", messageOf);
   const all = [...answer.matchAll(/name: '(.*)'/g)].map(([, found]) => found ?? "");
   const wanted = all.find((found) => namedLike([found], name));
-  if (wanted !== undefined) return (await request(dawn, driver, [`adapter=${wanted}`])) ?? undefined;
+  if (wanted !== undefined) return (await request(dawn, kernels, driver, [`adapter=${wanted}`])) ?? undefined;
   names.push(...(all.length > 0 ? all : [nameOf(best.info)]));
   return undefined;
 }

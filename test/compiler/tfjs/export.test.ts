@@ -14,6 +14,7 @@ import {
   compile,
   disposeTree,
   exportTfjs,
+  f16,
   f32,
   fn,
   i32,
@@ -29,6 +30,7 @@ import {
 } from "fluxion";
 import type { Tensor } from "fluxion";
 import { openDevice } from "fluxion/node";
+import { roundToF16 } from "../../../src/dsl/numerics/float16.ts";
 import { ROOT } from "../../support/stage.ts";
 import { imported, testModules } from "../../support/tfjs-module.ts";
 
@@ -179,6 +181,31 @@ describe("exportTfjs", () => {
     const { output } = await model.run({});
     expect(Array.from(output?.dataSync() ?? [])).toEqual(flags.map(Number));
     output?.dispose();
+    model.dispose();
+  });
+
+  it("rounds f16 inputs and weights, as every device does", async () => {
+    await tf.setBackend("cpu");
+    const numbers = [
+      0, 1 / 3, -1 / 3, 2049, 2051, -2049, 1 + 2 ** -11, 1 + 3 * 2 ** -11, 2047.5, 65519.9, -65520, 1e300,
+      2 ** -24, 2 ** -25, 1.5 * 2 ** -24, -1.5e-5, NaN, Infinity, -Infinity,
+    ]; // prettier-ignore
+    const size = numbers.length;
+    const both = fn({ w: f16(size), x: f16(size) }, ({ w, x }) => ({ w: mul(w, 1), x: mul(x, 1) }));
+    const written = exportTfjs(both, { weights: { w: numbers } });
+    const model = await (await imported(written)).load(tf, written.weights);
+    const tensor = tf.tensor(numbers); // of f32
+    for (const [x, given] of [
+      [numbers, numbers],
+      [tensor, numbers.map(Math.fround)],
+    ] as const) {
+      const outputs = await model.run({ x });
+      const read = (name: string): number[] => Array.from(outputs[name]?.dataSync() ?? [], (y) => y + 0); // no −0
+      expect(read("w")).toEqual(numbers.map((y) => roundToF16(y) + 0));
+      expect(read("x")).toEqual(given.map((y) => roundToF16(y) + 0));
+      for (const output of Object.values(outputs)) output.dispose();
+    }
+    tensor.dispose();
     model.dispose();
   });
 

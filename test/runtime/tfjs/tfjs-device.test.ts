@@ -8,15 +8,17 @@ import type { TfjsDevice } from "../../../src/runtime/tfjs/tfjs-device.ts";
 import { step, testContract } from "../../support/device-contract.ts";
 import { program, tensor } from "../../support/programs.ts";
 import { openBackend, tfjsDevices } from "../../support/tfjs-devices.ts";
-import { testMemory } from "../../support/tfjs-memory.ts";
+import { testEnding, testMemory, testTrainingMemory } from "../../support/tfjs-memory.ts";
 import { testTraining } from "../../support/webgpu-training.ts";
 
 const none = {};
 
 for (const [, device, backend] of tfjsDevices) testContract(device, () => openBackend(backend));
 
-describe.each(tfjsDevices)("the device %s", (_name, device: TfjsDevice) => {
+describe.each(tfjsDevices)("the device %s", (_name, device: TfjsDevice, backend) => {
+  testEnding(() => openBackend(backend), tf);
   testMemory(device, tf, 1000);
+  testTrainingMemory(device, tf);
 
   it("holds a few tensors at a time, however long a loop is", async () => {
     const count = program(["f32[]", "f32[4]"], (w, start, x) => {

@@ -6,6 +6,7 @@
  */
 import { trace } from "../../../dsl/fn.ts";
 import type { Fn, TracedFunction } from "../../../dsl/fn.ts";
+import { roundToF16 } from "../../../dsl/numerics/float16.ts";
 import { OpError } from "../../../dsl/ops/definition.ts";
 import { formatType, nestedPrograms, sizeOf, typeOf } from "../../../dsl/program/program.ts";
 import type { Program, TensorType } from "../../../dsl/program/program.ts";
@@ -104,6 +105,7 @@ function numbersOf(given: unknown, name: string, type: TensorType): readonly num
     return refuse("is neither numbers, nor a typed array, nor a host tensor");
   if (list.length !== sizeOf(type.shape)) return refuse(`has ${list.length} values`);
   const numbers = list as readonly number[]; // each was looked at
+  if (type.dtype === "f16") return numbers.map(roundToF16);
   return type.dtype === "u32" ? numbers.map((x) => x | 0) : numbers;
 }
 
@@ -168,6 +170,7 @@ function moduleText(
   const { inputs, outputs, few, many } = parts;
   const emitter = new Emitter();
   const lines = emitter.block(plan.main);
+  if (inputs.some(({ type }) => type.dtype === "f16")) emitter.helpers.add("toF16");
   const shape = (one: { readonly shape: readonly number[] }): string => JSON.stringify(one.shape);
   const constants = few.map(
     (one) =>
@@ -245,7 +248,7 @@ async function run(tf, held, given) {
 ${inputs
   .map(
     ({ name, slot, type }) =>
-      `    own.push((t[${slot}] = await input(${quoted(name)}, given, ${shape(type)}, "${type.dtype}")));\n`,
+      `    own.push((t[${slot}] = await input(${quoted(name)}, given, ${shape(type)}, "${type.dtype}"${type.dtype === "f16" ? ", toF16" : ""})));\n`,
   )
   .join("")}${lines.map((line) => `    ${line}\n`).join("")}    end(...own);
     return { ${outputs.map(({ name, slot }) => `[${quoted(name)}]: t[${slot}]`).join(", ")} };

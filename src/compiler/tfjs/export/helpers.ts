@@ -75,8 +75,8 @@ function workspace(tf) {
     end(...rows, ...new Set([...flat, joined]));
     return result;
   };
-  /** What the caller gives for an input: numbers, or a tensor, which stays his. */
-  const input = async (name, given, shape, dtype) => {
+  /** What the caller gives for an input: numbers, or a tensor, which stays his. Numbers go through \`round\`. */
+  const input = async (name, given, shape, dtype, round) => {
     const value = Object.hasOwn(given, name) ? given[name] : undefined;
     if (value === undefined) throw new Error(\`The input "\${name}" is missing.\`);
     let numbers = value;
@@ -84,7 +84,7 @@ function workspace(tf) {
     else if (!ArrayBuffer.isView(value)) numbers = [value].flat(Infinity);
     if (numbers.length !== sizeOf(shape))
       throw new Error(\`The input "\${name}" has \${numbers.length} values; it is \${dtype}[\${shape.join(", ")}].\`);
-    return make(ARRAYS[dtype].from(numbers), shape, dtype);
+    return make(ARRAYS[dtype].from(numbers, round), shape, dtype);
   };
   return { alive, make, kernel, onCpu, copy, end, reshape, slice, stack, input };
 }
@@ -98,6 +98,15 @@ const read = async (tensor, dtype) => {
 
 /** What only some modules need, by name. */
 export const OPTIONAL = {
+  toF16: `/** The number with 11 significant bits that is nearest, of two the even one. */
+function toF16(x) {
+  if (!(Math.abs(x) < 65520)) return Math.sign(x) * Infinity;
+  let unit = 2 ** -24;
+  while (Math.abs(x) >= 2048 * unit) unit *= 2;
+  const units = Math.round(x / unit);
+  return (Math.abs(x / unit) % 1 === 0.5 && units % 2 !== 0 ? units - 1 : units) * unit;
+}
+`,
   erf: `function erf(x) {
   if (x === 0 || Number.isNaN(x)) return x;
   if (Math.abs(x) > 6) return Math.sign(x);
