@@ -317,11 +317,11 @@ describe("dots", () => {
         "large": "quads, tiles of 64, 1536 workgroups",
         "medium": "quads, tiles of 32, 27 workgroups, slices of 256",
         "outer": "direct, 65536 workgroups",
-        "product": "gemv of 1 rows, neighbours along k, 128 workgroups, slices of 8192",
+        "product": "gemv of 1 rows, neighbours along k, 256 workgroups, slices of 4096",
         "small": "direct, 64 workgroups",
         "tiny": "direct, 1 workgroups",
         "uneven": "quads, tiles of 32, 768 workgroups",
-        "vector": "gemv of 1 rows, neighbours along wide, 96 workgroups",
+        "vector": "gemv of 1 rows, neighbours along wide, 192 workgroups, slices of 1536",
         "vector, transposed": "gemv of 1 rows, neighbours along k, 192 workgroups",
         "weight gradient": "quads, tiles of 64, 512 workgroups, slices of 256",
       }

@@ -90,7 +90,9 @@ function chooseRung(shape: DotShape, layout: DotLayout, limits: TargetLimits): D
   // Large tiles do half the loads, if there are enough of them and most of each is used.
   const parts = partsOf(shape, LARGE);
   const used = (batch * rows * columns) / (parts * LARGE.tile ** 2);
-  const large = parts * mostSlices(shape) >= enoughWorkgroups(limits, lanesOf(LARGE)) / 2 && used > 0.6;
+  const large =
+    parts * mostSlices(shape) >= (limits.software === true ? FEW_PARTS.software : FEW_PARTS.hardware) &&
+    used > 0.6;
   // Without workgroup memory lanes compute the same element again and again, if it is not there yet.
   if (limits.software === true && layout.computed !== true) return large ? LARGE_REGISTERS : SMALL_REGISTERS;
   if (limits.software === true) return large ? LARGE : SMALL;
@@ -99,6 +101,9 @@ function chooseRung(shape: DotShape, layout: DotLayout, limits: TargetLimits): D
   return partsOf(shape, HUGE_QUADS) >= MANY_PARTS ? HUGE_QUADS : LARGE_QUADS;
 }
 
+/** So many large tiles, cut along k, are better than more small ones. */
+const FEW_PARTS = { software: 8, hardware: 256 };
+/** So many tiles of 128 are better than more of 64. */
 const MANY_PARTS = 512;
 
 /** On an NVIDIA H200 it does not matter to it how lines lie in memory; with 16 deep, it is faster for some and half as fast for others. */
