@@ -77,7 +77,7 @@ export const explain: Command = {
       const explanation =
         device === undefined || !time
           ? plan.explanation
-          : await timeExplained(device, plan, inputsOf(subject), { runs, name });
+          : (await timeExplained(device, plan, inputsOf(subject), { runs, name })).explanation;
       const explained: Explained = {
         name,
         limits,

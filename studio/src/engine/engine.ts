@@ -21,6 +21,7 @@ import type {
   DeviceInfo,
   Engine,
   EngineEvent,
+  ExplainProgress,
   Forming,
   FormingRequest,
   ModelName,
@@ -43,6 +44,9 @@ import { bundledCorpus, checkTextFile, fileCorpus } from "./texts.ts";
 import { Training } from "./training.ts";
 import { Turns } from "./turns.ts";
 
+/** What an explanation is rejected with when it is stopped. */
+const STOPPED = new Error("Stopped.");
+
 /** Points of the clock's curve. */
 const CLOCK_POINTS = 65;
 
@@ -63,6 +67,8 @@ export class StudioEngine implements Engine {
   #over: Promise<void> = Promise.resolve();
   /** What begins and ends trainings comes one after the other, however fast somebody clicks. */
   #order: Promise<unknown> = Promise.resolve();
+  /** Of the explanation that was asked for last. */
+  #explaining = new AbortController();
   /** The text that was prepared last: resuming and starting again need it as it is. */
   #text: { readonly fingerprint: string; readonly text: PreparedText } | undefined;
 
@@ -262,11 +268,31 @@ export class StudioEngine implements Engine {
   }
 
   async explain(id: string): Promise<StepExplanation> {
+    this.#explaining.abort(STOPPED);
+    const { signal } = (this.#explaining = new AbortController());
+    const onProgress = (progress: ExplainProgress): void => {
+      if (!signal.aborted) this.#tell({ kind: "explaining", run: id, progress });
+    };
     const { runs, devices, turns } = await this.#opened();
     const known = await runs.open(id);
     const vocab = (await vocabularyOf(known)).tokens.length;
-    const phase = this.#training?.run.id === id ? this.#training.phase : undefined;
-    return turns.take((_, live) => explainRun(known.run, vocab, phase, live?.device ?? devices.device));
+    onProgress({ stage: "waiting" });
+    const explained = turns.take(async (_, live) => {
+      signal.throwIfAborted();
+      const phase = this.#training?.run.id === id ? this.#training.phase : undefined;
+      return explainRun(known.run, vocab, phase, live?.device ?? devices.device, { onProgress, signal });
+    });
+    // Who stops it is answered at once. Its turn ends when the GPU has done what it was given.
+    return new Promise((resolve, reject) => {
+      const stopped = (): void => reject(signal.reason as Error); // as it is aborted with
+      if (signal.aborted) stopped();
+      signal.addEventListener("abort", stopped);
+      explained.then(resolve, reject);
+    });
+  }
+
+  async stopExplaining(): Promise<void> {
+    this.#explaining.abort(STOPPED);
   }
 
   async #asked(id: string, model: ModelName): Promise<Asked> {

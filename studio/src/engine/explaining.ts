@@ -5,6 +5,7 @@ import type { Device } from "../../../src/runtime/device.ts";
 import { UserError } from "../../../src/runtime/files/errors.ts";
 import { stepProgram } from "../../../src/runtime/training/phases.ts";
 import { phasesOf, stockSubjectOf } from "../../../src/runtime/training/subject.ts";
+import type { ExplainHooks } from "../explain/step.ts";
 import type { ModelName, StepExplanation } from "./protocol.ts";
 import type { StoredRun } from "./storage/run.ts";
 
@@ -14,6 +15,7 @@ export async function explainRun(
   vocab: number,
   running: ModelName | undefined,
   device: Device,
+  hooks: ExplainHooks,
 ): Promise<StepExplanation> {
   const { config } = run;
   const subject = stockSubjectOf(config, vocab);
@@ -25,10 +27,6 @@ export async function explainRun(
     for (const one of [...phases].reverse()) if (!(await run.hasCheckpoint(one))) phase = one;
   // Loaded when it is first asked for.
   const { explainStep } = await import("../explain/step.ts");
-  return explainStep({
-    phase,
-    program: stepProgram(config, subject, phase, vocab),
-    vocabulary: vocab,
-    device,
-  });
+  const program = stepProgram(config, subject, phase, vocab);
+  return explainStep({ phase, program, vocabulary: vocab, device }, hooks);
 }

@@ -118,6 +118,8 @@ export type EngineEvent =
     }
   | { readonly kind: "state"; readonly run: RunSummary }
   | { readonly kind: "device"; readonly device: DeviceInfo }
+  /** Where the explanation that was asked for has come to. */
+  | { readonly kind: "explaining"; readonly run: string; readonly progress: ExplainProgress }
   /** Something went wrong that no call is waiting for; nothing saved is lost. */
   | { readonly kind: "failed"; readonly run: string; readonly message: string };
 
@@ -191,6 +193,15 @@ export interface ExplainedKernel {
   readonly ops?: string;
 }
 
+/** Where an explanation has come to. */
+export interface ExplainProgress {
+  /** It waits for the training's step to end, plans the kernels, compiles those that the device has not, or times them. */
+  readonly stage: "waiting" | "planning" | "compiling" | "timing";
+  /** Kernels or runs that are done, of `total`. */
+  readonly done?: number;
+  readonly total?: number;
+}
+
 export interface StepExplanation {
   readonly phase: ModelName;
   readonly kernels: readonly ExplainedKernel[];
@@ -225,5 +236,8 @@ export interface Engine {
   exportRun(id: string): Promise<readonly { readonly name: string; readonly blob: Blob }[]>;
   sample(request: SampleRequest): Promise<SampleResult>;
   form(request: FormingRequest): Promise<Forming>;
+  /** Tells where it has come to by events. Another one that goes on is stopped first. @throws Error "Stopped." when it is stopped */
   explain(id: string): Promise<StepExplanation>;
+  /** A training goes on at once, or once the GPU has done what it was given. */
+  stopExplaining(): Promise<void>;
 }

@@ -12,6 +12,7 @@ import { plannedTexts, textsKey } from "../../../src/runtime/training/texts.ts";
 import type { TextDrawer } from "../../../src/runtime/training/texts.ts";
 import { train } from "../../../src/runtime/training/trainer.ts";
 import type { StepReport } from "../../../src/runtime/training/trainer.ts";
+import { moment } from "./moment.ts";
 import type { EngineEvent, LossPoint, ModelName, RunSummary } from "./protocol.ts";
 import type { KnownRun } from "./runs.ts";
 import type { StoredRun } from "./storage/run.ts";
@@ -30,18 +31,6 @@ interface Surroundings {
   readonly turns: Turns;
   readonly summary: () => Promise<RunSummary>;
 }
-
-/** A moment in which the worker's messages are heard: what is awaited alone lets none in. */
-const moment = (): Promise<void> =>
-  new Promise((resolve) => {
-    const { port1, port2 } = new MessageChannel();
-    port1.addEventListener("message", () => {
-      port1.close();
-      resolve();
-    });
-    port1.start();
-    port2.postMessage(undefined);
-  });
 
 export class Training {
   readonly run: StoredRun;
