@@ -11,9 +11,11 @@ import { percent } from "./toy-view.tsx";
 interface ChangesViewProps {
   readonly verified: Kept<Verified>;
   readonly trained: Kept<ToyResult>;
+  /** Beside the heading. */
+  readonly mark: ComponentChildren;
 }
 
-export function ChangesView({ verified, trained }: ChangesViewProps) {
+export function ChangesView({ verified, trained, mark }: ChangesViewProps) {
   const parts: ComponentChildren[] = [];
   if (verified.before !== undefined && verified.now !== undefined)
     parts.push(<Identities key="identities" before={verified.before} now={verified.now} />);
@@ -22,7 +24,7 @@ export function ChangesView({ verified, trained }: ChangesViewProps) {
   if (parts.length === 0) return null;
   return (
     <section class="play-report" aria-labelledby="play-changes">
-      <h2 id="play-changes">What changed</h2>
+      <h2 id="play-changes">What changed {mark}</h2>
       {parts}
     </section>
   );
