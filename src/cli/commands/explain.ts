@@ -19,7 +19,7 @@ import { renderPage } from "../explain/page.ts";
 import { planned } from "../explain/planned.ts";
 import { randomInputs } from "../../runtime/webgpu/random-inputs.ts";
 import { ORDERS } from "../explain/subject.ts";
-import type { Explained } from "../explain/subject.ts";
+import type { Explained } from "../../runtime/explain/summary.ts";
 import { renderText } from "../explain/text.ts";
 import { SIZE_OPTIONS, STEPS, tracedStep } from "../steps.ts";
 

@@ -4,7 +4,7 @@
  *
  * Consumed by the page (engine/client.ts) and by the worker (engine/worker.ts). To add a question: a method of {@link Engine}.
  */
-import type { Mapped } from "../../../src/cli/explain/slot-map.ts";
+import type { Mapped } from "../../../src/runtime/explain/slot-map.ts";
 import type { Preset } from "../../../src/runtime/training/config.ts";
 
 /** The models of a run: the flow, and its map. */
@@ -212,7 +212,7 @@ export interface StepExplanation {
   readonly about: string;
   /** Sentences on the whole: fusion, loops, sums. */
   readonly summary?: readonly string[];
-  /** Where the temporaries lie, as src/cli/explain/slot-map.ts draws it. */
+  /** Where the temporaries lie, as src/runtime/explain/slot-map.ts draws it. */
   readonly memory?: Mapped;
 }
 

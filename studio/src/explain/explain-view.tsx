@@ -5,8 +5,8 @@
  * may not.
  */
 import { useEffect, useRef, useState } from "preact/hooks";
-import { slotMap } from "../../../src/cli/explain/slot-map.ts";
-import { bytesText, countText, engineering, plural, timeText } from "../../../src/cli/units.ts";
+import { slotMap } from "../../../src/runtime/explain/slot-map.ts";
+import { bytesText, countText, engineering, plural, timeText } from "../../../src/runtime/explain/units.ts";
 import type { ExplainedKernel, ExplainProgress, StepExplanation } from "../engine/protocol.ts";
 import { duration } from "../page/format.ts";
 import { columnsOf, inOrder, isTimed, usualOrder } from "./table.ts";
