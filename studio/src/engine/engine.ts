@@ -11,7 +11,6 @@ import { loadVocabulary, vocabularyText } from "../../../src/runtime/run/vocabul
 import { prepareCorpus, textFingerprint, textName, textOfRun } from "../../../src/runtime/text/documents.ts";
 import type { Corpus } from "../../../src/runtime/text/documents.ts";
 import type { TrainingConfig } from "../../../src/runtime/training/config.ts";
-import { stockSubjectOf } from "../../../src/runtime/training/subject.ts";
 import { chooseDevice } from "./device.ts";
 import type { ChosenDevice } from "./device.ts";
 import { explainRun } from "./explaining.ts";
@@ -39,6 +38,7 @@ import { configOf } from "./settings.ts";
 import { adaptersIn } from "./storage/adapters.ts";
 import type { Storage } from "./storage/folder.ts";
 import { openStorage } from "./storage/open.ts";
+import { subjectOfRun } from "./subject.ts";
 import { historyOf, summaryOf } from "./summary.ts";
 import { bundledCorpus, checkTextFile, fileCorpus } from "./texts.ts";
 import { Training } from "./training.ts";
@@ -121,15 +121,12 @@ export class StudioEngine implements Engine {
     const { run } = known;
     const vocabulary = await vocabularyOf(known);
     const training = this.#training?.run.id === run.id ? this.#training : undefined;
-    const clock = stockSubjectOf(run.config, vocabulary.tokens.length)?.flow.clock;
+    const { clock } = subjectOfRun(run.config, vocabulary.tokens.length).flow;
     return {
       ...(await this.#summary(known)),
       history: training?.history ?? historyOf(run.config, await run.readMetrics()),
       tokens: vocabulary.tokens,
-      clock:
-        clock === undefined
-          ? []
-          : Array.from({ length: CLOCK_POINTS }, (_, i) => clock.tau(i / (CLOCK_POINTS - 1))),
+      clock: Array.from({ length: CLOCK_POINTS }, (_, i) => clock.tau(i / (CLOCK_POINTS - 1))),
     };
   }
 
@@ -298,9 +295,7 @@ export class StudioEngine implements Engine {
   async #asked(id: string, model: ModelName): Promise<Asked> {
     const known = await (await this.#opened()).runs.open(id);
     const vocabulary = await vocabularyOf(known);
-    const subject = stockSubjectOf(known.run.config, vocabulary.tokens.length);
-    if (subject === undefined)
-      throw new UserError("This run was trained from a declaration in a file, which the page has not.");
+    const subject = subjectOfRun(known.run.config, vocabulary.tokens.length);
     return { run: known.run, subject, vocabulary, model };
   }
 }

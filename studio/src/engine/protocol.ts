@@ -25,6 +25,12 @@ export interface RunSettings {
   readonly fmlmSteps?: number;
 }
 
+/**
+ * Bytes of the largest text that can be dropped: it is read whole, its tokens take several times its size, and nobody waits for a tab to
+ * learn it.
+ */
+export const LARGEST_TEXT = 64e6;
+
 /** Where the text comes from: that of the package, or a file that was dropped. */
 export type TextSource = { readonly kind: "bundled" } | { readonly kind: "file"; readonly file: File };
 

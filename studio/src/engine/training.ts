@@ -7,7 +7,6 @@ import type { PreparedText } from "../../../src/models/data/index.ts";
 import type { Device } from "../../../src/runtime/device.ts";
 import type { ReopenableDevice } from "../../../src/runtime/reopenable.ts";
 import { modelShape } from "../../../src/runtime/training/load-model.ts";
-import { stockSubjectOf } from "../../../src/runtime/training/subject.ts";
 import { plannedTexts, textsKey } from "../../../src/runtime/training/texts.ts";
 import type { TextDrawer } from "../../../src/runtime/training/texts.ts";
 import { train } from "../../../src/runtime/training/trainer.ts";
@@ -16,6 +15,7 @@ import { moment } from "./moment.ts";
 import type { EngineEvent, LossPoint, ModelName, RunSummary } from "./protocol.ts";
 import type { KnownRun } from "./runs.ts";
 import type { StoredRun } from "./storage/run.ts";
+import { subjectOfRun } from "./subject.ts";
 import { historyOf } from "./summary.ts";
 import type { Turns } from "./turns.ts";
 
@@ -170,8 +170,7 @@ export class Training {
     const { run } = this;
     const { vocabulary } = this.#text;
     const vocab = vocabulary.tokens.length;
-    const subject = stockSubjectOf(run.config, vocab);
-    if (subject === undefined) throw new Error("the page trains what it has the declaration of");
+    const subject = subjectOfRun(run.config, vocab);
     const plan = plannedTexts(
       { run, subject, name: phase, vocabulary },
       { steps: phase === "flm" ? FLOW_STEPS : 1 },

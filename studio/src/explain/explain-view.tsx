@@ -11,6 +11,7 @@ import type { ExplainedKernel, ExplainProgress, StepExplanation } from "../engin
 import { duration } from "../page/format.ts";
 import { columnsOf, inOrder, isTimed, usualOrder } from "./table.ts";
 import type { Column, Order } from "./table.ts";
+import "../page/style/tables.css";
 import "./explain.css";
 
 export interface ExplainViewProps {
@@ -193,8 +194,8 @@ function Kernels({ step }: { readonly step: StepExplanation }) {
   const columns = columnsOf(step);
   const heads = ["Kernel", ...columns.map(({ head }) => head)];
   return (
-    <div class="explain-scroll" tabIndex={0} role="region" aria-label="Kernels of the step">
-      <table>
+    <div class="table-scroll" tabIndex={0} role="region" aria-label="Kernels of the step">
+      <table class="result-table">
         <thead>
           <tr>
             {heads.map((head) => (
@@ -225,7 +226,7 @@ function Head({ head, order, onOrder }: HeadProps) {
   return (
     <th
       scope="col"
-      class={isName ? undefined : "explain-number"}
+      class={isName ? undefined : "number"}
       aria-sort={sorted ? (order.descending ? "descending" : "ascending") : "none"}
     >
       <button
@@ -255,7 +256,7 @@ function Kernel({
           {kernel.ops !== undefined && <span class="explain-ops">{kernel.ops}</span>}
         </th>
         {columns.map(({ head, of, text }) => (
-          <td key={head} class="explain-number">
+          <td key={head} class="number">
             {text(of(kernel))}
           </td>
         ))}

@@ -28,6 +28,7 @@ import {
 import { STARTERS } from "./starters.ts";
 import { ToyView } from "./toy-view.tsx";
 import { LineButton, VerifyView } from "./verify-view.tsx";
+import "../page/style/tables.css";
 import "./playground.css";
 
 export function Playground() {
