@@ -170,7 +170,7 @@ const SCENES: readonly Scene[] = [
       await page.reload();
       await page.getByText(/paused at \d+ of/).waitFor();
       await page.locator(".measures canvas").waitFor();
-      return [".measures", ".runs"];
+      return [".measures header", ".runs"];
     },
   },
 ];
