@@ -5,8 +5,8 @@
  * Consumed by the report of a run and by `fluxion explain`.
  */
 import { createHash } from "node:crypto";
-import { html, trusted } from "./report/html.ts";
-import type { Markup } from "./report/html.ts";
+import { html, trusted } from "../runtime/explain/html.ts";
+import type { Markup } from "../runtime/explain/html.ts";
 
 export interface Page {
   readonly title: string;

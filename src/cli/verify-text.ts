@@ -4,7 +4,7 @@
  */
 import { counterexampleLines, numberText } from "../runtime/verify/report-text.ts";
 import type { IdentityResult, VerifyReport } from "../runtime/verify/report.ts";
-import { plural } from "./units.ts";
+import { plural } from "../runtime/explain/units.ts";
 
 /** Columns a text takes: marks that combine with the letter before them take none. */
 const columnsOf = (text: string): number => Array.from(text.replace(/\p{M}/gu, "")).length;

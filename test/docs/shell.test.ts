@@ -24,6 +24,7 @@ const CHECKED: readonly (readonly [command: RegExp, why: string])[] = [
   [/^(FLUXION_\w+=\S+ )*npm test\b/, "it would start these tests again"],
   [/^npm run bench\b/, "it takes minutes"],
   [/^python3 bench\/gpu\/peers\.py\b/, "it needs PyTorch and a GPU"],
+  [/^npm run screenshots\b/, "it takes minutes, and needs a run that was trained well"],
   [/^npm run check\b/, "it looks at the whole checkout, tests included"],
   [/^\.ci\/run$/, "it would start these tests again"],
   [

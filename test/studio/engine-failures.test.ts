@@ -195,6 +195,7 @@ describe.skipIf(missing !== undefined)("the engine, where something is missing o
           const config = JSON.parse(await (files.get("config.json") as File).text());
           const changed = (part: object): File =>
             file("config.json", JSON.stringify({ ...config, config: { ...config.config, ...part } }));
+          const variant = { name: "no such", kind: "flow", teacher: "none", flow: "0" };
           const refused = (dropped: readonly File[]): Promise<string> => failure(engine.importRun(dropped));
           const text = (one: File, more: object = {}): Promise<string> =>
             failure(engine.start({ ...settings, ...more }, { kind: "file", file: one }));
@@ -213,6 +214,10 @@ describe.skipIf(missing !== undefined)("the engine, where something is missing o
               all(changed({ network: { ...config.config.network, depth: 1e9 } })),
             ),
             "other sizes": await refused(all(changed({ network: { ...config.config.network, width: 32 } }))),
+            "a user's declaration": await refused(
+              all(changed({ variant: { ...variant, file: "own.ts", export: "jumps", hash: "0" } })),
+            ),
+            "a declaration of another version": await refused(all(changed({ variant }))),
             "another vocabulary": await refused(
               all(
                 file(
@@ -267,6 +272,7 @@ describe.skipIf(missing !== undefined)("the engine, where something is missing o
           "a bad size": "The settings: width 7 must be a multiple of twice the 2 heads.",
           "a binary text": "cat.txt is no plain text (NUL byte at offset 1); give a UTF-8 text file (convert UTF-16 first).",
           "a damaged log": "metrics.jsonl: line 1: "step" is missing.",
+          "a declaration of another version": "This run trains "no such", which this version does not have: take the version that wrote it, or a newer one.",
           "a gigabyte": "flm.safetensors has 1024 MiB, and at most 512 MiB can be taken in here; use the command line for it.",
           "a header of 2^63 bytes": "flm.safetensors: the header claims 9223372036854775808 bytes, over the limit of 100000000; this is not a safetensors file.",
           "a huge network": "config.json asks for a depth of 1000000000, and at most 256 can be used here.",
@@ -274,7 +280,8 @@ describe.skipIf(missing !== undefined)("the engine, where something is missing o
           "a picture": "cat.png is no part of a run. A run is config.json, vocabulary.json and flm.safetensors or fmlm.safetensors, as the command line writes them; drop them together.",
           "a run that is not there": "There is no run none any more; it may have been removed in another tab.",
           "a short text": "short.txt: the text has no line of at least 4 words; use another text.",
-          "a text of a gigabyte": "big.txt has 1024 MiB, and at most 64 MiB can be trained on here; drop a part of it.",
+          "a text of a gigabyte": "big.txt has 1074 MB, and at most 64 MB can be trained on here; drop a part of it.",
+          "a user's declaration": "This run was trained from the declaration jumps in own.ts, and the page runs no code that comes with a run: write with it on the command line, by fluxion sample RUN --variant own.ts.",
           "an empty text": "empty.txt is empty; drop a text file.",
           "another vocabulary": "vocabulary.json is damaged or was changed: its words are not those that were written; take the one that lies in the run's folder beside config.json.",
           "kept": 1,

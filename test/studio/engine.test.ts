@@ -89,6 +89,41 @@ describe.skipIf(missing !== undefined)("the engine", () => {
     },
   );
 
+  it("explains the step that is trained, is stopped at it, and the training goes on", options, async () => {
+    const context = await browser.context();
+    onTestFinished(() => context.close());
+    const page = await browser.tab(context);
+    const run = await started(page, async () => undefined, { flmSteps: 100_000 });
+    const told = await page.evaluate(async (id) => {
+      const { engine, until, mark, failure, events } = window.studio;
+      const step = (): Promise<unknown> => until((event) => event.kind === "step" && event.run === id);
+      await step();
+      const stopped = failure(engine.explain(id));
+      await until((event) => event.kind === "explaining" && event.progress.stage === "compiling");
+      await engine.stopExplaining();
+      const why = await stopped;
+      mark();
+      await step();
+      const from = events.length;
+      const { kernels, dispatches } = await engine.explain(id);
+      const stages = events
+        .slice(from)
+        .flatMap((event) => (event.kind === "explaining" ? [event.progress] : []));
+      mark();
+      await step();
+      // Another question ends the one before.
+      const before = failure(engine.explain(id));
+      const { phase } = await engine.explain(id);
+      return { why, kernels, dispatches, stages, before: await before, phase };
+    }, run.id);
+    expect(told).toMatchObject({ why: "Stopped.", before: "Stopped.", phase: "flm" });
+    // A browser's clock may be too coarse for one of them.
+    expect(told.kernels.reduce((sum, { milliseconds = NaN }) => sum + milliseconds, 0)).toBeGreaterThan(0);
+    expect(told.kernels.reduce((sum, { dispatches }) => sum + dispatches, 0)).toBe(told.dispatches);
+    const stages = told.stages.map(({ stage }) => stage);
+    expect([...new Set(stages)]).toEqual(["waiting", "planning", "compiling", "timing"]);
+  });
+
   it(
     "serves texts between steps, and goes on from the last saved state when the device is lost",
     options,

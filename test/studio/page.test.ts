@@ -111,6 +111,25 @@ describe.skipIf(missing !== undefined)("the studio's page", () => {
     await page.context().close();
   });
 
+  it("says how far an explanation is, and stops it", async () => {
+    const { page, faults } = await openPage(browser, served.url);
+    await page.getByLabel("Seed", { exact: true }).fill("7");
+    await start(page);
+    await finished(page);
+    await page.getByRole("link", { name: "Explain" }).click();
+    await page.getByText(/^3 of 9 kernels, \d+ s$/).waitFor();
+    expect(await page.getByRole("progressbar", { name: "Explaining" }).getAttribute("value")).toBe("3");
+    expect(await page.locator(".explain [role=status]").innerText()).toMatch(/^Kernels are compiled/);
+    await page.locator(".explain").getByRole("button", { name: "Stop" }).click();
+    await page.getByText(/^Stopped\./).waitFor();
+    const again = page.getByRole("button", { name: "Explain again" });
+    expect(await again.evaluate((element) => element === document.activeElement)).toBe(true);
+    await again.click();
+    await page.getByText(/^3 of 9 kernels/).waitFor();
+    expect(faults).toEqual([]);
+    await page.context().close();
+  });
+
   it("trains, pauses, is there again after a reload, goes on, and writes in one step", async () => {
     const { page, faults } = await openPage(browser, served.url);
     await page.getByText("Sizes").click();

@@ -4,6 +4,7 @@ import { describe, expect, it } from "vitest";
 import { models, openInterpreter, outputSpec } from "fluxion";
 import type { IdentityResult } from "../../src/runtime/verify/report.ts";
 import { declaredIn, trainableIn, verifiableIn } from "../../src/runtime/user-exports.ts";
+import { numberText } from "../../src/runtime/verify/report-text.ts";
 import { explainStep } from "../../studio/src/explain/step.ts";
 import { columnsOf, inOrder, usualOrder } from "../../studio/src/explain/table.ts";
 import { identityChanges, shareChanges } from "../../studio/src/playground/changes.ts";
@@ -137,6 +138,12 @@ describe("exports", () => {
       }),
     ).toThrow(`The export "a" of file.ts, called with a vocabulary of 4 and a length of 2: why`);
   });
+});
+
+it("writes residuals as people read them", () => {
+  const numbers = [null, 0, 2.2, 2.24e-1, 12.3, 1e-3, 9.99e-4, 1.3e-7, 1234, 1e4, -2.5, Infinity, NaN];
+  const texts = "none 0 2.2 0.22 12 0.001 1.0e-3 1.3e-7 1200 1.0e+4 -2.5 Infinity NaN";
+  expect(numbers.map(numberText)).toEqual(texts.split(" "));
 });
 
 describe("the explanation of a step", () => {

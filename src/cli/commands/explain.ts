@@ -19,7 +19,7 @@ import { renderPage } from "../explain/page.ts";
 import { planned } from "../explain/planned.ts";
 import { randomInputs } from "../../runtime/webgpu/random-inputs.ts";
 import { ORDERS } from "../explain/subject.ts";
-import type { Explained } from "../explain/subject.ts";
+import type { Explained } from "../../runtime/explain/summary.ts";
 import { renderText } from "../explain/text.ts";
 import { SIZE_OPTIONS, STEPS, tracedStep } from "../steps.ts";
 
@@ -77,7 +77,7 @@ export const explain: Command = {
       const explanation =
         device === undefined || !time
           ? plan.explanation
-          : await timeExplained(device, plan, inputsOf(subject), { runs, name });
+          : (await timeExplained(device, plan, inputsOf(subject), { runs, name })).explanation;
       const explained: Explained = {
         name,
         limits,

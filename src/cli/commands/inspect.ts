@@ -9,7 +9,7 @@ import type { Program } from "../../dsl/program/program.ts";
 import type { Command } from "../arguments.ts";
 import { planned } from "../explain/planned.ts";
 import { SIZE_OPTIONS, STEPS, tracedStep } from "../steps.ts";
-import { countText, engineering, plural } from "../units.ts";
+import { countText, engineering, plural } from "../../runtime/explain/units.ts";
 
 export const inspect: Command = {
   name: "inspect",

@@ -11,7 +11,7 @@ import type { DotReport } from "../../runtime/webgpu/tune.ts";
 import type { Command } from "../arguments.ts";
 import { createProgress } from "../progress.ts";
 import { SIZE_OPTIONS, STEPS, tracedStep } from "../steps.ts";
-import { plural, timeText } from "../units.ts";
+import { plural, timeText } from "../../runtime/explain/units.ts";
 
 export const tune: Command = {
   name: "tune",

@@ -1,9 +1,17 @@
 /** The table of dispatches of the page, with what each computes and binds folded into its row. Consumed by the page. */
 import type { BoundBuffer, ExplainedDispatch, Explanation } from "../../compiler/explain/explanation.ts";
-import { html } from "../report/html.ts";
-import type { Markup } from "../report/html.ts";
-import { bytesText, countText, engineering, percentText, plural, timeText } from "../units.ts";
-import { opsText, siteText, typeText } from "./subject.ts";
+import { html } from "../../runtime/explain/html.ts";
+import type { Markup } from "../../runtime/explain/html.ts";
+import {
+  bytesText,
+  countText,
+  engineering,
+  percentText,
+  plural,
+  timeText,
+} from "../../runtime/explain/units.ts";
+import { opsText, typeText } from "../../runtime/explain/words.ts";
+import { siteText } from "./subject.ts";
 
 /** A column of numbers: its head, what it sorts by, and how that reads. */
 interface Column {

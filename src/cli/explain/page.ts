@@ -4,17 +4,17 @@
  *
  * Consumed by `fluxion explain --html`. To add a section, write a function from the explanation to `Markup` and put it in `renderPage`.
  */
-import { html } from "../report/html.ts";
-import type { Markup } from "../report/html.ts";
+import { html } from "../../runtime/explain/html.ts";
+import type { Markup } from "../../runtime/explain/html.ts";
 import { pageOf } from "../page.ts";
-import { bytesText, countText, flopsText, plural, timeText } from "../units.ts";
+import { bytesText, countText, flopsText, plural, timeText } from "../../runtime/explain/units.ts";
 import { dispatchTable } from "./dispatch-table.ts";
 import { pageScript } from "./script.ts";
-import { slotMap } from "./slot-map.ts";
+import { slotMap } from "../../runtime/explain/slot-map.ts";
 import { styleSheet } from "./style.ts";
-import { typeText } from "./subject.ts";
-import type { Explained } from "./subject.ts";
-import { summary } from "./text.ts";
+import { typeText } from "../../runtime/explain/words.ts";
+import type { Explained } from "../../runtime/explain/summary.ts";
+import { summary } from "../../runtime/explain/summary.ts";
 
 /**
  * The whole page. The same explanation gives the same page, byte for byte; every text in it is escaped.

@@ -1,23 +1,6 @@
-/**
- * What `fluxion explain` explains, with what the terminal and the page say about it.
- *
- * Made by the command; consumed by the renderers beside this file.
- */
-import type { ExplainedDispatch, ExplainedType, Explanation } from "../../compiler/explain/explanation.ts";
-import type { TargetLimits } from "../../compiler/kernel/plan.ts";
-
-export interface Explained {
-  /** Name of the step, or of the file with the program. */
-  readonly name: string;
-  readonly limits: TargetLimits;
-  /** Whose limits these are. */
-  readonly limitsOf: string;
-  /** The GPU that was asked for its limits or ran it. */
-  readonly gpu: string | null;
-  /** How often it ran for its times; null where it did not. */
-  readonly timedRuns: number | null;
-  readonly explanation: Explanation;
-}
+/** What the terminal and the page of `fluxion explain` say about dispatches. Consumed by the renderers beside this file. */
+import type { ExplainedDispatch, Explanation } from "../../compiler/explain/explanation.ts";
+import { counted, typeText } from "../../runtime/explain/words.ts";
 
 /** In which order dispatches are listed: that of the plan, or the most expensive first. */
 export const ORDERS = ["plan", "bytes", "flops", "time"] as const;
@@ -35,15 +18,6 @@ export function inOrder({ dispatches }: Explanation, order: Order): readonly Exp
   return dispatches.toSorted((a, b) => cost(b) - cost(a) || a.index - b.index);
 }
 
-export const typeText = ({ shape, dtype }: ExplainedType): string => `${dtype}[${shape.join(",")}]`;
-
-/** Texts that repeat as one with a count, in the order of their first: "a ×2, b". */
-function counted(texts: readonly string[]): string {
-  const counts = new Map<string, number>();
-  for (const text of texts) counts.set(text, (counts.get(text) ?? 0) + 1);
-  return [...counts].map(([text, count]) => (count === 1 ? text : `${text} ×${count}`)).join(", ");
-}
-
 /** "f32[2,3], f32[3] → f32[2,3]" */
 export function buffersText({ buffers }: ExplainedDispatch): string {
   const of = (except: string): string =>
@@ -57,6 +31,3 @@ export function siteText(site: string, folder: string): string {
   const inside = folder.endsWith("/") ? folder : `${folder}/`;
   return line.startsWith(inside) ? line.slice(inside.length) : line.split("/").slice(-3).join("/");
 }
-
-/** Repeated ops with a count, those that come first first: "mul ×3, add". */
-export const opsText = ({ ops }: ExplainedDispatch): string => counted(ops);

@@ -3,9 +3,19 @@
  * At most 110 columns wide. Consumed by `fluxion explain`.
  */
 import type { Cost, ExplainedDispatch, Explanation } from "../../compiler/explain/explanation.ts";
-import { bytesText, countText, engineering, flopsText, percentText, plural, timeText } from "../units.ts";
-import { buffersText, inOrder, opsText, siteText, typeText } from "./subject.ts";
-import type { Explained, Order } from "./subject.ts";
+import { summary } from "../../runtime/explain/summary.ts";
+import type { Explained } from "../../runtime/explain/summary.ts";
+import {
+  bytesText,
+  countText,
+  engineering,
+  percentText,
+  plural,
+  timeText,
+} from "../../runtime/explain/units.ts";
+import { opsText, typeText } from "../../runtime/explain/words.ts";
+import { buffersText, inOrder, siteText } from "./subject.ts";
+import type { Order } from "./subject.ts";
 
 const WIDTH = 110;
 const NAME_WIDTH = 28;
@@ -31,72 +41,6 @@ export function renderText(explained: Explained, options: TextOptions): string {
   const text = blocks.filter((lines) => lines.length > 0).map((lines) => lines.join("\n"));
   // Control characters in a name could steer the terminal.
   return `${text.join("\n\n").replace(/(?!\n)\p{Cc}/gu, " ")}\n`;
-}
-
-/** The lines above the table; the page has the same sentences. */
-export function summary({
-  name,
-  limits,
-  limitsOf,
-  gpu,
-  timedRuns,
-  explanation,
-}: Explained): readonly string[] {
-  const { totals, fusion, control } = explanation;
-  const loops = control.filter(({ kind }) => kind === "loop");
-  const asked = control.length - loops.length;
-  const when = (condition: boolean, text: string): string => (condition ? text : "");
-  return [
-    `${name} on WebGPU, within ${limitsOf}: ${plural(limits.buffers, "buffer")}, ${plural(limits.lanes, "lane")}, ` +
-      `${countText(limits.sharedBytes / 1024)} KiB shared`,
-    when(gpu !== null, `GPU: ${gpu}`),
-    when(fusion.equations !== null, `${plural(fusion.equations ?? 0, "equation")} in `) +
-      `${plural(totals.dispatches, "dispatch", "dispatches")} of ${plural(totals.pipelines, "pipeline")}; ${fusionText(explanation)}`,
-    `${flopsText(totals.flops)}, ${bytesText(totals.bytesRead)} read and ${bytesText(totals.bytesWritten)} written per run` +
-      when(totals.copies > 0, `, with ${plural(totals.copies, "copy", "copies")}`) +
-      when(
-        totals.dispatchesPerRun !== totals.dispatches,
-        `; loops make ${countText(totals.dispatchesPerRun)} dispatches of them`,
-      ),
-    when(fusion.regions.length > 0, `Ops per dispatch: ${regionsText(explanation)}`),
-    when(
-      totals.nanoseconds !== null,
-      `${timeText(totals.nanoseconds ?? 0)} on the GPU: each dispatch alone, the median of ${plural(timedRuns ?? 0, "run")}` +
-        when(totals.copies > 0, "; copies are not timed"),
-    ),
-    when(
-      loops.length > 0,
-      `Loops: ${loops.map(({ length, first, last }) => `${countText(length ?? 0)} times steps ${first} to ${last}`).join("; ")}`,
-    ),
-    when(
-      asked > 0,
-      `${plural(asked, "place")} where the host reads a flag: the body of a while counts once, and both sides of a branch`,
-    ),
-  ].filter((line) => line !== "");
-}
-
-const fusionText = ({ fusion, totals }: Explanation): string => {
-  if (!fusion.on) return "fusion is off";
-  const { unfusedDispatches: without } = fusion;
-  return without === null
-    ? "fused"
-    : `${plural(without, "dispatch", "dispatches")} without fusion${totals.dispatches === 0 ? "" : `, ${(without / totals.dispatches).toFixed(1)} times as many`}`;
-};
-
-/** How many dispatches compute how many ops, in few steps. */
-function regionsText({ fusion }: Explanation): string {
-  const ranges: readonly (readonly [low: number, high: number])[] = [
-    [0, 1], [2, 3], [4, 7], [8, 15], [16, Infinity],
-  ]; // prettier-ignore
-  return ranges
-    .map(([low, high]) => {
-      const found = fusion.regions.filter(({ ops }) => ops >= low && ops <= high);
-      const count = found.reduce((sum, { dispatches }) => sum + dispatches, 0);
-      const range = high === 1 ? "1" : high === Infinity ? `${low} or more` : `${low} to ${high}`;
-      return count === 0 ? "" : `${range} in ${countText(count)}`;
-    })
-    .filter((part) => part !== "")
-    .join(", ");
 }
 
 /** A row of the table. */

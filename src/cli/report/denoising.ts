@@ -7,8 +7,8 @@
  */
 import { labelIn } from "./data.ts";
 import type { ReportData, Trajectory } from "./data.ts";
-import { html } from "./html.ts";
-import type { Markup } from "./html.ts";
+import { html } from "../../runtime/explain/html.ts";
+import type { Markup } from "../../runtime/explain/html.ts";
 import { fixed, stepsText } from "./numbers.ts";
 import { seriesClass } from "./plot.ts";
 

@@ -5,8 +5,8 @@
  */
 import { cellsOf, labelIn, modelNames } from "./data.ts";
 import type { ModelName, ReportData } from "./data.ts";
-import { html } from "./html.ts";
-import type { Markup } from "./html.ts";
+import { html } from "../../runtime/explain/html.ts";
+import type { Markup } from "../../runtime/explain/html.ts";
 import { seriesClass } from "./plot.ts";
 
 /** Title, verdicts and the summary of the configuration. */

@@ -6,8 +6,8 @@
  */
 import { labelIn, modelNames } from "./data.ts";
 import type { LossHistory, ReportData } from "./data.ts";
-import { html } from "./html.ts";
-import type { Markup } from "./html.ts";
+import { html } from "../../runtime/explain/html.ts";
+import type { Markup } from "../../runtime/explain/html.ts";
 import { significant, stepsText, tickText } from "./numbers.ts";
 import { axes, coordinate, figure, linePath, readingColumns, seriesClass } from "./plot.ts";
 import type { Box, Reading } from "./plot.ts";

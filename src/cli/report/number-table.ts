@@ -5,8 +5,8 @@
  */
 import { cellsOf, labelIn, modelNames, roleIn, stepCounts } from "./data.ts";
 import type { ReportData } from "./data.ts";
-import { html } from "./html.ts";
-import type { Markup } from "./html.ts";
+import { html } from "../../runtime/explain/html.ts";
+import type { Markup } from "../../runtime/explain/html.ts";
 import { fixed, intervalText, significant, tickText } from "./numbers.ts";
 import { seriesClass } from "./plot.ts";
 

@@ -6,8 +6,8 @@
  * is shown 340 (phone) to 500 (desktop) pixels wide.
  */
 import type { ModelName } from "./data.ts";
-import { html } from "./html.ts";
-import type { Markup } from "./html.ts";
+import { html } from "../../runtime/explain/html.ts";
+import type { Markup } from "../../runtime/explain/html.ts";
 import { tickText } from "./numbers.ts";
 import type { Scale } from "./scale.ts";
 

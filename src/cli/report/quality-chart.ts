@@ -6,8 +6,8 @@
  */
 import { cellsOf, labelIn, modelNames, stepCounts } from "./data.ts";
 import type { ModelName, ReportData } from "./data.ts";
-import { html } from "./html.ts";
-import type { Content, Markup } from "./html.ts";
+import { html } from "../../runtime/explain/html.ts";
+import type { Content, Markup } from "../../runtime/explain/html.ts";
 import { fixed, intervalText, significant, stepsText } from "./numbers.ts";
 import { axes, coordinate, figure, linePath, marker, readingColumns, seriesClass } from "./plot.ts";
 import type { Box, Reading } from "./plot.ts";

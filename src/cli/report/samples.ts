@@ -6,8 +6,8 @@
  */
 import { labelIn, modelNames, stepCounts } from "./data.ts";
 import type { ReportData } from "./data.ts";
-import { html } from "./html.ts";
-import type { Markup } from "./html.ts";
+import { html } from "../../runtime/explain/html.ts";
+import type { Markup } from "../../runtime/explain/html.ts";
 import { significant, stepsText, tickText } from "./numbers.ts";
 import { seriesClass } from "./plot.ts";
 

@@ -3,15 +3,13 @@
  */
 import type { Counterexample } from "./report.ts";
 
-/** A residual or a tolerance. */
-export const numberText = (value: number | null): string =>
-  value === null
-    ? "none"
-    : value === 0
-      ? "0"
-      : Number.isFinite(value)
-        ? value.toExponential(1)
-        : String(value);
+/** A residual or a tolerance, in two digits: "2.2", "0.05", and "1.3e-7" where zeros would have to be counted. */
+export function numberText(value: number | null): string {
+  if (value === null) return "none";
+  const size = Math.abs(value);
+  const plain = value === 0 || !Number.isFinite(value) || (size >= 1e-3 && size < 1e4);
+  return plain ? String(Number(value.toPrecision(2))) : value.toExponential(1);
+}
 
 /** Numbers as they stand where they are short, else with four digits. */
 const shortText = (value: number): string =>

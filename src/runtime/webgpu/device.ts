@@ -35,6 +35,11 @@ export interface WebGpuOptions {
   readonly tuned?: TuneTable;
 }
 
+export interface LoadOptions extends CompileOptions {
+  /** Times every dispatch of this program (`WebGpuExecutable.timings`). Default: as the device was opened. */
+  readonly profile?: boolean;
+}
+
 export class WebGpuDevice implements Device, ExecutableOwner {
   readonly name = "webgpu";
   /** What kernels are made for. */
@@ -50,11 +55,17 @@ export class WebGpuDevice implements Device, ExecutableOwner {
    */
   constructor(gpu: Gpu, { profile = false, tuned = EMPTY_TABLE }: WebGpuOptions = {}) {
     this.#tuned = tuned;
-    if (profile && !gpu.features.has("timestamp-query"))
-      throw new UserError(`Kernels cannot be timed: ${gpu.adapter.name} has no timestamps.`);
     const f16 = gpu.features.has("shader-f16");
     this.context = createContext(gpu, (kernel) => printWgsl(kernel, { f16 }), profile);
     this.limits = this.context.limits;
+    if (profile) this.checkTimestamps();
+  }
+
+  /** @throws UserError when the GPU cannot time dispatches */
+  checkTimestamps(): void {
+    const { features, adapter } = this.context.gpu;
+    if (!features.has("timestamp-query"))
+      throw new UserError(`Kernels cannot be timed: ${adapter.name} has no timestamps.`);
   }
 
   get closed(): boolean {
@@ -115,15 +126,20 @@ export class WebGpuDevice implements Device, ExecutableOwner {
     return this.load(schedule(program, { limits: this.limits, dots: this.dots, donated }), options);
   }
 
-  /** Makes a plan ready to run. @throws PlanError when it breaks the rules; Error when the GPU refuses it */
-  async load(plan: Plan, options: CompileOptions = {}): Promise<WebGpuExecutable> {
+  /**
+   * Makes a plan ready to run.
+   * @throws PlanError when it breaks the rules; Error when the GPU refuses it; UserError when it is to be timed and the GPU has no clock
+   */
+  async load(plan: Plan, options: LoadOptions = {}): Promise<WebGpuExecutable> {
     this.#checkOpen();
+    const { profile = this.context.profile } = options;
+    if (profile) this.checkTimestamps();
     this.context.failures.check();
     const donated = checkDonation(options.donate ?? [], plan.inputs.length);
     for (const { role } of plan.buffers)
       if (role.kind === "input" && role.written === true && !donated.has(role.position))
         throw new Error(`the plan overwrites input ${role.position}, which is not donated`);
-    const load = () => loadPlan(this.context, plan, options.name ?? "the program");
+    const load = () => loadPlan({ ...this.context, profile }, plan, options.name ?? "the program");
     const loaded = await load().catch((error: unknown) => {
       // What was kept for reuse has been given back by now.
       if (error instanceof OutOfMemoryError) return load();

@@ -62,36 +62,74 @@ export function medianOfRuns(totals: readonly number[]): number {
   return (low + high) / 2;
 }
 
+/** Where the timing of a plan has come to. */
+export interface TimingProgress {
+  readonly stage: "compiling" | "timing";
+  /** Kernels that are compiled, or runs that are done, of `total`. */
+  readonly done: number;
+  readonly total: number;
+}
+
 export interface TimeOptions {
   /** How often the plan runs, after a run that is not counted. */
   readonly runs: number;
   /** Name of the program, for messages. */
   readonly name: string;
+  /** Milliseconds after which no further run begins; where the first one takes as long, it is counted. Default: all of them run. */
+  readonly within?: number;
+  /** Ends it before the next kernels are compiled, or before the next run. */
+  readonly signal?: AbortSignal;
+  readonly onProgress?: (progress: TimingProgress) => void;
 }
 
+/** An explanation with times. */
+export interface TimedExplanation {
+  readonly explanation: Explanation;
+  /** Runs that the times are the median of. */
+  readonly runs: number;
+}
+
+/** Kernels that are compiled at a time: enough to keep a driver's threads busy, few enough to stop soon. */
+const TOGETHER = 8;
+
 /**
- * The explanation with the time of each dispatch: the median of some runs. A dispatch that never runs takes no time.
- * @param device one that was opened with `profile`
+ * The explanation with the time of each dispatch: the median of some runs. A dispatch that never runs takes no time. What the device has
+ * compiled already, for a training of the same step for instance, is not compiled again.
+ * @param device one whose GPU has timestamps
  * @param inputs one for each of the program's
+ * @throws UserError when the GPU has no timestamps; the signal's reason when it is aborted
  */
 export async function timeExplained(
   device: WebGpuDevice,
   { plan, explanation }: ExplainedPlan,
   inputs: readonly HostTensor[],
-  { runs, name }: TimeOptions,
-): Promise<Explanation> {
+  { runs, name, within = Infinity, signal, onProgress = () => undefined }: TimeOptions,
+): Promise<TimedExplanation> {
   // An output that takes the place of an input is that input of the next run.
   const overwritten = plan.inputs.map((id) => {
     const { role } = bufferOf(plan, id);
     return role.kind === "input" && role.written === true ? plan.outputs.indexOf(id) : undefined;
   });
   const donate = overwritten.flatMap((output, position) => (output === undefined ? [] : [position]));
-  const executable = await device.load(plan, { name, donate });
+  device.checkTimestamps();
+  const dispatches = dispatchesOf(plan);
+  // The first dispatch of each kernel.
+  const kernels = [...new Map(dispatches.toReversed().map((one) => [one.kernel, one])).values()];
+  for (let done = 0; done < kernels.length; done += TOGETHER) {
+    signal?.throwIfAborted();
+    onProgress({ stage: "compiling", done, total: kernels.length });
+    await device.context.pipelines.of(kernels.slice(done, done + TOGETHER), name);
+  }
+  const executable = await device.load(plan, { name, donate, profile: true });
   const values: DeviceValue[] = [];
   const totals = new Map<Dispatch, number[]>();
+  let done = 0;
   try {
     for (const input of inputs) values.push(device.upload(input));
-    for (let run = 0; run <= runs; run++) {
+    const begin = performance.now();
+    for (; done <= runs && (done === 0 || performance.now() - begin < within); done++) {
+      signal?.throwIfAborted();
+      onProgress({ stage: "timing", done, total: runs + 1 });
       const outputs = await executable.run(values);
       overwritten.forEach((output, position) => {
         if (output !== undefined) values[position] = outputs[output] as DeviceValue; // positions are of outputs
@@ -104,8 +142,12 @@ export async function timeExplained(
     for (const value of values) value.dispose();
     await executable.dispose();
   }
-  return withTimes(
-    explanation,
-    dispatchesOf(plan).map((dispatch) => medianOfRuns(totals.get(dispatch) ?? [])),
-  );
+  const before = done === 1 ? [0] : []; // a run that was the only one
+  return {
+    explanation: withTimes(
+      explanation,
+      dispatches.map((dispatch) => medianOfRuns([...before, ...(totals.get(dispatch) ?? [])])),
+    ),
+    runs: Math.max(1, done - 1),
+  };
 }

@@ -10,6 +10,7 @@ import type {
   DeviceInfo,
   Engine,
   EngineEvent,
+  ExplainProgress,
   Forming,
   FormingRequest,
   LossPoint,
@@ -62,6 +63,8 @@ export interface Studio {
   readonly progress: ReadonlySignal<Progress | undefined>;
   readonly texts: ReadonlySignal<readonly ShownTexts[]>;
   readonly activity: ReadonlySignal<Activity>;
+  /** Where the explanation that was asked for has come to. */
+  readonly explaining: ReadonlySignal<ExplainProgress | undefined>;
   /** Which run is being trained now. */
   readonly training: ReadonlySignal<string | undefined>;
   /** The last thing that happened, for those who do not see it. */
@@ -81,6 +84,8 @@ export interface Studio {
   form(request: FormingRequest, quietly?: boolean): Promise<Forming | undefined>;
   /** Rejects with the engine's sentence: the view that asks shows it in its place. */
   explain(id: string): Promise<StepExplanation>;
+  /** The explanation rejects with "Stopped." */
+  stopExplaining(): Promise<void>;
   say(note: string): void;
   report(problem: string): void;
   dismiss(id: number): void;
@@ -104,6 +109,7 @@ export function studio(engine: Engine): Studio {
   const texts = signal<readonly ShownTexts[]>([]);
   const activity: Signal<Activity> = signal("opening");
   const training = signal<string | undefined>(undefined);
+  const explaining = signal<ExplainProgress | undefined>(undefined);
   const note = signal("");
   const problems = signal<readonly Problem[]>([]);
   let problemCount = 0;
@@ -219,6 +225,9 @@ export function studio(engine: Engine): Studio {
       case "device":
         device.value = event.device;
         break;
+      case "explaining":
+        explaining.value = event.progress;
+        break;
       case "failed":
         batch(() => {
           if (training.value === event.run) {
@@ -239,6 +248,7 @@ export function studio(engine: Engine): Studio {
     progress: computed(() => progress.value),
     texts: computed(() => texts.value),
     activity: computed(() => activity.value),
+    explaining: computed(() => explaining.value),
     training: computed(() => training.value),
     note: computed(() => note.value),
     problems: computed(() => problems.value),
@@ -315,7 +325,11 @@ export function studio(engine: Engine): Studio {
       quietly
         ? engine.form(request).catch(() => undefined)
         : attempt("The forming could not be shown", () => engine.form(request)),
-    explain: (id) => engine.explain(id),
+    explain(id) {
+      explaining.value = undefined;
+      return engine.explain(id);
+    },
+    stopExplaining: () => engine.stopExplaining(),
     say,
     report,
     dismiss(id) {

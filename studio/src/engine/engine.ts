@@ -11,7 +11,6 @@ import { loadVocabulary, vocabularyText } from "../../../src/runtime/run/vocabul
 import { prepareCorpus, textFingerprint, textName, textOfRun } from "../../../src/runtime/text/documents.ts";
 import type { Corpus } from "../../../src/runtime/text/documents.ts";
 import type { TrainingConfig } from "../../../src/runtime/training/config.ts";
-import { stockSubjectOf } from "../../../src/runtime/training/subject.ts";
 import { chooseDevice } from "./device.ts";
 import type { ChosenDevice } from "./device.ts";
 import { explainRun } from "./explaining.ts";
@@ -21,6 +20,7 @@ import type {
   DeviceInfo,
   Engine,
   EngineEvent,
+  ExplainProgress,
   Forming,
   FormingRequest,
   ModelName,
@@ -38,10 +38,14 @@ import { configOf } from "./settings.ts";
 import { adaptersIn } from "./storage/adapters.ts";
 import type { Storage } from "./storage/folder.ts";
 import { openStorage } from "./storage/open.ts";
+import { subjectOfRun } from "./subject.ts";
 import { historyOf, summaryOf } from "./summary.ts";
 import { bundledCorpus, checkTextFile, fileCorpus } from "./texts.ts";
 import { Training } from "./training.ts";
 import { Turns } from "./turns.ts";
+
+/** What an explanation is rejected with when it is stopped. */
+const STOPPED = new Error("Stopped.");
 
 /** Points of the clock's curve. */
 const CLOCK_POINTS = 65;
@@ -63,6 +67,8 @@ export class StudioEngine implements Engine {
   #over: Promise<void> = Promise.resolve();
   /** What begins and ends trainings comes one after the other, however fast somebody clicks. */
   #order: Promise<unknown> = Promise.resolve();
+  /** Of the explanation that was asked for last. */
+  #explaining = new AbortController();
   /** The text that was prepared last: resuming and starting again need it as it is. */
   #text: { readonly fingerprint: string; readonly text: PreparedText } | undefined;
 
@@ -115,15 +121,12 @@ export class StudioEngine implements Engine {
     const { run } = known;
     const vocabulary = await vocabularyOf(known);
     const training = this.#training?.run.id === run.id ? this.#training : undefined;
-    const clock = stockSubjectOf(run.config, vocabulary.tokens.length)?.flow.clock;
+    const { clock } = subjectOfRun(run.config, vocabulary.tokens.length).flow;
     return {
       ...(await this.#summary(known)),
       history: training?.history ?? historyOf(run.config, await run.readMetrics()),
       tokens: vocabulary.tokens,
-      clock:
-        clock === undefined
-          ? []
-          : Array.from({ length: CLOCK_POINTS }, (_, i) => clock.tau(i / (CLOCK_POINTS - 1))),
+      clock: Array.from({ length: CLOCK_POINTS }, (_, i) => clock.tau(i / (CLOCK_POINTS - 1))),
     };
   }
 
@@ -262,19 +265,37 @@ export class StudioEngine implements Engine {
   }
 
   async explain(id: string): Promise<StepExplanation> {
+    this.#explaining.abort(STOPPED);
+    const { signal } = (this.#explaining = new AbortController());
+    const onProgress = (progress: ExplainProgress): void => {
+      if (!signal.aborted) this.#tell({ kind: "explaining", run: id, progress });
+    };
     const { runs, devices, turns } = await this.#opened();
     const known = await runs.open(id);
     const vocab = (await vocabularyOf(known)).tokens.length;
-    const phase = this.#training?.run.id === id ? this.#training.phase : undefined;
-    return turns.take((_, live) => explainRun(known.run, vocab, phase, live?.device ?? devices.device));
+    onProgress({ stage: "waiting" });
+    const explained = turns.take(async (_, live) => {
+      signal.throwIfAborted();
+      const phase = this.#training?.run.id === id ? this.#training.phase : undefined;
+      return explainRun(known.run, vocab, phase, live?.device ?? devices.device, { onProgress, signal });
+    });
+    // Who stops it is answered at once. Its turn ends when the GPU has done what it was given.
+    return new Promise((resolve, reject) => {
+      const stopped = (): void => reject(signal.reason as Error); // as it is aborted with
+      if (signal.aborted) stopped();
+      signal.addEventListener("abort", stopped);
+      explained.then(resolve, reject);
+    });
+  }
+
+  async stopExplaining(): Promise<void> {
+    this.#explaining.abort(STOPPED);
   }
 
   async #asked(id: string, model: ModelName): Promise<Asked> {
     const known = await (await this.#opened()).runs.open(id);
     const vocabulary = await vocabularyOf(known);
-    const subject = stockSubjectOf(known.run.config, vocabulary.tokens.length);
-    if (subject === undefined)
-      throw new UserError("This run was trained from a declaration in a file, which the page has not.");
+    const subject = subjectOfRun(known.run.config, vocabulary.tokens.length);
     return { run: known.run, subject, vocabulary, model };
   }
 }

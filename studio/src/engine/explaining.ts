@@ -2,11 +2,12 @@
  * The step of a run as `explain` shows it: which program that is. What it comes to is in ../explain/step.ts. Consumed by engine.ts.
  */
 import type { Device } from "../../../src/runtime/device.ts";
-import { UserError } from "../../../src/runtime/files/errors.ts";
 import { stepProgram } from "../../../src/runtime/training/phases.ts";
-import { phasesOf, stockSubjectOf } from "../../../src/runtime/training/subject.ts";
+import { phasesOf } from "../../../src/runtime/training/subject.ts";
+import type { ExplainHooks } from "../explain/step.ts";
 import type { ModelName, StepExplanation } from "./protocol.ts";
 import type { StoredRun } from "./storage/run.ts";
+import { subjectOfRun } from "./subject.ts";
 
 /** @param running which model is being trained; else the step is that of the first training that is not finished, or of the last */
 export async function explainRun(
@@ -14,21 +15,16 @@ export async function explainRun(
   vocab: number,
   running: ModelName | undefined,
   device: Device,
+  hooks: ExplainHooks,
 ): Promise<StepExplanation> {
   const { config } = run;
-  const subject = stockSubjectOf(config, vocab);
-  if (subject === undefined)
-    throw new UserError("This run was trained from a declaration in a file, which the page has not.");
+  const subject = subjectOfRun(config, vocab);
   const phases = phasesOf(config);
   let phase = running ?? phases.at(-1) ?? "flm";
   if (running === undefined)
     for (const one of [...phases].reverse()) if (!(await run.hasCheckpoint(one))) phase = one;
   // Loaded when it is first asked for.
   const { explainStep } = await import("../explain/step.ts");
-  return explainStep({
-    phase,
-    program: stepProgram(config, subject, phase, vocab),
-    vocabulary: vocab,
-    device,
-  });
+  const program = stepProgram(config, subject, phase, vocab);
+  return explainStep({ phase, program, vocabulary: vocab, device }, hooks);
 }

@@ -16,6 +16,7 @@ import { isOwnFile } from "./runs.ts";
 import type { FileToKeep, KnownRun, Runs } from "./runs.ts";
 import { readHeader } from "./storage/checkpoint-blob.ts";
 import { storageError } from "./storage/folder.ts";
+import { subjectOfRun } from "./subject.ts";
 import { memoryStorage } from "./storage/memory.ts";
 import { StoredRun } from "./storage/run.ts";
 
@@ -104,11 +105,6 @@ async function envelopeOf(file: File): Promise<RunConfig<TrainingConfig>> {
         `${file.name} asks for a ${size} of ${asked}, and at most ${most} can be used here.`,
       );
   }
-  const { variant } = config;
-  if (variant?.file !== undefined)
-    throw new UserError(
-      `This run was trained from a declaration in ${variant.file}, and code is never loaded from a run; sample from it with fluxion sample --variant ${variant.file}.`,
-    );
   return { format: "fluxion-run", version: 1, created: dated(created), config };
 }
 
@@ -128,6 +124,7 @@ async function checkTogether(
   const dropped = new StoredRun("", { ...folder, read: async (name) => blobs.get(name) }, envelope);
   const vocabulary = await loadVocabulary(dropped, envelope.config.data.fingerprint);
   const vocab = vocabulary?.tokens.length ?? 0;
+  subjectOfRun(envelope.config, vocab); // throws where there is no such declaration
   for (const name of weights) {
     const path = `${name}.safetensors`;
     const { entries, metadata } = await readHeader(blobs.get(path) as Blob, path); // `weights` are those that are there

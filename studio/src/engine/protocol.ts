@@ -4,7 +4,7 @@
  *
  * Consumed by the page (engine/client.ts) and by the worker (engine/worker.ts). To add a question: a method of {@link Engine}.
  */
-import type { Mapped } from "../../../src/cli/explain/slot-map.ts";
+import type { Mapped } from "../../../src/runtime/explain/slot-map.ts";
 import type { Preset } from "../../../src/runtime/training/config.ts";
 
 /** The models of a run: the flow, and its map. */
@@ -24,6 +24,12 @@ export interface RunSettings {
   readonly flmSteps?: number;
   readonly fmlmSteps?: number;
 }
+
+/**
+ * Bytes of the largest text that can be dropped: it is read whole, its tokens take several times its size, and nobody waits for a tab to
+ * learn it.
+ */
+export const LARGEST_TEXT = 64e6;
 
 /** Where the text comes from: that of the package, or a file that was dropped. */
 export type TextSource = { readonly kind: "bundled" } | { readonly kind: "file"; readonly file: File };
@@ -118,6 +124,8 @@ export type EngineEvent =
     }
   | { readonly kind: "state"; readonly run: RunSummary }
   | { readonly kind: "device"; readonly device: DeviceInfo }
+  /** Where the explanation that was asked for has come to. */
+  | { readonly kind: "explaining"; readonly run: string; readonly progress: ExplainProgress }
   /** Something went wrong that no call is waiting for; nothing saved is lost. */
   | { readonly kind: "failed"; readonly run: string; readonly message: string };
 
@@ -191,6 +199,15 @@ export interface ExplainedKernel {
   readonly ops?: string;
 }
 
+/** Where an explanation has come to. */
+export interface ExplainProgress {
+  /** It waits for the training's step to end, plans the kernels, compiles those that the device has not, or times them. */
+  readonly stage: "waiting" | "planning" | "compiling" | "timing";
+  /** Kernels or runs that are done, of `total`. */
+  readonly done?: number;
+  readonly total?: number;
+}
+
 export interface StepExplanation {
   readonly phase: ModelName;
   readonly kernels: readonly ExplainedKernel[];
@@ -201,7 +218,7 @@ export interface StepExplanation {
   readonly about: string;
   /** Sentences on the whole: fusion, loops, sums. */
   readonly summary?: readonly string[];
-  /** Where the temporaries lie, as src/cli/explain/slot-map.ts draws it. */
+  /** Where the temporaries lie, as src/runtime/explain/slot-map.ts draws it. */
   readonly memory?: Mapped;
 }
 
@@ -225,5 +242,8 @@ export interface Engine {
   exportRun(id: string): Promise<readonly { readonly name: string; readonly blob: Blob }[]>;
   sample(request: SampleRequest): Promise<SampleResult>;
   form(request: FormingRequest): Promise<Forming>;
+  /** Tells where it has come to by events. Another one that goes on is stopped first. @throws Error "Stopped." when it is stopped */
   explain(id: string): Promise<StepExplanation>;
+  /** A training goes on at once, or once the GPU has done what it was given. */
+  stopExplaining(): Promise<void>;
 }

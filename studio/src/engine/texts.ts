@@ -6,10 +6,8 @@ import bundledUrl from "virtual:bundled-text";
 import { UserError } from "../../../src/runtime/files/errors.ts";
 import { decodeText, textDocuments, WORDNET_NAME } from "../../../src/runtime/text/documents.ts";
 import type { Corpus } from "../../../src/runtime/text/documents.ts";
+import { LARGEST_TEXT } from "./protocol.ts";
 import { storageError } from "./storage/folder.ts";
-
-/** A dropped text is read whole, and its tokens take several times its size. */
-const MOST_BYTES = 64 * 2 ** 20;
 
 /** The first two bytes of gzip. */
 const isGzip = (bytes: Uint8Array): boolean => bytes[0] === 0x1f && bytes[1] === 0x8b;
@@ -46,9 +44,9 @@ async function fetchBundled(): Promise<Corpus> {
 
 /** @throws UserError for a file that is too large, before it is read */
 export function checkTextFile({ name, size }: File): void {
-  if (size > MOST_BYTES)
+  if (size > LARGEST_TEXT)
     throw new UserError(
-      `${name} has ${Math.ceil(size / 2 ** 20)} MiB, and at most ${MOST_BYTES / 2 ** 20} MiB can be trained on here; drop a part of it.`,
+      `${name} has ${Math.ceil(size / 1e6)} MB, and at most ${LARGEST_TEXT / 1e6} MB can be trained on here; drop a part of it.`,
     );
   if (size === 0) throw new UserError(`${name} is empty; drop a text file.`);
 }

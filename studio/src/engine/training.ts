@@ -7,14 +7,15 @@ import type { PreparedText } from "../../../src/models/data/index.ts";
 import type { Device } from "../../../src/runtime/device.ts";
 import type { ReopenableDevice } from "../../../src/runtime/reopenable.ts";
 import { modelShape } from "../../../src/runtime/training/load-model.ts";
-import { stockSubjectOf } from "../../../src/runtime/training/subject.ts";
 import { plannedTexts, textsKey } from "../../../src/runtime/training/texts.ts";
 import type { TextDrawer } from "../../../src/runtime/training/texts.ts";
 import { train } from "../../../src/runtime/training/trainer.ts";
 import type { StepReport } from "../../../src/runtime/training/trainer.ts";
+import { moment } from "./moment.ts";
 import type { EngineEvent, LossPoint, ModelName, RunSummary } from "./protocol.ts";
 import type { KnownRun } from "./runs.ts";
 import type { StoredRun } from "./storage/run.ts";
+import { subjectOfRun } from "./subject.ts";
 import { historyOf } from "./summary.ts";
 import type { Turns } from "./turns.ts";
 
@@ -30,18 +31,6 @@ interface Surroundings {
   readonly turns: Turns;
   readonly summary: () => Promise<RunSummary>;
 }
-
-/** A moment in which the worker's messages are heard: what is awaited alone lets none in. */
-const moment = (): Promise<void> =>
-  new Promise((resolve) => {
-    const { port1, port2 } = new MessageChannel();
-    port1.addEventListener("message", () => {
-      port1.close();
-      resolve();
-    });
-    port1.start();
-    port2.postMessage(undefined);
-  });
 
 export class Training {
   readonly run: StoredRun;
@@ -181,8 +170,7 @@ export class Training {
     const { run } = this;
     const { vocabulary } = this.#text;
     const vocab = vocabulary.tokens.length;
-    const subject = stockSubjectOf(run.config, vocab);
-    if (subject === undefined) throw new Error("the page trains what it has the declaration of");
+    const subject = subjectOfRun(run.config, vocab);
     const plan = plannedTexts(
       { run, subject, name: phase, vocabulary },
       { steps: phase === "flm" ? FLOW_STEPS : 1 },

@@ -4,12 +4,14 @@
  * Mounted by the page as a tab, lazily. It asks for the explanation itself, and again when it is told to: a step's numbers stay, its times
  * may not.
  */
-import { useEffect, useState } from "preact/hooks";
-import { slotMap } from "../../../src/cli/explain/slot-map.ts";
-import { bytesText, countText, engineering, plural, timeText } from "../../../src/cli/units.ts";
-import type { ExplainedKernel, StepExplanation } from "../engine/protocol.ts";
+import { useEffect, useRef, useState } from "preact/hooks";
+import { slotMap } from "../../../src/runtime/explain/slot-map.ts";
+import { bytesText, countText, engineering, plural, timeText } from "../../../src/runtime/explain/units.ts";
+import type { ExplainedKernel, ExplainProgress, StepExplanation } from "../engine/protocol.ts";
+import { duration } from "../page/format.ts";
 import { columnsOf, inOrder, isTimed, usualOrder } from "./table.ts";
 import type { Column, Order } from "./table.ts";
+import "../page/style/tables.css";
 import "./explain.css";
 
 export interface ExplainViewProps {
@@ -17,52 +19,116 @@ export interface ExplainViewProps {
   readonly run: string | undefined;
   /** `Engine.explain`. */
   readonly explain: (run: string) => Promise<StepExplanation>;
+  /** `Engine.stopExplaining`. */
+  readonly stop: () => Promise<void>;
+  /** Where it has come to. */
+  readonly progress: ExplainProgress | undefined;
 }
 
 type Shown =
-  | { readonly kind: "waiting" }
+  | { readonly kind: "waiting"; readonly since: number }
+  | { readonly kind: "stopped" }
   | { readonly kind: "step"; readonly step: StepExplanation }
   | { readonly kind: "failed"; readonly message: string };
 
-export function ExplainView({ run, explain }: ExplainViewProps) {
-  const [shown, setShown] = useState<Shown>({ kind: "waiting" });
+const waiting = (): Shown => ({ kind: "waiting", since: performance.now() });
+
+export function ExplainView({ run, explain, stop, progress }: ExplainViewProps) {
+  const [shown, setShown] = useState<Shown>(waiting);
   const [asked, setAsked] = useState(0);
+  const again = useRef<HTMLButtonElement>(null);
+  /** Whether this question is still the one whose answer is waited for. */
+  const wanted = useRef<object>();
   useEffect(() => {
     if (run === undefined) return undefined;
-    let wanted = true;
-    setShown({ kind: "waiting" });
+    const mine = (wanted.current = {});
+    const show = (next: Shown): void => {
+      if (wanted.current === mine) setShown(next);
+    };
+    setShown(waiting());
     explain(run).then(
-      (step) => wanted && setShown({ kind: "step", step }),
+      (step) => show({ kind: "step", step }),
       (error: unknown) =>
-        wanted &&
-        setShown({ kind: "failed", message: error instanceof Error ? error.message : String(error) }),
+        show({ kind: "failed", message: error instanceof Error ? error.message : String(error) }),
     );
     return () => {
-      wanted = false;
+      // Of another run that is asked about next, the engine stops this one itself.
+      if (wanted.current === mine) void stop();
+      wanted.current = undefined;
     };
   }, [run, asked]);
+  useEffect(() => {
+    // The button that had the focus is gone.
+    if (shown.kind === "stopped") again.current?.focus();
+  }, [shown.kind]);
   if (run === undefined)
     return (
       <div class="explain">
         <p>There is no training whose step could be explained: start one.</p>
       </div>
     );
+  const stopNow = (): void => {
+    wanted.current = undefined;
+    setShown({ kind: "stopped" });
+    void stop();
+  };
   return (
     <div class="explain">
       <p role="status" class={shown.kind === "failed" ? "explain-failed" : "explain-about"}>
         {shown.kind === "waiting"
-          ? "The step is being explained; its kernels are timed where the GPU has a clock."
-          : shown.kind === "failed"
-            ? shown.message
-            : shown.step.about}
+          ? WHAT[progress?.stage ?? "waiting"]
+          : shown.kind === "stopped"
+            ? "Stopped. Nothing else was: a training goes on."
+            : shown.kind === "failed"
+              ? shown.message
+              : shown.step.about}
       </p>
+      {shown.kind === "waiting" && <Waiting since={shown.since} progress={progress} onStop={stopNow} />}
       {shown.kind === "step" && <Step step={shown.step} />}
       <button
         type="button"
-        disabled={shown.kind === "waiting"}
+        ref={again}
+        hidden={shown.kind === "waiting"}
         onClick={() => setAsked((count) => count + 1)}
       >
         Explain again
+      </button>
+    </div>
+  );
+}
+
+const WHAT: Readonly<Record<ExplainProgress["stage"], string>> = {
+  waiting: "The step is explained as soon as the training is between two steps.",
+  planning: "Kernels are planned for the step.",
+  compiling: "Kernels are compiled that the device does not have yet. A training waits meanwhile.",
+  timing: "Kernels are timed, with random inputs. A training waits meanwhile.",
+};
+
+interface WaitingProps {
+  /** As `performance.now` has it. */
+  readonly since: number;
+  readonly progress: ExplainProgress | undefined;
+  readonly onStop: () => void;
+}
+
+/** How far it is, for how long it has been going on, and the button that ends it. */
+function Waiting({ since, progress, onStop }: WaitingProps) {
+  const [now, setNow] = useState(since);
+  useEffect(() => {
+    const timer = setInterval(() => setNow(performance.now()), 1000);
+    return () => clearInterval(timer);
+  }, []);
+  const { stage, done, total } = progress ?? {};
+  const part = done === undefined ? "" : stage === "compiling" ? `${done} of ${total} kernels, ` : `run ${done + 1} of at most ${total}, `; // prettier-ignore
+  return (
+    <div class="explain-waiting">
+      <progress aria-label="Explaining" max={total ?? 1} value={done} />
+      <span>
+        {part}
+        {duration((now - since) / 1000)}
+      </span>
+      <button type="button" onClick={onStop}>
+        Stop
       </button>
     </div>
   );
@@ -128,8 +194,8 @@ function Kernels({ step }: { readonly step: StepExplanation }) {
   const columns = columnsOf(step);
   const heads = ["Kernel", ...columns.map(({ head }) => head)];
   return (
-    <div class="explain-scroll" tabIndex={0} role="region" aria-label="Kernels of the step">
-      <table>
+    <div class="table-scroll" tabIndex={0} role="region" aria-label="Kernels of the step">
+      <table class="result-table">
         <thead>
           <tr>
             {heads.map((head) => (
@@ -160,7 +226,7 @@ function Head({ head, order, onOrder }: HeadProps) {
   return (
     <th
       scope="col"
-      class={isName ? undefined : "explain-number"}
+      class={isName ? undefined : "number"}
       aria-sort={sorted ? (order.descending ? "descending" : "ascending") : "none"}
     >
       <button
@@ -190,7 +256,7 @@ function Kernel({
           {kernel.ops !== undefined && <span class="explain-ops">{kernel.ops}</span>}
         </th>
         {columns.map(({ head, of, text }) => (
-          <td key={head} class="explain-number">
+          <td key={head} class="number">
             {text(of(kernel))}
           </td>
         ))}

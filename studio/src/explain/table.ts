@@ -1,5 +1,11 @@
 /** Columns of the table of kernels, and their order. Pure; consumed by explain-view.tsx and by tests. */
-import { bytesText, countText, engineering, percentText, timeText } from "../../../src/cli/units.ts";
+import {
+  bytesText,
+  countText,
+  engineering,
+  percentText,
+  timeText,
+} from "../../../src/runtime/explain/units.ts";
 import type { ExplainedKernel, StepExplanation } from "../engine/protocol.ts";
 
 export interface Column {

@@ -73,7 +73,12 @@ export function App({ store }: { readonly store: Studio }) {
           </p>
           <Lazy
             load={async () => (await import("../explain/explain-view.tsx")).ExplainView}
-            props={{ run: store.run.value?.id, explain: store.explain }}
+            props={{
+              run: store.run.value?.id,
+              explain: store.explain,
+              stop: store.stopExplaining,
+              progress: store.explaining.value,
+            }}
             onFailed={onFailed}
           />
         </View>

@@ -5,14 +5,12 @@
 import { signal } from "@preact/signals";
 import { useEffect } from "preact/hooks";
 import type { Studio } from "../engine/client.ts";
+import { LARGEST_TEXT } from "../engine/protocol.ts";
 import { bytes } from "./format.ts";
 import { show } from "./route.ts";
 
 /** The text to learn from, if it is not the bundled one. */
 export const ownText = signal<File | undefined>(undefined);
-
-/** Longer texts do not fit a page's memory beside the model, and nobody waits for a tab to learn them. */
-const LARGEST_TEXT = 64e6;
 
 /** What only a run has. Its log is no such file: a text to learn from may have a name like that. */
 const isOfRun = ({ name }: File): boolean => name.endsWith(".safetensors") || name.endsWith(".json");

@@ -57,6 +57,35 @@ export interface EditorOptions {
   readonly onChange: (text: string) => void;
 }
 
+/** As long as it takes: any other key ends it. */
+const UNTIL_THE_NEXT_KEY = 1e9;
+
+/** After Escape, Tab leaves the editor, also where the key did something else: CodeMirror then takes it for that alone. */
+const wayOut = EditorView.domEventObservers({
+  keydown(event, view) {
+    if (event.key !== "Escape") return;
+    // CodeMirror's own handling of the key sets seconds.
+    queueMicrotask(() => view.setTabFocusMode(UNTIL_THE_NEXT_KEY));
+  },
+});
+
+/**
+ * What is typed over a selection. Left to the browser, it would give the new text the style of the old one by an inline style, which the page's
+ * policy forbids and reports.
+ */
+const typedOver = EditorView.domEventHandlers({
+  beforeinput(event, view) {
+    const { inputType, data: text, isComposing } = event as InputEvent; // as its type says
+    const { from, to, empty } = view.state.selection.main;
+    if (inputType !== "insertText" || typeof text !== "string" || isComposing || empty) return false;
+    const insert = () =>
+      view.state.update(view.state.replaceSelection(text), { userEvent: "input.type", scrollIntoView: true });
+    const handlers = view.state.facet(EditorView.inputHandler);
+    if (!handlers.some((handler) => handler(view, from, to, text, insert))) view.dispatch(insert());
+    return true;
+  },
+});
+
 const setProblems = StateEffect.define<readonly Problem[]>();
 
 /** Problems of the last run; what is edited may be mended. */
@@ -101,6 +130,8 @@ export function createEditor({ root, text, label, onChange }: EditorOptions): Ed
           "aria-describedby": "way-out",
           tabindex: "0", // as it is for browsers; said for those who look for it
         }),
+        wayOut,
+        typedOver,
         problemsField,
         linter(
           (view) => view.state.field(problemsField).map((problem) => diagnosticOf(problem, view.state)),

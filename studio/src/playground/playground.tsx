@@ -11,12 +11,14 @@ import { EditorView } from "./editor-view.tsx";
 import type { Editor } from "./editor.ts";
 import {
   curves,
+  old,
   printed,
   problems,
   progress,
   running,
   said,
   sentenceOf,
+  startAfresh,
   stop,
   train,
   trained,
@@ -26,6 +28,7 @@ import {
 import { STARTERS } from "./starters.ts";
 import { ToyView } from "./toy-view.tsx";
 import { LineButton, VerifyView } from "./verify-view.tsx";
+import "../page/style/tables.css";
 import "./playground.css";
 
 export function Playground() {
@@ -45,7 +48,10 @@ export function Playground() {
             value=""
             onChange={({ currentTarget }) => {
               const starter = STARTERS.find((one) => one.name === currentTarget.value);
-              if (starter !== undefined) editor.current?.replace(starter.source);
+              if (starter !== undefined) {
+                startAfresh(starter.name);
+                editor.current?.replace(starter.source);
+              }
               currentTarget.value = "";
             }}
           >
@@ -172,6 +178,7 @@ function Status({ onGoTo }: GoTo) {
       )}
       <p role="status" class="play-said">
         {running.value === undefined ? said.value : ""}
+        {running.value === undefined && old.said.value && " The text was changed since then."}
       </p>
       {failed && problem?.line !== undefined && (
         <LineButton line={problem.line} column={problem.column} onGoTo={onGoTo} />
@@ -192,10 +199,14 @@ function Results({ onGoTo, steps }: GoTo & { readonly steps: number }) {
     );
   return (
     <>
-      <ChangesView verified={check} trained={toy} />
+      <ChangesView
+        verified={check}
+        trained={toy}
+        mark={(old.verified.value || old.trained.value) && <Old />}
+      />
       {(training || toy.now !== undefined) && (
         <>
-          <h2>The toy</h2>
+          <h2>The toy {!training && old.trained.value && <Old />}</h2>
           <ToyView
             result={toy.now}
             before={toy.before}
@@ -206,13 +217,16 @@ function Results({ onGoTo, steps }: GoTo & { readonly steps: number }) {
       )}
       {check.now !== undefined && (
         <>
-          <h2>Identities</h2>
+          <h2>Identities {old.verified.value && <Old />}</h2>
           <VerifyView answer={check.now} onGoTo={onGoTo} />
         </>
       )}
     </>
   );
 }
+
+/** Marks what is not of the text as it stands. */
+const Old = () => <span class="play-old">of an older text</span>;
 
 function Printed() {
   const lines = printed.value;

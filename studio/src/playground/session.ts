@@ -4,7 +4,7 @@
  *
  * Consumed by playground.tsx and what it is made of.
  */
-import { effect, signal } from "@preact/signals";
+import { batch, computed, effect, signal } from "@preact/signals";
 import { inSandbox, located } from "./sandbox.ts";
 import { FILE } from "./messages.ts";
 import type {
@@ -60,14 +60,44 @@ export const said = signal("");
 export interface Kept<T> {
   readonly now?: T;
   readonly before?: T;
+  /** What `now` is of. */
+  readonly text?: string;
 }
 export const verified = signal<Kept<VerifyAnswer>>({});
 export const trained = signal<Kept<ToyResult>>({});
+/** The text that `said` is about. */
+const saidOf = signal<string | undefined>(undefined);
 
-const moved = <T>({ now }: Kept<T>, next: T): Kept<T> => ({
-  now: next,
+const isOld = (text: string | undefined): boolean => text !== undefined && text !== source.value;
+/** What is shown, and is not of the text as it stands. */
+export const old = {
+  verified: computed(() => isOld(verified.value.text)),
+  trained: computed(() => isOld(trained.value.text)),
+  said: computed(() => isOld(saidOf.value)),
+};
+
+const moved = <T>({ now }: Kept<T>, { value, text }: Answer<T>): Kept<T> => ({
+  now: value,
   ...(now === undefined ? {} : { before: now }),
+  text,
 });
+
+/** Forgets what was found out: another program begins, and nothing of this one is to be compared with it. */
+export function startAfresh(name: string): void {
+  stop();
+  controller = undefined;
+  batch(() => {
+    verified.value = {};
+    trained.value = {};
+    curves.value = [];
+    problems.value = [];
+    printed.value = [];
+    running.value = undefined;
+    progress.value = undefined;
+    saidOf.value = undefined;
+    said.value = `The text is “${name}” now.`;
+  });
+}
 
 let controller: AbortController | undefined;
 
@@ -79,28 +109,37 @@ type Ask<T> = Parameters<typeof inSandbox<T>>[1];
 /** What is done with an answer once its lines can be looked up. */
 type Settle<T> = (value: T, map: Pick<Transpiled, "mappings">) => T;
 
+/** An answer, and the text that it is of. */
+interface Answer<T> {
+  readonly value: T;
+  readonly text: string;
+}
+
 /** Asks a question of what is in the editor. */
 async function asked<T>(
   kind: "verify" | "train",
   ask: Ask<T>,
   settle: Settle<T> = (value) => value,
-): Promise<T | undefined> {
+): Promise<Answer<T> | undefined> {
   stop();
   const own = new AbortController();
   controller = own;
+  const text = source.value;
   running.value = kind;
   progress.value = undefined;
   problems.value = [];
   printed.value = [];
   said.value = "";
+  saidOf.value = undefined;
   if (kind === "train") curves.value = [];
   const isOwn = (): boolean => controller === own && !own.signal.aborted;
   try {
     const outcome = await outcomeOf(own.signal, ask, isOwn, settle);
     if (controller !== own) return undefined;
     if (outcome === undefined) said.value = "Stopped.";
-    else if (outcome.ok) return outcome.value;
     else {
+      saidOf.value = text;
+      if (outcome.ok) return { value: outcome.value, text };
       problems.value = [outcome.problem];
       said.value = sentenceOf(outcome.problem);
     }
@@ -170,15 +209,16 @@ export async function verify(settings: VerifySettings): Promise<void> {
     })),
   }));
   if (answer === undefined) return;
+  const { places, reports } = answer.value;
   verified.value = moved(verified.value, answer);
   // One line makes many identities impossible to compute; it is marked once.
   const marked = new Map(
-    answer.places
+    places
       .filter(({ line }) => line !== undefined)
       .map(({ message, line, column }) => [`${line} ${message}`, { message, line, column } as Problem]),
   );
   problems.value = [...marked.values()];
-  const results = answer.reports.flatMap(({ results }) => results);
+  const results = reports.flatMap(({ results }) => results);
   const failed = results.filter(({ passed }) => !passed).length;
   said.value =
     failed === 0
@@ -193,5 +233,5 @@ export async function train(settings: ToySettings): Promise<void> {
   const result = await asked("train", ask);
   if (result === undefined) return;
   trained.value = moved(trained.value, result);
-  said.value = `Trained ${result.name} on two phrases.`;
+  said.value = `Trained ${result.value.name} on two phrases.`;
 }

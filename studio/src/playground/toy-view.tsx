@@ -1,6 +1,8 @@
 /** What training on the toy gave: the losses, and what the models write in how many steps. Consumed by playground.tsx. */
 import { LossChart } from "./loss-chart.tsx";
 import type { ToyCurve, ToyResult, ToySamples } from "./messages.ts";
+import { ResultTable } from "./result-table.tsx";
+import type { ResultColumn } from "./result-table.tsx";
 
 export const percent = (share: number): string => `${(100 * share).toFixed(1)} %`;
 
@@ -36,40 +38,35 @@ function Samples({ result }: { readonly result: ToyResult }) {
         {(milliseconds / 1000).toFixed(1)} s. The corpus is “New York” and “San Diego”; words drawn one by one
         would be a known phrase half of the time.
       </p>
-      <div class="play-scroll" tabIndex={0} role="region" aria-label="Texts of the trained models">
-        <table>
-          <thead>
-            <tr>
-              <th scope="col">Model</th>
-              <th scope="col" class="play-number">
-                Steps
-              </th>
-              <th scope="col" class="play-number">
-                Known phrases
-              </th>
-              <th scope="col">Texts</th>
-            </tr>
-          </thead>
-          <tbody>
-            {samples.map((row) => (
-              <SamplesRow key={`${row.kind} ${row.steps}`} row={row} />
-            ))}
-          </tbody>
-        </table>
-      </div>
+      <ResultTable
+        label="Texts of the trained models"
+        columns={SAMPLES}
+        rows={samples}
+        keyOf={({ kind, steps }) => `${kind} ${steps}`}
+      />
     </>
   );
 }
 
-function SamplesRow({ row: { model, kind, steps, known, texts, reason } }: { readonly row: ToySamples }) {
-  return (
-    <tr>
-      <th scope="row">
+const SAMPLES: readonly ResultColumn<ToySamples>[] = [
+  {
+    head: "Model",
+    names: true,
+    of: ({ model, kind }) => (
+      <>
         {model} <span class="play-soft">({kind})</span>
-      </th>
-      <td class="play-number">{steps}</td>
-      <td class="play-number">{known === undefined ? "none" : percent(known)}</td>
-      <td class="play-texts">{reason ?? texts.map(([text, count]) => `${text} ${count}×`).join(", ")}</td>
-    </tr>
-  );
-}
+      </>
+    ),
+  },
+  { head: "Steps", number: true, of: ({ steps }) => steps },
+  {
+    head: "Known phrases",
+    number: true,
+    of: ({ known }) => (known === undefined ? "none" : percent(known)),
+  },
+  {
+    head: "Texts",
+    of: ({ texts, reason }) => reason ?? texts.map(([text, count]) => `${text} ${count}×`).join(", "),
+    class: () => "play-texts",
+  },
+];

@@ -2,6 +2,8 @@
 import { counterexampleLines, numberText } from "../../../src/runtime/verify/report-text.ts";
 import type { IdentityResult, VerifyReport } from "../../../src/runtime/verify/report.ts";
 import type { VerifyAnswer } from "./messages.ts";
+import { ResultTable } from "./result-table.tsx";
+import type { ResultColumn } from "./result-table.tsx";
 
 interface GoTo {
   readonly onGoTo: (line: number, column?: number) => void;
@@ -43,31 +45,13 @@ function Report({
           onGoTo={onGoTo}
         />
       ))}
-      <div class="play-scroll" tabIndex={0} role="region" aria-label={`Identities of ${variant}`}>
-        <table>
-          <thead>
-            <tr>
-              <th scope="col">Result</th>
-              <th scope="col">Identity</th>
-              <th scope="col" class="play-number">
-                Cases
-              </th>
-              <th scope="col" class="play-number">
-                Worst
-              </th>
-              <th scope="col" class="play-number">
-                At most
-              </th>
-              <th scope="col">Formula</th>
-            </tr>
-          </thead>
-          <tbody>
-            {results.map((result) => (
-              <Row key={result.name} result={result} />
-            ))}
-          </tbody>
-        </table>
-      </div>
+      <ResultTable
+        label={`Identities of ${variant}`}
+        columns={IDENTITIES}
+        rows={results}
+        keyOf={({ name }) => name}
+        rowClass={({ passed }) => (passed ? undefined : "play-failed")}
+      />
       {leftOut.length > 0 && (
         <details>
           <summary>{leftOut.length} left out</summary>
@@ -84,19 +68,22 @@ function Report({
   );
 }
 
-function Row({ result }: { readonly result: IdentityResult }) {
-  const { passed, name, cases, worst, tolerance, formula, error } = result;
-  return (
-    <tr class={passed ? undefined : "play-failed"}>
-      <td class={passed ? "play-good" : "play-bad"}>{passed ? "✔ holds" : "✘ fails"}</td>
-      <th scope="row">{name}</th>
-      <td class="play-number">{cases}</td>
-      <td class="play-number">{error === undefined ? numberText(worst) : "error"}</td>
-      <td class="play-number">{numberText(tolerance)}</td>
-      <td class="play-formula">{formula}</td>
-    </tr>
-  );
-}
+const IDENTITIES: readonly ResultColumn<IdentityResult>[] = [
+  {
+    head: "Result",
+    of: ({ passed }) => (passed ? "✔ holds" : "✘ fails"),
+    class: ({ passed }) => (passed ? "play-good" : "play-bad"),
+  },
+  { head: "Identity", names: true, of: ({ name }) => name },
+  { head: "Cases", number: true, of: ({ cases }) => cases },
+  {
+    head: "Worst",
+    number: true,
+    of: ({ error, worst }) => (error === undefined ? numberText(worst) : "error"),
+  },
+  { head: "At most", number: true, of: ({ tolerance }) => numberText(tolerance) },
+  { head: "Formula", of: ({ formula }) => formula, class: () => "play-formula" },
+];
 
 function Failure({
   result: { name, formula, counterexample, cause, error },

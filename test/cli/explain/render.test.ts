@@ -4,7 +4,7 @@ import { Script } from "node:vm";
 import { describe, expect, it } from "vitest";
 import { renderPage } from "../../../src/cli/explain/page.ts";
 import { siteText } from "../../../src/cli/explain/subject.ts";
-import type { Explained } from "../../../src/cli/explain/subject.ts";
+import type { Explained } from "../../../src/runtime/explain/summary.ts";
 import { renderText } from "../../../src/cli/explain/text.ts";
 import { explain, withTimes } from "../../../src/compiler/explain/explain.ts";
 import type { Explanation } from "../../../src/compiler/explain/explanation.ts";

@@ -4,6 +4,7 @@ import { explain } from "../../../src/compiler/explain/explain.ts";
 import { UserError } from "../../../src/runtime/files/errors.ts";
 import { WebGpuDevice } from "../../../src/runtime/webgpu/device.ts";
 import { medianOfRuns, timeExplained } from "../../../src/runtime/webgpu/explain.ts";
+import type { TimedExplanation, TimeOptions, TimingProgress } from "../../../src/runtime/webgpu/explain.ts";
 import { openNodeGpu } from "../../../src/runtime/webgpu/node.ts";
 import { f32s, INCREMENT, PlanBuilder } from "./plans.ts";
 
@@ -35,11 +36,20 @@ it("times every dispatch, in loops too, and leaves nothing behind", async () => 
     expect(() => new WebGpuDevice(gpu, { profile: true })).toThrow(UserError);
     return;
   }
-  const device = new WebGpuDevice(gpu, { profile: true });
-  const timed = await timeExplained(device, { plan, explanation }, [f32s(1, 2, 3, 4)], {
-    runs: 3,
-    name: "the plan",
-  });
+  // One whose other programs are not timed, and which has compiled the kernels before.
+  const device = new WebGpuDevice(gpu);
+  await (await device.load(plan)).dispose();
+  const compiled = vi.spyOn(gpu.device, "createComputePipeline");
+  const told: TimingProgress[] = [];
+  const time = (options: Partial<TimeOptions>, inputs = [f32s(1, 2, 3, 4)]): Promise<TimedExplanation> =>
+    timeExplained(device, { plan, explanation }, inputs, { runs: 3, name: "the plan", ...options });
+  const { explanation: timed, runs } = await time({ onProgress: (progress) => told.push(progress) });
+  expect(runs).toBe(3);
+  expect(compiled).not.toHaveBeenCalled();
+  expect(told).toEqual([
+    { stage: "compiling", done: 0, total: 1 },
+    ...[0, 1, 2, 3].map((done) => ({ stage: "timing", done, total: 4 })),
+  ]);
   const times = timed.dispatches.map(({ nanoseconds }) => nanoseconds ?? NaN);
   expect(times).toHaveLength(5);
   for (const time of times.slice(0, 4)) expect(time).toBeGreaterThan(0);
@@ -47,9 +57,18 @@ it("times every dispatch, in loops too, and leaves nothing behind", async () => 
   expect(timed.totals.nanoseconds).toBe(times.reduce((sum, time) => sum + time, 0));
   expect(timed).toMatchObject({ pipelines: explanation.pipelines, memory: explanation.memory });
 
-  await expect(
-    timeExplained(device, { plan, explanation }, [f32s(1)], { runs: 1, name: "the plan" }),
-  ).rejects.toThrow("the plan: input 0 is f32[1], expected f32[4].");
+  // Where there is time for one run only, it counts.
+  const short = await time({ within: 0 });
+  expect(short.runs).toBe(1);
+  expect(short.explanation.dispatches[0]?.nanoseconds).toBeGreaterThan(0);
+
+  const stopped = new Error("stopped");
+  const controller = new AbortController();
+  const onProgress = ({ done }: TimingProgress): void => {
+    if (done === 2) controller.abort(stopped);
+  };
+  await expect(time({ signal: controller.signal, onProgress })).rejects.toBe(stopped);
+  await expect(time({ runs: 1 }, [f32s(1)])).rejects.toThrow("the plan: input 0 is f32[1], expected f32[4].");
   expect(device.memoryStats()).toMatchObject({ values: 0, plans: 0 });
   await device.dispose();
 });

@@ -25,7 +25,11 @@ const run = /^#explain=(.*)$/.exec(location.hash)?.[1];
 render(
   <Suspense fallback={<p>Loading.</p>}>
     <h1>{run === undefined ? "Playground" : "Explain"}</h1>
-    {run === undefined ? <Playground /> : <ExplainView run={run} explain={explained} />}
+    {run === undefined ? (
+      <Playground />
+    ) : (
+      <ExplainView run={run} explain={explained} stop={async () => undefined} progress={undefined} />
+    )}
   </Suspense>,
   document.getElementById("page") as HTMLElement, // index.html has it
 );

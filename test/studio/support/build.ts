@@ -5,12 +5,13 @@
 import { createReadStream, existsSync, statSync } from "node:fs";
 import { mkdtemp, rm } from "node:fs/promises";
 import { createServer } from "node:http";
+import { createRequire } from "node:module";
 import { tmpdir } from "node:os";
-import { extname, join, normalize } from "node:path";
-import { fileURLToPath } from "node:url";
+import { dirname, extname, join, normalize } from "node:path";
 import { build, type Alias } from "vite";
 
-const ROOT = fileURLToPath(new URL("../../../", import.meta.url));
+/** Of the checkout, also where this file was compiled to another place in it. */
+export const ROOT = dirname(createRequire(import.meta.url).resolve("fluxion/package.json"));
 export const FAKE_ENGINE = join(ROOT, "test/studio/support/fake-engine.ts");
 
 /**

@@ -179,6 +179,8 @@ async function reachOut(): Promise<string> {
   return `${await violation} holds in the worker`;
 }
 
+let stopExplaining = (): void => undefined;
+
 const engine: Engine = {
   async open(hear) {
     listener = hear;
@@ -246,7 +248,16 @@ const engine: Engine = {
     const moments = Array.from({ length: n + 1 }, (_, i) => momentOf(length, seed, i / n));
     return { moments, text: textOf(length, seed), milliseconds: 3.4 * n };
   },
-  explain: () => Promise.reject(new Error("The fake engine has no kernels")),
+  explain(run) {
+    listener({ kind: "explaining", run, progress: { stage: "compiling", done: 3, total: 9 } });
+    // As if it took for ever.
+    if (known(run).settings.seed === 7)
+      return new Promise((_, reject) => {
+        stopExplaining = () => reject(new Error("Stopped."));
+      });
+    return Promise.reject(new Error("The fake engine has no kernels"));
+  },
+  stopExplaining: async () => stopExplaining(),
 };
 
 expose(engine);

@@ -104,7 +104,7 @@ function Picture({
       <text
         class="word"
         x={stop.x + (stop.x > W - 90 ? -10 : 10)}
-        y={stop.y - 9}
+        y={stop.y + (stop.y > to(start).y ? 24 : -9)}
         text-anchor={stop.x > W - 90 ? "end" : "start"}
       >
         {last}

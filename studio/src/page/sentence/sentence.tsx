@@ -71,7 +71,9 @@ export function SentenceForming({ store }: { readonly store: Studio }) {
         <span class="soft small">
           {isExact
             ? `The exact flow of a language of ${count(EXACT_COUNT)} sentences. Nothing is trained yet.`
-            : `From ${name}, both from the same noise.`}
+            : pair.fmlm === undefined
+              ? `From ${name}.`
+              : `From ${name}, both from the same noise.`}
           {isOther && " The chosen run's own is being made."}
         </span>
       </header>

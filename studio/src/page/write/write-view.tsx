@@ -1,5 +1,6 @@
 /** Writing with a run: from noise in 1 to 64 steps, or around words that the visitor gives. Consumed by app.tsx. */
 import { useSignal } from "@preact/signals";
+import type { Signal } from "@preact/signals";
 import type { Studio } from "../../engine/client.ts";
 import type { ModelName, RunDetail, SampleRequest, SampleResult } from "../../engine/protocol.ts";
 import { counted, milliseconds } from "../format.ts";
@@ -65,23 +66,25 @@ function Marked({
   );
 }
 
-function Number_({
-  id,
-  label,
-  value,
-  least,
-  most,
-  step,
-  onInput,
-}: {
-  readonly id: string;
+interface NumberField {
+  readonly name: "count" | "seed" | "temperature" | "topP";
   readonly label: string;
-  readonly value: number;
   readonly least: number;
   readonly most: number;
   readonly step: number;
-  readonly onInput: (value: number) => void;
-}) {
+}
+
+const NUMBERS: readonly NumberField[] = [
+  { name: "count", label: "Texts", least: 1, most: 64, step: 1 },
+  { name: "seed", label: "Seed", least: 0, most: 2 ** 32 - 1, step: 1 },
+  { name: "temperature", label: "Temperature", least: 0.05, most: 5, step: 0.05 },
+  { name: "topP", label: "Top-p", least: 0.01, most: 1, step: 0.01 },
+];
+
+/** A number; what is none stays as it was. */
+function NumberInput({ field, value }: { readonly field: NumberField; readonly value: Signal<number> }) {
+  const { name, label, least, most, step } = field;
+  const id = `write-${name}`;
   return (
     <div class="field number">
       <label for={id}>{label}</label>
@@ -91,12 +94,12 @@ function Number_({
         min={least}
         max={most}
         step={step}
-        value={value}
+        value={value.value}
         onChange={(event) => {
           const typed = event.currentTarget.valueAsNumber;
-          const next = Number.isFinite(typed) ? Math.min(most, Math.max(least, typed)) : value;
-          event.currentTarget.value = String(next);
-          onInput(next);
+          const whole = step === 1 ? Math.round(typed) : typed;
+          if (Number.isFinite(typed)) value.value = Math.min(most, Math.max(least, whole));
+          event.currentTarget.value = String(value.value);
         }}
       />
     </div>
@@ -107,10 +110,8 @@ function Desk({ store, run }: { readonly store: Studio; readonly run: RunDetail 
   const letters = areLetters(run.tokens);
   const model = useSignal<ModelName>(run.models.includes("fmlm") ? "fmlm" : "flm");
   const steps = useSignal(run.models.includes("fmlm") ? 1 : 16);
-  const count = useSignal(4);
-  const seed = useSignal(1);
-  const temperature = useSignal(1);
-  const topP = useSignal(1);
+  const numbers = { count: useSignal(4), seed: useSignal(1), temperature: useSignal(1), topP: useSignal(1) };
+  const { count, seed, temperature, topP } = numbers;
   const slots = useSignal<readonly string[]>(Array.from({ length: run.settings.length }, () => ""));
   const busy = useSignal(false);
   const written = useSignal<readonly Written[]>([]);
@@ -169,42 +170,9 @@ function Desk({ store, run }: { readonly store: Studio; readonly run: RunDetail 
               <output for="write-steps">{steps.value}</output>
             </div>
           </div>
-          <Number_
-            id="write-count"
-            label="Texts"
-            value={count.value}
-            least={1}
-            most={64}
-            step={1}
-            onInput={(n) => (count.value = Math.round(n))}
-          />
-          <Number_
-            id="write-seed"
-            label="Seed"
-            value={seed.value}
-            least={0}
-            most={2 ** 32 - 1}
-            step={1}
-            onInput={(n) => (seed.value = Math.round(n))}
-          />
-          <Number_
-            id="write-temperature"
-            label="Temperature"
-            value={temperature.value}
-            least={0.05}
-            most={5}
-            step={0.05}
-            onInput={(n) => (temperature.value = n)}
-          />
-          <Number_
-            id="write-top-p"
-            label="Top-p"
-            value={topP.value}
-            least={0.01}
-            most={1}
-            step={0.01}
-            onInput={(n) => (topP.value = n)}
-          />
+          {NUMBERS.map((field) => (
+            <NumberInput key={field.name} field={field} value={numbers[field.name]} />
+          ))}
         </div>
         <Blanks
           slots={slots.value}

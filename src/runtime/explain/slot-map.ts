@@ -1,6 +1,6 @@
 /**
  * The map of the memory: one band per slot, as high as the slot is large, with the temporaries in it over the steps in which they are
- * alive; above it the bytes that are alive at each step. Inline SVG. Consumed by the page, and by the studio's explain view.
+ * alive; above it the bytes that are alive at each step. Inline SVG. Pure. Consumed by the page of `fluxion explain --html`, and by the studio's explain view.
  */
 import type {
   ExplainedCopy,
@@ -8,10 +8,10 @@ import type {
   ExplainedTemporary,
   Explanation,
 } from "../../compiler/explain/explanation.ts";
-import { html } from "../report/html.ts";
-import type { Markup } from "../report/html.ts";
-import { bytesText, plural } from "../units.ts";
-import { typeText } from "./subject.ts";
+import { html } from "./html.ts";
+import type { Markup } from "./html.ts";
+import { bytesText, plural } from "./units.ts";
+import { typeText } from "./words.ts";
 
 const WIDTH = 1060;
 const LEFT = 128;

@@ -1,4 +1,4 @@
-/** Numbers with units, for people. Consumed by `inspect` and `explain`. */
+/** Numbers with units, for people. Pure. Consumed by `inspect`, `explain`, `tune` and the studio. */
 
 /** Three digits and a decimal prefix, ready for a unit: "1.23 M", "12 ". */
 export function engineering(value: number): string {

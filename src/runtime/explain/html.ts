@@ -2,7 +2,7 @@
  * A tagged template for HTML and inline SVG that escapes everything except other templates. The texts in a report come
  * from any user's file, so escaping is the default and cannot be forgotten.
  *
- * Consumed by every section of the report. There is no way to insert an unescaped string except `trusted`, which is for
+ * Pure. Consumed by every section of the command line's reports, and by the map of the memory. There is no way to insert an unescaped string except `trusted`, which is for
  * the page's own style sheet and script.
  */
 
