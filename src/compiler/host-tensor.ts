@@ -5,7 +5,7 @@
  *
  * Consumed by the interpreter, the targets (inputs, outputs, constants) and their tests.
  */
-import { f16ToNumber, encodeF16 } from "../dsl/numerics/float16.ts";
+import { decodeF16, encodeF16, f16ToNumber } from "../dsl/numerics/float16.ts";
 import { formatType, sizeOf } from "../dsl/program/program.ts";
 import type { TensorType } from "../dsl/program/program.ts";
 import type { DType } from "../dsl/types/dtype.ts";
@@ -87,7 +87,7 @@ export function toExact(tensor: HostTensor): ExactTensor {
     case "f16":
       if (data instanceof Float64Array) return { shape, dtype, data };
       fits(data instanceof Float32Array || (dtype === "f16" && data instanceof Uint16Array));
-      return exactTensor(dtype, shape, toNumbers(tensor));
+      return exactTensor(dtype, shape, data instanceof Uint16Array ? decodeF16(data) : data);
     case "i32":
       fits(data instanceof Int32Array);
       break;

@@ -49,4 +49,33 @@ describe("f16", () => {
       0,
     ]);
   });
+
+  it("converts arrays of f32 as it does numbers", () => {
+    // Each f16, half way to the next, and the f32 beside them; what lies beyond; and every exponent with some fractions.
+    const around = Array.from({ length: 0x7c00 }, (_, bits) => {
+      const low = f16ToNumber(bits);
+      const high = bits === 0x7bff ? 65536 : f16ToNumber(bits + 1);
+      return [low, (low + high) / 2];
+    }).flat();
+    const [floats, words] = bothViews(3 * around.length);
+    floats.set(around.flatMap((x) => [x, x, x]));
+    for (let i = 0; i < words.length; i += 3) {
+      words[i] = Math.max(0, (words[i] ?? 0) - 1);
+      words[i + 2] = (words[i + 2] ?? 0) + 1;
+    }
+    const [others, patterns] = bothViews(256 * 64);
+    for (let i = 0; i < patterns.length; i++)
+      patterns[i] = ((i >>> 6) << 23) | (Math.imul(i & 63, 0x2545f491) >>> 9);
+    for (const values of [floats, floats.map((x) => -x), others, others.map((x) => -x)]) {
+      const bits = encodeF16(values);
+      expect(values.findIndex((x, i) => bits[i] !== numberToF16(x))).toBe(-1);
+    }
+    expect(encodeF16(others.subarray(1, 3))).toEqual(encodeF16([...others.subarray(1, 3)]));
+  });
 });
+
+/** The same memory as f32, and as their bit patterns. */
+function bothViews(length: number): readonly [Float32Array, Uint32Array] {
+  const floats = new Float32Array(length);
+  return [floats, new Uint32Array(floats.buffer)];
+}
