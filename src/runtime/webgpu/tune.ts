@@ -60,6 +60,11 @@ export interface TuneOptions {
     inputs: readonly DeviceValue[],
     config: DotConfig,
   ) => Promise<number>;
+  /**
+   * Milliseconds for which the first way that is right runs before any is timed: a GPU that has waited, for operands or for a compiler, is slower at
+   * first. Default 100, and 0 on a software adapter.
+   */
+  readonly warmUp?: number;
 }
 
 /** What is kept must beat the heuristic by so much: less may be chance. */
@@ -67,6 +72,8 @@ const GAIN = 1.05;
 const ROUNDS = 7;
 /** No round begins after so many milliseconds on one dot. */
 const BUDGET = 3000;
+/** Milliseconds in which the clock of a GPU rises. */
+const WARM_UP = 100;
 /** Runs that the clock times together. */
 const TOGETHER = 8;
 
@@ -92,13 +99,18 @@ const products = ({ batch, rows, columns, inner }: DotShape): number => batch * 
 export async function tuneProgram(
   device: WebGpuDevice,
   program: Program,
-  { onProgress, time }: TuneOptions = {},
+  { onProgress, time, warmUp }: TuneOptions = {},
 ): Promise<readonly DotReport[]> {
   const dots = dotsOf(program, device.limits);
   const reports: DotReport[] = [];
   for (const dot of dots) {
     onProgress?.(reports.length, dots.length);
-    reports.push(await tuneDot(device, dot, time ?? timeRun(device)));
+    reports.push(
+      await tuneDot(device, dot, {
+        time: time ?? timeRun(device),
+        warmUp: warmUp ?? (device.limits.software === true ? 0 : WARM_UP),
+      }),
+    );
   }
   onProgress?.(dots.length, dots.length);
   return reports;
@@ -125,11 +137,9 @@ export function chooseMeasured(measured: readonly Measured[]): Measured | undefi
   return timeOf(heuristic) > GAIN * timeOf(best) ? best : undefined;
 }
 
-async function tuneDot(
-  device: WebGpuDevice,
-  dot: ProgramDot,
-  time: NonNullable<TuneOptions["time"]>,
-): Promise<DotReport> {
+type Timing = Required<Pick<TuneOptions, "time" | "warmUp">>;
+
+async function tuneDot(device: WebGpuDevice, dot: ProgramDot, { time, warmUp }: Timing): Promise<DotReport> {
   const failed = (problem: string): DotReport => ({ ...dot, measured: [], problem, kept: undefined });
   const program = dotProgram(dot.shape, dot.layout);
   if (!sameDot(program, dot, device.limits))
@@ -158,11 +168,9 @@ async function tuneDot(
     }
     for (const config of disagreeing(outcomes, ({ rung }) => rung.kind !== "matrix"))
       problems.set(config, "its result is not that of the other ways");
-    const times = await timeAll(
-      loaded.filter(({ config }) => !problems.has(config)),
-      values,
-      time,
-    );
+    const right = loaded.filter(({ config }) => !problems.has(config));
+    if (right[0] !== undefined) await warm(device, right[0].executable, values, warmUp);
+    const times = await timeAll(right, values, time);
     const measured = candidates.map((config): Measured => {
       const problem = problems.get(config);
       return { config, problem, nanoseconds: problem === undefined ? times.get(config) : undefined };
@@ -178,11 +186,25 @@ async function tuneDot(
   }
 }
 
+/** Keeps a GPU busy for so many milliseconds. */
+async function warm(
+  device: WebGpuDevice,
+  executable: WebGpuExecutable,
+  values: readonly DeviceValue[],
+  milliseconds: number,
+): Promise<void> {
+  const begin = performance.now();
+  while (performance.now() - begin < milliseconds) {
+    for (let i = 0; i < TOGETHER; i++) await run(executable, values);
+    await device.context.gpu.device.queue.onSubmittedWorkDone();
+  }
+}
+
 /** The medians, from rounds in which each has its turn, so that a slow moment hits all alike. */
 async function timeAll(
   loaded: readonly { readonly config: DotConfig; readonly executable: WebGpuExecutable }[],
   values: readonly DeviceValue[],
-  time: NonNullable<TuneOptions["time"]>,
+  time: Timing["time"],
 ): Promise<ReadonlyMap<DotConfig, number>> {
   const times = new Map<DotConfig, number[]>(loaded.map(({ config }) => [config, []]));
   const begin = performance.now();
@@ -194,11 +216,12 @@ async function timeAll(
   return new Map([...times].map(([config, samples]) => [config, median(samples)]));
 }
 
+async function run(executable: WebGpuExecutable, values: readonly DeviceValue[]): Promise<void> {
+  for (const output of await executable.run(values)) output.dispose();
+}
+
 /** How a run is measured on a device. */
 function timeRun(device: WebGpuDevice): NonNullable<TuneOptions["time"]> {
-  const run = async (executable: WebGpuExecutable, values: readonly DeviceValue[]): Promise<void> => {
-    for (const output of await executable.run(values)) output.dispose();
-  };
   if (device.context.profile) {
     const total = (executable: WebGpuExecutable): number =>
       executable.timings().reduce((sum, { nanoseconds }) => sum + nanoseconds, 0);

@@ -8,6 +8,7 @@ import { chooseDot } from "../../../src/compiler/schedule/dot/dot.ts";
 import type { DotConfig } from "../../../src/compiler/schedule/dot/dot.ts";
 import { WebGpuDevice } from "../../../src/runtime/webgpu/device.ts";
 import { dotProgram, exactOperand } from "../../../src/runtime/webgpu/dot-alone.ts";
+import { WebGpuExecutable } from "../../../src/runtime/webgpu/executable.ts";
 import { explainWebGpu } from "../../../src/runtime/webgpu/explain.ts";
 import { openNodeGpu } from "../../../src/runtime/webgpu/node.ts";
 import {
@@ -284,6 +285,26 @@ describe("tuning on a device", () => {
     expect(problems).toEqual(problems?.map((_, i) => (i === wrong ? "its result is not that of the other ways" : undefined))); // prettier-ignore
     // Another is kept in place of the heuristic's only where that one is wrong.
     expect(report?.kept === undefined).toBe(wrong !== 0);
+  });
+
+  it("keeps the GPU busy before it times anything, if asked", async () => {
+    const device = await openDevice(false);
+    const runs = vi.spyOn(WebGpuExecutable.prototype, "run");
+    const before: number[] = [];
+    const dot = dotProgram({ batch: 1, rows: 2, columns: 6, inner: 40 }, LAYOUT);
+    for (const warmUp of [undefined, 0, 1]) {
+      runs.mockClear();
+      const options = warmUp === undefined ? {} : { warmUp };
+      const counts: number[] = [];
+      const time = async (): Promise<number> => counts.push(runs.mock.calls.length);
+      const [report] = await tuneProgram(device, dot, { ...options, time });
+      before.push((counts[0] ?? 0) - (report?.measured.length ?? 0)); // each has run once to be compared
+    }
+    runs.mockRestore();
+    const [unasked, none, some] = before;
+    expect(none).toBe(0);
+    expect(some).toBeGreaterThan(0);
+    if (device.limits.software === true) expect(unasked).toBe(0);
   });
 
   it("goes on where a way cannot be run, and says so", async () => {
