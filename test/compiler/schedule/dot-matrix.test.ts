@@ -68,12 +68,29 @@ describe("matrix units compute", () => {
       const limits = limitsFor(SHAPES.nvidia);
       for (const [shape, slices] of [
         [{ batch: 3, rows: 33, columns: 9, inner: 40 }, 1],
-        [{ batch: 2, rows: 9, columns: 33, inner: 96 }, 2], // of 48
-        [{ batch: 1, rows: 20, columns: 20, inner: 101 }, 3],
+        [{ batch: 2, rows: 9, columns: 33, inner: 96 }, 2], // of 64
+        [{ batch: 1, rows: 20, columns: 20, inner: 131 }, 3],
       ] as const) {
         const config = launchDot(shape, rungOf(limits, shape.inner), slices);
         expect(config.split?.slices ?? 1).toBe(slices);
         check(dotProgram(shape, layout), limits, config, 8);
+      }
+    },
+  );
+
+  it.each(Object.entries(LAYOUTS))(
+    "%s in large blocks, where operands have quads and where not",
+    (_name, layout) => {
+      const limits = limitsFor(SHAPES.nvidia, 32);
+      for (const [shape, slices] of [
+        [{ batch: 1, rows: 132, columns: 136, inner: 44 }, 1],
+        [{ batch: 1, rows: 128, columns: 4, inner: 32 }, 1],
+        [{ batch: 2, rows: 20, columns: 128, inner: 100 }, 2], // of 64
+        [{ batch: 1, rows: 65, columns: 129, inner: 33 }, 1],
+      ] as const) {
+        const rung = rungOf(limits, shape.inner);
+        expect(rung.block).toBe(64);
+        check(dotProgram(shape, layout), limits, launchDot(shape, rung, slices), 32);
       }
     },
   );
@@ -152,8 +169,10 @@ describe("matrix units are a candidate", () => {
 
   it("for operands that are stored as f16, where the target lists them", () => {
     expect([...new Set(names(limits))]).toEqual([
-      "16 x 16 x 16 matrices of f16 summed in f32, 4 subgroups",
-      "16 x 8 x 16 matrices of f16 summed in f32, 4 subgroups",
+      "16 x 16 x 16 matrices of f16 summed in f32, 4 subgroups with blocks of 64",
+      "16 x 8 x 16 matrices of f16 summed in f32, 4 subgroups with blocks of 64",
+      "16 x 16 x 16 matrices of f16 summed in f32, 4 subgroups with blocks of 32",
+      "16 x 8 x 16 matrices of f16 summed in f32, 4 subgroups with blocks of 32",
     ]);
     const { dtype: _, ...f32 } = LAYOUTS.NN;
     expect(names(limits, f32)).toEqual([]);
@@ -168,12 +187,12 @@ describe("matrix units are a candidate", () => {
 
   it("with sums in f32 where there are such, and in f16 for short sums only", () => {
     expect(names(limitsFor(SHAPES.apple, 32))[0]).toBe(
-      "8 x 8 x 8 matrices of f32 summed in f32, 4 subgroups",
+      "8 x 8 x 8 matrices of f32 summed in f32, 4 subgroups with blocks of 32",
     );
     const halves = limitsFor(SHAPES.halves, 32);
     expect(names(halves)).toEqual([]);
     expect(names(halves, LAYOUTS.NN, { ...shape, inner: 128 })[0]).toBe(
-      "8 x 8 x 8 matrices of f16 summed in f16, 4 subgroups",
+      "8 x 8 x 8 matrices of f16 summed in f16, 4 subgroups with blocks of 64",
     );
   });
 

@@ -17,6 +17,7 @@ import { eachElement, workgroupsFor } from "../elements.ts";
 import { writeDirect } from "./direct.ts";
 import { writeGemv } from "./gemv.ts";
 import { matrixTile, writeMatrix } from "./matrix.ts";
+import { CHUNK } from "./problem.ts";
 import type { DotJob, DotLayout, DotOperands, DotRung, DotShape, DotStore } from "./problem.ts";
 import { quadLanes, writeQuads } from "./quads.ts";
 import { REGISTER_LANES, registerTile, writeRegisters } from "./registers.ts";
@@ -44,9 +45,6 @@ export const enoughWorkgroups = ({ software = false }: TargetLimits, lanes: numb
   software ? 16 : Math.ceil(ENOUGH_LANES / lanes);
 /** Slices of k are not shorter than this, so that summing them stays cheap. */
 const SHORTEST_SLICE = 256;
-
-/** A slice is a multiple of it: of the depth of every tile. */
-const CHUNK = 16;
 
 /** The way to compute a dot of these extents. */
 export function chooseDot(shape: DotShape, layout: DotLayout, limits: TargetLimits): DotConfig {

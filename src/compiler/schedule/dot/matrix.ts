@@ -1,41 +1,31 @@
 /**
  * The top rung, for targets with matrix units: a workgroup computes a tile of the result, and its subgroups multiply fragments of the
- * operands, which lie in workgroup memory, a part of k at a time. An operand lies there along the axis that it has innermost, so that
- * neighbouring lanes load and store neighbouring elements; fragments take either order. What is beyond the end of k is zero there, and
- * what is beyond the edge of the result is computed and not stored. The sums go back through workgroup memory to be stored, as in tile.ts.
+ * operands, which lie in workgroup memory (matrix-staging.ts), a part of k at a time. Fragments take either order. What is beyond the
+ * edge of the result is computed and not stored. The sums go back through workgroup memory to be stored, as in tile.ts.
  *
  * Which subgroups there are is known when it runs: those beyond the ones that have fragments, where subgroups are smaller than the
- * largest, bring operands and store results only. Consumed by dot.ts; offered to the tuner alone (candidates.ts).
+ * largest, bring operands and store results only. Consumed by dot.ts.
  */
-import {
-  LANE,
-  below,
-  index,
-  literal,
-  modulo,
-  over,
-  plus,
-  select,
-  subgroup,
-  times,
-} from "../../kernel/builder.ts";
+import { LANE, below, index, modulo, over, plus, subgroup, times } from "../../kernel/builder.ts";
 import type { KernelBuilder } from "../../kernel/builder.ts";
-import type { Expr, Fragment, FragmentPlace, SharedArray, Statement } from "../../kernel/ir.ts";
+import type { Expr, Fragment, FragmentPlace, SharedArray } from "../../kernel/ir.ts";
 import type { MatrixShape, TargetLimits } from "../../kernel/plan.ts";
-import { eachPart, inside, when, within } from "./problem.ts";
+import { stager } from "./matrix-staging.ts";
+import type { Staged } from "./matrix-staging.ts";
+import { CHUNK, eachPart, inside, when } from "./problem.ts";
 import type { DotJob, DotPart, DotRung } from "./problem.ts";
 
 type Matrix = DotRung & { readonly kind: "matrix" };
 
-/** Rows and columns of a subgroup's block of fragments, and values of k that are staged at a time, unless a fragment has more. */
-const BLOCK = 32;
-/** Elements that a lane loads before it stores them. */
-const TOGETHER = 4;
+/** Values of k that are staged at a time, unless a fragment has more. */
+const DEPTH = 32;
 /** Elements between lines in workgroup memory, so that lines do not begin in the same memory bank; and still at multiples of 16 bytes. */
 const GAP = 8;
+/** Rows of each block whose sums are in workgroup memory at once, unless a fragment has more. */
+const STORED = 16;
 
 const upTo = (n: number): readonly number[] => Array.from({ length: n }, (_, i) => i);
-const fragmentsIn = (side: number): number => Math.max(1, Math.floor(BLOCK / side));
+const fragmentsIn = (length: number, side: number): number => Math.max(1, Math.floor(length / side));
 
 /** How a workgroup's tile is divided. */
 interface Division {
@@ -50,15 +40,19 @@ interface Division {
   readonly stored: number;
 }
 
-function divisionOf({ shape: { rows, columns, inner }, subgroups }: Matrix): Division {
+function divisionOf({ shape: { rows, columns, inner }, block, subgroups }: Matrix): Division {
   const down = subgroups === 1 ? 1 : 2;
-  const fragments = [fragmentsIn(rows), fragmentsIn(columns)] as const;
+  const fragments = [fragmentsIn(block, rows), fragmentsIn(block, columns)] as const;
+  const most = fragmentsIn(STORED, rows);
   return {
     groups: [down, subgroups / down],
     fragments,
     block: [fragments[0] * rows, fragments[1] * columns],
-    depth: fragmentsIn(inner) * inner,
-    stored: fragments[0] % 2 === 0 ? fragments[0] / 2 : fragments[0],
+    depth: fragmentsIn(DEPTH, inner) * inner,
+    stored:
+      upTo(most)
+        .map((n) => most - n)
+        .find((n) => fragments[0] % n === 0) ?? 1,
   };
 }
 
@@ -84,13 +78,17 @@ const LONGEST_F16_SUM = 128;
 /** Shapes worth timing. */
 const MOST_SHAPES = 2;
 
-/** The rungs for operands of f16 and sums of so many products: sums in f32, unless no shape has such. */
+/** Accumulators of a lane that leave registers for the rest. */
+const MOST_SUMS = 128;
+
+/** The rungs for operands of f16 and sums of so many products: sums in f32, unless no shape has such. The largest blocks first. */
 export function matrixRungs(
   { subgroups, matrices = [], lanes }: TargetLimits,
   inner: number,
 ): readonly Matrix[] {
   if (subgroups === undefined) return [];
-  const most = Math.floor(lanes / subgroups.max);
+  const { min, max } = subgroups;
+  const most = Math.floor(lanes / max);
   if (most < 1) return [];
   const of = (element: string, accumulator: string): readonly MatrixShape[] =>
     matrices.filter((shape) => shape.element === element && shape.accumulator === accumulator);
@@ -98,9 +96,18 @@ export function matrixRungs(
   const exact = [of("f16", "f32"), of("f32", "f32")].find(({ length }) => length > 0);
   const shapes = exact ?? (inner <= LONGEST_F16_SUM ? of("f16", "f16") : []);
   const count = most >= 4 ? 4 : most >= 2 ? 2 : 1;
-  return shapes
-    .slice(0, MOST_SHAPES)
-    .map((shape) => ({ kind: "matrix", shape, subgroups: count, lanes: count * subgroups.max }));
+  return ([64, 32] as const)
+    .filter((block) => block ** 2 <= MOST_SUMS * min)
+    .flatMap((block) =>
+      shapes.slice(0, MOST_SHAPES).map((shape): Matrix => ({
+        kind: "matrix",
+        shape,
+        block,
+        subgroups: count,
+        lanes: count * max,
+        ...(min < max ? { spare: true } : {}),
+      })),
+    );
 }
 
 /** An array of f16 or f32, as fragments have their elements. */
@@ -110,24 +117,18 @@ const arrayOf = (element: MatrixShape["element"], length: number): SharedArray =
   ...(element === "f16" ? { half: true } : {}),
 });
 
-/** An operand's part of a tile in workgroup memory. */
-interface Staged {
-  readonly array: number;
-  readonly stride: number;
-  /** Whether k is innermost. */
-  readonly alongK: boolean;
-}
-
 export function writeMatrix(builder: KernelBuilder, job: DotJob, rung: Matrix): void {
   const { shape } = rung;
   const { groups, fragments, block, depth } = divisionOf(rung);
   const tile = matrixTile(rung);
-  const { layout, operands } = job;
-  const { rows, columns } = job.extents;
+  const { layout, operands, slices, extents } = job;
+  const { rows, columns, inner } = extents;
   const staged = (side: number, alongK: boolean): Staged => {
     const [lines, length] = alongK ? [side, depth] : [depth, side];
     const stride = length + GAP;
-    return { array: builder.shared(arrayOf(shape.element, lines * stride)), stride, alongK };
+    const array = builder.shared(arrayOf(shape.element, lines * stride));
+    const whole = slices === undefined || CHUNK % depth === 0 ? depth : Infinity;
+    return { array, stride, alongK, side, depth, whole, lanes: rung.lanes };
   };
   const left = staged(tile.rows, layout.left !== "row");
   const right = staged(tile.columns, layout.right === "k");
@@ -144,100 +145,83 @@ export function writeMatrix(builder: KernelBuilder, job: DotJob, rung: Matrix): 
         builder.zeroFragment({ rows: shape.rows, columns: shape.columns, element: shape.accumulator }),
       ),
     );
-    const stage = stagerOf(builder, job, rung, part);
-    const multiplying = (write: () => void): void => builder.if(below(number, index(rung.subgroups)), write);
+    const stage = stager(builder, part, [
+      [
+        left,
+        {
+          first: rowStart,
+          extent: rows,
+          inner,
+          load: (i, k) => operands.left(batch, i, k),
+          quads: operands.leftQuads,
+        },
+      ],
+      [
+        right,
+        {
+          first: columnStart,
+          extent: columns,
+          inner,
+          load: (i, k) => operands.right(batch, k, i),
+          quads: operands.rightQuads,
+        },
+      ],
+    ]);
+    const multiplying = (write: () => void): void =>
+      rung.spare === true
+        ? builder.if(below(number, index(rung.subgroups)), write)
+        : builder.block(write).forEach((statement) => builder.emit(statement));
+    const leftAt = placesOf(builder, left, down, "row-major");
+    const rightAt = placesOf(builder, right, across, "column-major");
 
     builder.for(from, to, index(depth), (kStart) => {
-      stage(left, tile.rows, kStart, (i, k) =>
-        operands.left(batch, builder.let(within(plus(rowStart, i), rows, rows, tile.rows)), k),
-      );
-      stage(right, tile.columns, kStart, (i, k) =>
-        operands.right(batch, k, builder.let(within(plus(columnStart, i), columns, columns, tile.columns))),
-      );
+      stage(kStart);
       builder.barrier();
-      multiplying(() =>
-        builder.for(index(0), index(depth), index(shape.inner), (k) => {
-          const { element, inner } = shape;
+      multiplying(() => {
+        const { element } = shape;
+        for (let k = 0; k < depth; k += shape.inner) {
           const lefts = upTo(fragments[0]).map((n) =>
             builder.loadFragment(
-              { role: "left", rows: shape.rows, columns: inner, element },
-              placeOf(builder, left, plus(down, index(n * shape.rows)), k, "row-major"),
+              { role: "left", rows: shape.rows, columns: shape.inner, element },
+              leftAt(n * shape.rows, k),
             ),
           );
-          const rights = upTo(fragments[1]).map((n) =>
-            builder.loadFragment(
-              { role: "right", rows: inner, columns: shape.columns, element },
-              placeOf(builder, right, plus(across, index(n * shape.columns)), k, "column-major"),
-            ),
-          );
-          sums.forEach((line, i) =>
-            line.forEach((accumulator, j) =>
+          for (const j of upTo(fragments[1])) {
+            const right = builder.loadFragment(
+              { role: "right", rows: shape.inner, columns: shape.columns, element },
+              rightAt(j * shape.columns, k),
+            );
+            sums.forEach((line, i) =>
               builder.emit({
                 kind: "multiplyAccumulate",
-                accumulator,
-                left: lefts[i] as Fragment, // there is one for each line
-                right: rights[j] as Fragment,
+                accumulator: line[j] as Fragment, // there is one for each column of fragments, and a left one for each row
+                left: lefts[i] as Fragment,
+                right,
               }),
-            ),
-          );
-        }),
-      );
+            );
+          }
+        }
+      });
       builder.barrier();
     });
     storeSums(builder, job, rung, part, { rowStart, columnStart, down, across }, multiplying, sums);
   });
 }
 
-/** A fragment's place in an operand: `i` along the tile. @param order the one in which k is innermost */
-function placeOf(
+/** Places of a subgroup's fragments in an operand, `i` along its block. @param order the one in which k is innermost */
+function placesOf(
   builder: KernelBuilder,
   { array, stride, alongK }: Staged,
-  i: Expr,
-  k: Expr,
+  block: Expr,
   order: FragmentPlace["order"],
-): FragmentPlace {
-  const [line, along] = alongK ? [i, k] : [k, i];
-  return {
+): (i: number, k: number) => FragmentPlace {
+  const first = builder.let(alongK ? times(block, index(stride)) : block);
+  return (i, k) => ({
     memory: { kind: "shared", position: array },
-    at: builder.let(plus(times(line, index(stride)), along)),
+    at: plus(first, index(alongK ? i * stride + k : k * stride + i)),
     stride: index(stride),
     order: alongK ? order : order === "row-major" ? "column-major" : "row-major",
-  };
-}
-
-/** What brings an operand's part of a tile to workgroup memory, from `kStart` on: neighbouring lanes bring neighbours. */
-function stagerOf(
-  builder: KernelBuilder,
-  { extents: { inner }, slices }: DotJob,
-  rung: Matrix,
-  { to }: DotPart,
-): (staged: Staged, side: number, kStart: Expr, load: (i: Expr, k: Expr) => Expr) => void {
-  const { depth } = divisionOf(rung);
-  // A slice may end anywhere.
-  const whole = slices === undefined ? depth : Infinity;
-  return ({ array, stride, alongK }, side, kStart, load) => {
-    const length = alongK ? depth : side;
-    const words = side * depth;
-    const together = words % (TOGETHER * rung.lanes) === 0 ? TOGETHER : 1;
-    builder.for(LANE, index(words), index(together * rung.lanes), (first) => {
-      const stores = upTo(together).map((more): Statement => {
-        const word = builder.let(plus(first, index(more * rung.lanes)));
-        const line = builder.let(over(word, index(length)));
-        const along = builder.let(modulo(word, index(length)));
-        const [i, deep] = alongK ? [line, along] : [along, line];
-        const k = builder.let(plus(kStart, deep));
-        const before = inside(k, to, inner, whole);
-        const value = load(i, builder.let(within(k, to, inner, whole)));
-        return {
-          kind: "storeShared",
-          array,
-          at: plus(times(line, index(stride)), along),
-          value: builder.let(before === undefined ? value : select(before, value, literal("f32", 0))),
-        };
-      });
-      stores.forEach((store) => builder.emit(store));
-    });
-  };
+  });
 }
 
 /** Stores a tile's sums, some rows of each subgroup's fragments at a time. */
@@ -301,6 +285,7 @@ function storeSums(
 /** The shape in words. */
 export const matrixName = ({
   shape: { rows, columns, inner, element, accumulator },
+  block,
   subgroups,
 }: Matrix): string =>
-  `${rows} x ${columns} x ${inner} matrices of ${element} summed in ${accumulator}, ${subgroups} subgroups`;
+  `${rows} x ${columns} x ${inner} matrices of ${element} summed in ${accumulator}, ${subgroups} subgroups with blocks of ${block}`;

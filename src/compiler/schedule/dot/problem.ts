@@ -104,9 +104,16 @@ export type DotRung =
   | {
       readonly kind: "matrix";
       readonly shape: MatrixShape;
-      readonly subgroups: 1 | 2 | 4;
+      /** Rows and columns of a subgroup's block of fragments, about. */
+      readonly block: 32 | 64;
+      readonly subgroups: 1 | 2 | 4 | 8;
       readonly lanes: number;
+      /** Subgroups may be smaller than the largest. */
+      readonly spare?: true;
     };
+
+/** A slice along k is a multiple of it: of the depth of every tile, mostly. */
+export const CHUNK = 32;
 
 /** What a rung is given. With `slices`, k is cut into that many ranges, whose sums go to different places. */
 export interface DotJob {
