@@ -58,8 +58,9 @@ export async function checkDevice(
   device: WebGpuDevice,
   { folder, stopAtFailure = false }: ChooseOptions & { readonly stopAtFailure?: boolean } = {},
 ): Promise<readonly CheckResult[]> {
-  const { f16 } = device.context;
-  const results = await selfCheck(device, { f16, stopAtFailure });
+  const { f16, gpu } = device.context;
+  const matrices = gpu.matrices.length > 0;
+  const results = await selfCheck(device, { f16, matrices, stopAtFailure });
   await remember(adapterKey(device.context.gpu.adapter), results.every(passed), { folder });
   return results;
 }

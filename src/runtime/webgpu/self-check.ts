@@ -30,6 +30,8 @@ interface Check {
   readonly tolerance: number;
   /** Only where the device has f16. */
   readonly f16?: true;
+  /** Only where the device has matrix units. */
+  readonly matrices?: true;
 }
 
 /** The rounding of sums in f32, with room for each driver's exp and tanh. */
@@ -116,6 +118,15 @@ const CHECKS: readonly Check[] = [
       trace(fn({ x: f16(40, 60), w: f16(60, 33) }, ({ x, w }) => [matmul(x, w), exp(x), sum(x, [0])]))
         .program,
   },
+  {
+    // So many products that their heuristic gives them to matrix units, in tiles that are not full.
+    name: "f16 product on matrix units",
+    tolerance: OF_F16,
+    f16: true,
+    matrices: true,
+    program: () =>
+      trace(fn({ x: f16(128, 124, 40), w: f16(128, 40, 122) }, ({ x, w }) => matmul(x, w))).program,
+  },
 ];
 
 /** How a device did on one of the programs. */
@@ -153,6 +164,8 @@ export const errorText = (worst: number): string =>
 export interface SelfCheckOptions {
   /** Whether the device has f16: only then it is checked. */
   readonly f16: boolean;
+  /** Whether it has matrix units, in the same sense. Default false. */
+  readonly matrices?: boolean;
   /** Nothing after the first failure: the answer is known. Default false. */
   readonly stopAtFailure?: boolean;
 }
@@ -160,11 +173,11 @@ export interface SelfCheckOptions {
 /** Runs the programs on a device, one after the other. Frees what it used. */
 export async function selfCheck(
   device: Device,
-  { f16, stopAtFailure = false }: SelfCheckOptions,
+  { f16, matrices = false, stopAtFailure = false }: SelfCheckOptions,
 ): Promise<readonly CheckResult[]> {
   const results: CheckResult[] = [];
   for (const check of CHECKS) {
-    if (check.f16 === true && !f16) continue;
+    if ((check.f16 === true && !f16) || (check.matrices === true && !matrices)) continue;
     const { name, tolerance } = check;
     try {
       results.push({ name, tolerance, worst: await worstOf(device, name, check.program()) });

@@ -28,11 +28,15 @@ export interface Memory {
 /** The GPU, once hardware passed its check. Software computes as the CPU does, and would only be slow at it. */
 async function openChecked(memory: Memory): Promise<Device> {
   const device = await openWebGpu();
-  const { software, adapter } = device.context.gpu;
+  const { software, adapter, matrices } = device.context.gpu;
   const { name } = adapter;
   const key = `${VERSION}/${adapterKey(adapter)}`;
   if (software || (await memory.has(key))) return device;
-  const checked = selfCheck(device, { f16: device.context.f16, stopAtFailure: true });
+  const checked = selfCheck(device, {
+    f16: device.context.f16,
+    matrices: matrices.length > 0,
+    stopAtFailure: true,
+  });
   const failure = failureOf(
     await checked.catch(async (error: unknown) => {
       await device.dispose(); // another one is opened in its place

@@ -196,12 +196,30 @@ describe("matrix units are a candidate", () => {
     );
   });
 
-  it("and nothing that the heuristic chooses", () => {
-    for (const rows of [1, 9, 64, 500])
-      for (const inner of [5, 64, 3000]) {
-        const size = { ...shape, rows, inner };
-        expect(chooseDot(size, LAYOUTS.NN, limits).rung.kind).not.toBe("matrix");
-      }
+  it("that the heuristic chooses where it was measured, for products that fill a GPU", () => {
+    const chosen = (size: DotShape, target: TargetLimits = limits, layout = LAYOUTS.NN): string =>
+      rungName(chooseDot(size, layout, target).rung);
+    const large = { batch: 1, rows: 4096, columns: 4096, inner: 4096 };
+    const name = (block: number): string =>
+      `16 x 16 x 16 matrices of f16 summed in f32, 4 subgroups with blocks of ${block}`;
+    expect(chosen(large)).toBe(name(64));
+    expect(chosen({ batch: 128, rows: 124, columns: 122, inner: 40 })).toBe(name(64));
+    expect(chosen({ ...large, rows: 64 })).toBe(name(32));
+    const others: readonly (readonly [DotShape, TargetLimits, DotLayout])[] = [
+      [{ ...large, rows: 16 }, limits, LAYOUTS.NN],
+      [shape, limits, LAYOUTS.NN],
+      [large, limits, { left: "k", right: "column" }],
+      [large, limits, { ...LAYOUTS.NN, computed: true }],
+      [large, { ...limits, f16: false }, LAYOUTS.NN],
+      [large, { ...limits, matrices: [] }, LAYOUTS.NN],
+      [large, { ...limits, subgroups: { min: 16, max: 32 } }, LAYOUTS.NN],
+      [large, { ...limits, sharedBytes: MINIMUM_LIMITS.sharedBytes }, LAYOUTS.NN],
+      [large, limitsFor(SHAPES.apple, 32), LAYOUTS.NN],
+      [large, limitsFor(SHAPES.intel, 32), LAYOUTS.NN],
+      [large, limitsFor([SHAPES.nvidia[2]], 32), LAYOUTS.NN],
+    ];
+    for (const [size, target, layout] of others)
+      expect(chosen(size, target, layout)).not.toContain("matrices");
   });
 
   it("that is found again by its name, and needs no more workgroup memory than it says", () => {

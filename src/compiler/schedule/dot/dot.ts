@@ -16,7 +16,7 @@ import type { TargetLimits } from "../../kernel/plan.ts";
 import { eachElement, workgroupsFor } from "../elements.ts";
 import { writeDirect } from "./direct.ts";
 import { writeGemv } from "./gemv.ts";
-import { matrixTile, writeMatrix } from "./matrix.ts";
+import { matrixBytes, matrixRungs, matrixTile, writeMatrix } from "./matrix.ts";
 import { CHUNK } from "./problem.ts";
 import type { DotJob, DotLayout, DotOperands, DotRung, DotShape, DotStore } from "./problem.ts";
 import { quadLanes, writeQuads } from "./quads.ts";
@@ -85,12 +85,11 @@ function chooseRung(shape: DotShape, layout: DotLayout, limits: TargetLimits): D
       ? { kind: "gemv", few, of, kLanes: 16 * shared, wideLanes: 4, fast: "k" }
       : { kind: "gemv", few, of, kLanes: 8 * shared, wideLanes: 8, fast: "wide" };
   }
+  const matrix = matrixFor(shape, layout, limits);
+  if (matrix !== undefined) return matrix;
   // Large tiles do half the loads, if there are enough of them and most of each is used.
-  const parts = partsOf(shape, LARGE);
-  const used = (batch * rows * columns) / (parts * LARGE.tile ** 2);
-  const large =
-    parts * mostSlices(shape) >= (limits.software === true ? FEW_PARTS.software : FEW_PARTS.hardware) &&
-    used > 0.6;
+  const enough = limits.software === true ? FEW_PARTS.software : FEW_PARTS.hardware;
+  const large = suits(shape, LARGE, { rows: LARGE.tile, columns: LARGE.tile }, enough);
   // Without workgroup memory lanes compute the same element again and again, if it is not there yet.
   if (limits.software === true && layout.computed !== true) return large ? LARGE_REGISTERS : SMALL_REGISTERS;
   if (limits.software === true) return large ? LARGE : SMALL;
@@ -100,9 +99,43 @@ function chooseRung(shape: DotShape, layout: DotLayout, limits: TargetLimits): D
 }
 
 /** So many large tiles, cut along k, are better than more small ones. */
-const FEW_PARTS = { software: 8, hardware: 256 };
+const FEW_PARTS = { software: 8, hardware: 256, matrix: 128 };
 /** So many tiles of 128 are better than more of 64. */
 const MANY_PARTS = 512;
+
+/** Whether there are enough tiles, cut along k, and most of each is used. */
+function suits(
+  shape: DotShape,
+  rung: DotRung,
+  tile: { readonly rows: number; readonly columns: number },
+  enough: number,
+): boolean {
+  const parts = partsOf(shape, rung);
+  const used = (shape.batch * shape.rows * shape.columns) / (parts * tile.rows * tile.columns);
+  return parts * mostSlices(shape) >= enough && used > 0.6;
+}
+
+/**
+ * The rung of matrix units for this dot, if the target has the ones that were measured, an NVIDIA H200's: there they are several times as
+ * fast as lanes. Others are left to the tuner.
+ */
+function matrixFor(shape: DotShape, layout: DotLayout, limits: TargetLimits): DotRung | undefined {
+  if (limits.f16 !== true || layout.dtype !== "f16" || layout.computed === true) return undefined;
+  return matrixRungs(limits, shape.inner).find((rung) => {
+    const { rows, columns, inner, element, accumulator } = rung.shape;
+    const measured =
+      [rows, columns, inner].every((side) => side === 16) &&
+      element === "f16" &&
+      accumulator === "f32" &&
+      rung.lanes === 32 * rung.subgroups &&
+      rung.spare !== true;
+    return (
+      measured &&
+      matrixBytes(rung) <= limits.sharedBytes &&
+      suits(shape, rung, matrixTile(rung), FEW_PARTS.matrix)
+    );
+  });
+}
 
 /** On an NVIDIA H200 it does not matter to it how lines lie in memory; with 16 deep, it is faster for some and half as fast for others. */
 export const LARGE_QUADS = { kind: "quads", tile: 64, depth: 8, each: [8, 8] } as const satisfies DotRung;

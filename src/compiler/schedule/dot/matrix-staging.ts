@@ -53,31 +53,22 @@ const COMPONENTS = [0, 1, 2, 3] as const;
 
 const upTo = (n: number): readonly number[] => Array.from({ length: n }, (_, i) => i);
 
-/**
- * What brings operands, given the first k: all loads come before the stores where they are in quads.
- * @param operands in the same order as `part` wants them
- */
-export function stager(
-  builder: KernelBuilder,
-  part: DotPart,
-  operands: readonly (readonly [Staged, Source])[],
-): (kStart: Expr) => void {
-  const ways = operands.map(([staged, source]) => {
-    const { alongK, side, depth, lanes } = staged;
-    const inQuads =
-      source.quads !== undefined && (alongK ? depth : side) % 4 === 0 && (side * depth) % (4 * lanes) === 0;
-    return inQuads
-      ? quadsOf(builder, part, staged, source, source.quads)
-      : oneByOne(builder, part, staged, source);
-  });
-  return (kStart) => {
-    const stores = ways.map((load) => load(kStart));
-    for (const store of stores) store();
-  };
+/** What brings a part of operands that begins at some k. Every `load` comes before the `store` of the same part. */
+export interface Stager {
+  /** From buffers to registers, as far as operands are in quads. */
+  load(kStart: Expr): void;
+  /** To workgroup memory. */
+  store(kStart: Expr): void;
 }
 
-/** Loads a part of an operand; what it returns stores it. */
-type Way = (kStart: Expr) => () => void;
+export function stagerOf(builder: KernelBuilder, part: DotPart, staged: Staged, source: Source): Stager {
+  const { alongK, side, depth, lanes } = staged;
+  const inQuads =
+    source.quads !== undefined && (alongK ? depth : side) % 4 === 0 && (side * depth) % (4 * lanes) === 0;
+  return inQuads
+    ? quadsOf(builder, part, staged, source, source.quads)
+    : oneByOne(builder, part, staged, source);
+}
 
 function quadsOf(
   builder: KernelBuilder,
@@ -85,7 +76,7 @@ function quadsOf(
   { array, stride, alongK, side, depth, whole, lanes }: Staged,
   { first, extent, inner }: Source,
   quads: OperandQuads,
-): Way {
+): Stager {
   // A quad along the axis on which neighbours lie, which has a multiple of four elements: it is within the operand, or beyond it.
   const length = (alongK ? depth : side) / 4;
   const pieces = upTo((side * depth) / 4 / lanes).map((n) => {
@@ -99,31 +90,37 @@ function quadsOf(
         ? { kind: "binary", type: "u32", op: "min", x: wanted, y: minus(extent, index(4)) }
         : within(wanted, extent, extent, side),
     );
-    return { row, deep, at: builder.let(plus(times(line, index(stride)), along)) };
+    const at = builder.let(plus(times(line, index(stride)), along));
+    return { row, deep, at, quad: builder.quadVariable({ kind: "zeros" }, "piece") };
   });
-  return (kStart) => {
-    const loaded = pieces.map(({ row, deep }) => {
-      const k = builder.let(plus(kStart, deep));
-      const before = inside(k, to, inner, whole);
-      const from = (): { readonly kind: "loaded"; readonly from: ReturnType<OperandQuads> } => ({
-        kind: "loaded",
-        from: quads(batch, row, k),
-      });
-      if (before === undefined) return builder.quad(from());
-      const quad = builder.quadVariable({ kind: "zeros" }, "piece");
-      builder.if(before, () => builder.emit({ kind: "assignQuad", name: quad, value: from() }));
-      return quad;
-    });
-    return () =>
-      pieces.forEach(({ at }, n) => {
+  return {
+    load: (kStart) => {
+      for (const { row, deep, quad } of pieces) {
+        const k = builder.let(plus(kStart, deep));
+        const take = (): void =>
+          builder.emit({
+            kind: "assignQuad",
+            name: quad,
+            value: { kind: "loaded", from: quads(batch, row, k) },
+          });
+        const before = inside(k, to, inner, whole);
+        if (before === undefined) take();
+        else
+          builder.if(before, take, () =>
+            builder.emit({ kind: "assignQuad", name: quad, value: { kind: "zeros" } }),
+          );
+      }
+    },
+    store: () => {
+      for (const { at, quad } of pieces)
         for (const c of COMPONENTS)
           builder.emit({
             kind: "storeShared",
             array,
             at: plus(at, index(c)),
-            value: component(loaded[n] as string, c), // there is one for each piece
+            value: component(quad, c),
           });
-      });
+    },
   };
 }
 
@@ -132,7 +129,7 @@ function oneByOne(
   { to }: DotPart,
   { array, stride, alongK, side, depth, whole, lanes }: Staged,
   { first, extent, inner, load }: Source,
-): Way {
+): Stager {
   const length = alongK ? depth : side;
   const words = side * depth;
   const together = words % (TOGETHER * lanes) === 0 ? TOGETHER : 1;
@@ -151,13 +148,14 @@ function oneByOne(
       value: builder.let(before === undefined ? value : select(before, value, literal("f32", 0))),
     };
   };
-  return (kStart) => {
-    builder.for(LANE, index(words), index(together * lanes), (first) => {
-      const stores = upTo(together).map((more) =>
-        bring(kStart, builder.let(plus(first, index(more * lanes)))),
-      );
-      stores.forEach((store) => builder.emit(store));
-    });
-    return () => undefined;
+  return {
+    load: () => undefined,
+    store: (kStart) =>
+      builder.for(LANE, index(words), index(together * lanes), (first) => {
+        const stores = upTo(together).map((more) =>
+          bring(kStart, builder.let(plus(first, index(more * lanes)))),
+        );
+        stores.forEach((store) => builder.emit(store));
+      }),
   };
 }

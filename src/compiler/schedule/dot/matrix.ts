@@ -10,7 +10,7 @@ import { LANE, below, index, modulo, over, plus, subgroup, times } from "../../k
 import type { KernelBuilder } from "../../kernel/builder.ts";
 import type { Expr, Fragment, FragmentPlace, SharedArray } from "../../kernel/ir.ts";
 import type { MatrixShape, TargetLimits } from "../../kernel/plan.ts";
-import { stager } from "./matrix-staging.ts";
+import { stagerOf } from "./matrix-staging.ts";
 import type { Staged } from "./matrix-staging.ts";
 import { CHUNK, eachPart, inside, when } from "./problem.ts";
 import type { DotJob, DotPart, DotRung } from "./problem.ts";
@@ -145,28 +145,23 @@ export function writeMatrix(builder: KernelBuilder, job: DotJob, rung: Matrix): 
         builder.zeroFragment({ rows: shape.rows, columns: shape.columns, element: shape.accumulator }),
       ),
     );
-    const stage = stager(builder, part, [
-      [
-        left,
-        {
-          first: rowStart,
-          extent: rows,
-          inner,
-          load: (i, k) => operands.left(batch, i, k),
-          quads: operands.leftQuads,
-        },
-      ],
-      [
-        right,
-        {
-          first: columnStart,
-          extent: columns,
-          inner,
-          load: (i, k) => operands.right(batch, k, i),
-          quads: operands.rightQuads,
-        },
-      ],
-    ]);
+    const stagers = [
+      stagerOf(builder, part, left, {
+        first: rowStart,
+        extent: rows,
+        inner,
+        load: (i, k) => operands.left(batch, i, k),
+        quads: operands.leftQuads,
+      }),
+      stagerOf(builder, part, right, {
+        first: columnStart,
+        extent: columns,
+        inner,
+        load: (i, k) => operands.right(batch, k, i),
+        quads: operands.rightQuads,
+      }),
+    ];
+    const load = (k: Expr): void => stagers.forEach((stager) => stager.load(k));
     const multiplying = (write: () => void): void =>
       rung.spare === true
         ? builder.if(below(number, index(rung.subgroups)), write)
@@ -174,9 +169,15 @@ export function writeMatrix(builder: KernelBuilder, job: DotJob, rung: Matrix): 
     const leftAt = placesOf(builder, left, down, "row-major");
     const rightAt = placesOf(builder, right, across, "column-major");
 
+    if (rung.ahead === true) builder.if(below(from, to), () => load(from));
     builder.for(from, to, index(depth), (kStart) => {
-      stage(kStart);
+      if (rung.ahead !== true) load(kStart);
+      for (const stager of stagers) stager.store(kStart);
       builder.barrier();
+      if (rung.ahead === true) {
+        const next = builder.let(plus(kStart, index(depth)));
+        builder.if(below(next, to), () => load(next));
+      }
       multiplying(() => {
         const { element } = shape;
         for (let k = 0; k < depth; k += shape.inner) {
