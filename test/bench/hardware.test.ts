@@ -78,6 +78,7 @@ describe("the benchmark of hardware", () => {
       "dispatch",
       "dispatch and submit",
       "flm tiny",
+      "flm tiny, tuned",
     ]);
     expect(report.steps["tiny"]?.losses).toHaveLength(5);
     expect(report.profiles["tiny"]?.kernels.length).toBeGreaterThan(5);
