@@ -281,12 +281,20 @@ class CodeWriter {
           buffer !== undefined && buffer.access !== "read",
           () => `stores to buffer ${s.buffer}, which is not one to store to`,
         );
+        this.#require(
+          buffer?.quads !== true,
+          () => `stores a single element to buffer ${s.buffer}, which has quads`,
+        );
         const type = scalarOf(buffer?.dtype ?? "f32");
         return `memory.store(${s.buffer}, ${this.#typed(s.at, "u32", "an index")}, ${this.#typed(s.value, type, "a stored value")});\n`;
       }
       case "storeShared": {
         const array = this.#kernel.shared[s.array];
         this.#require(array !== undefined, () => `has no workgroup array ${s.array}`);
+        this.#require(
+          array?.quads !== true,
+          () => `stores a single element to workgroup array ${s.array}, which has quads`,
+        );
         const value = this.#typed(s.value, array?.type ?? "f32", "a stored value");
         return `memory.storeShared(${s.array}, ${this.#typed(s.at, "u32", "an index")}, ${value});\n`;
       }

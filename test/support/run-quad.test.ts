@@ -76,15 +76,31 @@ describe("quads", () => {
     expect(text).toContain("var<workgroup> shared_0: array<vec4<f32>, 2>;");
     expect(text).toContain("vec4<f32>(buffer_0[");
     const k = new KernelBuilder();
-    const both = k.buffer({ dtype: "f32", access: "readWrite", quads: true });
+    const x = k.buffer({ dtype: "f32", access: "read", quads: true });
+    const result = k.buffer({ dtype: "f32", access: "write" });
     k.emit({
       kind: "store",
-      buffer: both,
+      buffer: result,
       at: LANE,
-      value: { kind: "load", type: "f32", buffer: both, at: LANE },
+      value: { kind: "load", type: "f32", buffer: x, at: LANE },
     });
     expect(printWgsl(k.finish("single", 1), { f16: false })).toContain(
-      "buffer_0[lane >> 2u][lane & 3u] = buffer_0[lane >> 2u][lane & 3u];",
+      "buffer_1[lane] = buffer_0[lane >> 2u][lane & 3u];",
     );
+  });
+
+  it("leave no single elements to be stored beside them: others of the four might be stored with one", () => {
+    const value = literal("f32", 1);
+    const inBuffer = new KernelBuilder();
+    const buffer = inBuffer.buffer({ dtype: "f32", access: "write", quads: true });
+    inBuffer.emit({ kind: "store", buffer, at: LANE, value });
+    const inArray = new KernelBuilder();
+    const array = inArray.shared({ type: "f32", length: 4, quads: true });
+    inArray.emit({ kind: "storeShared", array, at: LANE, value });
+    for (const k of [inBuffer, inArray].map((builder) => builder.finish("single", 1))) {
+      const buffers = k.buffers.map(() => new Float64Array(4));
+      expect(() => runKernel(k, { buffers, workgroups: 1 })).toThrow("stores a single element");
+      expect(() => printWgsl(k, { f16: false })).toThrow("stores a single element");
+    }
   });
 });

@@ -179,7 +179,7 @@ export type Access = "read" | "write" | "readWrite";
 export interface KernelBuffer {
   readonly dtype: DType;
   readonly access: Access;
-  /** Some of it is moved in quads: its elements are a multiple of four. */
+  /** Some of it is moved in quads: its elements are a multiple of four, or memory has room for that, and all stores are of quads. */
   readonly quads?: true;
 }
 
@@ -189,7 +189,7 @@ export interface SharedArray {
   readonly length: number;
   /** Elements of f32 that are kept as f16, on targets that have it: only numbers that f16 holds are stored there. */
   readonly half?: true;
-  /** Some of it is moved in quads: its length is a multiple of four. */
+  /** Some of it is moved in quads: its length is a multiple of four, and all stores are of quads. */
   readonly quads?: true;
 }
 

@@ -50,7 +50,13 @@ function fast<Free extends string>(scope: Scope, side: Side, free: Free): "k" | 
   return innermost(side.free) ? free : undefined;
 }
 
-function operandsOf(scope: Scope, writer: KernelWriter, [left, right]: readonly [Side, Side]): DotOperands {
+/** @param written buffers that the kernel stores single elements to */
+function operandsOf(
+  scope: Scope,
+  writer: KernelWriter,
+  [left, right]: readonly [Side, Side],
+  written: ReadonlySet<BufferId>,
+): DotOperands {
   const { builder } = writer;
   /** The index of a side's element, from those along its three parts. */
   const indexOf = (side: Side, batch: Expr, free: Expr, k: Expr): Index => {
@@ -66,7 +72,7 @@ function operandsOf(scope: Scope, writer: KernelWriter, [left, right]: readonly 
     return parts.flat();
   };
   const quads = (side: Side): OperandQuads | undefined =>
-    fast(scope, side, "free") !== undefined && liesInQuads(scope, side.id)
+    fast(scope, side, "free") !== undefined && liesInQuads(scope, side.id, written)
       ? (batch, i, k) => writer.quad(side.id, indexOf(side, batch, i, k))
       : undefined;
   return {
@@ -130,7 +136,9 @@ export function writeDots(
   const { lanes, workgroups } = config;
   if (config.split === undefined) {
     const writer = new KernelWriter(scope, own);
-    writeDot(writer.builder, extents, layout, operandsOf(scope, writer, sides), storeIn(writer), config);
+    const written = new Set([...group.stored].map((id) => (scope.location(id) as Location).buffer)); // stored: they have one
+    const operands = operandsOf(scope, writer, sides, written);
+    writeDot(writer.builder, extents, layout, operands, storeIn(writer), config);
     return [{ ...writer.finish(kernelName("dot", ops), lanes), workgroups }];
   }
   const { slices, chunk } = config.split;
@@ -138,7 +146,8 @@ export function writeDots(
   const partial = temporary(type);
   const first = new KernelWriter(scope, own);
   const into = { buffer: first.bind(partial, type, "write"), chunk: extent(chunk) };
-  writeDotSlices(first.builder, extents, layout, operandsOf(scope, first, sides), into, config);
+  const operands = operandsOf(scope, first, sides, new Set([partial]));
+  writeDotSlices(first.builder, extents, layout, operands, into, config);
   const second = new KernelWriter(scope, own);
   const from = { buffer: second.bind(partial, type, "read"), chunk: extent(chunk) };
   writeDotSum(second.builder, extents, from, storeIn(second));

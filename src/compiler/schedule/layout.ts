@@ -4,6 +4,7 @@
  */
 import { typeOf } from "../../dsl/program/program.ts";
 import type { OpKind, VarId } from "../../dsl/program/program.ts";
+import type { BufferId } from "../kernel/plan.ts";
 import { isPointwise } from "./pointwise.ts";
 import type { Scope } from "./kernel-writer.ts";
 
@@ -46,31 +47,38 @@ export function contiguousAxis(scope: Scope, id: VarId): number | undefined {
 /**
  * Whether four neighbours along the contiguous axis, the first at a multiple of four, lie in memory from a multiple of four on, so that
  * one load gets them.
+ * @param written buffers that the kernel stores single elements to: they have no quads
  */
-export function liesInQuads(scope: Scope, id: VarId): boolean {
+export function liesInQuads(scope: Scope, id: VarId, written: ReadonlySet<BufferId>): boolean {
   const { shape, dtype } = typeOf(scope.program, id);
   const axis = contiguousAxis(scope, id);
   if (axis === undefined || (shape[axis] as number) % 4 !== 0) return false;
   const [location, equation] = [scope.location(id), scope.definitions[id]];
   const operand = (equation?.inputs as readonly VarId[] | undefined)?.[0] as VarId; // views have one
-  if (location !== undefined || equation === undefined) {
-    const { offset = 0, slice } = location ?? {};
-    return (dtype === "f32" || dtype === "f16") && offset % 4 === 0 && (slice?.stride ?? 0) % 4 === 0;
+  if (location !== undefined) {
+    const { buffer, offset = 0, slice } = location;
+    return (
+      (dtype === "f32" || dtype === "f16") &&
+      !written.has(buffer) &&
+      offset % 4 === 0 &&
+      (slice?.stride ?? 0) % 4 === 0
+    );
   }
+  if (equation === undefined) return false; // nothing but what is stored
   switch (equation.op) {
     case "slice": {
       const inner = contiguousAxis(scope, operand);
       return (
         inner !== undefined &&
         (equation.params.start[inner] as number) % 4 === 0 &&
-        liesInQuads(scope, operand)
+        liesInQuads(scope, operand, written)
       );
     }
     case "transpose":
     case "reshape":
     case "broadcast":
     case "stopGradient":
-      return liesInQuads(scope, operand);
+      return liesInQuads(scope, operand, written);
     default:
       return false;
   }

@@ -142,9 +142,11 @@ class Printer {
       case "assign":
         return [`${identifier(s.name)} = ${this.#text(s.value)};`];
       case "store":
-        return [`${this.#bufferElement(s.buffer, s.at).text} = ${this.#stored(s.buffer, s.value)};`];
+        this.#refuseSingle(buffer(s.buffer), this.#buffer(s.buffer).quads);
+        return [`${buffer(s.buffer)}[${this.#text(s.at)}] = ${this.#stored(s.buffer, s.value)};`];
       case "storeShared":
-        return [`${this.#sharedElement(s.array, s.at).text} = ${this.#kept(s.array, s.value)};`];
+        this.#refuseSingle(shared(s.array), this.#kernel.shared[s.array]?.quads);
+        return [`${shared(s.array)}[${this.#text(s.at)}] = ${this.#kept(s.array, s.value)};`];
       case "for": {
         const name = identifier(s.name);
         const before: string[] = [];
@@ -234,6 +236,12 @@ class Printer {
       );
     const memory = `&${kind === "buffer" ? buffer(position) : shared(position)}`;
     return { memory, at: this.#text(at), stride: this.#text(stride) };
+  }
+
+  /** A store to one number of a vector may write all four (WGSL, and Metal and Direct3D do so): lanes would undo each other's. */
+  #refuseSingle(memory: string, quads: true | undefined): void {
+    if (quads === true)
+      throw new Error(`kernel ${this.#kernel.name}: stores a single element to ${memory}, which has quads`);
   }
 
   #bufferElement(position: number, at: Expr): Code {

@@ -9,6 +9,7 @@
 import {
   LANE,
   below,
+  binary,
   component,
   index,
   literal,
@@ -56,12 +57,12 @@ interface Side {
   /** Whether neighbours lie along the tile, and not along k. */
   readonly alongTile: boolean;
   readonly quads: OperandQuads | undefined;
-  load(i: Expr, k: Expr): Expr;
+  load(batch: Expr, i: Expr, k: Expr): Expr;
 }
 
 /** What a lane brings of an operand at a time: where it comes from and where it goes. */
 interface Piece {
-  /** Loads it into its quad, a variable. */
+  /** Loads it into its quads, which are variables. */
   load(kStart: Expr): void;
   store(): void;
 }
@@ -76,7 +77,7 @@ export function writeQuads(builder: KernelBuilder, job: DotJob, rung: Quads): vo
   const [down, wide] = [each[0] / 4, each[1] / 4];
 
   eachPart(builder, job, { rows: tile, columns: tile }, (part) => {
-    const { batch, from, to } = part;
+    const { from, to } = part;
     const rowStart = builder.let(times(part.rowTile, index(tile)));
     const columnStart = builder.let(times(part.columnTile, index(tile)));
     const x = builder.let(modulo(LANE, index(across)));
@@ -90,7 +91,7 @@ export function writeQuads(builder: KernelBuilder, job: DotJob, rung: Quads): vo
       extent: extents.rows,
       alongTile: layout.left === "row",
       quads: operands.leftQuads,
-      load: (i, k) => operands.left(batch, i, k),
+      load: (batch, i, k) => operands.left(batch, i, k),
     };
     const right: Side = {
       start: depth * stride,
@@ -98,7 +99,7 @@ export function writeQuads(builder: KernelBuilder, job: DotJob, rung: Quads): vo
       extent: extents.columns,
       alongTile: layout.right === "column",
       quads: operands.rightQuads,
-      load: (i, k) => operands.right(batch, k, i),
+      load: (batch, i, k) => operands.right(batch, k, i),
     };
     const pieces = [left, right].flatMap((side) => piecesOf(builder, job, rung, side, part, array));
     for (const piece of pieces) piece.load(from);
@@ -128,104 +129,143 @@ export function writeQuads(builder: KernelBuilder, job: DotJob, rung: Quads): vo
   });
 }
 
-/** The pieces of an operand's part of a tile. What is beyond the end of k is zero in workgroup memory. */
+/**
+ * The pieces of an operand's part of a tile. What is beyond the end of k is zero in workgroup memory. All are stored in quads along the
+ * tile: WGSL lets a store of one number of a vector write all four, so lanes may not store numbers of one quad.
+ */
 function piecesOf(
   builder: KernelBuilder,
-  { extents: { inner } }: DotJob,
+  job: DotJob,
   rung: Quads,
-  { start, first, extent, alongTile, quads, load }: Side,
-  { batch, to }: DotPart,
+  side: Side,
+  part: DotPart,
   array: number,
 ): readonly Piece[] {
   const { tile, depth } = rung;
-  const stride = tile + GAP;
+  const make = side.quads === undefined ? numbersOf : side.alongTile ? quadOf : squareOf;
+  const count = (tile * depth) / (make === squareOf ? 16 : 4);
   const lanes = quadLanes(rung);
-  const place = (i: Expr, deep: Expr): Expr => plus(plus(times(deep, index(stride)), i), index(start));
-  return upTo((tile * depth) / 4 / lanes).map((n): Piece => {
-    const piece = builder.quadVariable({ kind: "zeros" }, "piece");
-    if (quads !== undefined) {
-      // A quad along the axis on which neighbours lie, which has a multiple of four elements: it is within the operand, or beyond it.
-      const length = (alongTile ? tile : depth) / 4;
-      const number = builder.let(plus(LANE, index(n * lanes)));
-      const along = builder.let(times(modulo(number, index(length)), index(4)));
-      const line = builder.let(over(number, index(length)));
-      const [i, deep] = alongTile ? [along, line] : [line, along];
-      const wanted = plus(first, i);
-      const row = builder.let(
-        alongTile && inside(wanted, extent, extent, tile) !== undefined
-          ? { kind: "binary", type: "u32", op: "min", x: wanted, y: minus(extent, index(4)) }
-          : within(wanted, extent, extent, tile),
-      );
-      return {
-        load: (kStart) => {
-          const k = builder.let(plus(kStart, deep));
-          const take = (): void =>
-            builder.emit({
-              kind: "assignQuad",
-              name: piece,
-              value: { kind: "loaded", from: quads(batch, row, k) },
-            });
-          const before = inside(k, to, inner, depth);
-          if (before === undefined) take();
-          else
-            builder.if(before, take, () =>
-              builder.emit({ kind: "assignQuad", name: piece, value: { kind: "zeros" } }),
-            );
-        },
-        store: () => {
-          if (alongTile) {
-            const to = {
-              memory: { kind: "shared", position: array },
-              at: builder.let(place(i, deep)),
-            } as const;
-            builder.emit({ kind: "storeQuad", quad: piece, to });
-          } else
-            for (const c of COMPONENTS)
-              builder.emit({
-                kind: "storeShared",
-                array,
-                at: plus(place(i, deep), index(c * stride)),
-                value: component(piece, c),
-              });
-        },
-      };
-    }
-    const length = alongTile ? tile : depth;
-    const places = COMPONENTS.map((c) => {
-      const word = builder.let(plus(LANE, index((4 * n + c) * lanes)));
-      const [along, line] = [
-        builder.let(modulo(word, index(length))),
-        builder.let(over(word, index(length))),
-      ];
-      const [i, deep] = alongTile ? [along, line] : [line, along];
-      return { i, deep, row: builder.let(within(plus(first, i), extent, extent, tile)) };
-    });
+  /** Where fewer lanes than all have a square, the last ones have the right operand's: others than the left one's. */
+  const idle = side.start > 0 ? Math.max(0, lanes - count) : 0;
+  return upTo(Math.ceil(count / lanes)).map((n) => {
+    const unit = builder.let(plus(minus(LANE, index(idle)), index(n * lanes)));
+    const own = count % lanes === 0 ? undefined : below(unit, index(count)); // those before 0 are beyond as well
+    const piece = make(builder, job, rung, side, part, unit, array);
     return {
-      load: (kStart) => {
-        const parts = places.map(({ deep, row }) => {
-          const k = builder.let(plus(kStart, deep));
-          const value = load(row, builder.let(within(k, to, inner, depth)));
-          const before = inside(k, to, inner, depth);
-          return builder.let(before === undefined ? value : select(before, value, literal("f32", 0)));
-        });
-        const value = {
-          kind: "parts",
-          parts: parts as unknown as readonly [Expr, Expr, Expr, Expr],
-        } as const; // four
-        builder.emit({ kind: "assignQuad", name: piece, value });
-      },
-      store: () =>
-        places.forEach(({ i, deep }, c) =>
-          builder.emit({
-            kind: "storeShared",
-            array,
-            at: place(i, deep),
-            value: component(piece, COMPONENTS[c] as 0), // there is one for each place
-          }),
-        ),
+      load: (kStart) => when(builder, [own], () => piece.load(kStart)),
+      store: () => when(builder, [own], () => piece.store()),
     };
   });
 }
+
+type MakePiece = (
+  builder: KernelBuilder,
+  job: DotJob,
+  rung: Quads,
+  side: Side,
+  part: DotPart,
+  unit: Expr,
+  array: number,
+) => Piece;
+
+/** Stores a quad of neighbours along the tile. */
+const storeAt = (
+  builder: KernelBuilder,
+  { tile }: Quads,
+  { start }: Side,
+  array: number,
+  [i, deep]: readonly [Expr, Expr],
+  quad: string,
+): void => {
+  const at = builder.let(plus(plus(times(deep, index(tile + GAP)), i), index(start)));
+  builder.emit({ kind: "storeQuad", quad, to: { memory: { kind: "shared", position: array }, at } });
+};
+
+/** Loads a quad of an operand, or zeros from the end of k on: k has a multiple of four elements there, so a quad is before it or beyond. */
+function fetch(
+  builder: KernelBuilder,
+  name: string,
+  before: Expr | undefined,
+  from: () => ReturnType<OperandQuads>,
+): void {
+  const take = (): void =>
+    builder.emit({ kind: "assignQuad", name, value: { kind: "loaded", from: from() } });
+  if (before === undefined) take();
+  else builder.if(before, take, () => builder.emit({ kind: "assignQuad", name, value: { kind: "zeros" } }));
+}
+
+/** A quad along the tile, on which neighbours lie: it has a multiple of four elements, so a quad is within the operand, or beyond it. */
+const quadOf: MakePiece = (builder, job, rung, side, { batch, to }, unit, array) => {
+  const { tile, depth } = rung;
+  const piece = builder.quadVariable({ kind: "zeros" }, "piece");
+  const i = builder.let(times(modulo(unit, index(tile / 4)), index(4)));
+  const deep = builder.let(over(unit, index(tile / 4)));
+  const wanted = plus(side.first, i);
+  const beyond = inside(wanted, side.extent, side.extent, tile) !== undefined;
+  const first = builder.let(beyond ? binary("min", wanted, minus(side.extent, index(4))) : wanted);
+  return {
+    load: (kStart) => {
+      const k = builder.let(plus(kStart, deep));
+      fetch(builder, piece, inside(k, to, job.extents.inner, depth), () =>
+        (side.quads as OperandQuads)(batch, first, k),
+      ); // that is when it is made
+    },
+    store: () => storeAt(builder, rung, side, array, [i, deep], piece),
+  };
+};
+
+/** A square of quads along k, on which neighbours lie, that is turned around in registers. */
+const squareOf: MakePiece = (builder, job, rung, side, { batch, to }, unit, array) => {
+  const { tile, depth } = rung;
+  const pieces = COMPONENTS.map(() => builder.quadVariable({ kind: "zeros" }, "piece"));
+  const deep = builder.let(times(modulo(unit, index(depth / 4)), index(4)));
+  const i = builder.let(times(over(unit, index(depth / 4)), index(4)));
+  const rows = COMPONENTS.map((c) =>
+    builder.let(within(plus(plus(side.first, i), index(c)), side.extent, side.extent, tile)),
+  );
+  return {
+    load: (kStart) => {
+      const k = builder.let(plus(kStart, deep));
+      const before = inside(k, to, job.extents.inner, depth);
+      pieces.forEach((name, c) =>
+        fetch(builder, name, before, () => (side.quads as OperandQuads)(batch, rows[c] as Expr, k)),
+      );
+    },
+    store: () => {
+      for (const c of COMPONENTS) {
+        const parts = pieces.map((name) => component(name, c)) as [Expr, Expr, Expr, Expr]; // four
+        const at = [i, plus(deep, index(c))] as const;
+        storeAt(builder, rung, side, array, at, builder.quad({ kind: "parts", parts }));
+      }
+    },
+  };
+};
+
+/** Four neighbours along the tile, one by one. */
+const numbersOf: MakePiece = (builder, job, rung, side, { batch, to }, unit, array) => {
+  const { tile, depth } = rung;
+  const piece = builder.quadVariable({ kind: "zeros" }, "piece");
+  const length = index(side.alongTile ? tile / 4 : depth);
+  const [along, line] = [builder.let(modulo(unit, length)), builder.let(over(unit, length))];
+  const [group, deep] = side.alongTile ? [along, line] : [line, along];
+  const i = builder.let(times(group, index(4)));
+  const rows = COMPONENTS.map((c) =>
+    builder.let(within(plus(plus(side.first, i), index(c)), side.extent, side.extent, tile)),
+  );
+  return {
+    load: (kStart) => {
+      const wanted = builder.let(plus(kStart, deep));
+      const before = inside(wanted, to, job.extents.inner, depth);
+      const k = builder.let(within(wanted, to, job.extents.inner, depth));
+      const parts = rows.map((row) => {
+        const value = side.load(batch, row, k);
+        return builder.let(before === undefined ? value : select(before, value, literal("f32", 0)));
+      }) as [Expr, Expr, Expr, Expr]; // four
+      builder.emit({ kind: "assignQuad", name: piece, value: { kind: "parts", parts } });
+    },
+    store: () => storeAt(builder, rung, side, array, [i, deep], piece),
+  };
+};
 
 /** Stores a tile's sums through workgroup memory, as tile.ts does: some rows of each lane at a time. */
 function storeSums(
