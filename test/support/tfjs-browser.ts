@@ -42,6 +42,6 @@ export async function testBackend(name: "webgl" | "webgpu"): Promise<void> {
   testMemory(device, tf, 20);
   testTrainingMemory(device, tf);
   testEnding(open, tf);
-  testTraining(device, 20, ONE_BLOCK);
+  testTraining(device, 20, { model: ONE_BLOCK, weights: "almost all" });
   testGpu(name, open);
 }

@@ -73,7 +73,10 @@ async function train(
 
 const LEARNING_RATE = 3e-3;
 
-function compare(actual: Trained, expected: Trained): void {
+/** How close weights have to be: where sums are in another order than on a CPU, a few may be far. */
+type Closeness = "all" | "almost all";
+
+function compare(actual: Trained, expected: Trained, closeness: Closeness): void {
   actual.losses.forEach((loss, i) => {
     const right = expected.losses[i] as number;
     expect(Math.abs(loss - right) / Math.abs(right), `loss of step ${i}: ${loss} and ${right}`).toBeLessThan(
@@ -83,14 +86,24 @@ function compare(actual: Trained, expected: Trained): void {
   // Where a gradient is rounding alone, Adam takes a step of some size all the same: a few weights may differ by some of what they move.
   const differences = actual.weights.map((w, i) => Math.abs(w - (expected.weights[i] as number)));
   const close = differences.filter((difference) => difference < 1e-3).length;
-  expect(close / differences.length).toBeGreaterThan(0.99);
+  const least = closeness === "all" ? 1 : 0.99;
+  expect(close / differences.length).toBeGreaterThanOrEqual(least);
   expect(Math.max(...differences)).toBeLessThan(LEARNING_RATE * actual.losses.length);
 }
 
+interface TrainingOptions {
+  readonly model?: ModelOptions;
+  readonly weights?: Closeness;
+}
+
 /** Declares the tests. @param steps steps of each training */
-export function testTraining(target: Device, steps: number, model = MODEL): void {
+export function testTraining(
+  target: Device,
+  steps: number,
+  { model = MODEL, weights = "all" }: TrainingOptions = {},
+): void {
   const onBoth = async (run: (device: Device) => Promise<Trained>): Promise<void> =>
-    compare(await run(target), await run(openInterpreter()));
+    compare(await run(target), await run(openInterpreter()), weights);
 
   it("trains FLM as the interpreter does", async () => {
     const init = initFlm(model) as unknown as Fn<never, unknown>;
