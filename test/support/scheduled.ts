@@ -7,7 +7,7 @@ import { exactTensor, toExact, toStorage } from "../../src/compiler/host-tensor.
 import type { HostTensor } from "../../src/compiler/host-tensor.ts";
 import { interpret } from "../../src/compiler/interpret/interpret.ts";
 import { MINIMUM_LIMITS } from "../../src/compiler/kernel/plan.ts";
-import type { Dispatch, Plan, Step } from "../../src/compiler/kernel/plan.ts";
+import type { Dispatch, Plan, Step, TargetLimits } from "../../src/compiler/kernel/plan.ts";
 import { verifyPlan } from "../../src/compiler/kernel/verify-plan.ts";
 import { schedule } from "../../src/compiler/schedule/schedule.ts";
 import type { ScheduleOptions } from "../../src/compiler/schedule/schedule.ts";
@@ -43,6 +43,14 @@ export const copiesOf = (plan: Plan): readonly Step[] =>
     (step) =>
       step.kind === "copy" || (step.kind === "dispatch" && ["copy", "concat"].includes(step.ops.join())),
   );
+
+/** What GPUs have, and choices are made by. */
+export const HARDWARE: TargetLimits = {
+  ...MINIMUM_LIMITS,
+  lanes: 1024,
+  sharedBytes: 49152,
+  subgroups: { min: 32, max: 32 },
+};
 
 /** What a plan gets wrong: against the limits of its target, or against the interpreter. */
 export function problem(

@@ -1,7 +1,6 @@
 /** Dots in quads within programs: views of what is stored, parts of buffers, loops; and which memory is given quads. */
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { MINIMUM_LIMITS } from "../../../src/compiler/kernel/plan.ts";
 import type { TargetLimits } from "../../../src/compiler/kernel/plan.ts";
 import { SMALL_QUADS, launchDot } from "../../../src/compiler/schedule/dot/dot.ts";
 import type { DotChoice } from "../../../src/compiler/schedule/dot-kernel.ts";
@@ -10,24 +9,25 @@ import type { OpKind, Program } from "../../../src/dsl/program/program.ts";
 import type { TracedTensor } from "../../../src/dsl/trace/builder.ts";
 import * as prim from "../../../src/dsl/trace/prim.ts";
 import { anyDonation, arbitraryRun, positionsOf } from "../../support/random-program.ts";
-import { countingInputs, directed, dispatchesOf, problem, vectors } from "../../support/scheduled.ts";
+import {
+  HARDWARE,
+  countingInputs,
+  directed,
+  dispatchesOf,
+  problem,
+  vectors,
+} from "../../support/scheduled.ts";
 
 const RUNS = Number(process.env["FLUXION_RUNS"] ?? 100);
 
-/** What hardware has, and that bindings begin at any fourth element, so that small tensors lie in parts of buffers as large ones do. */
-const HARDWARE: TargetLimits = {
-  ...MINIMUM_LIMITS,
-  lanes: 1024,
-  sharedBytes: 49152,
-  subgroups: { min: 32, max: 32 },
-  alignment: 4,
-};
+/** Bindings begin at any fourth element, so that small tensors lie in parts of buffers as large ones do. */
+const LIMITS: TargetLimits = { ...HARDWARE, alignment: 4 };
 
 /** All dots in quads, however small; those that have the terms for it in two slices. */
 const inQuads: DotChoice = (shape) => launchDot(shape, SMALL_QUADS, shape.inner >= 32 ? 2 : 1);
 
 const quadsIn = (program: Program): number =>
-  dispatchesOf(schedule(program, { limits: HARDWARE, dots: inQuads })).reduce(
+  dispatchesOf(schedule(program, { limits: LIMITS, dots: inQuads })).reduce(
     (sum, { kernel }) => sum + kernel.buffers.filter(({ quads }) => quads === true).length,
     0,
   );
@@ -45,7 +45,7 @@ describe("random programs with all dots in quads", () => {
       anyDonation,
       ({ program, inputs }, donates) => {
         found += quadsIn(program);
-        const options = { limits: HARDWARE, dots: inQuads, donated: positionsOf(donates, inputs.length) };
+        const options = { limits: LIMITS, dots: inQuads, donated: positionsOf(donates, inputs.length) };
         const wrong = problem(program, inputs, options, floatOnly ? 1e-3 : 5e-2);
         if (wrong !== undefined) throw new Error(wrong);
       },
@@ -62,7 +62,7 @@ describe("quads", () => {
 
   const check = (program: Program, buffers: number): void => {
     const inputs = countingInputs(program);
-    expect(problem(program, inputs, { limits: HARDWARE, dots: inQuads }, 1e-3)).toBeUndefined();
+    expect(problem(program, inputs, { limits: LIMITS, dots: inQuads }, 1e-3)).toBeUndefined();
     expect(quadsIn(program)).toBe(buffers);
   };
 

@@ -12,7 +12,7 @@ import * as prim from "../../../src/dsl/trace/prim.ts";
 import { OPS as OP_TABLE } from "../../../src/dsl/ops/index.ts";
 import type { RandomProgramOptions } from "../../support/random-program.ts";
 import { anyDonation, arbitraryRun, positionsOf } from "../../support/random-program.ts";
-import { countingInputs, directed, problem, vectors } from "../../support/scheduled.ts";
+import { HARDWARE, countingInputs, directed, problem, vectors } from "../../support/scheduled.ts";
 
 const RUNS = Number(process.env["FLUXION_RUNS"] ?? 100);
 
@@ -39,7 +39,7 @@ describe.each([
   ["unfused", false],
 ])("random programs, %s", (_name, fusion) => {
   it.each(CASES)("agree with the interpreter %s", (_name, options, tolerance) => {
-    const anyLimits = fc.constantFrom(MINIMUM_LIMITS, CLOSE);
+    const anyLimits = fc.constantFrom(MINIMUM_LIMITS, CLOSE, HARDWARE);
     const property = fc.property(
       arbitraryRun(options),
       anyLimits,
