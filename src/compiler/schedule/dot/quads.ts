@@ -101,7 +101,10 @@ export function writeQuads(builder: KernelBuilder, job: DotJob, rung: Quads): vo
       quads: operands.rightQuads,
       load: (batch, i, k) => operands.right(batch, k, i),
     };
-    const pieces = [left, right].flatMap((side) => piecesOf(builder, job, rung, side, part, array));
+    // Half of the lanes have squares of the left operand and half of the right one, in the same registers.
+    const halves = [left, right].every(isInSquares) && 2 * squaresOf(rung) <= quadLanes(rung);
+    const square = halves ? squareRegisters(builder) : undefined;
+    const pieces = [left, right].flatMap((side) => piecesOf(builder, job, rung, side, part, array, square));
     for (const piece of pieces) piece.load(from);
     builder.for(from, to, index(depth), (kStart) => {
       for (const piece of pieces) piece.store();
@@ -140,17 +143,19 @@ function piecesOf(
   side: Side,
   part: DotPart,
   array: number,
+  square: readonly string[] | undefined,
 ): readonly Piece[] {
   const { tile, depth } = rung;
-  const make = side.quads === undefined ? numbersOf : side.alongTile ? quadOf : squareOf;
-  const count = (tile * depth) / (make === squareOf ? 16 : 4);
+  const inSquares = isInSquares(side);
+  const make = inSquares ? squareOf : side.quads === undefined ? numbersOf : quadOf;
+  const count = inSquares ? squaresOf(rung) : (tile * depth) / 4;
   const lanes = quadLanes(rung);
   /** Where fewer lanes than all have a square, the last ones have the right operand's: others than the left one's. */
   const idle = side.start > 0 ? Math.max(0, lanes - count) : 0;
   return upTo(Math.ceil(count / lanes)).map((n) => {
     const unit = builder.let(plus(minus(LANE, index(idle)), index(n * lanes)));
     const own = count % lanes === 0 ? undefined : below(unit, index(count)); // those before 0 are beyond as well
-    const piece = make(builder, job, rung, side, part, unit, array);
+    const piece = make(builder, job, rung, side, part, unit, array, square);
     return {
       load: (kStart) => when(builder, [own], () => piece.load(kStart)),
       store: () => when(builder, [own], () => piece.store()),
@@ -166,7 +171,13 @@ type MakePiece = (
   part: DotPart,
   unit: Expr,
   array: number,
+  square: readonly string[] | undefined,
 ) => Piece;
+
+const isInSquares = ({ quads, alongTile }: Side): boolean => quads !== undefined && !alongTile;
+const squaresOf = ({ tile, depth }: Quads): number => (tile * depth) / 16;
+const squareRegisters = (builder: KernelBuilder): readonly string[] =>
+  COMPONENTS.map(() => builder.quadVariable({ kind: "zeros" }, "piece"));
 
 /** Stores a quad of neighbours along the tile. */
 const storeAt = (
@@ -215,9 +226,9 @@ const quadOf: MakePiece = (builder, job, rung, side, { batch, to }, unit, array)
 };
 
 /** A square of quads along k, on which neighbours lie, that is turned around in registers. */
-const squareOf: MakePiece = (builder, job, rung, side, { batch, to }, unit, array) => {
+const squareOf: MakePiece = (builder, job, rung, side, { batch, to }, unit, array, square) => {
   const { tile, depth } = rung;
-  const pieces = COMPONENTS.map(() => builder.quadVariable({ kind: "zeros" }, "piece"));
+  const pieces = square ?? squareRegisters(builder);
   const deep = builder.let(times(modulo(unit, index(depth / 4)), index(4)));
   const i = builder.let(times(over(unit, index(depth / 4)), index(4)));
   const rows = COMPONENTS.map((c) =>
