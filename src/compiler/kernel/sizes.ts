@@ -37,7 +37,22 @@ class Rewriter {
     return statements.map((statement) => this.#statement(statement));
   }
 
-  /** Every place has its own: which sizes happen to be equal makes no difference to the text. Below 0 they wrap, as u32 does. */
+  /** Parameters of sizes that several places have in common. */
+  readonly #shared = new Map<Expr, Expr>();
+
+  /**
+   * Every size has its own, and every place, unless the very same expression is there: which sizes happen to be equal makes no
+   * difference to the text.
+   */
+  #size(x: Expr & { readonly kind: "literal" }): Expr {
+    const known = this.#shared.get(x);
+    if (known !== undefined) return known;
+    const made = this.#param(x.value);
+    this.#shared.set(x, made);
+    return made;
+  }
+
+  /** Below 0 they wrap, as u32 does. */
   #param(value: number): Expr {
     return { kind: "param", type: "u32", index: this.#first + this.sizes.push(value >>> 0) - 1 };
   }
@@ -117,7 +132,7 @@ class Rewriter {
   #expr(x: Expr): Expr {
     switch (x.kind) {
       case "literal":
-        return x.size === true ? this.#param(x.value) : x;
+        return x.size === true ? this.#size(x) : x;
       case "name":
       case "workgroup":
       case "lane":

@@ -13,13 +13,15 @@ export interface Digit {
   readonly value: Expr;
   /** The value is below it. */
   readonly size: number;
+  /** The size as one expression wherever it is used: then it is one parameter. Default: each place has its own. */
+  readonly extent?: Expr | undefined;
 }
 
 export type Index = readonly Digit[];
 
 /** The index that consists of one value below `size`. */
-export const digit = (builder: KernelBuilder, value: Expr, size: number): Index =>
-  size === 1 ? [] : [{ value: builder.let(value, "i"), size }];
+export const digit = (builder: KernelBuilder, value: Expr, size: number, extent?: Expr): Index =>
+  size === 1 ? [] : [{ value: builder.let(value, "i"), size, extent }];
 
 function spell(value: Expr): string {
   switch (value.kind) {
@@ -48,7 +50,10 @@ export function flat(builder: KernelBuilder, index: Index): Expr {
   if (rest.length === 0) return first.value;
   return builder.once(`flat ${keyOf(index)}`, () =>
     builder.let(
-      rest.reduce((sum, { value, size }) => plus(times(sum, extent(size)), value), first.value),
+      rest.reduce(
+        (sum, digit) => plus(times(sum, digit.extent ?? extent(digit.size)), digit.value),
+        first.value,
+      ),
       "i",
     ),
   );

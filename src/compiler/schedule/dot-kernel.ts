@@ -58,12 +58,17 @@ function operandsOf(
   written: ReadonlySet<BufferId>,
 ): DotOperands {
   const { builder } = writer;
+  /** Sizes of parts: the same whichever element is loaded. */
+  const sizes = new Map<readonly number[], Expr>();
   /** The index of a side's element, from those along its three parts. */
   const indexOf = (side: Side, batch: Expr, free: Expr, k: Expr): Index => {
     const parts: Index[] = side.shape.map(() => []);
     const place = (axes: readonly number[], value: Expr): void => {
       const extents = axes.map((axis) => side.shape[axis] as number);
-      const along = split(builder, digit(builder, value, sizeOf(extents)), extents);
+      const size = sizeOf(extents);
+      const shared = sizes.get(axes) ?? extent(size);
+      sizes.set(axes, shared);
+      const along = split(builder, digit(builder, value, size, shared), extents);
       axes.forEach((axis, i) => (parts[axis] = along[i] as Index));
     };
     place(side.batch, batch);

@@ -62,6 +62,18 @@ describe("a size", () => {
     expect(results(shared, [9, 2, 1])).toEqual([1, 3, 5, 7, 9, 11, 13, 15, 17, 0]);
   });
 
+  it("has one parameter where places share its expression", () => {
+    const stride = extent(7);
+    const kernel = kernelOf(extent(10), (_, element) =>
+      plus(times(element, stride), times(stride, extent(7))),
+    );
+    const { kernel: shared, sizes } = sizesAsParams(kernel);
+    expect(sizes).toEqual([10, 7, 49]); // what is computed from sizes is another
+    const twice = kernelOf(extent(10), (_, element) => times(plus(times(element, stride), element), stride));
+    expect(sizesAsParams(twice).sizes).toEqual([10, 7]);
+    expect(results(shared, sizes)).toEqual(results(kernel, []));
+  });
+
   it("has a parameter of its own at each place, after those that the kernel had", () => {
     const builder = new KernelBuilder();
     const out = builder.buffer({ dtype: "u32", access: "write" });

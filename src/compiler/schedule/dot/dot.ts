@@ -49,8 +49,9 @@ const SHORTEST_SLICE = 256;
 /** The way to compute a dot of these extents. */
 export function chooseDot(shape: DotShape, layout: DotLayout, limits: TargetLimits): DotConfig {
   const rung = chooseRung(shape, layout, limits);
-  const wanted =
-    rung.kind === "direct" ? 1 : Math.floor(enoughWorkgroups(limits, lanesOf(rung)) / partsOf(shape, rung));
+  // A multiprocessor has registers for two tiles of matrix units.
+  const enough = rung.kind === "matrix" ? 2 * FEW_PARTS.matrix : enoughWorkgroups(limits, lanesOf(rung));
+  const wanted = rung.kind === "direct" ? 1 : Math.floor(enough / partsOf(shape, rung));
   return launchDot(shape, rung, Math.min(wanted, mostSlices(shape)));
 }
 
@@ -120,7 +121,8 @@ function suits(
  * fast as lanes. Others are left to the tuner.
  */
 function matrixFor(shape: DotShape, layout: DotLayout, limits: TargetLimits): DotRung | undefined {
-  if (limits.f16 !== true || layout.dtype !== "f16" || layout.computed === true) return undefined;
+  if (limits.software === true || limits.f16 !== true) return undefined;
+  if (layout.dtype !== "f16" || layout.computed === true) return undefined;
   return matrixRungs(limits, shape.inner).find((rung) => {
     const { rows, columns, inner, element, accumulator } = rung.shape;
     const measured =

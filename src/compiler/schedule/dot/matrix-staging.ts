@@ -79,10 +79,22 @@ function quadsOf(
 ): Stager {
   // A quad along the axis on which neighbours lie, which has a multiple of four elements: it is within the operand, or beyond it.
   const length = (alongK ? depth : side) / 4;
-  const pieces = upTo((side * depth) / 4 / lanes).map((n) => {
+  // Where lanes take whole lines at a time, pieces differ by a constant.
+  const [firstLine, firstAlong] = [
+    builder.let(over(LANE, index(length))),
+    builder.let(times(modulo(LANE, index(length)), index(4))),
+  ];
+  const placeOf = (n: number): readonly [line: Expr, along: Expr] => {
+    if (lanes % length === 0) return [builder.let(plus(firstLine, index((n * lanes) / length))), firstAlong];
     const number = builder.let(plus(LANE, index(n * lanes)));
-    const along = builder.let(times(modulo(number, index(length)), index(4)));
-    const line = builder.let(over(number, index(length)));
+    return [
+      builder.let(over(number, index(length))),
+      builder.let(times(modulo(number, index(length)), index(4))),
+    ];
+  };
+  const firstAt = builder.let(plus(times(firstLine, index(stride)), firstAlong));
+  const pieces = upTo((side * depth) / 4 / lanes).map((n) => {
+    const [line, along] = placeOf(n);
     const [i, deep] = alongK ? [line, along] : [along, line];
     const wanted = plus(first, i);
     const row = builder.let(
@@ -90,7 +102,10 @@ function quadsOf(
         ? { kind: "binary", type: "u32", op: "min", x: wanted, y: minus(extent, index(4)) }
         : within(wanted, extent, extent, side),
     );
-    const at = builder.let(plus(times(line, index(stride)), along));
+    const at =
+      lanes % length === 0
+        ? plus(firstAt, index(((n * lanes) / length) * stride))
+        : builder.let(plus(times(line, index(stride)), along));
     return { row, deep, at, quad: builder.quadVariable({ kind: "zeros" }, "piece") };
   });
   return {
