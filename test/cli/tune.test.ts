@@ -20,13 +20,13 @@ it("prints what the heuristic says, what is best, and what went wrong", () => {
     { ...dot, key: "three", measured: [], kept: undefined, problem: "too large" },
   ]);
   expect(text).toMatchInlineSnapshot(`
-    "batch x rows x columns x inner, up to; operands along  heuristic                                       best                                            ratio
-    one                                                    tiles of 32 by 8 x 8 lanes, 2 slices (3.00 µs)  tiles of 64 by 8 x 8 lanes, 2 slices (1.50 µs)  2.00
-    two                                                    tiles of 32 by 8 x 8 lanes, 2 slices (3.00 µs)  the heuristic's                                 1.00
+    "batch x rows x columns x inner, up to; operands along  heuristic                                                       best                                                           ratio
+    one                                                    quads, tiles of 32 by 8 x 8 lanes, 16 deep, 2 slices (3.00 µs)  quads, tiles of 64 by 8 x 8 lanes, 8 deep, 2 slices (1.50 µs)  2.00
+    two                                                    quads, tiles of 32 by 8 x 8 lanes, 16 deep, 2 slices (3.00 µs)  the heuristic's                                                1.00
     three                                                  not tuned: too large
 
     1 of 3 dots will be computed otherwise.
-    one: tiles of 64 by 16 x 16 lanes, 2 slices was dropped: the driver [2J gave up"
+    one: quads, tiles of 64 by 8 x 8 lanes, 16 deep, 2 slices was dropped: the driver [2J gave up"
   `);
 });
 

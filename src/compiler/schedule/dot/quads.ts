@@ -37,20 +37,27 @@ const upTo = (n: number): readonly number[] => Array.from({ length: n }, (_, i) 
 /** Lanes of a workgroup. */
 export const quadLanes = ({ tile, each }: Quads): number => (tile / each[0]) * (tile / each[1]);
 
-const words = ({ tile, depth }: Quads): number => 2 * depth * (tile + GAP);
-/** Bytes of workgroup memory. */
-export const quadBytes = (rung: Quads): number => 4 * words(rung);
+/** What every adapter has of workgroup memory, in words. */
+const LEAST_WORDS = 4096;
 
-/** Rows of a lane whose sums are in workgroup memory at once: of one quad of rows, and all lanes' must fit. */
-const rowsAtOnce = (rung: Quads): number => {
-  const fit = Math.floor((words(rung) * rung.each[0]) / rung.tile ** 2);
-  return fit >= 4 ? 4 : fit >= 2 ? 2 : 1;
-};
+/** Words of an operand's part. */
+const partWords = ({ tile, depth }: Quads): number => depth * (tile + GAP);
+/** Words of so many rows of each lane. */
+const sumWords = ({ tile, each }: Quads, own: number): number => (tile ** 2 / each[0]) * own;
+/** Words of an operand's part, or of sums, which take its place: those of one operand and these are there together. */
+const sharedWords = (rung: Quads, own: number): number => Math.max(partWords(rung), sumWords(rung, own));
+
+/** Rows of a lane whose sums are in workgroup memory at once, of one quad of rows: as many as every adapter has room for. */
+const rowsAtOnce = (rung: Quads): number =>
+  [4, 2].find((own) => partWords(rung) + sharedWords(rung, own) <= LEAST_WORDS) ?? 1;
+
+/** Bytes of workgroup memory. */
+export const quadBytes = (rung: Quads): number => 4 * (partWords(rung) + sharedWords(rung, rowsAtOnce(rung)));
 
 /** An operand as a rung stages it. */
 interface Side {
-  /** First word in workgroup memory. */
-  readonly start: number;
+  /** Its array in workgroup memory. */
+  readonly array: number;
   /** The axis along the tile, and the end that it has. */
   readonly first: Expr;
   readonly extent: Expr;
@@ -71,7 +78,14 @@ export function writeQuads(builder: KernelBuilder, job: DotJob, rung: Quads): vo
   const { tile, depth, each } = rung;
   const { extents, layout, operands } = job;
   const stride = tile + GAP;
-  const array = builder.shared({ type: "f32", length: words(rung), quads: true });
+  const own = rowsAtOnce(rung);
+  /** Sums go where the right operand was. */
+  const arrayOf = (inQuads: boolean, length: number): number =>
+    builder.shared({ type: "f32", length, ...(inQuads ? { quads: true } : {}) });
+  const [leftAlong, rightAlong] = [layout.left === "row", layout.right === "column"];
+  const leftArray = arrayOf(storesQuads(operands.leftQuads, leftAlong), partWords(rung));
+  const rightInQuads = storesQuads(operands.rightQuads, rightAlong);
+  const rightArray = arrayOf(rightInQuads, sharedWords(rung, own));
   /** Lanes along a row of the tile, and quads of a lane down and across. */
   const across = tile / each[1];
   const [down, wide] = [each[0] / 4, each[1] / 4];
@@ -86,25 +100,22 @@ export function writeQuads(builder: KernelBuilder, job: DotJob, rung: Quads): vo
       upTo(wide).map(() => builder.quadVariable({ kind: "zeros" }, "sum")),
     );
     const left: Side = {
-      start: 0,
+      array: leftArray,
       first: rowStart,
       extent: extents.rows,
-      alongTile: layout.left === "row",
+      alongTile: leftAlong,
       quads: operands.leftQuads,
       load: (batch, i, k) => operands.left(batch, i, k),
     };
     const right: Side = {
-      start: depth * stride,
+      array: rightArray,
       first: columnStart,
       extent: extents.columns,
-      alongTile: layout.right === "column",
+      alongTile: rightAlong,
       quads: operands.rightQuads,
       load: (batch, i, k) => operands.right(batch, k, i),
     };
-    // Half of the lanes have squares of the left operand and half of the right one, in the same registers.
-    const halves = [left, right].every(isInSquares) && 2 * squaresOf(rung) <= quadLanes(rung);
-    const square = halves ? squareRegisters(builder) : undefined;
-    const pieces = [left, right].flatMap((side) => piecesOf(builder, job, rung, side, part, array, square));
+    const pieces = [left, right].flatMap((side) => piecesOf(builder, job, rung, side, part));
     for (const piece of pieces) piece.load(from);
     builder.for(from, to, index(depth), (kStart) => {
       for (const piece of pieces) piece.store();
@@ -113,12 +124,26 @@ export function writeQuads(builder: KernelBuilder, job: DotJob, rung: Quads): vo
       builder.if(below(next, to), () => {
         for (const piece of pieces) piece.load(next);
       });
-      const at = (start: number, n: number, groups: number, lane: Expr, k: number): Expr =>
-        plus(times(lane, index(4)), index(start + k * stride + (n * tile) / groups));
-      const quad = (place: Expr): string => builder.quad(loadedQuad("shared", array, builder.let(place)));
+      const quad = (
+        { array, quads, alongTile }: Side,
+        lane: Expr,
+        n: number,
+        groups: number,
+        k: number,
+      ): string => {
+        const at = builder.let(plus(times(lane, index(4)), index(k * stride + (n * tile) / groups)));
+        if (storesQuads(quads, alongTile)) return builder.quad(loadedQuad("shared", array, at));
+        const parts = COMPONENTS.map((c): Expr => ({
+          kind: "shared",
+          type: "f32",
+          array,
+          at: plus(at, index(c)),
+        }));
+        return builder.quad({ kind: "parts", parts: parts as [Expr, Expr, Expr, Expr] }); // four
+      };
       for (const k of upTo(depth)) {
-        const lefts = upTo(down).map((n) => quad(at(0, n, down, y, k)));
-        const rights = upTo(wide).map((n) => quad(at(right.start, n, wide, x, k)));
+        const lefts = upTo(down).map((n) => quad(left, y, n, down, k));
+        const rights = upTo(wide).map((n) => quad(right, x, n, wide, k));
         sums.forEach((line, i) =>
           line.forEach((sum, n) => {
             const factor = component(lefts[i >> 2] as string, COMPONENTS[i & 3] as 0); // there is one for each row
@@ -128,39 +153,38 @@ export function writeQuads(builder: KernelBuilder, job: DotJob, rung: Quads): vo
       }
       builder.barrier();
     });
-    storeSums(builder, job, rung, part, array, { rowStart, columnStart, x, y }, sums);
+    storeSums(
+      builder,
+      job,
+      rung,
+      part,
+      { array: rightArray, inQuads: rightInQuads },
+      { rowStart, columnStart, x, y },
+      sums,
+    );
   });
 }
 
 /**
- * The pieces of an operand's part of a tile. What is beyond the end of k is zero in workgroup memory. All are stored in quads along the
- * tile: WGSL lets a store of one number of a vector write all four, so lanes may not store numbers of one quad.
+ * Whether an operand is stored to workgroup memory in quads along the tile, and its array has quads; else number by number. WGSL lets a
+ * store of one number of a vector write all four, so lanes may not store numbers of one quad. What is computed comes in quads of its own.
  */
+const storesQuads = (quads: OperandQuads | undefined, alongTile: boolean): boolean =>
+  quads === undefined || alongTile;
+
+/** The pieces of an operand's part of a tile, as many for each lane. What is beyond the end of k is zero in workgroup memory. */
 function piecesOf(
   builder: KernelBuilder,
   job: DotJob,
   rung: Quads,
   side: Side,
   part: DotPart,
-  array: number,
-  square: readonly string[] | undefined,
 ): readonly Piece[] {
-  const { tile, depth } = rung;
-  const inSquares = isInSquares(side);
-  const make = inSquares ? squareOf : side.quads === undefined ? numbersOf : quadOf;
-  const count = inSquares ? squaresOf(rung) : (tile * depth) / 4;
+  const make = side.quads === undefined ? numbersOf : side.alongTile ? quadOf : lineOf;
   const lanes = quadLanes(rung);
-  /** Where fewer lanes than all have a square, the last ones have the right operand's: others than the left one's. */
-  const idle = side.start > 0 ? Math.max(0, lanes - count) : 0;
-  return upTo(Math.ceil(count / lanes)).map((n) => {
-    const unit = builder.let(plus(minus(LANE, index(idle)), index(n * lanes)));
-    const own = count % lanes === 0 ? undefined : below(unit, index(count)); // those before 0 are beyond as well
-    const piece = make(builder, job, rung, side, part, unit, array, square);
-    return {
-      load: (kStart) => when(builder, [own], () => piece.load(kStart)),
-      store: () => when(builder, [own], () => piece.store()),
-    };
-  });
+  return upTo((rung.tile * rung.depth) / 4 / lanes).map((n) =>
+    make(builder, job, rung, side, part, builder.let(plus(LANE, index(n * lanes)))),
+  );
 }
 
 type MakePiece = (
@@ -170,27 +194,17 @@ type MakePiece = (
   side: Side,
   part: DotPart,
   unit: Expr,
-  array: number,
-  square: readonly string[] | undefined,
 ) => Piece;
 
-const isInSquares = ({ quads, alongTile }: Side): boolean => quads !== undefined && !alongTile;
-const squaresOf = ({ tile, depth }: Quads): number => (tile * depth) / 16;
-const squareRegisters = (builder: KernelBuilder): readonly string[] =>
-  COMPONENTS.map(() => builder.quadVariable({ kind: "zeros" }, "piece"));
+const placeOf = ({ tile }: Quads, i: Expr, deep: Expr): Expr => plus(times(deep, index(tile + GAP)), i);
 
 /** Stores a quad of neighbours along the tile. */
-const storeAt = (
-  builder: KernelBuilder,
-  { tile }: Quads,
-  { start }: Side,
-  array: number,
-  [i, deep]: readonly [Expr, Expr],
-  quad: string,
-): void => {
-  const at = builder.let(plus(plus(times(deep, index(tile + GAP)), i), index(start)));
-  builder.emit({ kind: "storeQuad", quad, to: { memory: { kind: "shared", position: array }, at } });
-};
+const storeAt = (builder: KernelBuilder, { array }: Side, place: Expr, quad: string): void =>
+  builder.emit({
+    kind: "storeQuad",
+    quad,
+    to: { memory: { kind: "shared", position: array }, at: builder.let(place) },
+  });
 
 /** Loads a quad of an operand, or zeros from the end of k on: k has a multiple of four elements there, so a quad is before it or beyond. */
 function fetch(
@@ -206,7 +220,7 @@ function fetch(
 }
 
 /** A quad along the tile, on which neighbours lie: it has a multiple of four elements, so a quad is within the operand, or beyond it. */
-const quadOf: MakePiece = (builder, job, rung, side, { batch, to }, unit, array) => {
+const quadOf: MakePiece = (builder, job, rung, side, { batch, to }, unit) => {
   const { tile, depth } = rung;
   const piece = builder.quadVariable({ kind: "zeros" }, "piece");
   const i = builder.let(times(modulo(unit, index(tile / 4)), index(4)));
@@ -221,39 +235,36 @@ const quadOf: MakePiece = (builder, job, rung, side, { batch, to }, unit, array)
         (side.quads as OperandQuads)(batch, first, k),
       ); // that is when it is made
     },
-    store: () => storeAt(builder, rung, side, array, [i, deep], piece),
+    store: () => storeAt(builder, side, placeOf(rung, i, deep), piece),
   };
 };
 
-/** A square of quads along k, on which neighbours lie, that is turned around in registers. */
-const squareOf: MakePiece = (builder, job, rung, side, { batch, to }, unit, array, square) => {
+/** A quad along k, on which neighbours lie: its numbers go to four lines of workgroup memory. */
+const lineOf: MakePiece = (builder, job, rung, side, { batch, to }, unit) => {
   const { tile, depth } = rung;
-  const pieces = square ?? squareRegisters(builder);
+  const piece = builder.quadVariable({ kind: "zeros" }, "piece");
   const deep = builder.let(times(modulo(unit, index(depth / 4)), index(4)));
-  const i = builder.let(times(over(unit, index(depth / 4)), index(4)));
-  const rows = COMPONENTS.map((c) =>
-    builder.let(within(plus(plus(side.first, i), index(c)), side.extent, side.extent, tile)),
-  );
+  const i = builder.let(over(unit, index(depth / 4)));
+  const row = builder.let(within(plus(side.first, i), side.extent, side.extent, tile));
+  const place = builder.let(placeOf(rung, i, deep));
   return {
     load: (kStart) => {
       const k = builder.let(plus(kStart, deep));
-      const before = inside(k, to, job.extents.inner, depth);
-      pieces.forEach((name, c) =>
-        fetch(builder, name, before, () => (side.quads as OperandQuads)(batch, rows[c] as Expr, k)),
-      );
+      fetch(builder, piece, inside(k, to, job.extents.inner, depth), () =>
+        (side.quads as OperandQuads)(batch, row, k),
+      ); // that is when it is made
     },
     store: () => {
       for (const c of COMPONENTS) {
-        const parts = pieces.map((name) => component(name, c)) as [Expr, Expr, Expr, Expr]; // four
-        const at = [i, plus(deep, index(c))] as const;
-        storeAt(builder, rung, side, array, at, builder.quad({ kind: "parts", parts }));
+        const at = plus(place, index(c * (tile + GAP)));
+        builder.emit({ kind: "storeShared", array: side.array, at, value: component(piece, c) });
       }
     },
   };
 };
 
 /** Four neighbours along the tile, one by one. */
-const numbersOf: MakePiece = (builder, job, rung, side, { batch, to }, unit, array) => {
+const numbersOf: MakePiece = (builder, job, rung, side, { batch, to }, unit) => {
   const { tile, depth } = rung;
   const piece = builder.quadVariable({ kind: "zeros" }, "piece");
   const length = index(side.alongTile ? tile / 4 : depth);
@@ -274,7 +285,7 @@ const numbersOf: MakePiece = (builder, job, rung, side, { batch, to }, unit, arr
       }) as [Expr, Expr, Expr, Expr]; // four
       builder.emit({ kind: "assignQuad", name: piece, value: { kind: "parts", parts } });
     },
-    store: () => storeAt(builder, rung, side, array, [i, deep], piece),
+    store: () => storeAt(builder, side, placeOf(rung, i, deep), piece),
   };
 };
 
@@ -284,7 +295,7 @@ function storeSums(
   { extents: { rows, columns }, store }: DotJob,
   rung: Quads,
   { batch, slice }: DotPart,
-  array: number,
+  { array, inQuads }: { readonly array: number; readonly inQuads: boolean },
   { rowStart, columnStart, x, y }: { readonly [name in "rowStart" | "columnStart" | "x" | "y"]: Expr },
   sums: readonly (readonly string[])[],
 ): void {
@@ -299,7 +310,11 @@ function storeSums(
     sums.slice(before, before + own).forEach((line, i) =>
       line.forEach((quad, n) => {
         const at = plus(place, index(i * tile + (n * tile) / wide));
-        builder.emit({ kind: "storeQuad", quad, to: { memory: { kind: "shared", position: array }, at } });
+        if (inQuads)
+          builder.emit({ kind: "storeQuad", quad, to: { memory: { kind: "shared", position: array }, at } });
+        else
+          for (const c of COMPONENTS)
+            builder.emit({ kind: "storeShared", array, at: plus(at, index(c)), value: component(quad, c) });
       }),
     );
     builder.barrier();
