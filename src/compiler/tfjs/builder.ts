@@ -76,7 +76,7 @@ class PlanScope implements Slots {
 
   /** Where a kernel is called: undefined on the plan's own backend. */
   place({ kernel, inputs, attributes }: Call, dtype: DType, rank: number, rows: number): CallStep["cpu"] {
-    const { integers, avoided = [], mostAxes = Infinity } = this.target;
+    const { integers, avoided = [], boolless = [], mostAxes = Infinity } = this.target;
     const operands = Object.values(inputs);
     const words = operands.filter((slot) => this.#isInteger(slot));
     const computesWithWords =
@@ -84,10 +84,13 @@ class PlanScope implements Slots {
       (storageOf(dtype) === "int32" || words.length > 0) &&
       !(storageOf(dtype) === "float32" && BY_INDEX.has(kernel) && rows <= ROWS) &&
       !(kernel === "ArgMax" && words.length === 0);
+    const isLeftOut =
+      avoided.includes(kernel) ||
+      (boolless.includes(kernel) && operands.some((slot) => this.typeOf(slot).dtype === "bool"));
     const { axis, reductionIndices } = attributes;
     const reduced = [axis, reductionIndices].find((axes) => Array.isArray(axes)) ?? [];
     const most = VIEWS.has(kernel) ? 0 : rank + (reduced as readonly number[]).length;
-    if (!computesWithWords && !avoided.includes(kernel) && most <= mostAxes) return undefined;
+    if (!computesWithWords && !isLeftOut && most <= mostAxes) return undefined;
     return { copied: operands.filter((slot) => integers !== "cpu" || !this.#isInteger(slot)) };
   }
 

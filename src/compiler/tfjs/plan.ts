@@ -41,6 +41,10 @@ export interface Target {
   readonly integers?: "cpu";
   /** Kernels of floats that are coarse or wrong there: those of the cpu backend are called instead. */
   readonly avoided?: readonly string[];
+  /** A bool that is cast to floats is called so there, its data stays as it was, and some kernels look at the data. */
+  readonly castsByName?: true;
+  /** Kernels that take no bool there: those of the cpu backend are called instead. */
+  readonly boolless?: readonly string[];
   /** What `_FusedMatMul` computes otherwise there: the bias of more than one product in a batch, or an activation. */
   readonly unfused?: readonly ("batches" | Activation)[];
   /** Kernels take no more axes there. */

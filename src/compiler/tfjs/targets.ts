@@ -20,14 +20,23 @@ export const TARGETS = {
     equalsDivideToOne: true,
     zeroHasLogarithm: true,
   },
-  // Of equals, the largest need not be the first; sums of a row stop early; the sigmoid of NaN is a number.
-  webgpu: { integers: "cpu", avoided: ["Sin", "Cos", "Cumsum", "ArgMax", "Sigmoid"], mostAxes: 6 },
+  // Of equals, the largest need not be the first; sums of a row stop early; the sigmoid of NaN is a number. The WGSL that transposes
+  // bools is refused, and the result is zeros.
+  webgpu: {
+    integers: "cpu",
+    avoided: ["Sin", "Cos", "Cumsum", "ArgMax", "Sigmoid"],
+    boolless: ["Transpose", "Max"],
+    castsByName: true,
+    mostAxes: 6,
+  },
 } as const satisfies Readonly<Record<string, Target>>;
 
 /** For code that does not know where it will run. */
 export const EVERYWHERE: Target = {
   ...TARGETS.webgl,
   avoided: TARGETS.webgpu.avoided,
+  boolless: TARGETS.webgpu.boolless,
+  castsByName: TARGETS.webgpu.castsByName,
   unfused: [...TARGETS.wasm.unfused, ...TARGETS.webgl.unfused],
 };
 

@@ -246,8 +246,9 @@ export const lowerCast: LowerRule<"cast"> = (lowering, inputs, params) => {
   if (dtype === "bool") return [unequal(build, x, zeroLike(build, x))];
   if (x.dtype === "u32" || isFloat(x.dtype)) return onHost("cast")(lowering, inputs, params);
   if (x.dtype === "i32" && (dtype === "f32" || dtype === "f16")) return [nearest(build, x, dtype)];
-  const result = build.call("Cast", { x: x.slot }, dtype, x.held, { dtype: to });
-  return [{ ...result, shape: x.shape }];
+  const result = { ...build.call("Cast", { x: x.slot }, dtype, x.held, { dtype: to }), shape: x.shape };
+  if (build.target.castsByName !== true || to !== "float32") return [result];
+  return [binary(build, "Multiply", result, build.splat({ shape: x.shape, dtype }, 1))];
 };
 
 export const lowerStopGradient: LowerRule<"stopGradient"> = (_lowering, inputs) => inputs;
