@@ -4,21 +4,10 @@
  * time. What is beyond the end of k is zero there; what is beyond the edge of the result repeats the last row or column. Consumed by
  * matrix.ts.
  */
-import {
-  LANE,
-  component,
-  index,
-  literal,
-  minus,
-  modulo,
-  over,
-  plus,
-  select,
-  times,
-} from "../../kernel/builder.ts";
+import { LANE, component, index, literal, modulo, over, plus, select, times } from "../../kernel/builder.ts";
 import type { KernelBuilder } from "../../kernel/builder.ts";
 import type { Expr, Statement } from "../../kernel/ir.ts";
-import { inside, within } from "./problem.ts";
+import { fetchQuad, inside, quadWithin, within } from "./problem.ts";
 import type { DotPart, OperandQuads } from "./problem.ts";
 
 /** An operand's part of a tile in workgroup memory. */
@@ -97,11 +86,7 @@ function quadsOf(
     const [line, along] = placeOf(n);
     const [i, deep] = alongK ? [line, along] : [along, line];
     const wanted = plus(first, i);
-    const row = builder.let(
-      !alongK && inside(wanted, extent, extent, side) !== undefined
-        ? { kind: "binary", type: "u32", op: "min", x: wanted, y: minus(extent, index(4)) }
-        : within(wanted, extent, extent, side),
-    );
+    const row = builder.let(alongK ? within(wanted, extent, extent, side) : quadWithin(wanted, extent, side));
     const at =
       lanes % length === 0
         ? plus(firstAt, index(((n * lanes) / length) * stride))
@@ -112,18 +97,7 @@ function quadsOf(
     load: (kStart) => {
       for (const { row, deep, quad } of pieces) {
         const k = builder.let(plus(kStart, deep));
-        const take = (): void =>
-          builder.emit({
-            kind: "assignQuad",
-            name: quad,
-            value: { kind: "loaded", from: quads(batch, row, k) },
-          });
-        const before = inside(k, to, inner, whole);
-        if (before === undefined) take();
-        else
-          builder.if(before, take, () =>
-            builder.emit({ kind: "assignQuad", name: quad, value: { kind: "zeros" } }),
-          );
+        fetchQuad(builder, quad, inside(k, to, inner, whole), () => quads(batch, row, k));
       }
     },
     store: () => {

@@ -177,6 +177,23 @@ export const within = (x: Expr, end: Expr, extent: Expr, tile: number): Expr =>
 export const inside = (x: Expr, end: Expr, extent: Expr, tile: number): Expr | undefined =>
   fits(extent, tile) ? undefined : below(x, end);
 
+/** As `within`, for the first of a quad along the tile. The extent is a multiple of four there: a quad is within the operand, or beyond it. */
+export const quadWithin = (x: Expr, extent: Expr, tile: number): Expr =>
+  fits(extent, tile) ? x : binary("min", x, minus(extent, index(4)));
+
+/** Has a variable be a quad of an operand, or zeros where that is beyond the end of k: a quad along k is before it or beyond. */
+export function fetchQuad(
+  builder: KernelBuilder,
+  name: string,
+  before: Expr | undefined,
+  from: () => QuadPlace,
+): void {
+  const take = (): void =>
+    builder.emit({ kind: "assignQuad", name, value: { kind: "loaded", from: from() } });
+  if (before === undefined) take();
+  else builder.if(before, take, () => builder.emit({ kind: "assignQuad", name, value: { kind: "zeros" } }));
+}
+
 /** Emits what `write` does where all conditions hold. */
 export function when(
   builder: KernelBuilder,

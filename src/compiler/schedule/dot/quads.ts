@@ -9,12 +9,10 @@
 import {
   LANE,
   below,
-  binary,
   component,
   index,
   literal,
   loadedQuad,
-  minus,
   modulo,
   over,
   plus,
@@ -23,7 +21,7 @@ import {
 } from "../../kernel/builder.ts";
 import type { KernelBuilder } from "../../kernel/builder.ts";
 import type { Expr } from "../../kernel/ir.ts";
-import { eachPart, inside, when, within } from "./problem.ts";
+import { eachPart, fetchQuad, inside, quadWithin, when, within } from "./problem.ts";
 import type { DotJob, DotPart, DotRung, OperandQuads } from "./problem.ts";
 
 type Quads = DotRung & { readonly kind: "quads" };
@@ -206,32 +204,17 @@ const storeAt = (builder: KernelBuilder, { array }: Side, place: Expr, quad: str
     to: { memory: { kind: "shared", position: array }, at: builder.let(place) },
   });
 
-/** Loads a quad of an operand, or zeros from the end of k on: k has a multiple of four elements there, so a quad is before it or beyond. */
-function fetch(
-  builder: KernelBuilder,
-  name: string,
-  before: Expr | undefined,
-  from: () => ReturnType<OperandQuads>,
-): void {
-  const take = (): void =>
-    builder.emit({ kind: "assignQuad", name, value: { kind: "loaded", from: from() } });
-  if (before === undefined) take();
-  else builder.if(before, take, () => builder.emit({ kind: "assignQuad", name, value: { kind: "zeros" } }));
-}
-
 /** A quad along the tile, on which neighbours lie: it has a multiple of four elements, so a quad is within the operand, or beyond it. */
 const quadOf: MakePiece = (builder, job, rung, side, { batch, to }, unit) => {
   const { tile, depth } = rung;
   const piece = builder.quadVariable({ kind: "zeros" }, "piece");
   const i = builder.let(times(modulo(unit, index(tile / 4)), index(4)));
   const deep = builder.let(over(unit, index(tile / 4)));
-  const wanted = plus(side.first, i);
-  const beyond = inside(wanted, side.extent, side.extent, tile) !== undefined;
-  const first = builder.let(beyond ? binary("min", wanted, minus(side.extent, index(4))) : wanted);
+  const first = builder.let(quadWithin(plus(side.first, i), side.extent, tile));
   return {
     load: (kStart) => {
       const k = builder.let(plus(kStart, deep));
-      fetch(builder, piece, inside(k, to, job.extents.inner, depth), () =>
+      fetchQuad(builder, piece, inside(k, to, job.extents.inner, depth), () =>
         (side.quads as OperandQuads)(batch, first, k),
       ); // that is when it is made
     },
@@ -250,7 +233,7 @@ const lineOf: MakePiece = (builder, job, rung, side, { batch, to }, unit) => {
   return {
     load: (kStart) => {
       const k = builder.let(plus(kStart, deep));
-      fetch(builder, piece, inside(k, to, job.extents.inner, depth), () =>
+      fetchQuad(builder, piece, inside(k, to, job.extents.inner, depth), () =>
         (side.quads as OperandQuads)(batch, row, k),
       ); // that is when it is made
     },
