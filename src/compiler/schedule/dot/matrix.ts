@@ -169,15 +169,10 @@ export function writeMatrix(builder: KernelBuilder, job: DotJob, rung: Matrix): 
     const leftAt = placesOf(builder, left, down, "row-major");
     const rightAt = placesOf(builder, right, across, "column-major");
 
-    if (rung.ahead === true) builder.if(below(from, to), () => load(from));
     builder.for(from, to, index(depth), (kStart) => {
-      if (rung.ahead !== true) load(kStart);
+      load(kStart);
       for (const stager of stagers) stager.store(kStart);
       builder.barrier();
-      if (rung.ahead === true) {
-        const next = builder.let(plus(kStart, index(depth)));
-        builder.if(below(next, to), () => load(next));
-      }
       multiplying(() => {
         const { element } = shape;
         for (let k = 0; k < depth; k += shape.inner) {
