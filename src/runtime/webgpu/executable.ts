@@ -17,6 +17,7 @@ import type { TensorType } from "../../dsl/program/program.ts";
 import { checkDonation, checkInputs, EXECUTABLE_ENDED } from "../device.ts";
 import type { CompileOptions, DeviceValue, Executable } from "../device.ts";
 import { boundBytes, dataBytes } from "./context.ts";
+import { Cuts } from "./cuts.ts";
 import { DeviceLostError } from "./errors.ts";
 import { messageOf } from "./gpu.ts";
 import type { Loaded } from "./load.ts";
@@ -71,13 +72,17 @@ export class WebGpuExecutable implements Executable {
   /** Inputs that a run overwrites, and their buffers if it has to make them. */
   readonly #replaced: readonly (Made & { readonly position: number })[];
   readonly #turns = new Turns();
+  readonly #cuts = new Cuts();
+  /** Whether each run does the same work: nothing in it depends on a flag. */
+  readonly #steady: boolean;
   readonly #unwatch: () => void;
   /** Whether the GPU accepted a whole run. */
   #proven = false;
   #open = true;
 
   constructor(owner: ExecutableOwner, loaded: Loaded, options: CompileOptions) {
-    const { plan, dispatches } = loaded;
+    const { plan, code, dispatches } = loaded;
+    this.#steady = code.instructions.every(({ kind }) => kind !== "test");
     this.#owner = owner;
     this.#loaded = loaded;
     this.#options = options;
@@ -177,6 +182,7 @@ export class WebGpuExecutable implements Executable {
       what: `${this.#name}: a run`,
       expected: !this.#proven,
       profiler,
+      cuts: this.#cuts,
       ahead: () => {
         if (stream === undefined) return;
         const words = params.take();
@@ -205,15 +211,28 @@ export class WebGpuExecutable implements Executable {
       await this.#interpret(recorder, blocks);
     } finally {
       recorder.abandon(); // after a submit there is nothing left of it
-      if (recorder.submitted) for (const storage of inPlace) overwritten.add(storage);
+      if (recorder.submits > 0) for (const storage of inPlace) overwritten.add(storage);
       const storages = [...made.values(), ...overwritten];
       for (const outcome of recorder.outcomes) void failWith(outcome, storages);
     }
+    if (recorder.submits > 1 && this.#steady && this.#cuts.byWork) void this.#time(recorder);
     if (this.#proven) return;
     const errors = await context.failures.until(Promise.all(recorder.outcomes));
     const error = errors.find((found) => found !== undefined);
     if (error !== undefined) throw error;
     this.#proven = true;
+  }
+
+  /** Finds out how long the GPU takes for a run that was submitted in parts. */
+  async #time({ began, outcomes }: Recorder): Promise<void> {
+    const { failures, gpu } = this.#owner.context;
+    try {
+      const done = failures.until(gpu.device.queue.onSubmittedWorkDone());
+      const [errors] = await Promise.all([Promise.all(outcomes), done]);
+      if (errors.every((error) => error === undefined)) this.#cuts.took(performance.now() - began);
+    } catch {
+      // A device that was lost: said elsewhere.
+    }
   }
 
   /** Goes through the code and submits all of it. @param blocks of each buffer, which loops exchange */

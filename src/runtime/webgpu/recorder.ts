@@ -2,15 +2,10 @@
  * Records the work of one run: one encoder and one compute pass as far as possible, and a submit at the end or where the run has to
  * stop in between. Consumed by executables.
  */
+import type { Cuts } from "./cuts.ts";
 import type { Failures, Scope } from "./failures.ts";
 import type { Grid } from "./grid.ts";
 import type { Profiler } from "./profiler.ts";
-
-/**
- * A submit is sent when it has this much work in it. A GPU that shows a screen as well is reset when it works on one submit for some
- * seconds; a large GPU should not notice the cut.
- */
-const MOST = { dispatches: 4096, flops: 2e11, bytes: 5e10 } as const;
 
 /** A dispatch as it is recorded. */
 export interface Recorded {
@@ -27,6 +22,7 @@ export interface RecorderOptions {
   /** Whether the run looks at the outcomes itself. */
   readonly expected: boolean;
   readonly profiler: Profiler | undefined;
+  readonly cuts: Cuts;
   /** Called before each submit, for what has to be in the queue ahead of it. */
   readonly ahead: () => void;
 }
@@ -43,7 +39,8 @@ export class Recorder {
   #pipeline: GPUComputePipeline | undefined;
   #group: GPUBindGroup | undefined;
   #work = { dispatches: 0, flops: 0, bytes: 0 };
-  #submitted = false;
+  #submits = 0;
+  #began = 0;
 
   constructor(device: GPUDevice, failures: Failures, options: RecorderOptions) {
     this.#device = device;
@@ -56,15 +53,19 @@ export class Recorder {
     return this.#outcomes;
   }
 
-  /** Whether anything was submitted. */
-  get submitted(): boolean {
-    return this.#submitted;
+  /** How often something was submitted. */
+  get submits(): number {
+    return this.#submits;
+  }
+
+  /** When the first submit was sent, in milliseconds of `performance.now`; 0 before. */
+  get began(): number {
+    return this.#began;
   }
 
   /** Whether the next submit has work enough. */
   get due(): boolean {
-    const { dispatches, flops, bytes } = this.#work;
-    return dispatches >= MOST.dispatches || flops >= MOST.flops || bytes >= MOST.bytes;
+    return this.#options.cuts.due(this.#work);
   }
 
   /** Opens the error scope, if it is not open: to be called before other GPU calls of the run. */
@@ -101,7 +102,7 @@ export class Recorder {
       this.#options.profiler?.resolve(encoder);
       this.#options.ahead();
       const commands = encoder.finish();
-      this.#submitted = true;
+      if (this.#submits++ === 0) this.#began = performance.now();
       this.#device.queue.submit([commands]);
     }
     this.abandon();
