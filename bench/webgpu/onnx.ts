@@ -4,7 +4,7 @@
  *
  * What the provider has no kernel for, it computes on the CPU, and copies there and back. Consumed by the peers on webgpu.
  */
-import { InferenceSession, Tensor } from "onnxruntime-node";
+import type { InferenceSession, Tensor } from "onnxruntime-node";
 import { hostTensor, toStorage } from "../../src/compiler/host-tensor.ts";
 import type { HostTensor } from "../../src/compiler/host-tensor.ts";
 import { interpret } from "../../src/compiler/interpret/interpret.ts";
@@ -12,6 +12,9 @@ import { toOnnx } from "../../src/compiler/onnx/to-onnx.ts";
 import { inputTypes, outputTypes, sizeOf } from "../../src/dsl/program/program.ts";
 import type { Program, TensorType, VarId } from "../../src/dsl/program/program.ts";
 import type { CompileOptions, Device, DeviceValue, Executable } from "../../src/runtime/device.ts";
+import { loadEngine } from "../../src/runtime/onnx/engine.ts";
+
+const engine = await loadEngine();
 
 /** Tensors of fewer elements are kept on the host: losses are read, and counters are no work for a GPU. */
 const LEAST_ON_GPU = 64;
@@ -22,7 +25,7 @@ const onGpu = ({ shape, dtype }: TensorType): boolean =>
 const NAMES = { f32: "float32", f16: "float16", i32: "int32", u32: "uint32", bool: "bool" } as const;
 
 const onHost = ({ shape, dtype, data }: HostTensor): Tensor =>
-  new Tensor(NAMES[dtype], data as never, [...shape]); // data is in the storage form of its dtype
+  new engine.Tensor(NAMES[dtype], data as never, [...shape]); // data is in the storage form of its dtype
 
 /** The outputs that depend on no input, with their values. */
 function constantOutputs(program: Program): ReadonlyMap<VarId, HostTensor> {
@@ -174,7 +177,7 @@ export class OnnxWebGpu implements Device {
     model: Uint8Array,
     preferredOutputLocation: Readonly<Record<string, Tensor.DataLocation>>,
   ): Promise<InferenceSession> {
-    return InferenceSession.create(model, {
+    return engine.InferenceSession.create(model, {
       executionProviders: ["webgpu"],
       preferredOutputLocation,
       logSeverityLevel: 4, // it warns of every node that it leaves to the CPU

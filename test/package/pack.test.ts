@@ -116,6 +116,21 @@ describe("the packed package", () => {
     expect(lines[3]).toMatch(/^ {4}at .*script\.js:13:\d+$/);
   });
 
+  it("leaves nothing in the user's folders: ONNX Runtime keeps no telemetry", async () => {
+    const [path, home] = [join(consumer, "script.js"), await mkdtemp(join(tmpdir(), "fluxion-home-"))];
+    await writeFile(path, SCRIPT);
+    vi.stubEnv("HOME", home);
+    vi.stubEnv("XDG_CACHE_HOME", undefined);
+    vi.stubEnv("ORT_DISABLE_TELEMETRY", undefined); // which this process has, if it opened the device before
+    try {
+      await succeed(consumer, process.execPath, [path]);
+      expect(await readdir(home, { recursive: true })).toEqual([]);
+    } finally {
+      vi.unstubAllEnvs();
+      await rm(home, { recursive: true });
+    }
+  });
+
   it("type-checks in a strict NodeNext project, the main entry without Node's types", async () => {
     await writeFile(join(consumer, "main.ts"), TYPED);
     await writeFile(join(consumer, "node.ts"), TYPED_NODE);

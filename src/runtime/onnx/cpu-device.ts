@@ -26,8 +26,9 @@ import {
 } from "../device.ts";
 import type { CompileOptions, Device, DeviceValue, Executable } from "../device.ts";
 import { UserError } from "../files/errors.ts";
+import { loadEngine } from "./engine.ts";
+import type { Engine } from "./engine.ts";
 import { EngineSession, SEQUENCE_OUTPUT } from "./session.ts";
-import type { Engine } from "./session.ts";
 import { StoragePool } from "./storage.ts";
 import type { Storage } from "./storage.ts";
 
@@ -318,18 +319,6 @@ export class CpuDevice implements Device {
 }
 
 const messageOf = (error: unknown): string => (error instanceof Error ? error.message : String(error));
-
-async function loadEngine(): Promise<Engine> {
-  try {
-    return await import("onnxruntime-node");
-  } catch (error) {
-    throw new UserError(
-      `The cpu device needs the npm package onnxruntime-node with an engine for ${process.platform}-${process.arch}, and it ` +
-        `did not load (${messageOf(error).split("\n")[0]}); install it, or use the device "interpreter".`,
-      { cause: error },
-    );
-  }
-}
 
 /** Opens the CPU device. @throws UserError when ONNX Runtime is missing or has no build for this platform. */
 export async function openCpu(options: CpuOptions = {}): Promise<CpuDevice> {

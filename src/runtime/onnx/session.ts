@@ -11,8 +11,7 @@
  * Consumed by `cpu-device.ts`.
  */
 import type { InferenceSession, Tensor } from "onnxruntime-node";
-
-export type Engine = typeof import("onnxruntime-node");
+import type { Engine } from "./engine.ts";
 
 /** Name of the first output of every model, an empty sequence. */
 export const SEQUENCE_OUTPUT = "fluxion.done";

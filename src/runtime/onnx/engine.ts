@@ -1,0 +1,29 @@
+/**
+ * Loads ONNX Runtime, without what it would tell others. Consumed by `cpu-device.ts`.
+ */
+import { UserError } from "../files/errors.ts";
+
+export type Engine = typeof import("onnxruntime-node");
+
+/**
+ * From 1.30 on the engine counts sessions and devices on Linux and macOS too, keeps the counts in the user's cache folder, and sends them to
+ * its makers. It reads this variable when it is loaded. A process that asks for that itself has set it to another value.
+ */
+function disableTelemetry(): void {
+  process.env["ORT_DISABLE_TELEMETRY"] ??= "1";
+}
+
+/** @throws UserError when ONNX Runtime is missing or has no build for this platform */
+export async function loadEngine(): Promise<Engine> {
+  disableTelemetry();
+  try {
+    return await import("onnxruntime-node");
+  } catch (error) {
+    const reason = (error instanceof Error ? error.message : String(error)).split("\n")[0];
+    throw new UserError(
+      `The cpu device needs the npm package onnxruntime-node with an engine for ${process.platform}-${process.arch}, and it ` +
+        `did not load (${reason}); install it, or use the device "interpreter".`,
+      { cause: error },
+    );
+  }
+}
