@@ -19,6 +19,7 @@ export const MODEL_OPTIONS = {
     value: "FILE",
     help: "Your own text: one document per line or per paragraph (default: WordNet definitions).",
   },
+  "keep-repeats": { help: "Learns lines as often as the text has them, not each once." },
   tokens: { value: "KIND", help: "words or chars (default: words)." },
   vocab: { value: "N", help: "Size of a word vocabulary." },
   length: { value: "N", help: "Tokens per sequence." },
@@ -95,6 +96,7 @@ export function settingsFrom(args: Parsed, preset: TrainingConfig): TrainingConf
     data: {
       ...preset.data,
       ...(file === undefined ? {} : { file: resolve(file) }),
+      ...(args.flag("keep-repeats") ? { repeats: "keep" } : {}),
       tokens,
       vocabularySize: args.whole("vocab", { min: 8, max: 1_000_000 }) ?? preset.data.vocabularySize,
     },

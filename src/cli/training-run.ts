@@ -82,14 +82,19 @@ export async function trainAndMeasure(job: Job, intervals: TrainingIntervals): P
   return 0;
 }
 
-function textLine({ data, network }: TrainingConfig, { vocabulary, streams }: PreparedText): string {
+function textLine({ data, network }: TrainingConfig, { vocabulary, streams, report }: PreparedText): string {
   const size = vocabulary.tokens.length;
   const fewer =
     vocabulary.kind === "words" && size < data.vocabularySize
       ? ` (${data.vocabularySize} asked for; the text has no more)`
       : "";
   const unit = vocabulary.kind === "words" ? "words" : "characters";
-  return `Text: ${textName(data)}; ${streams.train.length.toLocaleString("en")} ${unit} to train on, a vocabulary of ${size}${fewer}, sequences of ${network.length}.`;
+  const lines = report.repeatedLines;
+  const again =
+    data.file === null || lines === 0
+      ? ""
+      : ` Lines that occur before are left out, ${lines.toLocaleString("en")} of them; --keep-repeats keeps them.`;
+  return `Text: ${textName(data)}; ${streams.train.length.toLocaleString("en")} ${unit} to train on, a vocabulary of ${size}${fewer}, sequences of ${network.length}.${again}`;
 }
 
 /** How to read the table. */

@@ -405,4 +405,25 @@ describe("the whole job on characters", options, () => {
     expect(linesOf(texts)).toHaveLength(3);
     for (const line of linesOf(texts)) expect(line).toMatch(/^[a-z ]{32}$/);
   });
+
+  it("says how many repeated lines it leaves out, or keeps them, also when it is resumed", async () => {
+    const [twice, dir] = [join(folder, "twice.txt"), join(folder, "repeats")];
+    const text = await readFile(data, "utf8");
+    await writeFile(twice, `${text}\n${text}`);
+    const tiny = ["--quick", "--tokens", "chars", "--width", "8", "--depth", "1", "--heads", "1", "--samples", "8", "--steps", "1", "--distill-steps", "1", "--data", twice] as const; // prettier-ignore
+    const [once, kept] = [
+      await fluxion(["demo", ...tiny, "--out", `${dir}-once`]),
+      await fluxion(["demo", ...tiny, "--keep-repeats", "--out", dir]),
+    ];
+    const characters = ({ stdout }: typeof once): number =>
+      Number(/([\d,]+) characters to train on/.exec(stdout)?.[1]?.replaceAll(",", ""));
+    expect(once.stdout).toMatch(
+      / Lines that occur before are left out, [\d,]+ of them; --keep-repeats keeps them\.\n/,
+    );
+    expect(kept.stdout).not.toContain("left out");
+    expect(characters(kept)).toBeGreaterThanOrEqual(2 * characters(once));
+    const resumed = await fluxion(["demo", "--resume", dir]);
+    expect(resumed.code, resumed.stderr).toBe(0);
+    expect(characters(resumed)).toBe(characters(kept));
+  });
 });

@@ -1,5 +1,5 @@
 /**
- * Documents to token streams: normalize, deduplicate, split by document, choose the vocabulary, deal with the
+ * Documents to token streams: normalize, drop repeats, split by document, choose the vocabulary, deal with the
  * words outside it, pack. Consumed by the command line, which reads the documents, and by examples.
  * To add a kind of token: `vocabulary.ts` first, then a branch in `prepareText`.
  */
@@ -27,6 +27,11 @@ export interface PrepareOptions {
   /** Shorter lines are left out: in words for `words` (4), in characters for `chars` (8). */
   readonly minimumLineLength?: number;
   readonly fractions?: SplitFractions;
+  /**
+   * What happens to a line that occurs again, here or in another document (`drop`). `keep`: it stays as often as it occurs, so that the text's
+   * own law is learned. Equal documents are in the same split, but a line of two different documents may be in two.
+   */
+  readonly repeats?: "drop" | "keep";
   /** Another number sends other documents to each split (0). */
   readonly salt?: number;
   /** Every split must hold at least this many tokens (1): the length of a training sequence. */
@@ -44,10 +49,12 @@ export interface SplitReport {
 
 export interface PreparedText {
   readonly vocabulary: Vocabulary;
-  /** One packed stream of ids for each split. No line is in two of them. */
+  /** One packed stream of ids for each split. No line is in two of them, where repeats are dropped. */
   readonly streams: Readonly<Record<SplitName, Int32Array>>;
   readonly report: {
-    /** Distinct lines of at least the minimum length, before the vocabulary was applied, and their tokens. */
+    /** Lines that were dropped because they occur before, before the vocabulary was applied. */
+    readonly repeatedLines: number;
+    /** Lines of at least the minimum length without those, before the vocabulary was applied, and their tokens. */
     readonly candidateLines: number;
     readonly candidateTokens: number;
     readonly keptLines: number;
@@ -77,7 +84,7 @@ const SPLITS = ["train", "validation", "judge"] as const satisfies readonly Spli
  * are sorted by hash, which also mixes their topics along the stream.
  *
  * A document goes to one split with all its lines. A line that occurs again, there or anywhere else, is
- * dropped, so the judge has read no line that the models have. The vocabulary is chosen on all splits, like a
+ * dropped unless asked otherwise, so the judge has read no line that the models have. The vocabulary is chosen on all splits, like a
  * tokenizer made beforehand: chosen on `train` alone, it would let other kinds of lines pass there than
  * elsewhere.
  *
@@ -88,7 +95,9 @@ export function prepareText(documents: readonly string[], options: PrepareOption
   const kind = options.tokens ?? "words";
   const minimum = options.minimumLineLength ?? (kind === "words" ? 4 : 8);
   const fractions = checkFractions(options.fractions ?? DEFAULT_FRACTIONS);
-  const lines = distinctLines(documents, kind, minimum, fractions, options.salt ?? 0);
+  const once = options.repeats === "keep" ? (all: readonly Line[]) => all : deduplicated;
+  const long = linesOf(documents, kind, minimum, fractions, options.salt ?? 0);
+  const lines = once(long);
   if (lines.length === 0) {
     const unit = kind === "words" ? "words" : "letters a-z";
     throw new RangeError(`the text has no line of at least ${minimum} ${unit}; use another text`);
@@ -96,7 +105,7 @@ export function prepareText(documents: readonly string[], options: PrepareOption
   const { vocabulary, kept } =
     kind === "chars"
       ? { vocabulary: charVocabulary(), kept: lines }
-      : applyWordVocabulary(lines, options.vocabularySize ?? 2000, options.unknown ?? "cut", minimum);
+      : applyWordVocabulary(lines, options.vocabularySize ?? 2000, options.unknown ?? "cut", minimum, once);
 
   const part = (split: SplitName) => {
     const own = kept.filter((line) => line.split === split);
@@ -106,13 +115,15 @@ export function prepareText(documents: readonly string[], options: PrepareOption
     return { stream, report: { documents: documentCount, lines: own.length, tokens: stream.length } };
   };
   const parts = { train: part("train"), validation: part("validation"), judge: part("judge") };
-  checkSplitSizes(parts, options.minimumSplitTokens ?? 1, documents.length);
+  const repeatedLines = long.length - lines.length;
+  checkSplitSizes(parts, options.minimumSplitTokens ?? 1, documents.length, repeatedLines);
   const keptTokens = sum(kept.map((line) => line.length));
   const unknowns = sum(SPLITS.map((split) => countId(parts[split].stream, vocabulary.unknown)));
   return {
     vocabulary,
     streams: { train: parts.train.stream, validation: parts.validation.stream, judge: parts.judge.stream },
     report: {
+      repeatedLines,
       candidateLines: lines.length,
       candidateTokens: sum(lines.map((line) => line.length)),
       keptLines: kept.length,
@@ -123,8 +134,8 @@ export function prepareText(documents: readonly string[], options: PrepareOption
   };
 }
 
-/** Every line once, in the order of the hashes of the documents. */
-function distinctLines(
+/** Lines of at least the minimum length, in the order of the hashes of the documents. */
+function linesOf(
   documents: readonly string[],
   kind: TokenKind,
   minimum: number,
@@ -144,10 +155,16 @@ function distinctLines(
       return { document, split, text: own, length: tokens.length };
     });
   });
-  return deduplicated(all.filter((line) => line.length >= minimum));
+  return all.filter((line) => line.length >= minimum);
 }
 
-function applyWordVocabulary(lines: readonly Line[], size: number, policy: UnknownPolicy, minimum: number) {
+function applyWordVocabulary(
+  lines: readonly Line[],
+  size: number,
+  policy: UnknownPolicy,
+  minimum: number,
+  once: (pieces: readonly Line[]) => readonly Line[],
+) {
   if (!(Number.isInteger(size) && size >= 8)) {
     throw new RangeError(
       `a vocabulary needs a whole number of at least 8 tokens, but ${size} were asked for`,
@@ -171,7 +188,7 @@ function applyWordVocabulary(lines: readonly Line[], size: number, policy: Unkno
       length: run.length,
     })),
   );
-  return { vocabulary, kept: deduplicated(pieces.filter((piece) => piece.length >= minimum)) };
+  return { vocabulary, kept: once(pieces.filter((piece) => piece.length >= minimum)) };
 }
 
 function deduplicated(lines: readonly Line[]): readonly Line[] {
@@ -202,6 +219,7 @@ function checkSplitSizes(
   parts: Readonly<Record<SplitName, { readonly stream: Int32Array }>>,
   minimum: number,
   documents: number,
+  repeatedLines: number,
 ): void {
   const needed = Math.max(1, minimum);
   if (SPLITS.every((split) => parts[split].stream.length >= needed)) return;
@@ -213,8 +231,9 @@ function checkSplitSizes(
       `the text has too few documents, ${documents}, and none is divided between the splits, which are ${sizes} tokens and need ${needed} each; ` +
         "give a document on each line, or paragraphs with blank lines between them",
     );
+  const again = repeatedLines === 0 ? "" : `, without ${repeatedLines} lines that occur again`;
   throw new RangeError(
-    `the text is too short: in tokens its splits are ${sizes}, and each needs ${needed}; ` +
+    `the text is too short: in tokens its splits are ${sizes}${again}, and each needs ${needed}; ` +
       "use more text, a larger vocabulary, or a shorter sequence",
   );
 }

@@ -64,8 +64,9 @@ export function textOfRun(
   corpus: Corpus,
   { data, network }: { readonly data: DataConfig; readonly network: { readonly length: number } },
 ): PreparedText {
-  const { tokens, vocabularySize, unknown, fingerprint } = data;
-  const text = prepareCorpus(corpus, { tokens, vocabularySize, unknown, minimumSplitTokens: network.length });
+  const { tokens, vocabularySize, unknown, repeats = "drop", fingerprint } = data;
+  const minimumSplitTokens = network.length;
+  const text = prepareCorpus(corpus, { tokens, vocabularySize, unknown, repeats, minimumSplitTokens });
   if (fingerprint === undefined || fingerprint === textFingerprint(text)) return text;
   throw new UserError(
     `The text of this run has changed: ${textName(data)} gives other tokens than when the run began. ` +

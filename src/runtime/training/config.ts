@@ -16,6 +16,8 @@ export interface DataConfig {
   /** Size of a word vocabulary. */
   readonly vocabularySize: number;
   readonly unknown: UnknownPolicy;
+  /** "keep" where lines that occur again stay; absent where they are dropped. */
+  readonly repeats?: "keep";
   /** Hash of the prepared text: a run has it, so that a changed text is noticed; a preset has none. */
   readonly fingerprint?: string;
 }
@@ -243,6 +245,7 @@ export function checkConfig(value: unknown, where: string): TrainingConfig {
       tokens: data.choice("tokens", TOKENS),
       vocabularySize: data.number("vocabularySize", { integer: true, min: 2 }),
       unknown: data.choice("unknown", UNKNOWN),
+      ...(data.has("repeats") ? { repeats: data.choice("repeats", ["keep"]) } : {}),
       ...(data.has("fingerprint") ? { fingerprint: data.string("fingerprint") } : {}),
     },
     network: {

@@ -76,6 +76,27 @@ describe("prepareText", () => {
     expect(prepareText(documents, { vocabularySize: 40, salt: 1 }).streams).not.toEqual(prepared.streams);
   });
 
+  it("keeps repeated lines where that is asked, as often as they occur and in one split, and counts them where not", () => {
+    const lines = documents.map((document, i) =>
+      document.replace(/ number [^]*/, ` by ${["day", "night"][i % 2]}`),
+    );
+    const often = lines.flatMap((line, i) => Array.from({ length: 1 + (i % 3) }, () => line));
+    const distinct = new Set(often).size;
+    for (const options of [{ vocabularySize: 400 }, { tokens: "chars" }] as const) {
+      const [once, kept] = [prepareText(often, options), prepareText(often, { ...options, repeats: "keep" })];
+      expect(once.streams).toEqual(prepareText(lines, options).streams);
+      expect(once.report).toMatchObject({ keptLines: distinct, repeatedLines: often.length - distinct });
+      expect(kept.report).toMatchObject({ keptLines: often.length, repeatedLines: 0 });
+    }
+    const kept = prepareText(often, { vocabularySize: 400, repeats: "keep" });
+    const found = SPLITS.map((split) => linesOf(kept, split));
+    expect(found.flat().sort()).toEqual(often.map((line) => line.toLowerCase()).sort());
+    expect(new Set(found.flat()).size).toBe(found.reduce((sum, own) => sum + new Set(own).size, 0));
+    expect(() => prepareText(often, { minimumSplitTokens: 1e6 })).toThrow(
+      /the text is too short: in tokens its splits are .*, without \d+ lines that occur again, and each needs 1000000/,
+    );
+  });
+
   it("leaves nothing unknown except where lines with unknown words are kept", () => {
     const cut = prepareText(documents, { vocabularySize: 36 });
     const drop = prepareText(documents, { vocabularySize: 36, unknown: "drop" });
