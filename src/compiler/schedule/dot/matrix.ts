@@ -128,7 +128,7 @@ export function writeMatrix(builder: KernelBuilder, job: DotJob, rung: Matrix): 
     const stride = length + GAP;
     const array = builder.shared(arrayOf(shape.element, lines * stride));
     const whole = slices === undefined || CHUNK % depth === 0 ? depth : Infinity;
-    return { array, stride, alongK, side, depth, whole, lanes: rung.lanes };
+    return { array, stride, half: shape.element === "f16", alongK, side, depth, whole, lanes: rung.lanes };
   };
   const left = staged(tile.rows, layout.left !== "row");
   const right = staged(tile.columns, layout.right === "k");

@@ -18,7 +18,7 @@ import {
   times,
 } from "../../kernel/builder.ts";
 import type { KernelBuilder } from "../../kernel/builder.ts";
-import type { Expr, QuadPlace } from "../../kernel/ir.ts";
+import type { Expr, Quad, QuadPlace } from "../../kernel/ir.ts";
 import type { MatrixShape } from "../../kernel/plan.ts";
 
 /** Extents: numbers where a kernel is chosen, literals or parameters where it is written. */
@@ -179,17 +179,22 @@ export const inside = (x: Expr, end: Expr, extent: Expr, tile: number): Expr | u
 export const quadWithin = (x: Expr, extent: Expr, tile: number): Expr =>
   fits(extent, tile) ? x : binary("min", x, minus(extent, index(4)));
 
-/** Has a variable be a quad of an operand, or zeros where that is beyond the end of k: a quad along k is before it or beyond. */
+/**
+ * Has a variable be a quad of an operand, or zeros where that is beyond the end of k: a quad along k is before it or beyond.
+ * @param half the variable's numbers are f16
+ */
 export function fetchQuad(
   builder: KernelBuilder,
   name: string,
   before: Expr | undefined,
   from: () => QuadPlace,
+  half = false,
 ): void {
-  const take = (): void =>
-    builder.emit({ kind: "assignQuad", name, value: { kind: "loaded", from: from() } });
+  const kept = half ? ({ half } as const) : {};
+  const assign = (value: Quad): void => builder.emit({ kind: "assignQuad", name, value });
+  const take = (): void => assign({ kind: "loaded", from: from(), ...kept });
   if (before === undefined) take();
-  else builder.if(before, take, () => builder.emit({ kind: "assignQuad", name, value: { kind: "zeros" } }));
+  else builder.if(before, take, () => assign({ kind: "zeros", ...kept }));
 }
 
 /** Emits what `write` does where all conditions hold. */
