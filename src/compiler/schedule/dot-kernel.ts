@@ -5,7 +5,7 @@
 import { freeAxes } from "../../dsl/ops/reduction.ts";
 import { sizeOf, typeOf } from "../../dsl/program/program.ts";
 import type { DotParams, TensorType, VarId } from "../../dsl/program/program.ts";
-import { extent } from "../kernel/builder.ts";
+import { extent, index } from "../kernel/builder.ts";
 import type { Expr } from "../kernel/ir.ts";
 import type { BufferId, TargetLimits } from "../kernel/plan.ts";
 import { digit, split } from "./coordinates.ts";
@@ -115,12 +115,15 @@ export function writeDots(
     ...(typeOf(scope.program, left.id).dtype === "f16" ? { dtype: "f16" } : {}), // both have the same
     ...(sides.every(({ id }) => isReadAsStored(scope, id)) ? {} : { computed: true }),
   };
-  const extents: DotShape<Expr> = {
-    batch: extent(shape.batch),
-    rows: extent(shape.rows),
-    columns: extent(shape.columns),
-    inner: extent(shape.inner),
-  };
+  const config = choice?.(shape, layout) ?? chooseDot(shape, layout, limits);
+  const extentsAs = (size: (value: number) => Expr): DotShape<Expr> => ({
+    batch: size(shape.batch),
+    rows: size(shape.rows),
+    columns: size(shape.columns),
+    inner: size(shape.inner),
+  });
+  const { lanes, workgroups, sizes } = config;
+  const size = sizes === "text" ? index : extent;
   const own = new Set(group.members.flatMap((member) => member.nodes));
   const storeIn =
     (writer: KernelWriter): DotStore =>
@@ -136,29 +139,27 @@ export function writeDots(
       const values = [...group.stored].map((id) => ({ id, value: writer.value(id, at) }));
       for (const { id, value } of values) writer.store(id, scope.location(id) as Location, at, value); // stored: it has one
     };
-  const config = choice?.(shape, layout) ?? chooseDot(shape, layout, limits);
   const ops = group.members.map((member) => member.equation.op);
-  const { lanes, workgroups } = config;
   if (config.split === undefined) {
     const writer = new KernelWriter(scope, own);
     const written = new Set([...group.stored].map((id) => (scope.location(id) as Location).buffer)); // stored: they have one
     const operands = operandsOf(scope, writer, sides, written);
-    writeDot(writer.builder, extents, layout, operands, storeIn(writer), config);
-    return [{ ...writer.finish(kernelName("dot", ops), lanes), workgroups }];
+    writeDot(writer.builder, extentsAs(size), layout, operands, storeIn(writer), config);
+    return [{ ...writer.finish(kernelName("dot", ops), lanes), workgroups, sizes }];
   }
   const { slices, chunk } = config.split;
   const type = slicesType(shape, slices);
   const partial = temporary(type);
   const first = new KernelWriter(scope, own);
-  const into = { buffer: first.bind(partial, type, "write"), chunk: extent(chunk) };
+  const into = { buffer: first.bind(partial, type, "write"), chunk: size(chunk) };
   const operands = operandsOf(scope, first, sides, new Set([partial]));
-  writeDotSlices(first.builder, extents, layout, operands, into, config);
+  writeDotSlices(first.builder, extentsAs(size), layout, operands, into, config);
   const second = new KernelWriter(scope, own);
   const from = { buffer: second.bind(partial, type, "read"), chunk: extent(chunk) };
-  writeDotSum(second.builder, extents, from, storeIn(second));
+  writeDotSum(second.builder, extentsAs(extent), from, storeIn(second));
   const results = shape.batch * shape.rows * shape.columns;
   return [
-    { ...first.finish("dot_slices", lanes), workgroups },
+    { ...first.finish("dot_slices", lanes), workgroups, sizes },
     {
       ...second.finish(kernelName("dot_sum", ops), DOT_SUM_LANES),
       workgroups: workgroupsFor(results, DOT_SUM_LANES),
