@@ -130,9 +130,12 @@ export interface QuadPlace {
 export type Quad =
   | { readonly kind: "zeros"; readonly half?: true }
   | { readonly kind: "loaded"; readonly from: QuadPlace; readonly half?: true }
-  | { readonly kind: "parts"; readonly parts: readonly [Expr, Expr, Expr, Expr] }
+  | { readonly kind: "parts"; readonly parts: QuadParts }
   /** Each number of that quad times x. */
   | { readonly kind: "scaled"; readonly quad: string; readonly x: Expr };
+
+/** Four numbers, of f32. */
+export type QuadParts = readonly [Expr, Expr, Expr, Expr];
 
 /** Names of quads are bound as others are, and are no expressions: `component` takes a number out. */
 export type QuadStatement =

@@ -185,9 +185,10 @@ class Printer {
       case "storeQuad": {
         const { text, type } = this.#quadPlace(s.to);
         const name = identifier(s.quad);
-        if (s.to.memory.kind === "buffer" && type === "f16")
-          throw new Error(`kernel ${this.#kernel.name}: nothing rounds quads that are stored as f16`);
-        return [`${text} = ${type === "f16" ? `vec4<f16>(${name})` : name};`];
+        if (type !== "f16") return [`${text} = ${name};`];
+        if (s.to.memory.kind === "shared") return [`${text} = vec4<f16>(${name});`]; // exact, as in #kept
+        const rounded = [..."xyzw"].map((c) => callHelper("to_f16", atom(`${name}.${c}`)).text);
+        return [`${text} = vec4<f16>(${rounded.join(", ")});`];
       }
       case "addScaled": {
         const [sums, quad] = [identifier(s.sums), identifier(s.quad)];

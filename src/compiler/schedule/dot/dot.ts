@@ -18,7 +18,7 @@ import { writeDirect } from "./direct.ts";
 import { writeGemv } from "./gemv.ts";
 import { matrixBytes, matrixRungs, matrixTile, writeMatrix } from "./matrix.ts";
 import { CHUNK } from "./problem.ts";
-import type { DotJob, DotLayout, DotOperands, DotRung, DotShape, DotStore } from "./problem.ts";
+import type { DotJob, DotLayout, DotOperands, DotResults, DotRung, DotShape, DotStore } from "./problem.ts";
 import { quadLanes, writeQuads } from "./quads.ts";
 import { REGISTER_LANES, registerTile, writeRegisters } from "./registers.ts";
 import { SUBGROUP_LANES, fillsSubgroups, subgroupsWide, writeSubgroups } from "./subgroups.ts";
@@ -244,7 +244,7 @@ export function writeDot(
   extents: DotShape<Expr>,
   layout: DotLayout,
   operands: DotOperands,
-  store: DotStore,
+  { store, storeQuad }: DotResults,
   { rung }: DotConfig,
 ): void {
   const job: DotJob = {
@@ -253,6 +253,7 @@ export function writeDot(
     operands,
     slices: undefined,
     store: (_slice, batch, row, column, value) => store(batch, row, column, value),
+    storeQuad,
   };
   writeRung(builder, job, rung);
 }

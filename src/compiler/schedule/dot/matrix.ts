@@ -223,7 +223,7 @@ function placesOf(
 /** Stores a tile's sums, some rows of each subgroup's fragments at a time. */
 function storeSums(
   builder: KernelBuilder,
-  { extents: { rows, columns }, store }: DotJob,
+  { extents: { rows, columns }, store, storeQuad }: DotJob,
   rung: Matrix,
   { batch, slice }: DotPart,
   {
@@ -261,17 +261,26 @@ function storeSums(
       ),
     );
     builder.barrier();
-    builder.for(LANE, index(high * tile.columns), index(rung.lanes), (word) => {
-      const line = builder.let(over(word, index(tile.columns)));
+    /** Sums that a lane stores at a time: neighbours, so in a row of the result or beyond it. */
+    const each = storeQuad !== undefined && tile.columns % 4 === 0 ? 4 : 1;
+    const length = index(tile.columns / each);
+    builder.for(LANE, index((high * tile.columns) / each), index(rung.lanes), (number) => {
+      const line = builder.let(over(number, length));
       const blockRow = times(over(line, index(own)), index(block[0]));
       const row = builder.let(
         plus(plus(rowStart, blockRow), plus(modulo(line, index(own)), index(part * own))),
       );
-      const column = builder.let(plus(columnStart, modulo(word, index(tile.columns))));
+      const column = builder.let(plus(columnStart, times(modulo(number, length), index(each))));
+      const word = builder.let(times(number, index(each)));
+      const sum = (c: number): Expr =>
+        builder.let({ kind: "shared", type: "f32", array, at: plus(word, index(c)) });
       when(
         builder,
         [inside(row, rows, rows, tile.rows), inside(column, columns, columns, tile.columns)],
-        () => store(slice, batch, row, column, builder.let({ kind: "shared", type: "f32", array, at: word })),
+        () => {
+          if (each === 1 || storeQuad === undefined) store(slice, batch, row, column, sum(0));
+          else storeQuad(batch, row, column, [sum(0), sum(1), sum(2), sum(3)]);
+        },
       );
     });
     if (part < parts - 1) builder.barrier();

@@ -18,7 +18,7 @@ import {
   times,
 } from "../../kernel/builder.ts";
 import type { KernelBuilder } from "../../kernel/builder.ts";
-import type { Expr, Quad, QuadPlace } from "../../kernel/ir.ts";
+import type { Expr, Quad, QuadParts, QuadPlace } from "../../kernel/ir.ts";
 import { MINIMUM_LIMITS } from "../../kernel/plan.ts";
 import type { MatrixShape } from "../../kernel/plan.ts";
 
@@ -57,6 +57,16 @@ export type OperandQuads = (batch: Expr, i: Expr, k: Expr) => QuadPlace;
 
 /** Called in a scope of its own, more than once for large tiles, with indices in bounds that are bound to names. */
 export type DotStore = (batch: Expr, row: Expr, column: Expr, value: Expr) => void;
+
+/** As `DotStore`, for four neighbours in a row, the first at a multiple of four: where rows have a multiple of four elements. */
+export type DotStoreQuad = (batch: Expr, row: Expr, column: Expr, values: QuadParts) => void;
+
+/** Where a dot's elements go. */
+export interface DotResults {
+  readonly store: DotStore;
+  /** Undefined where they do not lie in quads. A kernel uses this one or the other. */
+  readonly storeQuad?: DotStoreQuad | undefined;
+}
 
 /** How a dot is computed. */
 export type DotRung =
@@ -123,6 +133,8 @@ export interface DotJob {
   readonly operands: DotOperands;
   readonly slices: { readonly count: Expr; readonly chunk: Expr } | undefined;
   readonly store: (slice: Expr, batch: Expr, row: Expr, column: Expr, value: Expr) => void;
+  /** For dots that are not cut, where their elements lie in quads. */
+  readonly storeQuad?: DotStoreQuad | undefined;
 }
 
 /** The part of the result that a workgroup computes, and the range of k that it sums over. */
