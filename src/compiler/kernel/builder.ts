@@ -38,7 +38,11 @@ export const component = (quad: string, index: 0 | 1 | 2 | 3, half = false): Exp
   ...(half ? { half } : {}),
 });
 /** What memory has there. */
-export const loadedQuad = (kind: "buffer" | "shared", position: number, at: Expr): Quad => ({
+export const loadedQuad = (
+  kind: "buffer" | "shared",
+  position: number,
+  at: Expr,
+): Quad & { readonly kind: "loaded" } => ({
   kind: "loaded",
   from: { memory: { kind, position }, at },
 });
