@@ -13,7 +13,7 @@ import { verifyPlan } from "../../../src/compiler/kernel/verify-plan.ts";
 import { dotCandidates, namedDot, rungName } from "../../../src/compiler/schedule/dot/candidates.ts";
 import { chooseDot, launchDot } from "../../../src/compiler/schedule/dot/dot.ts";
 import type { DotConfig } from "../../../src/compiler/schedule/dot/dot.ts";
-import { matrixBytes, matrixRungs } from "../../../src/compiler/schedule/dot/matrix.ts";
+import { matrixBytes, matrixRungs, matrixTile } from "../../../src/compiler/schedule/dot/matrix.ts";
 import type { DotLayout, DotShape } from "../../../src/compiler/schedule/dot/problem.ts";
 import type { DotChoice } from "../../../src/compiler/schedule/dot-kernel.ts";
 import { schedule } from "../../../src/compiler/schedule/schedule.ts";
@@ -100,6 +100,23 @@ describe("matrix units compute", () => {
       }
     },
   );
+
+  it.each(["NN", "TT"] as const)("%s in tiles of 128 by 256, loaded ahead", (lie) => {
+    const layout = LAYOUTS[lie];
+    const limits = limitsFor(SHAPES.nvidia, 32);
+    for (const [shape, slices] of [
+      [{ batch: 1, rows: 132, columns: 260, inner: 68 }, 1],
+      [{ batch: 1, rows: 3, columns: 257, inner: 33 }, 1],
+      [{ batch: 1, rows: 128, columns: 256, inner: 0 }, 1],
+      [{ batch: 2, rows: 20, columns: 16, inner: 100 }, 2], // of 64
+    ] as const) {
+      const rung = rungOf(limits, shape.inner, 1);
+      expect([rung.subgroups, rung.ahead, matrixTile(rung)]).toEqual([8, true, { rows: 128, columns: 256 }]);
+      const config = launchDot(shape, rung, slices);
+      check(dotProgram(shape, layout), limits, config, 32);
+      if (lie === "NN") check(dotProgram(shape, layout), limits, { ...config, sizes: "text" }, 32);
+    }
+  });
 
   it.each(Object.keys(SHAPES) as (keyof typeof SHAPES)[])("with the shapes that %s lists", (name) => {
     const limits = limitsFor(SHAPES[name]);
@@ -239,6 +256,9 @@ describe("matrix units are a candidate", () => {
       "16 x 16 x 16 matrices of f16 summed in f32, 4 subgroups with blocks of 32",
       "16 x 8 x 16 matrices of f16 summed in f32, 4 subgroups with blocks of 32",
     ]);
+    expect(names(limits, LAYOUTS.NN, { ...shape, columns: 129 })[1]).toBe(
+      "16 x 16 x 16 matrices of f16 summed in f32, 8 subgroups with blocks of 64, loaded ahead",
+    );
     const { dtype: _, ...f32 } = LAYOUTS.NN;
     expect(names(limits, f32)).toEqual([]);
     expect(names(limits, { ...LAYOUTS.NN, computed: true })).toEqual([]);

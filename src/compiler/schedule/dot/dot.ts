@@ -147,6 +147,7 @@ function matrixFor(shape: DotShape, layout: DotLayout, limits: TargetLimits): Do
       element === "f16" &&
       accumulator === "f32" &&
       rung.lanes === 32 * rung.subgroups &&
+      rung.ahead !== true &&
       rung.spare !== true;
     return (
       measured &&

@@ -119,6 +119,8 @@ export type DotRung =
       readonly block: 32 | 64;
       readonly subgroups: 1 | 2 | 4 | 8;
       readonly lanes: number;
+      /** A part of k is on its way to registers while the one before is multiplied. */
+      readonly ahead?: true;
       /** Subgroups may be smaller than the largest. */
       readonly spare?: true;
     };
