@@ -22,7 +22,7 @@ const FOUR = [0, 1, 2, 3] as const;
  * @param halves names of quads of f16, which this adds to
  */
 export function quadCode(kernel: Kernel, s: QuadStatement, typed: Typed, halves: Set<string>): string {
-  const isHalf = ({ value }: { readonly value: Quad }): boolean => "half" in value && value.half === true;
+  const isHalf = ({ value }: { readonly value: Quad }): boolean => "half" in value && value.half;
   /** Nothing but `component` takes quads of f16. */
   const whole = (name: string): void =>
     require(kernel, !halves.has(name), () => `uses ${name}, a quad of f16, as one of f32`);
