@@ -113,7 +113,7 @@ const bare = ({ size, dtype, a, b, sample }: Problem, gpu: Gpu): Candidate => ({
     return {
       note,
       run: () => run(),
-      values: async () => [sample(toNumbers({ ...a, data: await product() }))],
+      values: async () => [sample(toNumbers({ ...a, ...(await product()) }))],
       dispose: async () => dispose(),
     };
   },

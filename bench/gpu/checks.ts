@@ -10,6 +10,11 @@ import type { HostTensor } from "../../src/compiler/host-tensor.ts";
 import { interpret } from "../../src/compiler/interpret/interpret.ts";
 import { inlineCalls } from "../../src/compiler/passes/inline.ts";
 import { optimize } from "../../src/compiler/passes/pipeline.ts";
+import { dotCandidates, rungName } from "../../src/compiler/schedule/dot/candidates.ts";
+import { SMALL_QUADS, launchDot } from "../../src/compiler/schedule/dot/dot.ts";
+import type { DotConfig } from "../../src/compiler/schedule/dot/dot.ts";
+import type { DotLayout, DotShape } from "../../src/compiler/schedule/dot/problem.ts";
+import { schedule } from "../../src/compiler/schedule/schedule.ts";
 import { trace } from "../../src/dsl/index.ts";
 import type { Fn } from "../../src/dsl/index.ts";
 import { OPS } from "../../src/dsl/ops/index.ts";
@@ -19,6 +24,7 @@ import { keyData } from "../../src/models/training/batches.ts";
 import { key } from "../../src/models/flow/host-random.ts";
 import { initFlm } from "../../src/models/training/programs.ts";
 import type { WebGpuDevice } from "../../src/runtime/webgpu/device.ts";
+import { dotProgram, exactOperand } from "../../src/runtime/webgpu/dot-alone.ts";
 import { randomInputs } from "../../src/runtime/webgpu/random-inputs.ts";
 import { deviation, runOn } from "../../test/support/on-device.ts";
 import { arbitraryRun } from "../../test/support/random-program.ts";
@@ -28,6 +34,7 @@ import { normal } from "../numbers.ts";
 import { loadStep, rowsOf, stepOptions, trainingOf } from "../webgpu/flm-step.ts";
 import { PROGRAMS } from "./check-programs.ts";
 import type { CheckProgram } from "./check-programs.ts";
+import { LIES } from "./ways.ts";
 
 /** What came of a check. */
 export interface Checked {
@@ -51,6 +58,7 @@ export const checksAt = (scale: Scale): readonly Check[] => [
   ...PROGRAMS()
     .filter((_, i) => scale === "full" || i % 9 === 0)
     .map(programCheck),
+  ...dotForms().filter((_, i) => scale === "full" || i % 5 === 0),
   threeSteps,
   ...ops().filter((_, i) => scale === "full" || i % 20 === 0),
 ];
@@ -95,6 +103,63 @@ const programCheck = (one: CheckProgram): Check => ({
     );
   },
 });
+
+/** Rows, columns and terms: whole tiles in bands, and tiles that are not full, in quads and not. */
+const FORMS = [
+  { batch: 1, rows: 1024, columns: 256, inner: 32 },
+  { batch: 1, rows: 132, columns: 196, inner: 68 },
+  { batch: 2, rows: 65, columns: 130, inner: 77 },
+] as const satisfies readonly DotShape[];
+
+/** Dots on all rungs for large ones, as those have them: with sizes in the text. */
+const dotForms = (): readonly Check[] =>
+  (["f32", "f16"] as const).flatMap((dtype) =>
+    Object.entries(LIES).flatMap(([lie, lies]) =>
+      FORMS.map((shape): Check => {
+        const { batch, rows, columns, inner } = shape;
+        const layout: DotLayout = { ...lies, dtype };
+        const tolerance = dtype === "f32" ? 1e-6 : 1e-3;
+        return {
+          name: `${dtype} product ${batch}×${rows}×${inner}×${columns} ${lie} as large ones are computed`,
+          tolerance,
+          find: (device) => worstForm(device, shape, layout, tolerance),
+        };
+      }),
+    ),
+  );
+
+/** @returns the greatest difference, or the first rung whose is too large */
+async function worstForm(
+  device: WebGpuDevice,
+  shape: DotShape,
+  layout: DotLayout,
+  tolerance: number,
+): Promise<number | string> {
+  const program = dotProgram(shape, layout);
+  const operands = inputTypes(program).map((type, seed) => exactOperand(type, seed, shape.inner));
+  const expected = interpret(program, operands).map((tensor) => toExact(toStorage(tensor)));
+  const inputs = operands.map((operand) => device.upload(operand));
+  const rungs = new Map(
+    dotCandidates(shape, layout, device.limits).map(({ rung }) => [rungName(rung), rung] as const),
+  );
+  let worst = 0;
+  for (const [name, rung] of rungs) {
+    if (rung.kind !== "matrix" && rung.kind !== "quads") continue;
+    // Compilers of software adapters take a minute for the larger ones.
+    if (device.limits.software === true && rungName(rung) !== rungName(SMALL_QUADS)) continue;
+    const config: DotConfig = { ...launchDot(shape, rung, 1), sizes: "text" };
+    const plan = schedule(program, { limits: device.limits, dots: () => config });
+    const executable = await device.load(plan, { name });
+    const results = await executable.run(inputs);
+    const found = greatest(await Promise.all(results.map(async (x) => toExact(await x.read()))), expected);
+    for (const result of results) result.dispose();
+    await executable.dispose();
+    if (!(found <= tolerance)) return `${name} is off by ${found}`;
+    worst = Math.max(worst, found);
+  }
+  for (const input of inputs) input.dispose();
+  return worst;
+}
 
 /** Random programs, always the same ones. */
 const random = (

@@ -26,6 +26,7 @@ import type { Check } from "./checks.ts";
 import { HardwareReport } from "./report.ts";
 import { attentionTiming, dispatchTiming, product, profileStep, stepTiming, tuneStep } from "./timings.ts";
 import type { Timing } from "./timings.ts";
+import { productWays } from "./ways.ts";
 
 const PARTS = [
   "checks",
@@ -257,6 +258,16 @@ class Hardware {
             estimate = 8 * (await this.#timeIfQuick(name, await product(device, size, dtype)));
           },
           { leastMs },
+        );
+      }
+      const size = sizes.at(-1) as number; // there are some
+      const lies = this.#options.scale === "tiny" ? (["NN"] as const) : (["NN", "NT", "TN"] as const);
+      for (const lie of lies) {
+        const name = `ways of matmul ${size} ${dtype} ${lie}`;
+        await this.#part(
+          name,
+          async (device) => void (await this.#timeIfQuick(name, await productWays(device, size, dtype, lie))),
+          { leastMs: Math.max(5000, 16 * estimate) },
         );
       }
     }

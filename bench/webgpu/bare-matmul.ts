@@ -1,12 +1,13 @@
 /**
- * A square product as bare WGSL, tiled in registers: what this adapter reaches when somebody writes the kernel for this one size. Several
- * tiles are tried, and the quickest is taken, so a library that reaches its rate leaves little behind.
+ * A square product as bare WGSL, tiled in registers, or on matrix units where the adapter has them: what it reaches when somebody writes the
+ * kernel for this one size. Several are tried, and the quickest is taken, so a library that reaches its rate leaves little behind.
  *
  * Consumed by cases/matmul.ts and the timings on a GPU. To try another tile: a line in `TILES`.
  */
 import type { Gpu } from "../../src/runtime/webgpu/gpu.ts";
 import { loadBareKernel } from "./bare-kernel.ts";
 import type { BareKernel } from "./bare-kernel.ts";
+import { fitsMatrix, matrixCode, matrixGroups } from "./bare-matrix.ts";
 
 export type Float = "f32" | "f16";
 
@@ -117,10 +118,36 @@ function fits({ lanes, rows, columns, depth }: Tile, size: number, dtype: Float,
 }
 
 export interface BareProduct extends BareKernel {
-  /** Which tile was the quickest. */
+  /** Which kernel was the quickest. */
   readonly note: string;
   /** The product as it is stored: f16 as bits. */
-  product(): Promise<Float32Array | Uint16Array>;
+  product(): Promise<{ readonly dtype: Float; readonly data: Float32Array | Uint16Array }>;
+}
+
+/** A kernel that may be the quickest. */
+interface Attempt {
+  readonly code: string;
+  readonly groups: readonly [x: number, y?: number];
+  /** Of what it stores. */
+  readonly result: Float;
+  readonly note: string;
+}
+
+/** The kernels whose tiles divide the matrices and that the adapter can hold. */
+function attemptsAt(gpu: Gpu, size: number, dtype: Float): readonly Attempt[] {
+  const tiled = TILES.filter((tile) => fits(tile, size, dtype, gpu)).map((tile): Attempt => {
+    const { lanes, rows, columns, depth } = tile;
+    const place = depth === 0 ? "operands from storage" : `${depth} deep in workgroup memory`;
+    return {
+      code: codeOf(tile, size, dtype),
+      groups: [size / (lanes * columns), size / (lanes * rows)],
+      result: dtype,
+      note: `${rows}×${columns} entries a lane, ${lanes}×${lanes} lanes a workgroup, ${place}`,
+    };
+  });
+  if (dtype !== "f16" || !fitsMatrix(size, gpu)) return tiled;
+  const note = "matrix units, 128×128 a workgroup, 32 deep in workgroup memory, stored in f32";
+  return [...tiled, { code: matrixCode(size), groups: [matrixGroups(size)], result: "f32", note }];
 }
 
 /**
@@ -136,15 +163,14 @@ export async function bareProduct(
     | readonly [a: Float32Array<ArrayBuffer>, b: Float32Array<ArrayBuffer>]
     | readonly [a: Uint16Array<ArrayBuffer>, b: Uint16Array<ArrayBuffer>],
 ): Promise<BareProduct> {
-  let best: { readonly kernel: BareKernel; readonly tile: Tile; readonly ms: number } | undefined;
+  let best: { readonly kernel: BareKernel; readonly attempt: Attempt; readonly ms: number } | undefined;
   let refused: unknown;
-  const tiles = TILES.filter((tile) => fits(tile, size, dtype, gpu));
-  for (const tile of tiles) {
-    const { lanes, rows, columns } = tile;
-    const groups = [size / (lanes * columns), size / (lanes * rows)] as const;
+  const attempts = attemptsAt(gpu, size, dtype);
+  const bytesOf = ({ result }: Attempt): number => size ** 2 * (result === "f16" ? 2 : 4);
+  for (const attempt of attempts) {
     let kernel: BareKernel;
     try {
-      kernel = await loadBareKernel(gpu, codeOf(tile, size, dtype), [a, b], a.byteLength, groups);
+      kernel = await loadBareKernel(gpu, attempt.code, [a, b], bytesOf(attempt), attempt.groups);
     } catch (error) {
       refused ??= error;
       continue;
@@ -152,20 +178,19 @@ export async function bareProduct(
     const ms = await leastMs(kernel);
     if (best === undefined || ms < best.ms) {
       best?.kernel.dispose();
-      best = { kernel, tile, ms };
+      best = { kernel, attempt, ms };
     } else kernel.dispose();
   }
   if (best === undefined) throw refused ?? new Error(`No tile divides ${size} rows.`);
-  const { kernel } = best;
-  const { lanes, rows, columns, depth } = best.tile;
-  const place = depth === 0 ? "operands from storage" : `${depth} deep in workgroup memory`;
+  const { kernel, attempt } = best;
   return {
     ...kernel,
     product: async () => {
-      const bytes = await kernel.read(a.byteLength);
-      return dtype === "f16" ? new Uint16Array(bytes) : new Float32Array(bytes);
+      const bytes = await kernel.read(bytesOf(attempt));
+      const data = attempt.result === "f16" ? new Uint16Array(bytes) : new Float32Array(bytes);
+      return { dtype: attempt.result, data };
     },
-    note: `${rows}×${columns} entries a lane, ${lanes}×${lanes} lanes a workgroup, ${place}: the quickest of ${tiles.length}`,
+    note: `${attempt.note}: the quickest of ${attempts.length}`,
   };
 }
 

@@ -70,7 +70,9 @@ describe("the benchmark of hardware", () => {
     expect(report.comparisons.map(({ name }) => name)).toEqual([
       "limit",
       "matmul 64 f32",
+      "ways of matmul 64 f32 NN",
       "matmul 64 f16",
+      "ways of matmul 64 f16 NN",
       "attention f32 forward",
       "attention f32 forward and backward",
       "attention f16 forward",

@@ -105,6 +105,8 @@ class CodeWriter {
   readonly #kernel: Kernel;
   barriers = 0;
   exchanges = 0;
+  /** Names of quads of f16. */
+  readonly #halves = new Set<string>();
   #scopes: Map<string, { readonly type: Scalar; readonly variable: boolean }>[] = [new Map()];
 
   constructor(kernel: Kernel) {
@@ -199,7 +201,7 @@ class CodeWriter {
       case "assignQuad":
       case "storeQuad":
       case "addScaled":
-        return quadCode(this.#kernel, s, (x, type, what) => this.#typed(x, type, what));
+        return quadCode(this.#kernel, s, (x, type, what) => this.#typed(x, type, what), this.#halves);
       case "zeroFragment":
       case "loadFragment":
       case "multiplyAccumulate":
@@ -225,6 +227,10 @@ class CodeWriter {
       case "lane":
         return x.kind;
       case "component":
+        this.#require(
+          this.#halves.has(x.quad) === (x.half === true),
+          () => `takes ${x.quad} for another type`,
+        );
         return `$${x.quad}[${x.index}]`;
       case "param":
         this.#require(x.index < this.#kernel.params, () => `has no parameter ${x.index}`);

@@ -89,6 +89,45 @@ describe("quads", () => {
     );
   });
 
+  it("of f16 go from a buffer of f16 to workgroup memory of f16 as they are, and are f32 elsewhere", () => {
+    const moved = (half: boolean, dtype: "f16" | "f32" = "f16"): Kernel => {
+      const kept = half ? ({ half } as const) : {};
+      const k = new KernelBuilder();
+      const x = k.buffer({ dtype, access: "read", quads: true });
+      const result = k.buffer({ dtype: "f32", access: "write" });
+      const shared = k.shared({ type: "f32", length: 4, half: true });
+      const piece = k.quadVariable({ kind: "zeros", ...kept });
+      k.emit({ kind: "assignQuad", name: piece, value: { ...loadedQuad("buffer", x, index(4)), ...kept } });
+      for (const i of [0, 1, 2, 3] as const)
+        k.emit({ kind: "storeShared", array: shared, at: index(i), value: component(piece, i, half) });
+      for (const i of [0, 1, 2, 3] as const) {
+        const value = k.let({ kind: "shared", type: "f32", array: shared, at: index(i) });
+        k.emit({ kind: "store", buffer: result, at: index(i), value });
+        k.emit({ kind: "store", buffer: result, at: index(4 + i), value: component(piece, i, half) });
+      }
+      return k.finish("quads", 1);
+    };
+    for (const half of [true, false]) expect([...run(moved(half))]).toEqual([5, 6, 7, -8, 5, 6, 7, -8]);
+    const text = printWgsl(moved(true), { f16: true });
+    for (const line of [
+      "var q0 = vec4<f16>();",
+      "q0 = buffer_0[4u >> 2u];",
+      "shared_0[1u] = q0.y;",
+      "buffer_1[5u] = f32(q0.y);",
+    ])
+      expect(text).toContain(line);
+    expect(() => printWgsl(moved(true), { f16: false })).toThrow(
+      "a quad of f16 is loaded from memory of f32",
+    );
+    expect(() => run(moved(true, "f32"))).toThrow("loads a quad of f16 from memory that is not of it");
+    const mistaken = new KernelBuilder();
+    const quad = mistaken.quadVariable({ kind: "zeros", half: true });
+    mistaken.emit({ kind: "assignQuad", name: quad, value: { kind: "zeros" } });
+    expect(() => runKernel(mistaken.finish("quads", 1), { buffers: [], workgroups: 1 })).toThrow(
+      "assigns a quad of another type",
+    );
+  });
+
   it("leave no single elements to be stored beside them: others of the four might be stored with one", () => {
     const value = literal("f32", 1);
     const inBuffer = new KernelBuilder();

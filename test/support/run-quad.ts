@@ -17,16 +17,28 @@ export const QUAD_HELPERS = {
 
 const FOUR = [0, 1, 2, 3] as const;
 
-/** JavaScript for a statement. Names are declared as its own are, so that one out of scope is an error. */
-export function quadCode(kernel: Kernel, s: QuadStatement, typed: Typed): string {
+/**
+ * JavaScript for a statement. Names are declared as its own are, so that one out of scope is an error.
+ * @param halves names of quads of f16, which this adds to
+ */
+export function quadCode(kernel: Kernel, s: QuadStatement, typed: Typed, halves: Set<string>): string {
+  const isHalf = ({ value }: { readonly value: Quad }): boolean => "half" in value && value.half;
+  /** Nothing but `component` takes quads of f16. */
+  const whole = (name: string): void =>
+    require(kernel, !halves.has(name), () => `uses ${name}, a quad of f16, as one of f32`);
+  if ("value" in s && s.value.kind === "scaled") whole(s.value.quad);
   switch (s.kind) {
     case "letQuad":
+      if (isHalf(s)) halves.add(s.name);
       return `const $${s.name} = ${valueCode(kernel, s.value, typed)};\n`;
     case "varQuad":
+      if (isHalf(s)) halves.add(s.name);
       return `let $${s.name} = ${valueCode(kernel, s.value, typed)};\n`;
     case "assignQuad":
+      require(kernel, halves.has(s.name) === isHalf(s), () => `assigns a quad of another type to ${s.name}`);
       return `$${s.name} = ${valueCode(kernel, s.value, typed)};\n`;
     case "storeQuad": {
+      whole(s.quad);
       const { memory } = s.to;
       const at = placeCode(kernel, s.to, typed);
       const method = memory.kind === "buffer" ? "store" : "storeShared";
@@ -35,6 +47,8 @@ export function quadCode(kernel: Kernel, s: QuadStatement, typed: Typed): string
       return `{ const at = ${at}; ${FOUR.map((i) => `memory.${method}(${memory.position}, at + ${i}, $${s.quad}[${i}]);`).join(" ")} }\n`;
     }
     case "addScaled": {
+      whole(s.sums);
+      whole(s.quad);
       const x = typed(s.x, "f32", "what scales a quad");
       const sums = FOUR.map((i) => `fround($${s.sums}[${i}] + fround(x * $${s.quad}[${i}]))`);
       return `{ const x = ${x}; $${s.sums} = [${sums.join(", ")}]; }\n`;
@@ -53,6 +67,9 @@ function valueCode(kernel: Kernel, quad: Quad, typed: Typed): string {
     case "loaded": {
       const { memory } = quad.from;
       const method = memory.kind === "buffer" ? "load" : "loadShared";
+      require(kernel, quad.half !== true ||
+        (memory.kind === "buffer" && kernel.buffers[memory.position]?.dtype === "f16"), () =>
+        "loads a quad of f16 from memory that is not of it");
       require(kernel, memory.kind === "shared" || kernel.buffers[memory.position]?.access !== "write", () =>
         `loads from buffer ${memory.position}, which is not one to load from`);
       return `((at) => [${FOUR.map((i) => `memory.${method}(${memory.position}, at + ${i})`).join(", ")}])(${placeCode(kernel, quad.from, typed)})`;

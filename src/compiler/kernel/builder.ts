@@ -29,14 +29,20 @@ export const subgroup = (what: "size" | "lane" | "number"): Expr => ({ kind: "su
 export const subgroupSum = (x: Expr): Expr => ({ kind: "subgroupSum", type: x.type, x });
 export const shuffle = (x: Expr, lane: Expr): Expr => ({ kind: "shuffle", type: x.type, x, lane });
 
-export const component = (quad: string, index: 0 | 1 | 2 | 3): Expr => ({
+/** @param half the quad's numbers are f16 */
+export const component = (quad: string, index: 0 | 1 | 2 | 3, half = false): Expr => ({
   kind: "component",
   type: "f32",
   quad,
   index,
+  ...(half ? { half } : {}),
 });
 /** What memory has there. */
-export const loadedQuad = (kind: "buffer" | "shared", position: number, at: Expr): Quad => ({
+export const loadedQuad = (
+  kind: "buffer" | "shared",
+  position: number,
+  at: Expr,
+): Quad & { readonly kind: "loaded" } => ({
   kind: "loaded",
   from: { memory: { kind, position }, at },
 });

@@ -57,12 +57,13 @@ export type Expr =
   | { readonly kind: "subgroupSum"; readonly type: Scalar; readonly x: Expr }
   /** What that lane of the subgroup has for x. */
   | { readonly kind: "shuffle"; readonly type: Scalar; readonly x: Expr; readonly lane: Expr }
-  /** One of the four numbers of a quad. */
+  /** One of the four numbers of a quad, of one in f16 with `half`. */
   | {
       readonly kind: "component";
       readonly type: "f32";
       readonly quad: string;
       readonly index: 0 | 1 | 2 | 3;
+      readonly half?: true;
     }
   /** Conversion as the op `cast` defines it. */
   | { readonly kind: "cast"; readonly type: Scalar; readonly x: Expr }
@@ -122,13 +123,19 @@ export interface QuadPlace {
   readonly at: Expr;
 }
 
-/** Four f32 of one lane (CUDA and Metal: a float4; WGSL: a vec4<f32>), for which memory is asked once. */
+/**
+ * Four f32 of one lane (CUDA and Metal: a float4; WGSL: a vec4<f32>), for which memory is asked once. With `half`, four f16, on targets that
+ * have it: what is loaded from a buffer of f16 and goes to workgroup memory as it is. Nothing but `component` takes such a quad.
+ */
 export type Quad =
-  | { readonly kind: "zeros" }
-  | { readonly kind: "loaded"; readonly from: QuadPlace }
-  | { readonly kind: "parts"; readonly parts: readonly [Expr, Expr, Expr, Expr] }
+  | { readonly kind: "zeros"; readonly half?: true }
+  | { readonly kind: "loaded"; readonly from: QuadPlace; readonly half?: true }
+  | { readonly kind: "parts"; readonly parts: QuadParts }
   /** Each number of that quad times x. */
   | { readonly kind: "scaled"; readonly quad: string; readonly x: Expr };
+
+/** Four numbers, of f32. */
+export type QuadParts = readonly [Expr, Expr, Expr, Expr];
 
 /** Names of quads are bound as others are, and are no expressions: `component` takes a number out. */
 export type QuadStatement =

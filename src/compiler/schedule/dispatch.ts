@@ -19,7 +19,7 @@ export interface Work {
 /** @param buffers of the plan */
 export function dispatchOf(
   buffers: readonly PlanBuffer[],
-  { kernel, buffers: bound, parts, touched: reached, params, workgroups }: LaidOut,
+  { kernel, buffers: bound, parts, touched: reached, params, workgroups, sizes = "parameters" }: LaidOut,
   { ops, flops, from }: Work,
 ): Dispatch {
   const types = bound.map((id) => (buffers[id] as PlanBuffer).type); // kernels bind the plan's buffers
@@ -32,7 +32,8 @@ export function dispatchOf(
     (sum, { dtype }, i) => sum + (touched[i] ?? (all[i] as number)) * byteSize(dtype),
     0,
   );
-  const shared = sizesAsParams(withoutUnused(kernel));
+  const lean = withoutUnused(kernel);
+  const shared = sizes === "text" ? { kernel: lean, sizes: [] } : sizesAsParams(lean);
   const raw = from === undefined ? undefined : rawSite(from);
   return {
     kind: "dispatch",

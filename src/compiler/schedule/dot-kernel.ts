@@ -5,19 +5,26 @@
 import { freeAxes } from "../../dsl/ops/reduction.ts";
 import { sizeOf, typeOf } from "../../dsl/program/program.ts";
 import type { DotParams, TensorType, VarId } from "../../dsl/program/program.ts";
-import { extent } from "../kernel/builder.ts";
-import type { Expr } from "../kernel/ir.ts";
+import { extent, index, plus } from "../kernel/builder.ts";
+import type { Expr, QuadParts } from "../kernel/ir.ts";
 import type { BufferId, TargetLimits } from "../kernel/plan.ts";
 import { digit, split } from "./coordinates.ts";
 import type { Index } from "./coordinates.ts";
 import { DOT_SUM_LANES, chooseDot, slicesType, writeDot, writeDotSlices, writeDotSum } from "./dot/dot.ts";
 import type { DotConfig } from "./dot/dot.ts";
-import type { DotLayout, DotOperands, DotShape, DotStore, OperandQuads } from "./dot/problem.ts";
+import type {
+  DotLayout,
+  DotOperands,
+  DotShape,
+  DotStore,
+  DotStoreQuad,
+  OperandQuads,
+} from "./dot/problem.ts";
 import { workgroupsFor } from "./elements.ts";
 import type { Group, Member } from "./groups.ts";
 import { KernelWriter, kernelName } from "./kernel-writer.ts";
 import type { Location, Scope } from "./kernel-writer.ts";
-import { contiguousAxis, isReadAsStored, liesInQuads } from "./layout.ts";
+import { contiguousAxis, hasQuads, isReadAsStored, keepsQuads, liesInQuads } from "./layout.ts";
 import type { LaidOut } from "./map-kernel.ts";
 
 /** One operand: its variable, and its axes by the part that they play. */
@@ -115,50 +122,76 @@ export function writeDots(
     ...(typeOf(scope.program, left.id).dtype === "f16" ? { dtype: "f16" } : {}), // both have the same
     ...(sides.every(({ id }) => isReadAsStored(scope, id)) ? {} : { computed: true }),
   };
-  const extents: DotShape<Expr> = {
-    batch: extent(shape.batch),
-    rows: extent(shape.rows),
-    columns: extent(shape.columns),
-    inner: extent(shape.inner),
-  };
+  const config = choice?.(shape, layout) ?? chooseDot(shape, layout, limits);
+  const extentsAs = (size: (value: number) => Expr): DotShape<Expr> => ({
+    batch: size(shape.batch),
+    rows: size(shape.rows),
+    columns: size(shape.columns),
+    inner: size(shape.inner),
+  });
+  const { lanes, workgroups, sizes } = config;
+  const size = sizes === "text" ? index : extent;
   const own = new Set(group.members.flatMap((member) => member.nodes));
+  const stored = [...group.stored].map((id) => ({ id, location: scope.location(id) as Location })); // stored: it has one
+  /** What is stored of an element. All of it is loaded before any is stored: a result may take the place of an operand. */
+  const element = (
+    writer: KernelWriter,
+    batch: Expr,
+    row: Expr,
+    column: Expr,
+    value: Expr,
+  ): { readonly at: Index; readonly values: readonly Expr[] } => {
+    const { builder } = writer;
+    const at = [
+      ...digit(builder, batch, shape.batch),
+      ...digit(builder, row, shape.rows),
+      ...digit(builder, column, shape.columns),
+    ];
+    writer.define(equation.outputs[0] as VarId, at, builder.let(value));
+    return { at, values: stored.map(({ id }) => writer.value(id, at)) };
+  };
   const storeIn =
     (writer: KernelWriter): DotStore =>
     (batch, row, column, value) => {
-      const { builder } = writer;
-      const at = [
-        ...digit(builder, batch, shape.batch),
-        ...digit(builder, row, shape.rows),
-        ...digit(builder, column, shape.columns),
-      ];
-      writer.define(equation.outputs[0] as VarId, at, builder.let(value));
-      // All of an element is loaded before any of it is stored: a result may take the place of an operand.
-      const values = [...group.stored].map((id) => ({ id, value: writer.value(id, at) }));
-      for (const { id, value } of values) writer.store(id, scope.location(id) as Location, at, value); // stored: it has one
+      const { at, values } = element(writer, batch, row, column, value);
+      stored.forEach(({ id, location }, n) => writer.store(id, location, at, values[n] as Expr)); // one for each
     };
-  const config = choice?.(shape, layout) ?? chooseDot(shape, layout, limits);
+  const inQuads =
+    shape.columns % 4 === 0 &&
+    stored.every(({ id, location }) => hasQuads(typeOf(scope.program, id).dtype) && keepsQuads(location));
+  const storeQuadIn =
+    (writer: KernelWriter): DotStoreQuad =>
+    (batch, row, column, values) => {
+      const four = values.map((value, c) =>
+        element(writer, batch, row, writer.builder.let(plus(column, index(c))), value),
+      );
+      const [first] = four as [(typeof four)[0]]; // there are four
+      stored.forEach(({ id, location }, n) =>
+        writer.storeQuad(id, location, first.at, four.map((each) => each.values[n]) as unknown as QuadParts),
+      );
+    };
   const ops = group.members.map((member) => member.equation.op);
-  const { lanes, workgroups } = config;
   if (config.split === undefined) {
     const writer = new KernelWriter(scope, own);
-    const written = new Set([...group.stored].map((id) => (scope.location(id) as Location).buffer)); // stored: they have one
+    const written = new Set(stored.map(({ location }) => location.buffer));
     const operands = operandsOf(scope, writer, sides, written);
-    writeDot(writer.builder, extents, layout, operands, storeIn(writer), config);
-    return [{ ...writer.finish(kernelName("dot", ops), lanes), workgroups }];
+    const results = { store: storeIn(writer), storeQuad: inQuads ? storeQuadIn(writer) : undefined };
+    writeDot(writer.builder, extentsAs(size), layout, operands, results, config);
+    return [{ ...writer.finish(kernelName("dot", ops), lanes), workgroups, sizes }];
   }
   const { slices, chunk } = config.split;
   const type = slicesType(shape, slices);
   const partial = temporary(type);
   const first = new KernelWriter(scope, own);
-  const into = { buffer: first.bind(partial, type, "write"), chunk: extent(chunk) };
+  const into = { buffer: first.bind(partial, type, "write"), chunk: size(chunk) };
   const operands = operandsOf(scope, first, sides, new Set([partial]));
-  writeDotSlices(first.builder, extents, layout, operands, into, config);
+  writeDotSlices(first.builder, extentsAs(size), layout, operands, into, config);
   const second = new KernelWriter(scope, own);
   const from = { buffer: second.bind(partial, type, "read"), chunk: extent(chunk) };
-  writeDotSum(second.builder, extents, from, storeIn(second));
+  writeDotSum(second.builder, extentsAs(extent), from, storeIn(second));
   const results = shape.batch * shape.rows * shape.columns;
   return [
-    { ...first.finish("dot_slices", lanes), workgroups },
+    { ...first.finish("dot_slices", lanes), workgroups, sizes },
     {
       ...second.finish(kernelName("dot_sum", ops), DOT_SUM_LANES),
       workgroups: workgroupsFor(results, DOT_SUM_LANES),

@@ -8,7 +8,7 @@ import { sizeOf, typeOf } from "../../dsl/program/program.ts";
 import type { AnyEquation, OpKind, Program, TensorType, VarId } from "../../dsl/program/program.ts";
 import { KernelBuilder, extent, minus, plus, times } from "../kernel/builder.ts";
 import { scalarOf } from "../kernel/ir.ts";
-import type { Access, Expr, Kernel, QuadPlace } from "../kernel/ir.ts";
+import type { Access, Expr, Kernel, QuadParts, QuadPlace } from "../kernel/ir.ts";
 import type { BufferId, Param, Part } from "../kernel/plan.ts";
 import { flat, keyOf } from "./coordinates.ts";
 import type { Index } from "./coordinates.ts";
@@ -220,6 +220,14 @@ export class KernelWriter {
   /** Stores an element of a variable at its location. */
   store(id: VarId, location: Location, index: Index, value: Expr): void {
     this.builder.emit({ kind: "store", ...this.#reach(location, this.typeOf(id), "write", index), value });
+  }
+
+  /** Stores four neighbours, the first at a place that is a multiple of four. The buffer must not be stored to otherwise. */
+  storeQuad(id: VarId, location: Location, index: Index, values: QuadParts): void {
+    const { buffer, at } = this.#reach(location, this.typeOf(id), "write", index);
+    this.builder.inQuads(buffer);
+    const quad = this.builder.quad({ kind: "parts", parts: values });
+    this.builder.emit({ kind: "storeQuad", quad, to: { memory: { kind: "buffer", position: buffer }, at } });
   }
 
   finish(name: string, lanes: number): WrittenKernel {

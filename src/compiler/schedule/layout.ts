@@ -4,9 +4,10 @@
  */
 import { typeOf } from "../../dsl/program/program.ts";
 import type { OpKind, VarId } from "../../dsl/program/program.ts";
+import type { DType } from "../../dsl/types/dtype.ts";
 import type { BufferId } from "../kernel/plan.ts";
 import { isPointwise } from "./pointwise.ts";
-import type { Scope } from "./kernel-writer.ts";
+import type { Location, Scope } from "./kernel-writer.ts";
 
 const lastWide = (shape: readonly number[]): number | undefined => {
   const axis = shape.findLastIndex((extent) => extent !== 1);
@@ -44,6 +45,13 @@ export function contiguousAxis(scope: Scope, id: VarId): number | undefined {
   }
 }
 
+/** Whether a place that is a multiple of four in a variable is one in its buffer, in every iteration of a loop. */
+export const keepsQuads = ({ offset = 0, slice }: Location): boolean =>
+  offset % 4 === 0 && (slice?.stride ?? 0) % 4 === 0;
+
+/** Types that memory is moved in quads of. */
+export const hasQuads = (dtype: DType): boolean => dtype === "f32" || dtype === "f16";
+
 /**
  * Whether four neighbours along the contiguous axis, the first at a multiple of four, lie in memory from a multiple of four on, so that
  * one load gets them.
@@ -55,15 +63,7 @@ export function liesInQuads(scope: Scope, id: VarId, written: ReadonlySet<Buffer
   if (axis === undefined || (shape[axis] as number) % 4 !== 0) return false;
   const [location, equation] = [scope.location(id), scope.definitions[id]];
   const operand = (equation?.inputs as readonly VarId[] | undefined)?.[0] as VarId; // views have one
-  if (location !== undefined) {
-    const { buffer, offset = 0, slice } = location;
-    return (
-      (dtype === "f32" || dtype === "f16") &&
-      !written.has(buffer) &&
-      offset % 4 === 0 &&
-      (slice?.stride ?? 0) % 4 === 0
-    );
-  }
+  if (location !== undefined) return hasQuads(dtype) && !written.has(location.buffer) && keepsQuads(location);
   if (equation === undefined) return false; // nothing but what is stored
   switch (equation.op) {
     case "slice": {

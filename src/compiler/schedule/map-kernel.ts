@@ -33,6 +33,8 @@ import type { ReductionOp } from "./reduction.ts";
 
 export interface LaidOut extends WrittenKernel {
   readonly workgroups: number;
+  /** Where sizes are. Default "parameters". */
+  readonly sizes?: "parameters" | "text";
 }
 
 const MAP_LANES = 64;

@@ -121,6 +121,10 @@ const identifier = (name: string): string =>
 /** What has the same value in every iteration of a loop, whatever the loop does, and costs nothing. */
 const isFixed = ({ kind }: Expr): boolean => ["literal", "param", "lane", "workgroup"].includes(kind);
 
+/** A number of a quad, in the quad's own type. */
+const numberOf = (x: Expr & { readonly kind: "component" }): Code =>
+  atom(`${identifier(x.quad)}.${"xyzw"[x.index]}`);
+
 class Printer {
   readonly #kernel: Kernel;
   readonly #options: WgslOptions;
@@ -181,9 +185,10 @@ class Printer {
       case "storeQuad": {
         const { text, type } = this.#quadPlace(s.to);
         const name = identifier(s.quad);
-        if (s.to.memory.kind === "buffer" && type === "f16")
-          throw new Error(`kernel ${this.#kernel.name}: nothing rounds quads that are stored as f16`);
-        return [`${text} = ${type === "f16" ? `vec4<f16>(${name})` : name};`];
+        if (type !== "f16") return [`${text} = ${name};`];
+        if (s.to.memory.kind === "shared") return [`${text} = vec4<f16>(${name});`]; // exact, as in #kept
+        const rounded = [..."xyzw"].map((c) => callHelper("to_f16", atom(`${name}.${c}`)).text);
+        return [`${text} = vec4<f16>(${rounded.join(", ")});`];
       }
       case "addScaled": {
         const [sums, quad] = [identifier(s.sums), identifier(s.quad)];
@@ -285,10 +290,12 @@ class Printer {
   #quad(quad: Quad): string {
     switch (quad.kind) {
       case "zeros":
-        return "vec4<f32>()";
+        return `vec4<${quad.half === true ? "f16" : "f32"}>()`;
       case "loaded": {
         const { text, type } = this.#quadPlace(quad.from);
-        return type === "f16" ? `vec4<f32>(${text})` : text;
+        if (quad.half === true && type !== "f16")
+          throw new Error(`kernel ${this.#kernel.name}: a quad of f16 is loaded from memory of ${type}`);
+        return type === "f16" && quad.half !== true ? `vec4<f32>(${text})` : text;
       }
       case "parts":
         return `vec4<f32>(${quad.parts.map((part) => this.#text(part)).join(", ")})`;
@@ -315,7 +322,7 @@ class Printer {
       case "load":
         return this.#loaded(x.buffer, x.at);
       case "component":
-        return atom(`${identifier(x.quad)}.${"xyzw"[x.index]}`);
+        return x.half === true ? call("f32", numberOf(x)) : numberOf(x);
       case "shared": {
         const found = this.#sharedElement(x.array, x.at);
         return this.#kernel.shared[x.array]?.half === true ? call("f32", found) : found;
@@ -375,8 +382,10 @@ class Printer {
 
   /** A value for workgroup memory. What f16 holds is converted exactly, however a device rounds. */
   #kept(array: number, value: Expr): string {
+    const half = this.#kernel.shared[array]?.half === true;
+    if (half && value.kind === "component" && value.half === true) return numberOf(value).text;
     const code = this.#expression(value);
-    return (this.#kernel.shared[array]?.half === true ? call("f16", code) : code).text;
+    return (half ? call("f16", code) : code).text;
   }
 
   #buffer(position: number): KernelBuffer {

@@ -119,13 +119,18 @@ const CHECKS: readonly Check[] = [
         .program,
   },
   {
-    // So many products that their heuristic gives them to matrix units, in tiles that are not full.
+    // So many products that their heuristic gives them to matrix units, in tiles that are not full: by single elements, and in quads.
     name: "f16 product on matrix units",
     tolerance: OF_F16,
     f16: true,
     matrices: true,
     program: () =>
-      trace(fn({ x: f16(128, 124, 40), w: f16(128, 40, 122) }, ({ x, w }) => matmul(x, w))).program,
+      trace(
+        fn(
+          { x: f16(128, 124, 40), w: f16(128, 40, 122), y: f16(128, 122, 12), v: f16(128, 12, 124) },
+          ({ x, w, y, v }) => [matmul(x, w), matmul(y, v)],
+        ),
+      ).program,
   },
 ];
 

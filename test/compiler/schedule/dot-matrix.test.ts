@@ -2,27 +2,33 @@
  * The rung of matrix units: right at sizes around its tiles, however operands lie, for the shapes that hardware lists and for subgroups
  * of any size; run on the host, which knows what fragments mean. What Dawn says of its text is in test/compiler/wgsl/matrices.test.ts.
  */
+import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { toExact, toStorage } from "../../../src/compiler/host-tensor.ts";
 import { interpret } from "../../../src/compiler/interpret/interpret.ts";
 import { sharedBytes } from "../../../src/compiler/kernel/ir.ts";
 import { MINIMUM_LIMITS } from "../../../src/compiler/kernel/plan.ts";
-import type { TargetLimits } from "../../../src/compiler/kernel/plan.ts";
+import type { Dispatch, TargetLimits } from "../../../src/compiler/kernel/plan.ts";
 import { verifyPlan } from "../../../src/compiler/kernel/verify-plan.ts";
 import { dotCandidates, namedDot, rungName } from "../../../src/compiler/schedule/dot/candidates.ts";
 import { chooseDot, launchDot } from "../../../src/compiler/schedule/dot/dot.ts";
 import type { DotConfig } from "../../../src/compiler/schedule/dot/dot.ts";
-import { matrixBytes, matrixRungs } from "../../../src/compiler/schedule/dot/matrix.ts";
+import { matrixBytes, matrixRungs, matrixTile } from "../../../src/compiler/schedule/dot/matrix.ts";
 import type { DotLayout, DotShape } from "../../../src/compiler/schedule/dot/problem.ts";
+import type { DotChoice } from "../../../src/compiler/schedule/dot-kernel.ts";
 import { schedule } from "../../../src/compiler/schedule/schedule.ts";
+import { printWgsl } from "../../../src/compiler/wgsl/print.ts";
 import { typeOf } from "../../../src/dsl/program/program.ts";
-import type { Program } from "../../../src/dsl/program/program.ts";
+import type { OpKind, Program } from "../../../src/dsl/program/program.ts";
 import * as prim from "../../../src/dsl/trace/prim.ts";
 import { dotProgram, exactOperand } from "../../../src/runtime/webgpu/dot-alone.ts";
 import { LAYOUTS, SHAPES, limitsFor } from "../../support/matrices.ts";
 import { difference } from "../../support/programs.ts";
+import { anyDonation, arbitraryRun, positionsOf } from "../../support/random-program.ts";
 import { runPlan } from "../../support/run-plan.ts";
-import { countingInputs, directed, dispatchesOf } from "../../support/scheduled.ts";
+import { countingInputs, directed, dispatchesOf, problem, vectors } from "../../support/scheduled.ts";
+
+const RUNS = Number(process.env["FLUXION_RUNS"] ?? 100);
 
 /** What a program gives on the host, against the interpreter, to the last bit. */
 function check(program: Program, limits: TargetLimits, config: DotConfig, subgroup: number): void {
@@ -95,6 +101,23 @@ describe("matrix units compute", () => {
     },
   );
 
+  it.each(["NN", "TT"] as const)("%s in tiles of 128 by 256, loaded ahead", (lie) => {
+    const layout = LAYOUTS[lie];
+    const limits = limitsFor(SHAPES.nvidia, 32);
+    for (const [shape, slices] of [
+      [{ batch: 1, rows: 132, columns: 260, inner: 68 }, 1],
+      [{ batch: 1, rows: 3, columns: 257, inner: 33 }, 1],
+      [{ batch: 1, rows: 128, columns: 256, inner: 0 }, 1],
+      [{ batch: 2, rows: 20, columns: 16, inner: 100 }, 2], // of 64
+    ] as const) {
+      const rung = rungOf(limits, shape.inner, 1);
+      expect([rung.subgroups, rung.ahead, matrixTile(rung)]).toEqual([8, true, { rows: 128, columns: 256 }]);
+      const config = launchDot(shape, rung, slices);
+      check(dotProgram(shape, layout), limits, config, 32);
+      if (lie === "NN") check(dotProgram(shape, layout), limits, { ...config, sizes: "text" }, 32);
+    }
+  });
+
   it.each(Object.keys(SHAPES) as (keyof typeof SHAPES)[])("with the shapes that %s lists", (name) => {
     const limits = limitsFor(SHAPES[name]);
     const shape = { batch: 1, rows: 37, columns: 50, inner: 43 };
@@ -155,6 +178,65 @@ describe("matrix units compute", () => {
   });
 });
 
+describe("results of matrix units", () => {
+  /** Units of f32 are right for operands of either type. */
+  const limits: TargetLimits = { ...limitsFor(SHAPES.apple), alignment: 4 };
+  const onMatrices: DotChoice = (shape) => launchDot(shape, rungOf(limits, shape.inner), 1);
+
+  it("are stored in quads within random programs, or one by one, as they lie", () => {
+    const counts = { quads: 0, single: 0 };
+    const ops: readonly OpKind[] = ["dot", "dot", "dot", "cast", "reshape", "transpose", "slice", "concat", "add", "scan"]; // prettier-ignore
+    const property = fc.property(
+      arbitraryRun({ bounded: true, ops, minEquations: 3, extents: [4, 8, 12, 3, 2, 16] }),
+      anyDonation,
+      ({ program, inputs }, donates) => {
+        const options = { limits, dots: onMatrices, donated: positionsOf(donates, inputs.length) };
+        for (const { kernel } of dispatchesOf(schedule(program, options))) {
+          const text = JSON.stringify(kernel.body);
+          if (text.includes("multiplyAccumulate"))
+            counts[text.includes('"storeQuad"') ? "quads" : "single"]++;
+        }
+        const wrong = problem(program, inputs, options, 5e-2);
+        if (wrong !== undefined) throw new Error(wrong);
+      },
+    );
+    fc.assert(property, { numRuns: RUNS });
+    expect(Math.min(...Object.values(counts))).toBeGreaterThan(RUNS / 20);
+  });
+
+  it("are stored one by one in a buffer where they begin within a quad", () => {
+    for (const [before, quads] of [
+      [3, false],
+      [4, true],
+    ] as const) {
+      const program = directed(
+        (x, w, first) => {
+          const dot = prim.dot(x!, w!, { lhsBatch: [], rhsBatch: [], lhsContract: [1], rhsContract: [0] });
+          const parts = Array.from({ length: 12 }, (_, i) => prim.add(dot, prim.neg(i === 0 ? dot : x!)));
+          return [prim.concat([first!, ...[dot, ...parts].map((part) => prim.reshape(part, [64]))], 0)];
+        },
+        [...vectors(2, [8, 8]), ...vectors(1, [before])],
+      );
+      const options = { limits, dots: onMatrices };
+      expect(problem(program, countingInputs(program), options, 1e-3)).toBeUndefined();
+      const kernels = dispatchesOf(schedule(program, options)).map(({ kernel }) =>
+        JSON.stringify(kernel.body),
+      );
+      const dots = kernels.filter((text) => text.includes("multiplyAccumulate"));
+      expect(dots.map((text) => text.includes('"storeQuad"'))).toEqual(dots.map(() => quads));
+      expect(dots.length).toBeGreaterThan(0);
+    }
+  });
+
+  it("are rounded to f16 as single elements are", () => {
+    const program = dotProgram({ batch: 1, rows: 8, columns: 8, inner: 8 }, LAYOUTS.NN);
+    const plan = schedule(program, { limits, dots: onMatrices });
+    const code = printWgsl((dispatchesOf(plan)[0] as Dispatch).kernel, { f16: true }); // a dot has a kernel
+    expect(code).toMatch(/buffer_2\[i\d+ >> 2u\] = vec4<f16>\(to_f16\(q(\d+)\.x\), to_f16\(q\1\.y\), /);
+    expect(code).toContain("array<vec4<f16>>;");
+  });
+});
+
 describe("matrix units are a candidate", () => {
   const shape = { batch: 1, rows: 100, columns: 100, inner: 300 };
   const names = (
@@ -174,6 +256,9 @@ describe("matrix units are a candidate", () => {
       "16 x 16 x 16 matrices of f16 summed in f32, 4 subgroups with blocks of 32",
       "16 x 8 x 16 matrices of f16 summed in f32, 4 subgroups with blocks of 32",
     ]);
+    expect(names(limits, LAYOUTS.NN, { ...shape, columns: 129 })[1]).toBe(
+      "16 x 16 x 16 matrices of f16 summed in f32, 8 subgroups with blocks of 64, loaded ahead",
+    );
     const { dtype: _, ...f32 } = LAYOUTS.NN;
     expect(names(limits, f32)).toEqual([]);
     expect(names(limits, { ...LAYOUTS.NN, computed: true })).toEqual([]);

@@ -126,7 +126,7 @@ function routineOf(storage: Storage, shape: DotShape, config: DotConfig, literal
   const { kind } = config.rung;
   if (config.split === undefined) {
     const result = builder.buffer({ dtype: "f32", access: "write" });
-    writeDot(builder, extents, layout, operands, storing(builder, extents, result), config);
+    writeDot(builder, extents, layout, operands, { store: storing(builder, extents, result) }, config);
     const stage: Stage = {
       kernel: builder.finish(`dot_${kind}`, config.lanes),
       buffers: [{ input: 0 }, { input: 1 }, { output: 0 }],

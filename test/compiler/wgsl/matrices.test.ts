@@ -111,6 +111,18 @@ describe("on Dawn's null backend", () => {
     }
   });
 
+  it("a large product compiles, with its sizes in the text", async ({ skip }) => {
+    if (typeof gpu === "string") return skip(gpu);
+    const shape = { batch: 1, rows: 4096, columns: 4096, inner: 4096 };
+    for (const layout of Object.values(LAYOUTS)) {
+      const plan = schedule(dotProgram(shape, layout), { limits: limitsFor(SHAPES.nvidia, 32) });
+      const code = printWgsl((dispatchesOf(plan)[0] as Dispatch).kernel, { f16: true }); // a dot has a kernel
+      expect(code).toContain("subgroupMatrixMultiplyAccumulate");
+      expect(code).not.toMatch(/params|if \(workgroup|f16\(piece|= vec4<f32>\(buffer/);
+      expect(await problemsOfText(gpu, code)).toEqual([]);
+    }
+  });
+
   const listed = Object.entries(SHAPES).flatMap(([vendor, shapes]) =>
     shapes.map((shape: MatrixShape) => [vendor, shape] as const),
   );

@@ -42,6 +42,9 @@ const MOST_PARTIAL = 2 ** 24;
 /** Fewer rows or columns leave most of a matrix unit's work unused. */
 const LEAST_FOR_MATRICES = 16;
 
+/** Up to so many columns, half of the widest tiles of matrix units would be empty. */
+const WIDE_TILES = 128;
+
 /** More of each line at a time: faster or slower, as lines lie in memory. The second takes more than the minimum of workgroup memory. */
 const DEEP_QUADS = { ...LARGE_QUADS, depth: 16 } as const satisfies DotRung;
 const DEEP_HUGE_QUADS = { ...HUGE_QUADS, depth: 16 } as const satisfies DotRung;
@@ -98,7 +101,8 @@ function rungsFor(shape: DotShape, layout: DotLayout, limits: TargetLimits): rea
   const rungs: DotRung[] = [chooseDot(shape, layout, limits).rung];
   const short = Math.min(rows, columns);
   const halves = limits.f16 === true && layout.dtype === "f16" && layout.computed !== true;
-  if (halves && short >= LEAST_FOR_MATRICES) rungs.push(...matrixRungs(limits, inner));
+  if (halves && short >= LEAST_FOR_MATRICES)
+    rungs.push(...matrixRungs(limits, inner).filter((rung) => rung.ahead !== true || columns > WIDE_TILES));
   if (halves && short > 4)
     rungs.push({ ...SMALL, half: true }, ...(short > 16 ? [{ ...LARGE, half: true } as const] : []));
   if (limits.software === true && short > 4) rungs.push(SMALL, ...(short > 16 ? [LARGE] : []));

@@ -18,7 +18,7 @@ import { writeDirect } from "./direct.ts";
 import { writeGemv } from "./gemv.ts";
 import { matrixBytes, matrixRungs, matrixTile, writeMatrix } from "./matrix.ts";
 import { CHUNK } from "./problem.ts";
-import type { DotJob, DotLayout, DotOperands, DotRung, DotShape, DotStore } from "./problem.ts";
+import type { DotJob, DotLayout, DotOperands, DotResults, DotRung, DotShape, DotStore } from "./problem.ts";
 import { quadLanes, writeQuads } from "./quads.ts";
 import { REGISTER_LANES, registerTile, writeRegisters } from "./registers.ts";
 import { SUBGROUP_LANES, fillsSubgroups, subgroupsWide, writeSubgroups } from "./subgroups.ts";
@@ -31,6 +31,8 @@ export interface DotConfig {
   readonly workgroups: number;
   /** Cut along k into so many slices of `chunk`; undefined: not cut. */
   readonly split: { readonly slices: number; readonly chunk: number } | undefined;
+  /** Whether sizes are parameters of the kernel, which is for others too then, or in its text. */
+  readonly sizes: "parameters" | "text";
 }
 
 const DIRECT_LANES = 64;
@@ -55,13 +57,28 @@ export function chooseDot(shape: DotShape, layout: DotLayout, limits: TargetLimi
   return launchDot(shape, rung, Math.min(wanted, mostSlices(shape)));
 }
 
+/**
+ * Dots of so many products have their sizes in the text. With them as parameters, the same kernels of f16 took 11 % (NN), 12 % (NT) and 20 %
+ * (TN) longer on an NVIDIA H200: a driver that knows strides makes constants of the distances of loads. The price is a pipeline for each
+ * size, some tenths of a second. From here on a run takes that card 0.15 ms at best, and 0.8 ms in f32, so a pipeline pays in a training of
+ * minutes; and a model has few dots of this size.
+ */
+const MANY_PRODUCTS = 2 ** 34;
+
+/** Where sizes are. Rungs that hide the length of loops from drivers, which would write them out, keep parameters. */
+const sizesOf = ({ batch, rows, columns, inner }: DotShape, { kind }: DotRung): DotConfig["sizes"] =>
+  (kind === "matrix" || kind === "quads") && batch * rows * columns * inner >= MANY_PRODUCTS
+    ? "text"
+    : "parameters";
+
 /** A dot on this rung, cut along k into about so many slices. */
 export function launchDot(shape: DotShape, rung: DotRung, wanted: number): DotConfig {
   const [lanes, parts] = [lanesOf(rung), partsOf(shape, rung)];
-  if (wanted < 2) return { rung, lanes, workgroups: parts, split: undefined };
+  const sizes = sizesOf(shape, rung);
+  if (wanted < 2) return { rung, lanes, workgroups: parts, split: undefined, sizes };
   const chunk = Math.ceil(shape.inner / wanted / CHUNK) * CHUNK;
   const slices = Math.ceil(shape.inner / chunk);
-  return { rung, lanes, workgroups: parts * slices, split: { slices, chunk } };
+  return { rung, lanes, workgroups: parts * slices, split: { slices, chunk }, sizes };
 }
 
 /** Slices of k that are not too short. */
@@ -130,6 +147,7 @@ function matrixFor(shape: DotShape, layout: DotLayout, limits: TargetLimits): Do
       element === "f16" &&
       accumulator === "f32" &&
       rung.lanes === 32 * rung.subgroups &&
+      rung.ahead !== true &&
       rung.spare !== true;
     return (
       measured &&
@@ -227,7 +245,7 @@ export function writeDot(
   extents: DotShape<Expr>,
   layout: DotLayout,
   operands: DotOperands,
-  store: DotStore,
+  { store, storeQuad }: DotResults,
   { rung }: DotConfig,
 ): void {
   const job: DotJob = {
@@ -236,6 +254,7 @@ export function writeDot(
     operands,
     slices: undefined,
     store: (_slice, batch, row, column, value) => store(batch, row, column, value),
+    storeQuad,
   };
   writeRung(builder, job, rung);
 }

@@ -15,6 +15,8 @@ export interface Staged {
   readonly array: number;
   /** From line to line. */
   readonly stride: number;
+  /** Whether its elements are f16, as the operand's are: quads are so on their way as well. */
+  readonly half: boolean;
   /** Whether k is innermost. */
   readonly alongK: boolean;
   /** Rows of the left operand's part, columns of the right one's. */
@@ -62,7 +64,7 @@ export function stagerOf(builder: KernelBuilder, part: DotPart, staged: Staged, 
 function quadsOf(
   builder: KernelBuilder,
   { batch, to }: DotPart,
-  { array, stride, alongK, side, depth, whole, lanes }: Staged,
+  { array, stride, half, alongK, side, depth, whole, lanes }: Staged,
   { first, extent, inner }: Source,
   quads: OperandQuads,
 ): Stager {
@@ -91,13 +93,14 @@ function quadsOf(
       lanes % length === 0
         ? plus(firstAt, index(((n * lanes) / length) * stride))
         : builder.let(plus(times(line, index(stride)), along));
-    return { row, deep, at, quad: builder.quadVariable({ kind: "zeros" }, "piece") };
+    const quad = builder.quadVariable({ kind: "zeros", ...(half ? { half } : {}) }, "piece");
+    return { row, deep, at, quad };
   });
   return {
     load: (kStart) => {
       for (const { row, deep, quad } of pieces) {
         const k = builder.let(plus(kStart, deep));
-        fetchQuad(builder, quad, inside(k, to, inner, whole), () => quads(batch, row, k));
+        fetchQuad(builder, quad, inside(k, to, inner, whole), () => quads(batch, row, k), half);
       }
     },
     store: () => {
@@ -107,7 +110,7 @@ function quadsOf(
             kind: "storeShared",
             array,
             at: plus(at, index(c)),
-            value: component(quad, c),
+            value: component(quad, c, half),
           });
     },
   };

@@ -23,6 +23,8 @@ const DEPTH = 32;
 const GAP = 8;
 /** Rows of each block whose sums are in workgroup memory at once, unless a fragment has more. */
 const STORED = 16;
+/** Sums that are there at once, if there are fragments so small. */
+const MOST_STORED = 4096;
 
 const upTo = (n: number): readonly number[] => Array.from({ length: n }, (_, i) => i);
 const fragmentsIn = (length: number, side: number): number => Math.max(1, Math.floor(length / side));
@@ -36,23 +38,28 @@ interface Division {
   /** Rows and columns of a subgroup's block. */
   readonly block: readonly [rows: number, columns: number];
   readonly depth: number;
-  /** Rows of fragments whose sums are in workgroup memory at once. */
-  readonly stored: number;
+  /** Fragments of each block whose sums are in workgroup memory at once, down and across. */
+  readonly stored: readonly [down: number, across: number];
 }
+
+/** The largest number up to `most` that divides another. */
+const divisor = (of: number, most: number): number =>
+  upTo(most)
+    .map((n) => most - n)
+    .find((n) => of % n === 0) ?? 1;
 
 function divisionOf({ shape: { rows, columns, inner }, block, subgroups }: Matrix): Division {
   const down = subgroups === 1 ? 1 : 2;
   const fragments = [fragmentsIn(block, rows), fragmentsIn(block, columns)] as const;
-  const most = fragmentsIn(STORED, rows);
+  const stored = divisor(fragments[0], fragmentsIn(STORED, rows));
+  // Of the fragments that are beside each other as many as there is room for.
+  const room = fragmentsIn(MOST_STORED, subgroups * stored * rows * columns);
   return {
     groups: [down, subgroups / down],
     fragments,
     block: [fragments[0] * rows, fragments[1] * columns],
     depth: fragmentsIn(DEPTH, inner) * inner,
-    stored:
-      upTo(most)
-        .map((n) => most - n)
-        .find((n) => fragments[0] % n === 0) ?? 1,
+    stored: [stored, divisor(fragments[1], Math.min(room, fragments[1]))],
   };
 }
 
@@ -67,7 +74,7 @@ export function matrixBytes(rung: Matrix): number {
   const { rows, columns } = matrixTile(rung);
   const { depth, stored, fragments } = divisionOf(rung);
   const most = (side: number): number => Math.max((depth + GAP) * side, (side + GAP) * depth);
-  const results = (rows * columns * stored) / fragments[0];
+  const results = rows * columns * (stored[0] / fragments[0]) * (stored[1] / fragments[1]);
   const bytes = (element: MatrixShape["element"]): number => (element === "f16" ? 2 : 4);
   const { element, accumulator } = rung.shape;
   return bytes(element) * (most(rows) + most(columns)) + bytes(accumulator) * results;
@@ -95,18 +102,23 @@ export function matrixRungs(
   // f32 holds what f16 does, so its products are the same.
   const exact = [of("f16", "f32"), of("f32", "f32")].find(({ length }) => length > 0);
   const shapes = exact ?? (inner <= LONGEST_F16_SUM ? of("f16", "f16") : []);
-  const count = most >= 4 ? 4 : most >= 2 ? 2 : 1;
+  const of4 = most >= 4 ? 4 : most >= 2 ? 2 : 1;
+  const rung = (shape: MatrixShape, block: Matrix["block"], subgroups: Matrix["subgroups"]): Matrix => ({
+    kind: "matrix",
+    shape,
+    block,
+    subgroups,
+    lanes: subgroups * max,
+    ...(min < max ? { spare: true } : {}),
+  });
   return ([64, 32] as const)
     .filter((block) => block ** 2 <= MOST_SUMS * min)
     .flatMap((block) =>
-      shapes.slice(0, MOST_SHAPES).map((shape): Matrix => ({
-        kind: "matrix",
-        shape,
-        block,
-        subgroups: count,
-        lanes: count * max,
-        ...(min < max ? { spare: true } : {}),
-      })),
+      shapes.slice(0, MOST_SHAPES).flatMap((shape, n): readonly Matrix[] => [
+        rung(shape, block, of4),
+        // A quarter fewer loads for each product; one such workgroup fills a multiprocessor, so nothing else hides their latency.
+        ...(block === 64 && n === 0 && most >= 8 ? [{ ...rung(shape, block, 8), ahead: true as const }] : []),
+      ]),
     );
 }
 
@@ -128,7 +140,7 @@ export function writeMatrix(builder: KernelBuilder, job: DotJob, rung: Matrix): 
     const stride = length + GAP;
     const array = builder.shared(arrayOf(shape.element, lines * stride));
     const whole = slices === undefined || CHUNK % depth === 0 ? depth : Infinity;
-    return { array, stride, alongK, side, depth, whole, lanes: rung.lanes };
+    return { array, stride, half: shape.element === "f16", alongK, side, depth, whole, lanes: rung.lanes };
   };
   const left = staged(tile.rows, layout.left !== "row");
   const right = staged(tile.columns, layout.right === "k");
@@ -169,10 +181,18 @@ export function writeMatrix(builder: KernelBuilder, job: DotJob, rung: Matrix): 
     const leftAt = placesOf(builder, left, down, "row-major");
     const rightAt = placesOf(builder, right, across, "column-major");
 
+    if (rung.ahead === true) {
+      const some = from.kind === "literal" && to.kind === "literal" && from.value < to.value;
+      when(builder, [some ? undefined : below(from, to)], () => load(from));
+    }
     builder.for(from, to, index(depth), (kStart) => {
-      load(kStart);
+      if (rung.ahead !== true) load(kStart);
       for (const stager of stagers) stager.store(kStart);
       builder.barrier();
+      if (rung.ahead === true) {
+        const next = builder.let(plus(kStart, index(depth)));
+        builder.if(below(next, to), () => load(next));
+      }
       multiplying(() => {
         const { element } = shape;
         for (let k = 0; k < depth; k += shape.inner) {
@@ -220,10 +240,10 @@ function placesOf(
   });
 }
 
-/** Stores a tile's sums, some rows of each subgroup's fragments at a time. */
+/** Stores a tile's sums, some of each subgroup's fragments at a time. */
 function storeSums(
   builder: KernelBuilder,
-  { extents: { rows, columns }, store }: DotJob,
+  { extents: { rows, columns }, store, storeQuad }: DotJob,
   rung: Matrix,
   { batch, slice }: DotPart,
   {
@@ -238,22 +258,33 @@ function storeSums(
   const { shape } = rung;
   const { groups, block, fragments, stored } = divisionOf(rung);
   const tile = matrixTile(rung);
-  /** Rows of each block in one part, and of all blocks. */
-  const own = stored * shape.rows;
-  const high = groups[0] * own;
-  const array = builder.shared(arrayOf(shape.accumulator, high * tile.columns));
-  const parts = fragments[0] / stored;
-  for (const part of upTo(parts)) {
+  /** Rows and columns of each block in one part, and of all blocks. */
+  const own = [stored[0] * shape.rows, stored[1] * shape.columns] as const;
+  const [high, wide] = [groups[0] * own[0], groups[1] * own[1]];
+  const array = builder.shared(arrayOf(shape.accumulator, high * wide));
+  /** Parts of a block. */
+  const parts = [fragments[0] / stored[0], fragments[1] / stored[1]] as const;
+  /** Where a row or column of a part is in the tile. */
+  const inTile = (axis: 0 | 1, at: Expr, part: number): Expr =>
+    parts[axis] === 1
+      ? at
+      : plus(
+          times(over(at, index(own[axis])), index(block[axis])),
+          plus(modulo(at, index(own[axis])), index(part * own[axis])),
+        );
+  /** Sums that a lane stores at a time: neighbours, so in a row of the result or beyond it. */
+  const each = storeQuad !== undefined && own[1] % 4 === 0 ? 4 : 1;
+  for (const part of upTo(parts[0] * parts[1])) {
+    const [partDown, partAcross] = [Math.floor(part / parts[1]), part % parts[1]];
     multiplying(() =>
-      sums.slice(part * stored, (part + 1) * stored).forEach((line, i) =>
-        line.forEach((fragment, j) => {
-          const row = plus(over(down, index(parts)), index(i * shape.rows)); // blocks are of `parts` parts
-          const column = plus(across, index(j * shape.columns));
-          const at = builder.let(plus(times(row, index(tile.columns)), column));
+      sums.slice(partDown * stored[0], (partDown + 1) * stored[0]).forEach((line, i) =>
+        line.slice(partAcross * stored[1], (partAcross + 1) * stored[1]).forEach((fragment, j) => {
+          const row = plus(over(down, index(parts[0])), index(i * shape.rows)); // blocks are of `parts` parts
+          const column = plus(over(across, index(parts[1])), index(j * shape.columns));
           const to: FragmentPlace = {
             memory: { kind: "shared", position: array },
-            at,
-            stride: index(tile.columns),
+            at: builder.let(plus(times(row, index(wide)), column)),
+            stride: index(wide),
             order: "row-major",
           };
           builder.emit({ kind: "storeFragment", fragment, to });
@@ -261,20 +292,24 @@ function storeSums(
       ),
     );
     builder.barrier();
-    builder.for(LANE, index(high * tile.columns), index(rung.lanes), (word) => {
-      const line = builder.let(over(word, index(tile.columns)));
-      const blockRow = times(over(line, index(own)), index(block[0]));
-      const row = builder.let(
-        plus(plus(rowStart, blockRow), plus(modulo(line, index(own)), index(part * own))),
-      );
-      const column = builder.let(plus(columnStart, modulo(word, index(tile.columns))));
+    builder.for(LANE, index((high * wide) / each), index(rung.lanes), (number) => {
+      const line = builder.let(over(number, index(wide / each)));
+      const along = builder.let(times(modulo(number, index(wide / each)), index(each)));
+      const row = builder.let(plus(rowStart, inTile(0, line, partDown)));
+      const column = builder.let(plus(columnStart, inTile(1, along, partAcross)));
+      const word = builder.let(times(number, index(each)));
+      const sum = (c: number): Expr =>
+        builder.let({ kind: "shared", type: "f32", array, at: plus(word, index(c)) });
       when(
         builder,
         [inside(row, rows, rows, tile.rows), inside(column, columns, columns, tile.columns)],
-        () => store(slice, batch, row, column, builder.let({ kind: "shared", type: "f32", array, at: word })),
+        () => {
+          if (each === 1 || storeQuad === undefined) store(slice, batch, row, column, sum(0));
+          else storeQuad(batch, row, column, [sum(0), sum(1), sum(2), sum(3)]);
+        },
       );
     });
-    if (part < parts - 1) builder.barrier();
+    if (part < parts[0] * parts[1] - 1) builder.barrier();
   }
 }
 
@@ -283,5 +318,6 @@ export const matrixName = ({
   shape: { rows, columns, inner, element, accumulator },
   block,
   subgroups,
+  ahead,
 }: Matrix): string =>
-  `${rows} x ${columns} x ${inner} matrices of ${element} summed in ${accumulator}, ${subgroups} subgroups with blocks of ${block}`;
+  `${rows} x ${columns} x ${inner} matrices of ${element} summed in ${accumulator}, ${subgroups} subgroups with blocks of ${block}${ahead === true ? ", loaded ahead" : ""}`;
