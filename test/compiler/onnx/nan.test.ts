@@ -199,6 +199,7 @@ const FUNCTIONS: readonly (readonly [string, number, Fn<never, unknown>])[] = [
     of(({ x: y }) => hessianVectorProduct((z: T) => sum(square(softmax(z))) as Tensor<[]>, y, y)),
   ],
   ["attention", 0, of(({ x: y }) => attention(y, y, y))],
+  ["gradient of attention", 0, slope((y) => attention(y, y, y))],
   ["max", 1, of(({ x: y }) => max(y, 1))],
   ["min", 1, of(({ x: y }) => min(y, 0))],
   ["gradient of max", 1, slope((y) => max(y, 1))],
@@ -232,7 +233,11 @@ describe("a maximum that only shifts", { timeout: 60_000 }, () => {
   }
   const UNARY = ["neg", "exp", "tanh", "abs", "stopGradient", "cast", "sum other", "select"] as const;
   const BINARY = ["add", "sub", "mul", "div", "less"] as const;
-  type Step = readonly [(typeof UNARY)[number] | (typeof BINARY)[number] | "move" | "sum", number, number];
+  type Step = readonly [
+    (typeof UNARY)[number] | (typeof BINARY)[number] | "move" | "sum" | "dot",
+    number,
+    number,
+  ];
   function around(steps: readonly Step[], outputs: readonly number[]): Around {
     const w = new Writer();
     const [given, other] = [w.input("f32[3,4]"), w.input("f32[3,4]")];
@@ -259,6 +264,14 @@ describe("a maximum that only shifts", { timeout: 60_000 }, () => {
         const total = w.one("reduceSum", [first], { axes: [axis] });
         // Sums along the other axis are spread again: their shape is none of the rows.
         made.push(op === "sum" ? total : w.one("broadcast", [total], { shape, dims: shape.flatMap((_, i) => (i === axis ? [] : [i])) })); // prettier-ignore
+      } else if (op === "dot") {
+        // Of rows with rows, or of rows with columns of something square.
+        const second = pick(b, first);
+        if (shape.length !== 2) continue;
+        const rhsContract = [shape[0] === shape[1] ? b % 2 : 1];
+        made.push(
+          w.one("dot", [first, second], { lhsBatch: [], rhsBatch: [], lhsContract: [1], rhsContract }),
+        );
       } else if (op === "move") {
         if (shape.length !== 1) continue;
         const column = w.one("reshape", [first], { shape: [3, 1] });
@@ -276,7 +289,7 @@ describe("a maximum that only shifts", { timeout: 60_000 }, () => {
     return { program: w.program(outputs.map((n) => pick(n))), maximum };
   }
   const step = fc.tuple(
-    fc.constantFrom(...BINARY, "move" as const, "sum" as const, "sum" as const, ...UNARY),
+    fc.constantFrom(...BINARY, "dot" as const, "move" as const, "sum" as const, "sum" as const, ...UNARY),
     fc.nat(5),
     fc.nat(5),
   );

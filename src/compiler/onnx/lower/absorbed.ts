@@ -11,8 +11,11 @@ import { sameShape, typeOf } from "../../../dsl/program/program.ts";
 
 /** What is known of a variable in a row with a NaN: it differs, it differs but for NaN wherever x has it, or it is NaN throughout. */
 type State = "differs" | "seeded" | "nan";
-/** How it lies: as the maximum does, the same with axes of extent 1 in place of the reduced ones, or as the operand x does. */
-type Layout = "rows" | "kept" | "full";
+/**
+ * How it lies: as the maximum does, the same with axes of extent 1 in place of the reduced ones, as the operand x does, or as a product
+ * that sums over the reduced axes, of which each row makes some entries.
+ */
+type Layout = "rows" | "kept" | "full" | "product";
 interface Mark {
   readonly state: State;
   readonly layout: Layout;
@@ -45,6 +48,9 @@ function isAbsorbed(program: Program, position: number, maximum: AnyEquation & {
   return !program.outputs.some((id) => isOpen(marks.get(id)));
 }
 
+const sameAxes = (a: readonly number[], b: readonly number[]): boolean =>
+  a.length === b.length && a.every((axis) => b.includes(axis));
+
 const isOpen = (mark: Mark | undefined): boolean => mark !== undefined && mark.state !== "nan";
 
 /** The mark of an equation's output, one of whose inputs has one; undefined where nothing can be said. */
@@ -72,6 +78,16 @@ function followed(
     if (states.includes("nan")) return { state: "nan", layout };
     const seeded = states.includes("seeded") || (layout === "full" && equation.inputs.includes(x));
     return { state: seeded ? "seeded" : "differs", layout };
+  }
+  if (equation.op === "dot") {
+    const [lhs, rhs] = equation.inputs.map((id) => marks.get(id));
+    const mark = lhs ?? rhs;
+    const summed = lhs === undefined ? equation.params.rhsContract : equation.params.lhsContract;
+    const alone = lhs === undefined || rhs === undefined;
+    // An entry of the product is a sum over the whole row, and one of its terms is NaN.
+    return alone && mark?.layout === "full" && mark.state !== "differs" && sameAxes(summed, axes)
+      ? { state: "nan", layout: "product" }
+      : undefined;
   }
   if (given === undefined) return undefined;
   switch (equation.op) {
