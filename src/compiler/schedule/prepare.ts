@@ -43,7 +43,7 @@ function expand(program: Program, options: PrepareOptions): Program {
       case "attentionTranspose": {
         const types = equation.inputs.map((id) => r.typeOf(id));
         if (options.keepsAttention(types)) return undefined;
-        const leavesOut = termsOf(types) <= MAX_TERMS;
+        const leavesOut = termsOf(types) <= MAX_TERMS ? "at once" : "never";
         const written = attentionDecomposition(equation.op, types, equation.params, { leavesOut });
         return r.inline(written, equation.inputs);
       }

@@ -115,7 +115,7 @@ const attention =
     const { build, inline } = lowering;
     const asProducts = attentionDecomposition(op, inputs, params);
     if (!params.causal) return inline(asProducts, inputs);
-    const termByTerm = attentionDecomposition(op, inputs, params, { leavesOut: true });
+    const termByTerm = attentionDecomposition(op, inputs, params, { leavesOut: "at once" });
     const branches = { onTrue: asProducts, onFalse: termByTerm };
     return lowerCond(lowering, [allFinite(build, inputs), ...inputs], branches);
   };
