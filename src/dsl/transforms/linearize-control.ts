@@ -4,7 +4,7 @@
  */
 import { OpError } from "../ops/definition.ts";
 import { inputTypes, nestedPrograms, typeOf } from "../program/program.ts";
-import type { Program, TensorType, VarId } from "../program/program.ts";
+import type { OpParams, Program, TensorType, VarId } from "../program/program.ts";
 import { emit, traceFlat } from "../trace/builder.ts";
 import type { TracedTensor } from "../trace/builder.ts";
 import * as prim from "../trace/prim.ts";
@@ -20,15 +20,78 @@ import {
 } from "./jvp-control.ts";
 import { instantiate, isDifferentiable, jvpProgram } from "./jvp.ts";
 import type { JvpRule, RunDual } from "./jvp.ts";
-import { linearizeInto } from "./linearize-into.ts";
+import { linearizeInto, prune } from "./linearize-into.ts";
 import type { Linearized } from "./linearize-into.ts";
 
 type T = TracedTensor;
 
-/** Where the linear loop finds a residual of the body: with the consts, in an input that is scanned already, or stacked. */
-type Residual =
-  | { readonly from: "const" | "xs"; readonly index: number }
-  | { readonly from: "stack"; readonly index: number };
+/** Whether the linear loop finds a residual of the body among its consts or among what it scans over, and the value there. */
+interface Residual {
+  readonly from: "consts" | "xs";
+  readonly value: T;
+}
+
+/** The variables of a program that depend on nothing but these inputs. */
+function dependingOn(program: Program, inputs: readonly VarId[]): ReadonlySet<VarId> {
+  const found = new Set(inputs);
+  for (const equation of program.equations)
+    if (equation.inputs.every((id) => found.has(id))) for (const id of equation.outputs) found.add(id);
+  return found;
+}
+
+interface ForwardLoop {
+  readonly outputs: readonly T[];
+  readonly residuals: readonly Residual[];
+  /** The body of the linear loop: (residuals, tangents of the masked inputs) -> tangents of the masked outputs. */
+  readonly linear: Program;
+}
+
+/**
+ * Emits the loop with the residuals that change as further outputs. Those that are the same in every iteration are computed once, in
+ * front of the loop, and those that are scanned over already stay where they are.
+ */
+function forwardLoop(
+  run: RunDual,
+  inputs: readonly T[],
+  { body, length, consts, carry, reverse }: OpParams["scan"],
+  inputMask: readonly boolean[],
+  outputMask: readonly boolean[],
+): ForwardLoop {
+  let linear: Program | undefined;
+  const { program } = traceFlat(inputTypes(body), (values) => {
+    const parts = linearizeInto(run, body, values, inputMask, outputMask);
+    linear = parts.linear;
+    return [...parts.outputs, ...parts.residuals];
+  });
+  const own = program.outputs.slice(0, body.outputs.length);
+  const residuals = program.outputs.slice(own.length);
+  const split = consts + carry;
+  // A carry that the body passes on as it is does not change either.
+  const stays = program.inputs.map((id, i) => i < consts || (i < split && own[i - consts] === id));
+  const constants = program.inputs.filter((_, i) => stays[i]);
+  const invariant = dependingOn(program, constants);
+  const once = residuals.filter((id) => invariant.has(id));
+  const stacked = residuals.filter((id) => !invariant.has(id) && program.inputs.indexOf(id) < split);
+  const part = (from: Partial<Program>): Program => prune({ ...program, ...from }, 0).program;
+  const hoisted = prim.replay(
+    part({ inputs: constants, outputs: once }),
+    inputs.filter((_, i) => stays[i]),
+  );
+  const outputs = emit("scan", inputs, {
+    body: part({ outputs: [...own, ...stacked] }),
+    length,
+    consts,
+    carry,
+    reverse,
+  });
+  const placed = residuals.map((id): Residual => {
+    if (invariant.has(id)) return { from: "consts", value: hoisted[once.indexOf(id)] as T };
+    const stack = stacked.indexOf(id);
+    const value = stack < 0 ? inputs[program.inputs.indexOf(id)] : outputs[own.length + stack];
+    return { from: "xs", value: value as T };
+  });
+  return { outputs: outputs.slice(0, own.length), residuals: placed, linear: linear as Program };
+}
 
 const scan: JvpRule<"scan"> = ({ inputs, tangents, params, run }) => {
   const { body, length, consts, carry, reverse } = params;
@@ -39,29 +102,11 @@ const scan: JvpRule<"scan"> = ({ inputs, tangents, params, run }) => {
     ...dual.carryMask,
     ...maskOf(tangents.slice(split)),
   ];
-
-  let places: readonly Residual[] = [];
-  let linear: Program | undefined;
-  const { program: forward } = traceFlat(inputTypes(body), (values) => {
-    const split_ = linearizeInto(run, body, values, inputMask, dual.mask);
-    linear = split_.linear;
-    const stacked: T[] = [];
-    places = split_.residuals.map((residual): Residual => {
-      const position = values.indexOf(residual);
-      if (position >= 0 && position < consts) return { from: "const", index: position };
-      if (position >= split) return { from: "xs", index: position };
-      return { from: "stack", index: stacked.push(residual) - 1 };
-    });
-    return [...split_.outputs, ...stacked];
-  });
-
-  const outputs = emit("scan", inputs, { body: forward, length, consts, carry, reverse });
-  const count = body.outputs.length;
-  const stacks = outputs.slice(count);
+  const { outputs, residuals, linear } = forwardLoop(run, inputs, params, inputMask, dual.mask);
 
   // The linear body takes (residuals, tangents); the loop wants (consts, carry, xs).
-  const residualAt = (from: readonly Residual["from"][]): readonly number[] =>
-    prim.range(places.length).filter((i) => from.includes((places[i] as Residual).from));
+  const residualAt = (from: Residual["from"]): readonly number[] =>
+    prim.range(residuals.length).filter((i) => residuals[i]?.from === from);
   const dots = inputs.flatMap((input, i) =>
     inputMask[i] === true ? [instantiate(tangents[i] ?? null, input)] : [],
   );
@@ -69,30 +114,27 @@ const scan: JvpRule<"scan"> = ({ inputs, tangents, params, run }) => {
     (part) => part.filter(Boolean).length,
   ) as [number, number, number];
   const dotRange = (from: number, n: number): readonly number[] =>
-    prim.range(n).map((i) => places.length + from + i);
+    prim.range(n).map((i) => residuals.length + from + i);
   const order = [
-    ...residualAt(["const"]),
+    ...residualAt("consts"),
     ...dotRange(0, dotCounts[0]),
     ...dotRange(dotCounts[0], dotCounts[1]),
-    ...residualAt(["xs", "stack"]),
+    ...residualAt("xs"),
     ...dotRange(dotCounts[0] + dotCounts[1], dotCounts[2]),
   ];
-  const residualValues = places.map((place) =>
-    place.from === "stack" ? (stacks[place.index] as T) : (inputs[place.index] as T),
-  );
-  const linearInputs = [...residualValues, ...dots];
+  const linearInputs = [...residuals.map(({ value }) => value), ...dots];
   const tangentOutputs = emit(
     "scan",
     order.map((i) => linearInputs[i] as T),
     {
-      body: permuted(linear as Program, order, prim.range((linear as Program).outputs.length)),
+      body: permuted(linear, order, prim.range(linear.outputs.length)),
       length,
-      consts: residualAt(["const"]).length + dotCounts[0],
+      consts: residualAt("consts").length + dotCounts[0],
       carry: dotCounts[1],
       reverse,
     },
   );
-  return { outputs: outputs.slice(0, count), tangents: scatterTangents(dual.mask, tangentOutputs) };
+  return { outputs, tangents: scatterTangents(dual.mask, tangentOutputs) };
 };
 
 const whileLoop: JvpRule<"while"> = () => {

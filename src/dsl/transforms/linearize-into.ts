@@ -23,7 +23,7 @@ export interface Linearized {
 }
 
 /** Removes equations that no output needs, and unused inputs among the first `removable`. */
-function prune(
+export function prune(
   program: Program,
   removable: number,
 ): { readonly program: Program; readonly kept: readonly boolean[] } {
