@@ -19,7 +19,15 @@ import type { Peers } from "../peers.ts";
 import type { WebGpuDevice } from "../../src/runtime/webgpu/device.ts";
 import { openNullDevice } from "../webgpu/null-device.ts";
 import { CHAIN_SIZE, chainOf, ROTATION } from "../webgpu/chain.ts";
-import { initialState, loadStep, rowsOf, sizesOf, stepOptions, trainingOf } from "../webgpu/flm-step.ts";
+import {
+  initialState,
+  loadStep,
+  rowsOf,
+  sizesOf,
+  stepOptions,
+  traceStep,
+  trainingOf,
+} from "../webgpu/flm-step.ts";
 
 type Gpu = NonNullable<Peers["gpu"]>;
 
@@ -154,7 +162,12 @@ const sizeFor = (scale: Scale, { gpu }: Gpu) =>
 /** The demo's step on a device, replayed: its state stays on the GPU, and its loss is not read. */
 async function trainingOn(device: WebGpuDevice, options: ReturnType<typeof stepOptions>) {
   const state = await initialState(device, options);
-  return trainingOf(device, await loadStep(device, options, { donate: true }), state, rowsOf(options));
+  return trainingOf(
+    device,
+    await loadStep(device, await traceStep(options), { donate: true }),
+    state,
+    rowsOf(options),
+  );
 }
 
 /**

@@ -31,7 +31,7 @@ import { arbitraryRun } from "../../test/support/random-program.ts";
 import type { RandomProgramOptions } from "../../test/support/random-program.ts";
 import type { Scale } from "../case.ts";
 import { normal } from "../numbers.ts";
-import { loadStep, rowsOf, stepOptions, trainingOf } from "../webgpu/flm-step.ts";
+import { loadStep, rowsOf, stepOptions, traceStep, trainingOf } from "../webgpu/flm-step.ts";
 import { PROGRAMS } from "./check-programs.ts";
 import type { CheckProgram } from "./check-programs.ts";
 import { LIES } from "./ways.ts";
@@ -203,7 +203,7 @@ const threeSteps: Check = {
     const init = trace(initFlm(options) as Fn<never, unknown>);
     const state = interpret(init.program, [hostTensor("u32", [2], keyData(key(1)))]).map(toStorage);
     const names = init.outputNames.map((name) => `state.${name}`);
-    const step = await loadStep(device, options, { donate: true });
+    const step = await loadStep(device, await traceStep(options), { donate: true });
     const start = new Map(names.map((name, i) => [name, device.upload(state[i] as HostTensor)])); // one for each
     const training = trainingOf(device, step, start, rows);
     const values = new Map<string, HostTensor>([...names.map((name, i) => [name, state[i] as HostTensor] as const), ...rows]); // prettier-ignore

@@ -19,7 +19,7 @@ import { describeAdapter, describeMachine } from "../machine.ts";
 import { formatComparison, formatMachine, resultsPath } from "../report.ts";
 import { timeTurns } from "../timing.ts";
 import { countCalls } from "../webgpu/calls.ts";
-import { stepOptions } from "../webgpu/flm-step.ts";
+import { stepOptions, traceStep } from "../webgpu/flm-step.ts";
 import type { StepName } from "../webgpu/flm-step.ts";
 import { checksAt, randomChecks, runChecks } from "./checks.ts";
 import type { Check } from "./checks.ts";
@@ -319,8 +319,9 @@ class Hardware {
   async #tunedStep(name: StepName, batches: ReadonlyMap<StepName, number>): Promise<void> {
     const options = { ...stepOptions(name), batch: batches.get(name) ?? stepOptions(name).batch };
     const work = async (device: WebGpuDevice): Promise<void> => {
-      this.#report.tuned[name] = await tuneStep(device, options);
-      const timing = await stepTiming(device, `${name}, tuned`, options);
+      const traced = await traceStep(options);
+      this.#report.tuned[name] = await tuneStep(device, traced);
+      const timing = await stepTiming(device, `${name}, tuned`, options, traced);
       await this.#timeIfQuick(`flm ${name}, tuned`, timing);
     };
     await this.#part(`flm ${name}, tuned`, work, { leastMs: 2 * COMPILING_MS });

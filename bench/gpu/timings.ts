@@ -28,7 +28,8 @@ import { BARE, bareProduct } from "../webgpu/bare-matmul.ts";
 import type { Float } from "../webgpu/bare-matmul.ts";
 import { submitMs } from "../webgpu/calls.ts";
 import { CHAIN_SIZE, chainOf, ROTATION } from "../webgpu/chain.ts";
-import { initialState, loadStep, rowsOf, sizesOf, stepProgram, trainingOf } from "../webgpu/flm-step.ts";
+import { initialState, loadStep, rowsOf, sizesOf, traceStep, trainingOf } from "../webgpu/flm-step.ts";
+import type { TracedStep } from "../webgpu/flm-step.ts";
 
 const SPECS = { f32, f16 } as const;
 
@@ -252,15 +253,20 @@ export interface StepTiming extends Timing {
   readonly losses: readonly number[];
 }
 
-/** A training step with the loss read back. @throws Error when the first loss is not ln(vocab), or it does not fall */
+/**
+ * A training step with the loss read back.
+ * @param traced the step, if it is at hand
+ * @throws Error when the first loss is not ln(vocab), or it does not fall
+ */
 export async function stepTiming(
   device: WebGpuDevice,
   name: string,
   options: ModelOptions,
+  traced?: TracedStep,
 ): Promise<StepTiming> {
   const { network, batch } = options;
   const state = await initialState(device, options);
-  const step = await loadStep(device, options, { donate: true });
+  const step = await loadStep(device, traced ?? (await traceStep(options)), { donate: true });
   const training = trainingOf(device, step, state, rowsOf(options));
   const first = await timed("first run", training.step);
   const losses = [first.value];
@@ -293,9 +299,9 @@ export async function stepTiming(
  */
 export async function tuneStep(
   device: WebGpuDevice,
-  options: ModelOptions,
+  { program }: TracedStep,
 ): Promise<Readonly<Record<string, string>>> {
-  const reports = await tuneProgram(device, stepProgram(options));
+  const reports = await tuneProgram(device, program);
   const table = withResults(EMPTY_TABLE, adapterKey(device.context.gpu.adapter), resultsOf(reports));
   device.useTuned(table);
   return Object.fromEntries(
@@ -314,7 +320,7 @@ export async function profileStep(
   runs: number,
 ): Promise<{ readonly ms: number; readonly kernels: readonly KernelTime[] }> {
   const state = await initialState(device, options);
-  const step = await loadStep(device, options, { donate: true });
+  const step = await loadStep(device, await traceStep(options), { donate: true });
   const training = trainingOf(device, step, state, rowsOf(options));
   await training.step();
   const before = step.executable.timings();

@@ -11,7 +11,7 @@ import { dawnSource } from "../../src/runtime/webgpu/node.ts";
 import type { Phase, Scale } from "../case.ts";
 import { mlpStep } from "../cases/mlp.ts";
 import { beyond, timed } from "../phases.ts";
-import { initialState, loadStep, rowsOf, stepOptions, trainingOf } from "./flm-step.ts";
+import { initialState, loadStep, rowsOf, stepOptions, traceStep, trainingOf } from "./flm-step.ts";
 import { provideNavigator } from "./navigator.ts";
 import { startJax } from "./peers.ts";
 
@@ -46,7 +46,7 @@ async function firstFlm(scale: Scale, adapter: string | undefined): Promise<Firs
   const cpu = await openCpu();
   const state = [...(await initialState(cpu, options))];
   const device = await openWebGpu(adapter === undefined ? {} : { adapter }, dawnSource);
-  const loaded = await loadStep(device, options, { donate: true });
+  const loaded = await loadStep(device, await traceStep(options), { donate: true });
   const start = new Map<string, DeviceValue>();
   for (const [name, value] of state) start.set(name, device.upload(await value.read()));
   await cpu.dispose();

@@ -45,51 +45,52 @@ export const sizesOf = ({ batch, network: { length, vocab, width, depth } }: Mod
 
 const isState = (name: string): boolean => name.startsWith("state.");
 
-export interface LoadedStep {
+/** The step as a device compiles it. */
+export interface TracedStep {
   readonly phases: readonly Phase[];
-  readonly facts: Readonly<Record<string, number>>;
   readonly program: Program;
-  readonly executable: WebGpuExecutable;
   readonly inputNames: readonly string[];
   readonly outputNames: readonly string[];
 }
 
-/** The step as a device compiles it. */
-export const stepProgram = (options: ModelOptions): Program =>
-  optimize(
-    inlineCalls(trace(flmStep(options, outputSpec(initFlm(options) as AnyFn) as never) as AnyFn).program),
-  );
+export interface LoadedStep extends TracedStep {
+  readonly facts: Readonly<Record<string, number>>;
+  readonly executable: WebGpuExecutable;
+}
 
-/** Traces, schedules and loads the step. With `donate`, a run consumes the state. */
-export async function loadStep(
-  device: WebGpuDevice,
-  options: ModelOptions,
-  { donate }: { readonly donate: boolean },
-): Promise<LoadedStep> {
+export async function traceStep(options: ModelOptions): Promise<TracedStep> {
   const traced = await timed("trace and differentiate", () =>
     trace(flmStep(options, outputSpec(initFlm(options) as AnyFn) as never) as AnyFn),
   );
   const { program, inputNames, outputNames } = traced.value;
   const optimized = await timed("passes", () => optimize(inlineCalls(program)));
+  return { phases: [traced.phase, optimized.phase], program: optimized.value, inputNames, outputNames };
+}
+
+/** Schedules and loads a step. With `donate`, a run consumes the state. */
+export async function loadStep(
+  device: WebGpuDevice,
+  traced: TracedStep,
+  { donate }: { readonly donate: boolean },
+): Promise<LoadedStep> {
+  const { program, inputNames } = traced;
   const donated = donate ? inputNames.flatMap((name, i) => (isState(name) ? [i] : [])) : [];
   const scheduled = await timed("schedule kernels", () =>
-    schedule(optimized.value, { limits: device.limits, dots: device.dots, donated }),
+    schedule(program, { limits: device.limits, dots: device.dots, donated }),
   );
   const loaded = await timed("write and make pipelines", () =>
     device.load(scheduled.value, { name: "the FLM step", donate: donated }),
   );
   const dispatches = dispatchesOf(scheduled.value);
   return {
-    phases: [traced.phase, optimized.phase, scheduled.phase, loaded.phase],
+    ...traced,
+    phases: [...traced.phases, scheduled.phase, loaded.phase],
     facts: {
-      "equations left": optimized.value.equations.length,
+      "equations left": program.equations.length,
       dispatches: dispatches.length,
       "different kernels": new Set(dispatches.map(({ kernel }) => printWgsl(kernel, device.context))).size,
     },
-    program: optimized.value,
     executable: loaded.value,
-    inputNames,
-    outputNames,
   };
 }
 
