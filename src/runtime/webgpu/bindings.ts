@@ -12,8 +12,11 @@ import type { ParamPlace } from "./params.ts";
 
 /** Choices of blocks that a dispatch keeps groups for; the one that was not used the longest goes first. */
 const KEPT = 8;
-/** Groups that it keeps for other choices than the present one: long loops have thousands for each, of some kilobytes. */
-const MOST_GROUPS = 1024;
+/**
+ * Groups that it keeps in all, each of some kilobytes. A loop of more iterations makes those of the rest again at each run: the first
+ * ones stay, since of a list that is gone through in order, the latest are never the next.
+ */
+const MOST_GROUPS = 2048;
 
 interface Entry {
   readonly blocks: readonly Block[];
@@ -21,6 +24,8 @@ interface Entry {
   group: GPUBindGroup | undefined;
   /** Where the parameters of that group are. */
   place: number;
+  /** When it was used last, in calls. */
+  used: number;
   /** By where the parameters are, where there is more than one place. */
   readonly groups: Map<number, GPUBindGroup>;
 }
@@ -56,6 +61,9 @@ export class Bindings {
   readonly #varying: readonly BufferId[];
   /** The one that was used last is the last. */
   readonly #entries: Entry[] = [];
+  #calls = 0;
+  /** Groups of all entries. */
+  #kept = 0;
 
   constructor(
     device: GPUDevice,
@@ -70,6 +78,11 @@ export class Bindings {
     this.#varying = bound.filter(({ varies }) => varies).map(({ id }) => id);
   }
 
+  /** Number of groups that are kept for the next runs. */
+  get groups(): number {
+    return this.#kept;
+  }
+
   /** Number of choices of blocks that are kept. */
   get size(): number {
     return this.#entries.length;
@@ -81,12 +94,13 @@ export class Bindings {
    */
   group(blocks: readonly (Block | undefined)[], place?: ParamPlace): GPUBindGroup {
     const entry = this.#entry(blocks);
+    entry.used = ++this.#calls;
     const at = numberOf(place);
     if (entry.group !== undefined && entry.place === at) return entry.group;
     let group = entry.groups.get(at);
     if (group === undefined) {
       group = this.#make(blocks, place);
-      entry.groups.set(at, group);
+      if (this.#makesRoom()) entry.groups.set(at, group);
     }
     entry.group = group;
     entry.place = at;
@@ -101,16 +115,30 @@ export class Bindings {
       if (at < entries.length - 1) entries.push(...entries.splice(at, 1));
       return entry;
     }
-    let kept = entries.reduce((sum, { groups }) => sum + groups.size, 0);
-    while (entries.length === KEPT || kept > MOST_GROUPS) kept -= (entries.shift() as Entry).groups.size; // there are groups to drop
+    if (entries.length === KEPT) this.#drop();
     const entry = {
       blocks: this.#varying.map((id) => blocks[id] as Block),
       group: undefined,
       place: 0,
+      used: 0,
       groups: new Map(),
     };
     entries.push(entry);
     return entry;
+  }
+
+  /** Whether there is room for one more group. Choices of blocks make some that no iteration of a long loop has used. */
+  #makesRoom(): boolean {
+    const idle = (): boolean => this.#calls - (this.#entries[0]?.used ?? this.#calls) > MOST_GROUPS / 2;
+    while (this.#kept >= MOST_GROUPS && idle()) this.#drop();
+    const room = this.#kept < MOST_GROUPS;
+    if (room) this.#kept++;
+    return room;
+  }
+
+  /** Drops the choice of blocks that was not used the longest. */
+  #drop(at = 0): void {
+    for (const { groups } of this.#entries.splice(at, 1)) this.#kept -= groups.size;
   }
 
   /** Asked once for each dispatch of each run, so it is a plain loop. */
@@ -136,6 +164,6 @@ export class Bindings {
   /** Drops the groups that bind a block. */
   forget(block: Block): void {
     for (let at = this.#entries.length - 1; at >= 0; at--)
-      if (this.#entries[at]?.blocks.includes(block)) this.#entries.splice(at, 1);
+      if (this.#entries[at]?.blocks.includes(block)) this.#drop(at);
   }
 }

@@ -79,9 +79,26 @@ describe("bind groups", () => {
         bindings.group([all[choice], fixed, all[0]], { streamed: false, offset: 256 * i }),
       );
     for (let choice = 0; choice < 8; choice++) run(choice);
-    expect(bindings.size).toBe(2);
+    expect(bindings.size).toBe(3);
     const last = run(7);
     expect(run(7).every((group, i) => group === last[i])).toBe(true);
+  });
+
+  it("are no more for a loop of thousands of iterations, of which the first keep theirs", () => {
+    const params = { bytes: 16, tables: {} as GPUBuffer, stream: undefined };
+    const bindings = new Bindings(nothing, {} as GPUBindGroupLayout, bound, params);
+    const [fixed, a, b] = blocks(3);
+    // Loops that exchange buffers alternate between two choices.
+    const run = (): readonly GPUBindGroup[] =>
+      Array.from({ length: 4000 }, (_, i) =>
+        bindings.group(i % 2 === 0 ? [a, fixed, b] : [b, fixed, a], { streamed: false, offset: 256 * i }),
+      );
+    const [first, second] = [run(), run()];
+    expect(bindings.groups).toBe(2048);
+    expect(new Set(first).size).toBe(4000); // no group serves two iterations
+    expect(second.filter((group, i) => group === first[i]).length).toBe(2048);
+    bindings.forget(a as Block);
+    expect(bindings.groups).toBe(0);
   });
 
   it("are dropped with their blocks", () => {
