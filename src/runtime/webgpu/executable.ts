@@ -9,7 +9,8 @@
  * out of memory for instance, is thrown by the next call that waits for the device; its outputs are marked as failed.
  *
  * Where an output takes the place of a donated input, the run writes into the input's block, if nobody else holds it: else into a copy.
- * Donated inputs are given back by a run that fails, but what it may have overwritten by then is marked as failed.
+ * Donated inputs are given back by a run that fails, but what it may have overwritten by then is marked as failed: by a first run only
+ * if the GPU took any of its submits.
  */
 import type { BufferId } from "../../compiler/kernel/plan.ts";
 import { bufferOf } from "../../compiler/kernel/verify-plan.ts";
@@ -211,7 +212,8 @@ export class WebGpuExecutable implements Executable {
       await this.#interpret(recorder, blocks);
     } finally {
       recorder.abandon(); // after a submit there is nothing left of it
-      if (recorder.submits > 0) for (const storage of inPlace) overwritten.add(storage);
+      if (inPlace.length > 0 && (await this.#wrote(recorder)))
+        for (const storage of inPlace) overwritten.add(storage);
       const storages = [...made.values(), ...overwritten];
       for (const outcome of recorder.outcomes) void failWith(outcome, storages);
     }
@@ -233,6 +235,12 @@ export class WebGpuExecutable implements Executable {
     } catch {
       // A device that was lost: said elsewhere.
     }
+  }
+
+  /** Whether the run may have written anything. The first one asks the GPU. */
+  async #wrote(recorder: Recorder): Promise<boolean> {
+    if (this.#proven || recorder.submits === 0) return recorder.submits > 0;
+    return this.#owner.context.failures.until(recorder.tookAny()).catch(() => true); // it is lost, with all that it holds
   }
 
   /** Goes through the code and submits all of it. @param blocks of each buffer, which loops exchange */

@@ -4,6 +4,7 @@
  */
 import type { Cuts } from "./cuts.ts";
 import type { Failures, Scope } from "./failures.ts";
+import { messageOf } from "./gpu.ts";
 import type { Grid } from "./grid.ts";
 import type { Profiler } from "./profiler.ts";
 
@@ -32,6 +33,8 @@ export class Recorder {
   readonly #failures: Failures;
   readonly #options: RecorderOptions;
   readonly #outcomes: Promise<Error | undefined>[] = [];
+  /** Of each submit, where the run looks at outcomes, whether the GPU took it. */
+  readonly #taken: Promise<boolean>[] = [];
   #scope: Scope | undefined;
   #encoder: GPUCommandEncoder | undefined;
   #pass: GPUComputePassEncoder | undefined;
@@ -56,6 +59,11 @@ export class Recorder {
   /** How often something was submitted. */
   get submits(): number {
     return this.#submits;
+  }
+
+  /** Whether the GPU took any of the submits: of one that it refuses it does nothing. Known where the run looks at outcomes. */
+  async tookAny(): Promise<boolean> {
+    return (await Promise.all(this.#taken)).includes(true);
   }
 
   /** When the first submit was sent, in milliseconds of `performance.now`; 0 before. */
@@ -103,9 +111,23 @@ export class Recorder {
       this.#options.ahead();
       const commands = encoder.finish();
       if (this.#submits++ === 0) this.#began = performance.now();
+      if (this.#options.expected) return this.#submitAsking(commands);
       this.#device.queue.submit([commands]);
     }
     this.abandon();
+  }
+
+  /** Submits in an error scope of its own: what it catches is a refusal of all commands, which mostly has a reason before it. */
+  #submitAsking(commands: GPUCommandBuffer): void {
+    this.#device.pushErrorScope("validation");
+    this.#device.queue.submit([commands]);
+    // A lost device does not say; then it may have been taken.
+    const refusal = this.#device.popErrorScope().catch(() => null);
+    this.abandon();
+    this.#taken.push(refusal.then((error) => error === null));
+    const failed = (error: GPUError): Error =>
+      new Error(`webgpu: ${this.#options.what} failed: ${messageOf(error)}`);
+    this.#outcomes.push(refusal.then((error) => (error === null ? undefined : failed(error))));
   }
 
   /** Drops what was recorded since the last submit, and closes the error scope. */

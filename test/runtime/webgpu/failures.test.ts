@@ -59,11 +59,17 @@ function limitMemory({ context }: WebGpuDevice, bytes: number): void {
     };
     return buffer;
   };
+  const filters: GPUErrorFilter[] = [];
+  const push = device.pushErrorScope.bind(device);
+  device.pushErrorScope = (filter) => {
+    filters.push(filter);
+    push(filter);
+  };
   const pop = device.popErrorScope.bind(device);
   device.popErrorScope = async () => {
-    // Scopes are popped innermost first, and that is the one for memory.
-    const refused = short;
-    short = false;
+    const scarce = filters.pop() === "out-of-memory";
+    const refused = short && scarce;
+    if (refused) short = false;
     const error = await pop();
     return refused ? ({ message: "no room" } as GPUError) : error;
   };

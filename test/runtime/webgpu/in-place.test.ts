@@ -39,6 +39,16 @@ const both: Program = directed(
   vectors(2, [3]),
 );
 
+/** (x, y, c) -> (x + y, c doubled while it is less than 9): the host asks whether it is. */
+function stopping(): Program {
+  const condition = directed((c) => [prim.less(c as TracedTensor, prim.fill(9, { shape: [], dtype: "f32" }))], vectors(1, [])); // prettier-ignore
+  const body = directed((c) => [prim.add(c as TracedTensor, c as TracedTensor)], vectors(1, []));
+  const params = { condition, body, conditionConsts: 0, bodyConsts: 0 };
+  return directed((x, y, c) => [prim.add(x as TracedTensor, y as TracedTensor), ...emit("while", [c as TracedTensor], params)], [...vectors(2, [3]), ...vectors(1, [])]); // prettier-ignore
+}
+const toStop = (device: WebGpuDevice): readonly DeviceValue[] =>
+  [f32s(1, 2, 3), f32s(1, 1, 1), { ...f32s(1), shape: [] }].map((x) => device.upload(x));
+
 describe("donated inputs that outputs replace", () => {
   it("are overwritten, run after run", async () => {
     const device = await open();
@@ -90,39 +100,60 @@ describe("donated inputs that outputs replace", () => {
     expect(await Promise.all((await executable.run(values)).map(numbers))).toEqual([[2, 3, 4], [0, 1, 2]]); // prettier-ignore
   });
 
-  it("are marked as failed by a run that fails after that", async () => {
-    const device = await open();
-    const executable = await device.compile(both, { donate: [0], name: "step" });
-    const [x, y] = [device.upload(f32s(1, 2, 3)), device.upload(f32s(1, 1, 1))];
-    const gpu = device.context.gpu.device;
+  /** Has the GPU refuse what it is given, until the returned function is called. */
+  const refusing = ({ context }: WebGpuDevice): (() => void) => {
+    const gpu = context.gpu.device;
     const create = gpu.createBindGroup.bind(gpu);
     gpu.createBindGroup = (descriptor) => create({ ...descriptor, entries: [] });
-    await expect(executable.run([x, y])).rejects.toThrow(/^webgpu: step: a run failed: /);
-    gpu.createBindGroup = create;
-    expect([x.disposed, await numbers(y)]).toEqual([false, [1, 1, 1]]);
-    await expect(x.read()).rejects.toThrow(/^webgpu: step: a run failed: /);
-    await expect(executable.run([x, y])).rejects.toThrow(/^webgpu: step: a run failed: /);
-    x.dispose();
-    y.dispose();
+    return () => {
+      gpu.createBindGroup = create;
+    };
+  };
+
+  it("come back from a first run that the GPU refuses: it has written nothing", async () => {
+    const device = await open();
+    const executable = await device.compile(both, { donate: [0, 1], name: "step" });
+    const values = [device.upload(f32s(1, 2, 3)), device.upload(f32s(1, 1, 1))];
+    const accept = refusing(device);
+    await expect(executable.run(values)).rejects.toThrow(/^webgpu: step: a run failed: /);
+    accept();
+    expect(await Promise.all(values.map(numbers))).toEqual([[1, 2, 3], [1, 1, 1]]); // prettier-ignore
+    // Also where nothing but the submit is wrong: a command buffer serves once.
+    const { queue } = device.context.gpu.device;
+    const submit = queue.submit.bind(queue);
+    queue.submit = (buffers) => submit([...buffers, ...buffers]);
+    const other = await device.compile(both, { donate: [0, 1], name: "other" });
+    await expect(other.run(values)).rejects.toThrow(/^webgpu: other: a run failed: /);
+    queue.submit = submit;
+    const outputs = await other.run(values);
+    expect(await Promise.all(outputs.map(numbers))).toEqual([[2, 3, 4], [0, 1, 2]]); // prettier-ignore
+  });
+
+  it("are marked as failed by a first run of which the GPU took a part", async () => {
+    const device = await open();
+    const executable = await device.compile(stopping(), { donate: [0], name: "step" });
+    const inputs = toStop(device);
+    const { queue } = device.context.gpu.device;
+    const submit = queue.submit.bind(queue);
+    let count = 0; // between the first two submits of the run is that of a read
+    queue.submit = (buffers) => submit(++count === 3 ? [...buffers, ...buffers] : buffers);
+    await expect(executable.run(inputs)).rejects.toThrow(/^webgpu: step: a run failed: /);
+    queue.submit = submit;
+    expect(count).toBeGreaterThan(3);
+    await expect(inputs[0]?.read()).rejects.toThrow(/^webgpu: step/);
+    for (const value of inputs) value.dispose();
     expect(device.memoryStats().values).toBe(0);
   });
 
   it("are marked as failed when the host stops a run in the middle", async () => {
     const device = await open();
-    const condition = directed((c) => [prim.less(c as TracedTensor, prim.fill(9, { shape: [], dtype: "f32" }))], vectors(1, [])); // prettier-ignore
-    const body = directed((c) => [prim.add(c as TracedTensor, c as TracedTensor)], vectors(1, []));
-    const program = directed((x, y, c) => {
-      const params = { condition, body, conditionConsts: 0, bodyConsts: 0 };
-      return [prim.add(x as TracedTensor, y as TracedTensor), ...emit("while", [c as TracedTensor], params)];
-    }, [...vectors(2, [3]), ...vectors(1, [])]); // prettier-ignore
-    const executable = await device.compile(program, { donate: [0], name: "step" });
-    const upload = (): DeviceValue[] => [f32s(1, 2, 3), f32s(1, 1, 1), { ...f32s(1), shape: [] }].map((x) => device.upload(x)); // prettier-ignore
-    const outputs = await executable.run(upload());
+    const executable = await device.compile(stopping(), { donate: [0], name: "step" });
+    const outputs = await executable.run(toStop(device));
     expect(await Promise.all(outputs.map(numbers))).toEqual([[2, 3, 4], [16]]);
     const { readback } = device.context;
     const read = readback.read.bind(readback);
     readback.read = () => Promise.reject(new Error("no answer"));
-    const values = upload();
+    const values = toStop(device);
     await expect(executable.run(values)).rejects.toThrow("webgpu: step failed to run: no answer");
     readback.read = read;
     await expect(values[0]?.read()).rejects.toThrow("webgpu: step failed to run: no answer");
