@@ -4,27 +4,34 @@
  *
  * Consumed by variants.ts.
  */
-import { createHash } from "node:crypto";
 import { readFile } from "node:fs/promises";
 import { dirname, resolve } from "node:path";
 import { UserError } from "../runtime/files/errors.ts";
+import { sha256 } from "../runtime/run/sha256.ts";
+import { sourceHash } from "../runtime/run/source.ts";
 import { esbuildFor } from "./typescript-loader.ts";
 
-/**
- * "bundle:" and the hash of the bundle that esbuild makes; where esbuild is not installed "file:" and the hash of the file alone.
- * @throws UserError when the file cannot be bundled
- */
-export async function codeHash(file: string): Promise<string> {
+/** What tells a module's code from another's. */
+export interface CodeHash {
+  /** "bundle:" and the hash of the bundle that esbuild makes; where esbuild is not installed "file:" and the hash of the file alone. */
+  readonly hash: string;
+  /** "file:" and the hash of the file's text, where it is known to import nothing from beside it. */
+  readonly source?: string;
+}
+
+/** @throws UserError when the file cannot be bundled */
+export async function codeHash(file: string): Promise<CodeHash> {
   const path = resolve(file);
   const esbuild = esbuildFor(path);
-  if (esbuild === undefined) return `file:${hashOf(await readFile(path))}`;
+  if (esbuild === undefined) return { hash: sourceHash(await readFile(path)) };
   const { build } = (await import(esbuild)) as typeof import("esbuild"); // what is there by that name
   try {
-    const { outputFiles } = await build({
+    const { outputFiles, metafile } = await build({
       entryPoints: [path],
       absWorkingDir: dirname(path),
       bundle: true,
       write: false,
+      metafile: true,
       format: "esm",
       platform: "node",
       target: "esnext",
@@ -35,7 +42,9 @@ export async function codeHash(file: string): Promise<string> {
       tsconfigRaw: {},
       logLevel: "silent",
     });
-    return `bundle:${hashOf(outputFiles[0]?.contents ?? new Uint8Array())}`;
+    const hash = `bundle:${sha256([outputFiles[0]?.contents ?? new Uint8Array()]).slice(0, 32)}`;
+    const alone = Object.keys(metafile.inputs).length === 1;
+    return alone ? { hash, source: sourceHash(await readFile(path)) } : { hash };
   } catch (error) {
     const message = error instanceof Error ? error.message : String(error);
     throw new UserError(`${file} cannot be bundled: ${message.split("\n").slice(0, 2).join(" ")}`, {
@@ -43,5 +52,3 @@ export async function codeHash(file: string): Promise<string> {
     });
   }
 }
-
-const hashOf = (bytes: Uint8Array): string => createHash("sha256").update(bytes).digest("hex").slice(0, 32);

@@ -9,6 +9,7 @@ import type { FlowMap } from "../models/flow/flow-map.ts";
 import type { Flow } from "../models/flow/flow.ts";
 import { UserError } from "../runtime/files/errors.ts";
 import type { RunFolder } from "../runtime/files/run-folder.ts";
+import { isSameSource, recordedHashes } from "../runtime/run/source.ts";
 import type { TrainingConfig } from "../runtime/training/config.ts";
 import { stockVariant, stockSubjectOf, subjectOf } from "../runtime/training/subject.ts";
 import type { Subject } from "../runtime/training/subject.ts";
@@ -21,6 +22,8 @@ import { isModuleName, loadUserModule } from "./user-module.ts";
 export interface VariantSource {
   /** The file's name, the export's, and a hash of the code; absent for a stock variant. */
   readonly file?: { readonly file: string; readonly export: string; readonly hash: string };
+  /** The hash of the file's text, where that is all of the code. */
+  readonly source?: string;
   /** The declaration for a vocabulary, and for texts of a length. @throws UserError naming what was given, when there is none */
   declared(vocab: number, length: number): Flow | FlowMap;
 }
@@ -51,8 +54,13 @@ export async function variantSource(given: string, name?: string): Promise<Varia
   }
   const exports = await loadUserModule(given);
   const chosen = trainableIn(exports, given, name);
-  const file = { file: basename(given), export: chosen.name, hash: await codeHash(given) };
-  return { file, declared: (vocab, length) => declaredIn(chosen, given, vocab, length) };
+  const { hash, source } = await codeHash(given);
+  const file = { file: basename(given), export: chosen.name, hash };
+  return {
+    file,
+    ...(source === undefined ? {} : { source }),
+    declared: (vocab, length) => declaredIn(chosen, given, vocab, length),
+  };
 }
 
 /** The stock name, or the file and export, that a run trains, for people. */
@@ -83,10 +91,11 @@ export const givenVariant = (args: Parsed, how = "--variant FILE"): GivenVariant
  * @throws UserError when it is in a file and none is given, or one whose code is not that of the run
  */
 export async function subjectOfRun(
-  { dir, config }: RunFolder<TrainingConfig>,
+  run: RunFolder<TrainingConfig>,
   vocab: number,
   { given, export: name, force, how }: GivenVariant,
 ): Promise<Subject> {
+  const { dir, config } = run;
   const { variant } = config;
   const stock = stockSubjectOf(config, vocab);
   if (stock !== undefined) {
@@ -100,14 +109,15 @@ export async function subjectOfRun(
     );
   // A stock variant has no exports: that it is another one is said below.
   const source = await variantSource(given, name ?? (isFile(given) ? variant?.export : undefined));
-  if (!force) checkSame(source, given, dir, config);
+  if (!force) checkSame(source, given, run);
   const declared = source.declared(vocab, config.network.length);
   if (declared.kind === variant?.kind) return subjectOf(declared);
   throw new UserError(`${given} declares a ${declared.kind}, and ${dir} trains a ${variant?.kind}.`);
 }
 
 /** @throws UserError unless the source is what the run was begun with */
-function checkSame({ file }: VariantSource, given: string, dir: string, config: TrainingConfig): void {
+function checkSame({ file, source }: VariantSource, given: string, run: RunFolder<TrainingConfig>): void {
+  const { dir, config } = run;
   const { variant } = config;
   if (file === undefined)
     throw new UserError(`${dir} trains ${recordedText(config)}, not the stock variant ${given}.`);
@@ -115,13 +125,13 @@ function checkSame({ file }: VariantSource, given: string, dir: string, config: 
     throw new UserError(
       `${dir} trains ${recordedText(config)}, not "${file.export}"; leave out --export, or --force it.`,
     );
-  const [mine, theirs] = [file.hash, variant.hash ?? ""].map((hash) => hash.split(":")[0]);
-  if (mine !== theirs)
+  const same = isSameSource([file.hash, ...(source === undefined ? [] : [source])], recordedHashes(run));
+  if (same === undefined)
     throw new UserError(
       `Whether ${given} is what ${dir} was trained with cannot be told: esbuild, by which code is compared, is installed ` +
-        `${mine === "bundle" ? "now and was not then" : "no more"}. Use it with --force if it is.`,
+        `${file.hash.startsWith("bundle:") ? "now and was not then" : "no more"}. Use it with --force if it is.`,
     );
-  if (file.hash !== variant.hash)
+  if (!same)
     throw new UserError(
       `${given} is not the code that ${dir} was trained with (now ${file.hash}, then ${variant.hash}): ` +
         `restore it, or use it as it is with --force.`,

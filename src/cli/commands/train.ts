@@ -165,7 +165,7 @@ async function planOf(args: Parsed): Promise<Plan> {
       const student = { config, vocabulary: text.vocabulary, flow, force: args.flag("force") };
       if (teacher !== undefined) await checkTeacher(teacher, student);
       const copy = teacher === undefined ? undefined : await teacherWeights(teacher, config, vocab);
-      const run = await createRun(dir, config);
+      const run = await createRun(dir, config, { source: source.source });
       await copy?.(run);
       const commands = commandsOf(run, given);
       if (record.teacher !== "trained") return { run, subject, ...commands };

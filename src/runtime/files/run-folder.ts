@@ -25,6 +25,7 @@ import {
   noCheckpoint,
   readEnvelopeText,
 } from "../run/format.ts";
+import type { Envelope } from "../run/format.ts";
 import { checkpointNames, runVersion, texts } from "../run/store.ts";
 import type {
   Advice,
@@ -56,12 +57,13 @@ const checkpointPath = (dir: string, name: CheckpointName): string => join(dir, 
  * Makes `dir` a new run folder. An existing run is only replaced when `replace` says so, and then only the
  * files of a run are removed.
  *
+ * @param options.source see `RunConfig`
  * @throws UserError when `dir` holds a run (without `replace`), holds anything else, is in use or cannot be written.
  */
 export async function createRun<T>(
   dir: string,
   config: T,
-  options: { readonly replace?: boolean; readonly now?: Date } = {},
+  options: { readonly replace?: boolean; readonly now?: Date; readonly source?: string | undefined } = {},
 ): Promise<RunFolder<T>> {
   // Looked at before and after: what is not ours gets no lock either, and another process may be making the same run.
   await emptyOrRun(dir, options);
@@ -73,7 +75,7 @@ export async function createRun<T>(
         throw fileError(error, "replace the run in", dir);
       });
     }
-    const content = newEnvelope(config, options.now ?? new Date());
+    const content = newEnvelope(config, options.now ?? new Date(), options.source);
     await writeFileAtomic(configPath(dir), envelopeText(content));
     await removeLeftovers(dir);
     return new Folder(dir, content);
@@ -137,13 +139,13 @@ export async function openRun<T>(
   dir: string,
   check: (value: unknown, where: string) => T,
 ): Promise<RunFolder<T>> {
-  const { created, config } = await readEnvelope(dir);
-  const checked = check(config, configPath(dir));
+  const envelope = await readEnvelope(dir);
+  const config = check(envelope.config, configPath(dir));
   await removeLeftovers(dir);
-  return new Folder(dir, { created, config: checked });
+  return new Folder(dir, { ...envelope, config });
 }
 
-async function readEnvelope(dir: string): Promise<{ readonly created: string; readonly config: unknown }> {
+async function readEnvelope(dir: string): Promise<Envelope> {
   const path = configPath(dir);
   let text: string;
   try {
@@ -305,11 +307,13 @@ class Folder<T> implements RunFolder<T> {
   readonly format = "fluxion-run";
   readonly version = runVersion;
   readonly created: string;
+  readonly source?: string;
   readonly config: T;
   readonly dir: string;
 
-  constructor(dir: string, { created, config }: Pick<RunConfig<T>, "created" | "config">) {
+  constructor(dir: string, { created, source, config }: Pick<RunConfig<T>, "created" | "source" | "config">) {
     this.created = created;
+    if (source !== undefined) this.source = source;
     this.config = config;
     this.dir = dir;
   }

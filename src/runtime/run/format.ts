@@ -21,27 +21,27 @@ import type {
 } from "./store.ts";
 
 /** A new run's settings with what is around them. */
-export const newEnvelope = <T>(config: T, now: Date): RunConfig<T> => ({
+export const newEnvelope = <T>(config: T, now: Date, source?: string): RunConfig<T> => ({
   format: "fluxion-run",
   version: runVersion,
   created: now.toISOString(),
+  ...(source === undefined ? {} : { source }),
   config,
 });
 
 /** The text of config.json. */
-export const envelopeText = ({ format, version, created, config }: RunConfig<unknown>): string =>
-  `${JSON.stringify({ format, version, created, config }, null, 2)}\n`;
+export const envelopeText = ({ format, version, created, source, config }: RunConfig<unknown>): string =>
+  `${JSON.stringify({ format, version, created, source, config }, null, 2)}\n`;
+
+/** What is read off config.json, its settings not looked at. */
+export type Envelope = Pick<RunConfig<unknown>, "created" | "source" | "config">;
 
 /**
  * What config.json says.
  * @param path what messages call the file, `place` the run
  * @throws UserError when it is damaged, of something else, or of another version
  */
-export function readEnvelopeText(
-  text: string,
-  path: string,
-  place: string,
-): { readonly created: string; readonly config: unknown } {
+export function readEnvelopeText(text: string, path: string, place: string): Envelope {
   let json: unknown;
   try {
     json = JSON.parse(text);
@@ -58,7 +58,11 @@ export function readEnvelopeText(
     );
   }
   checkVersion(fields.number("version", { integer: true, min: 1 }), path);
-  return { created: fields.string("created"), config: fields.value("config") };
+  return {
+    created: fields.string("created"),
+    ...(fields.has("source") ? { source: fields.string("source") } : {}),
+    config: fields.value("config"),
+  };
 }
 
 function checkVersion(version: number, path: string): void {

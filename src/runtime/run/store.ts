@@ -27,6 +27,11 @@ export interface RunConfig<T> {
   readonly version: typeof runVersion;
   /** ISO 8601, UTC. */
   readonly created: string;
+  /**
+   * "file:" and the hash of the text of the file that declares what is trained, where that file is all of its code. Whoever cannot bundle
+   * compares by it. It stands beside the settings, where versions that do not know it read past it.
+   */
+  readonly source?: string;
   readonly config: T;
 }
 
