@@ -9,7 +9,7 @@ import { explainStep } from "../../studio/src/explain/step.ts";
 import { columnsOf, inOrder, usualOrder } from "../../studio/src/explain/table.ts";
 import { identityChanges, shareChanges } from "../../studio/src/playground/changes.ts";
 import type { ToyResult, Verified } from "../../studio/src/playground/messages.ts";
-import { sourcePlace } from "../../studio/src/playground/source-lines.ts";
+import { sourcePlace } from "../../studio/src/user-code/source-lines.ts";
 
 const { clocks, flows, training } = models;
 

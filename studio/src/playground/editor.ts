@@ -36,7 +36,7 @@ import {
 import type { WorkerShape } from "@valtown/codemirror-ts/worker";
 import { colours, theme } from "./editor-theme.ts";
 import { FILE } from "./messages.ts";
-import type { Problem } from "./messages.ts";
+import type { Problem } from "../user-code/problem.ts";
 
 export interface Editor {
   /** Replaces the whole text; it can be undone. */

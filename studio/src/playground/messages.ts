@@ -5,30 +5,10 @@
  * Consumed by everything in this folder.
  */
 import type { VerifyReport } from "../../../src/runtime/verify/report.ts";
+import type { Outcome, Problem } from "../user-code/problem.ts";
 
 /** What the user's module is called in messages. */
 export const FILE = "playground.ts";
-
-/** A sentence, and where in the editor it is about: line and column from 1. */
-export interface Problem {
-  readonly message: string;
-  readonly line?: number;
-  readonly column?: number;
-}
-
-/** JavaScript made of the editor's TypeScript. */
-export interface Transpiled {
-  readonly code: string;
-  /** Of the source map, version 3. */
-  readonly mappings: string;
-  /** What TypeScript could not read; there is nothing to run then. */
-  readonly problems: readonly Problem[];
-}
-
-/** Either what was asked for, or what went wrong; lines are of the code that runs until the page has looked them up. */
-export type Outcome<T> =
-  | { readonly ok: true; readonly value: T }
-  | { readonly ok: false; readonly problem: Problem };
 
 export interface VerifySettings {
   readonly cases: number;

@@ -1,40 +1,14 @@
 /**
  * Runs the user's code in a worker of its own, which can be ended at any time: code that never ends stops nothing else.
  *
- * The worker is started from a blob that imports worker.ts and holds the user's code. So it has the page's content-security policy, which a
- * worker that is started from a file has only where the server sends it: what the page may not fetch, the user's code may not either. And
- * no more has to be allowed for it than `worker-src blob:`, neither `eval` nor scripts from blobs.
- *
  * Consumed by session.ts.
  */
 import { proxy, releaseProxy, wrap } from "comlink";
-import type { Problem, Progress, Runner, Transpiled } from "./messages.ts";
-import type { Outcome } from "./messages.ts";
-import { sourcePlace } from "./source-lines.ts";
+import { codeBlob, located } from "../user-code/blob.ts";
+import type { Outcome, Transpiled } from "../user-code/problem.ts";
+import type { Progress, Runner } from "./messages.ts";
 // oxlint-disable-next-line import/default -- the export is Vite's: where the built worker lies
 import workerUrl from "./worker.ts?worker&url";
-
-/** Lines of the blob above the user's code. */
-const ABOVE = 2;
-
-function blobOf(code: string): Blob {
-  const url = new URL(workerUrl, location.href).href;
-  // On lines of its own, so that what the code ends with is no matter.
-  const lines = [
-    `import ${JSON.stringify(url)};`,
-    "fluxionPlayground(async (exports, require) => {",
-    code,
-    "});",
-  ];
-  return new Blob([lines.join("\n")], { type: "text/javascript" });
-}
-
-/** Where in the editor a problem of the code that runs is about. */
-export function located(problem: Problem, { mappings }: Pick<Transpiled, "mappings">): Problem {
-  const { message, line, column = 1 } = problem;
-  if (line === undefined) return problem;
-  return { message, ...sourcePlace(mappings, { line: line - ABOVE, column }) };
-}
 
 export interface Hooks {
   readonly onProgress: (progress: Progress) => void;
@@ -57,7 +31,7 @@ export async function inSandbox<T>(
   { onProgress, onPrint, signal }: Hooks,
 ): Promise<Outcome<T> | undefined> {
   if (signal.aborted) return undefined;
-  const url = URL.createObjectURL(blobOf(code));
+  const url = URL.createObjectURL(codeBlob(workerUrl, code));
   const worker = new Worker(url, { type: "module", name: "playground" });
   const remote = wrap<Runner>(worker);
   try {

@@ -5,17 +5,17 @@
  * Consumed by playground.tsx and what it is made of.
  */
 import { batch, computed, effect, signal } from "@preact/signals";
-import { inSandbox, located } from "./sandbox.ts";
+import { located } from "../user-code/blob.ts";
+import { sentenceOf as sentenceIn } from "../user-code/problem.ts";
+import type { Outcome, Problem, Transpiled } from "../user-code/problem.ts";
+import { inSandbox } from "./sandbox.ts";
 import { FILE } from "./messages.ts";
 import type {
-  Outcome,
-  Problem,
   Progress,
   Runner,
   ToyCurve,
   ToyResult,
   ToySettings,
-  Transpiled,
   VerifyAnswer,
   VerifySettings,
 } from "./messages.ts";
@@ -195,8 +195,7 @@ function follow(next: Progress): void {
 }
 
 /** A problem with its line, as a sentence. */
-export const sentenceOf = ({ message, line }: Problem): string =>
-  line === undefined ? message : `${FILE}:${line}: ${message}`;
+export const sentenceOf = (problem: Problem): string => sentenceIn(problem, FILE);
 
 export async function verify(settings: VerifySettings): Promise<void> {
   const ask = (runner: Runner, ...hooks: Hooks) => runner.verify(settings, ...hooks);

@@ -2,7 +2,7 @@
  * The worker that runs the user's code: it verifies what is declared, or trains it on a toy. It lives for one question, and can be ended
  * at any time.
  *
- * Started by sandbox.ts, from a blob that imports this file and hands the user's module over by `fluxionPlayground`.
+ * Started by sandbox.ts, from a blob that imports this file and hands the user's module over.
  */
 import { expose } from "comlink";
 import { openInterpreter } from "../../../src/runtime/interpreter-device.ts";
@@ -11,23 +11,20 @@ import type { Exports } from "../../../src/runtime/user-exports.ts";
 import type { VerifyReport } from "../../../src/runtime/verify/report.ts";
 import { verifyFlow } from "../../../src/runtime/verify/verify.ts";
 import { onlyConfined } from "../engine/confined-worker.ts";
+import { exportsOf, givenCode, problemOf } from "../user-code/module.ts";
+import type { Outcome } from "../user-code/problem.ts";
 import { FILE } from "./messages.ts";
-import type { Outcome, Runner, VerifyAnswer, VerifySettings } from "./messages.ts";
+import type { Runner, VerifyAnswer, VerifySettings } from "./messages.ts";
 import { trainToy } from "./toy.ts";
-import { exportsOf, problemOf } from "./user-code.ts";
-import type { UserModule } from "./user-code.ts";
 
 /** Lines that are shown of what the code prints. */
 const PRINTED = 200;
 
-let handOver: (module: UserModule) => void;
-const module = new Promise<UserModule>((resolve) => {
-  handOver = resolve;
-});
-Object.assign(globalThis, { fluxionPlayground: (given: UserModule) => handOver(given) });
-
-// The user's line may lie below many of the language's.
-(Error as { stackTraceLimit?: number }).stackTraceLimit = 60; // an extension of V8, ignored elsewhere
+const given = givenCode();
+const REFUSALS = {
+  file: "the playground has one file; write it here",
+  package: 'in the playground there is "fluxion" alone',
+};
 
 /** What is printed goes to the page, too. */
 function printTo(onPrint: (line: string) => void): void {
@@ -57,7 +54,7 @@ async function answered<T>(
 ): Promise<Outcome<T>> {
   printTo(onPrint);
   try {
-    return { ok: true, value: await answer(await exportsOf(await module)) };
+    return { ok: true, value: await answer(await exportsOf((await given).module, REFUSALS)) };
   } catch (error) {
     return { ok: false, problem: problemOf(error) };
   }

@@ -8,8 +8,8 @@ import { createWorker } from "@valtown/codemirror-ts/worker";
 import { expose } from "comlink";
 import ts from "typescript-js";
 import { onlyConfined } from "../../engine/confined-worker.ts";
+import type { Problem, Transpiled } from "../../user-code/problem.ts";
 import { FILE } from "../messages.ts";
-import type { Problem, Transpiled } from "../messages.ts";
 
 /** What a declaration may use besides the language and Fluxion. */
 const GLOBALS = `declare const console: Readonly<Record<"debug" | "error" | "info" | "log" | "warn", (...values: readonly unknown[]) => void>>;\n`;
@@ -49,7 +49,7 @@ const questions = createWorker(async () => {
 const worker = {
   ...questions,
 
-  /** What is in the editor as the body of a function of (exports, require), which may wait for promises. */
+  /** What is in the editor, or in a file, as the body of a function of (exports, require), which may wait for promises. */
   transpile(source: string): Transpiled {
     const { outputText, sourceMapText, diagnostics } = ts.transpileModule(source, {
       fileName: FILE,

@@ -1,14 +1,14 @@
 /**
  * The user's module in the worker that runs it: what it is given, what it exports, and where in it an error came from.
  *
- * It comes as a function, see sandbox.ts: TypeScript has made imports calls of `require` and exports properties of `exports`. So "fluxion"
+ * It comes as a function, see blob.ts: TypeScript has made imports calls of `require` and exports properties of `exports`. So "fluxion"
  * is the library that the page itself is made of, and no module has to be found by its name.
  */
 import * as fluxion from "fluxion";
 import { placeOf } from "../../../src/dsl/trace/callsite.ts";
 import { UserError } from "../../../src/runtime/files/errors.ts";
 import type { Exports } from "../../../src/runtime/user-exports.ts";
-import type { Problem } from "./messages.ts";
+import type { Problem } from "./problem.ts";
 
 /** The user's code as a function. */
 export type UserModule = (
@@ -25,19 +25,38 @@ const library: unknown = new Proxy(fluxion, {
   },
 });
 
-function required(name: string): unknown {
-  if (name === "fluxion") return library;
-  throw new UserError(
-    name.startsWith(".")
-      ? `"${name}" cannot be imported: the playground has one file; write it here`
-      : `"${name}" cannot be imported: in the playground there is "fluxion" alone`,
-  );
+/** The code that a worker was begun with. */
+export interface GivenCode {
+  readonly module: UserModule;
+  /** What whoever began it says of it. */
+  readonly about: unknown;
+}
+
+/** Takes the code, which comes once the scripts that the blob imports have run. To be called by one of them. */
+export function givenCode(): Promise<GivenCode> {
+  // The user's line may lie below many of the language's.
+  (Error as { stackTraceLimit?: number }).stackTraceLimit = 60; // an extension of V8, ignored elsewhere
+  return new Promise((resolve) => {
+    Object.assign(globalThis, {
+      fluxionUserCode: (module: UserModule, about: unknown) => resolve({ module, about }),
+    });
+  });
+}
+
+/** What is said of an import that is not there: of another file, or of a package. */
+export interface Refusals {
+  readonly file: string;
+  readonly package: string;
 }
 
 /** Runs the module. Its exports are in the order of their names, as those of a module are. */
-export async function exportsOf(module: UserModule): Promise<Exports> {
+export async function exportsOf(module: UserModule, refusals: Refusals): Promise<Exports> {
   const exports: Record<string, unknown> = {};
-  await module(exports, required);
+  await module(exports, (name) => {
+    if (name === "fluxion") return library;
+    const reason = /^(\.|\/|file:)/.test(name) ? refusals.file : refusals.package;
+    throw new UserError(`"${name}" cannot be imported: ${reason}`);
+  });
   return Object.fromEntries(Object.entries(exports).sort(([a], [b]) => (a < b ? -1 : 1)));
 }
 

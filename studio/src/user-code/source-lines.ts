@@ -1,6 +1,6 @@
 /**
  * Which place of a source a place of the code made from it comes from: the mappings of a source map, version 3, of one source.
- * Consumed by sandbox.ts, for the lines of errors.
+ * Consumed by blob.ts, for the lines of errors.
  */
 
 /** A line and a column, both from 1. */
