@@ -2,16 +2,12 @@
  * A module of the user's, loaded for what it exports. Consumed by `fluxion verify`, and by the commands that are given a variant.
  */
 import { stat } from "node:fs/promises";
-import { basename, extname, resolve } from "node:path";
+import { basename, resolve } from "node:path";
 import { pathToFileURL } from "node:url";
 import { errorCode, fileError, UserError } from "../runtime/files/errors.ts";
+import { isModuleName, MODULE_EXTENSIONS } from "../runtime/user-exports.ts";
 import { enableTypeScript } from "./typescript-loader.ts";
 import { userLine } from "./user-line.ts";
-
-const EXTENSIONS = [".ts", ".mts", ".js", ".mjs"];
-
-/** Whether a name is that of a file that could be a module. */
-export const isModuleName = (file: string): boolean => EXTENSIONS.includes(extname(file));
 
 /**
  * Its exports by name. TypeScript is loaded where this Node, or a loader it was started with, can, or where esbuild is installed.
@@ -19,7 +15,7 @@ export const isModuleName = (file: string): boolean => EXTENSIONS.includes(extna
  */
 export async function loadUserModule(file: string): Promise<Readonly<Record<string, unknown>>> {
   if (!isModuleName(file))
-    throw new UserError(`${file} is no module; give a file that ends in ${EXTENSIONS.join(", ")}`);
+    throw new UserError(`${file} is no module; give a file that ends in ${MODULE_EXTENSIONS.join(", ")}`);
   const path = resolve(file);
   const found = await stat(path).catch((error: unknown) => {
     throw fileError(error, "read", file);

@@ -13,10 +13,10 @@ import { isSameSource, recordedHashes } from "../runtime/run/source.ts";
 import type { TrainingConfig } from "../runtime/training/config.ts";
 import { stockVariant, stockSubjectOf, subjectOf } from "../runtime/training/subject.ts";
 import type { Subject } from "../runtime/training/subject.ts";
-import { declaredIn, trainableIn } from "../runtime/user-exports.ts";
+import { declaredIn, isModuleName, trainableIn } from "../runtime/user-exports.ts";
 import type { Option, Parsed } from "./arguments.ts";
 import { codeHash } from "./code-hash.ts";
-import { isModuleName, loadUserModule } from "./user-module.ts";
+import { loadUserModule } from "./user-module.ts";
 
 /** Where a declaration comes from. */
 export interface VariantSource {

@@ -10,6 +10,12 @@ import { isVariant } from "../models/flow/variant.ts";
 import type { Variant } from "../models/flow/variant.ts";
 import { UserError } from "./files/errors.ts";
 
+/** How the names of files end that may be such a module. */
+export const MODULE_EXTENSIONS = [".ts", ".mts", ".js", ".mjs"];
+
+/** Whether a name is that of a file that could be a module. */
+export const isModuleName = (file: string): boolean => /[^/\\]\.m?[jt]s$/.test(file);
+
 /** A module's exports by name; a default export is one of them. */
 export type Exports = Readonly<Record<string, unknown>>;
 

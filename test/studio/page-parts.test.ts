@@ -2,6 +2,7 @@
 import fc from "fast-check";
 import { describe, expect, it, vi } from "vitest";
 import { studio } from "../../studio/src/engine/client.ts";
+import { withDeclarations } from "../../studio/src/engine/declared.ts";
 import type { Engine, EngineEvent, RunDetail } from "../../studio/src/engine/protocol.ts";
 import { exactForming } from "../../studio/src/page/sentence/exact.ts";
 import { curvesOf, someRows } from "../../studio/src/page/train/series.ts";
@@ -137,6 +138,8 @@ const RUN: RunDetail = {
   history: [],
   tokens: [],
   clock: [0, 1],
+  labels: { flm: "FLM", fmlm: "FMLM" },
+  forms: true,
 };
 
 /** An engine of which each test says what it does. */
@@ -170,7 +173,7 @@ function engineOf(parts: Partial<Engine>): { readonly engine: Engine; tell(event
 describe("what the page knows of the engine", () => {
   it("follows a training from its start to its pause", async () => {
     const { engine, tell } = engineOf({ start: async () => RUN, pause: async () => undefined });
-    const store = studio(engine);
+    const store = studio(withDeclarations(engine));
     await store.open();
     await store.start({ preset: "quick" }, { kind: "bundled" });
     expect(store.training.value).toBe("a");
@@ -205,7 +208,7 @@ describe("what the page knows of the engine", () => {
       },
       resume: async () => ({ ...RUN, state: "finished" }),
     });
-    const store = studio(engine);
+    const store = studio(withDeclarations(engine));
     await store.open();
     await store.start({ preset: "quick" }, { kind: "bundled" });
     expect([store.activity.value, store.training.value]).toEqual([undefined, undefined]);
@@ -217,7 +220,7 @@ describe("what the page knows of the engine", () => {
   it("shows the run that was chosen last, with its own points", async () => {
     const slow = new Map<string, (detail: RunDetail) => void>();
     const { engine, tell } = engineOf({ run: (id) => new Promise((resolve) => slow.set(id, resolve)) });
-    const store = studio(engine);
+    const store = studio(withDeclarations(engine));
     await store.open();
     const detail = (id: string): RunDetail => ({ ...RUN, id, history: [{ phase: "flm", step: 0, loss: 5 }] });
     const choices = [store.choose("a"), store.choose("b")];
@@ -236,7 +239,7 @@ describe("what the page knows of the engine", () => {
 
   it("tells files that could not be read from a run without any", async () => {
     const { engine } = engineOf({ exportRun: () => Promise.reject(new Error("it is not there any more")) });
-    const store = studio(engine);
+    const store = studio(withDeclarations(engine));
     expect(await store.exportRun("a")).toBeUndefined();
     expect(store.problems.value).toHaveLength(1);
   });
@@ -255,13 +258,13 @@ describe("what the page knows of the engine", () => {
     const { take } = await import("../../studio/src/page/drop.ts");
     vi.unstubAllGlobals();
     const files = ["config.json", "metrics.jsonl", "flm.safetensors"].map((name) => new File(["x"], name));
-    await take(studio(engine), files);
+    await take(studio(withDeclarations(engine)), files);
     expect(taken).toEqual([["config.json", "metrics.jsonl", "flm.safetensors"]]);
   });
 
   it("keeps what fails as a sentence each until it is dismissed, and goes on", async () => {
     const { engine, tell } = engineOf({ start: () => Promise.reject(new Error("The text has 3 documents")) });
-    const store = studio(engine);
+    const store = studio(withDeclarations(engine));
     await store.open();
     expect(await store.start({ preset: "quick" }, { kind: "bundled" })).toBe(false);
     expect(store.activity.value).toBeUndefined();

@@ -7,6 +7,7 @@ import { summaryOf } from "../../studio/src/engine/summary.ts";
 import { memoryStorage } from "../../studio/src/engine/storage/memory.ts";
 import type { EngineEvent } from "../../studio/src/engine/protocol.ts";
 import { Runs } from "../../studio/src/engine/runs.ts";
+import { subjectOfRun } from "../../studio/src/engine/subject.ts";
 import { Training } from "../../studio/src/engine/training.ts";
 import { Turns } from "../../studio/src/engine/turns.ts";
 import { openCounting } from "../support/counting-device.ts";
@@ -20,6 +21,10 @@ it("leaves nothing on the device, stopped or finished", async () => {
     { origin: "trained", text: "a story" },
     { vocabulary: vocabularyText(tinyText.vocabulary, fingerprint) },
   );
+  const material = {
+    subject: subjectOfRun(known.run.config, tinyText.vocabulary.tokens.length),
+    text: tinyText,
+  };
   const device = openCounting();
   const devices = await ReopenableDevice.open(async () => device);
   // Every look at the clock is a minute later, so texts are shown after every step.
@@ -28,13 +33,14 @@ it("leaves nothing on the device, stopped or finished", async () => {
   try {
     for (const stops of [true, false]) {
       const events: EngineEvent[] = [];
-      const training: Training = new Training(known, tinyText, {
+      const training: Training = new Training(known, material, {
         tell(event) {
           events.push(event);
           if (stops && event.kind === "texts") training.stop();
         },
         turns: new Turns(devices),
         summary: () => summaryOf(known, undefined),
+        sentence: String,
       });
       await training.train(devices);
       expect(events.filter(({ kind }) => kind === "failed")).toEqual([]);

@@ -6,9 +6,12 @@
  */
 import { batch, computed, signal } from "@preact/signals";
 import type { ReadonlySignal, Signal } from "@preact/signals";
+import { declarationStore } from "./declaration-store.ts";
+import type { DeclarationStore } from "./declaration-store.ts";
+import { STOPPED } from "./declared.ts";
+import type { Declarations } from "./declared.ts";
 import type {
   DeviceInfo,
-  Engine,
   EngineEvent,
   ExplainProgress,
   Forming,
@@ -70,6 +73,8 @@ export interface Studio {
   /** The last thing that happened, for those who do not see it. */
   readonly note: ReadonlySignal<string>;
   readonly problems: ReadonlySignal<readonly Problem[]>;
+  /** What the run that is looked at was trained from, where that is in a file. */
+  readonly declaration: DeclarationStore;
 
   open(): Promise<void>;
   start(settings: RunSettings, text: TextSource): Promise<boolean>;
@@ -99,8 +104,9 @@ const sentence = (error: unknown): string => {
   return /[.!?]$/.test(text) ? text : `${text}.`;
 };
 
-/** @param engine the worker, or what stands for it in a test */
-export function studio(engine: Engine): Studio {
+/** @param declarations the engine's worker, or what stands for it in a test, and those of users' files */
+export function studio(declarations: Declarations): Studio {
+  const { engine } = declarations;
   const device = signal<DeviceInfo | undefined>(undefined);
   const runs = signal<readonly RunSummary[]>([]);
   const run = signal<RunDetail | undefined>(undefined);
@@ -126,7 +132,9 @@ export function studio(engine: Engine): Studio {
     try {
       return await task();
     } catch (error) {
-      report(`${what}: ${sentence(error)}`);
+      // Whoever stopped it knows why it is not done.
+      if (error instanceof Error && error.message === STOPPED) say(STOPPED);
+      else report(`${what}: ${sentence(error)}`);
       return undefined;
     }
   }
@@ -144,7 +152,9 @@ export function studio(engine: Engine): Studio {
       points.value = detail.history;
       waiting = []; // of this run they are in its history
       put(detail);
+      declaration.left(detail.id);
     });
+  const declaration = declarationStore({ run, training, declarations, attempt, show, say });
   const put = (summary: RunSummary): void => {
     const others = runs.value.filter(({ id }) => id !== summary.id);
     runs.value = [summary, ...others].sort((a, b) => b.created.localeCompare(a.created));
@@ -252,6 +262,7 @@ export function studio(engine: Engine): Studio {
     training: computed(() => training.value),
     note: computed(() => note.value),
     problems: computed(() => problems.value),
+    declaration,
 
     async open() {
       const opened = await attempt("The studio could not be opened", () => engine.open(heard));

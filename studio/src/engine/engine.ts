@@ -11,9 +11,12 @@ import { loadVocabulary, vocabularyText } from "../../../src/runtime/run/vocabul
 import { prepareCorpus, textFingerprint, textName, textOfRun } from "../../../src/runtime/text/documents.ts";
 import type { Corpus } from "../../../src/runtime/text/documents.ts";
 import type { TrainingConfig } from "../../../src/runtime/training/config.ts";
+import type { Subject } from "../../../src/runtime/training/subject.ts";
+import type { Exports } from "../../../src/runtime/user-exports.ts";
 import { chooseDevice } from "./device.ts";
 import type { ChosenDevice } from "./device.ts";
 import { explainRun } from "./explaining.ts";
+import { declarationFile, declarationIn, KEPT, keptDeclaration } from "./declaration.ts";
 import { exportFiles, importFiles } from "./import.ts";
 import type { Asked } from "./models.ts";
 import type {
@@ -32,23 +35,20 @@ import type {
   StepExplanation,
   TextSource,
 } from "./protocol.ts";
-import { Runs } from "./runs.ts";
+import { blobPieces, Runs } from "./runs.ts";
 import type { KnownRun } from "./runs.ts";
 import { configOf } from "./settings.ts";
 import { adaptersIn } from "./storage/adapters.ts";
 import type { Storage } from "./storage/folder.ts";
 import { openStorage } from "./storage/open.ts";
-import { subjectOfRun } from "./subject.ts";
-import { historyOf, summaryOf } from "./summary.ts";
+import { isUsers, subjectOfRun } from "./subject.ts";
+import { aboutSubject, historyOf, summaryOf } from "./summary.ts";
 import { bundledCorpus, checkTextFile, fileCorpus } from "./texts.ts";
 import { Training } from "./training.ts";
 import { Turns } from "./turns.ts";
 
 /** What an explanation is rejected with when it is stopped. */
 const STOPPED = new Error("Stopped.");
-
-/** Points of the clock's curve. */
-const CLOCK_POINTS = 65;
 
 /** What is there once the engine is open. */
 interface Opened {
@@ -58,7 +58,20 @@ interface Opened {
   readonly turns: Turns;
 }
 
+/** A declaration in a user's file, in the worker that runs it. */
+export interface UsersCode {
+  /** Runs the file. @throws whatever it throws */
+  exports(): Promise<Exports>;
+  /** What is said of an error: with the user's line where there is one. */
+  sentence(error: unknown): string;
+}
+
+const messageOf = (error: unknown): string => (error instanceof Error ? error.message : String(error));
+
 export class StudioEngine implements Engine {
+  readonly #users: UsersCode | undefined;
+  /** Of the user's file. */
+  #exports: Exports | undefined;
   #tell: (event: EngineEvent) => void = () => undefined;
   #info: DeviceInfo | undefined;
   #opening: Promise<Opened> | undefined;
@@ -71,6 +84,11 @@ export class StudioEngine implements Engine {
   #explaining = new AbortController();
   /** The text that was prepared last: resuming and starting again need it as it is. */
   #text: { readonly fingerprint: string; readonly text: PreparedText } | undefined;
+
+  /** @param users what runs of a user's declaration are opened with; without it they are shown, and no more */
+  constructor(users?: UsersCode) {
+    this.#users = users;
+  }
 
   async open(
     listener: (event: EngineEvent) => void,
@@ -86,6 +104,7 @@ export class StudioEngine implements Engine {
   }
 
   async #open(): Promise<Opened> {
+    this.#exports = await this.#users?.exports();
     const storage = await openStorage();
     const memory = adaptersIn(storage);
     const devices = await ReopenableDevice.open(async () => this.#chosen(await chooseDevice(memory)));
@@ -121,13 +140,18 @@ export class StudioEngine implements Engine {
     const { run } = known;
     const vocabulary = await vocabularyOf(known);
     const training = this.#training?.run.id === run.id ? this.#training : undefined;
-    const { clock } = subjectOfRun(run.config, vocabulary.tokens.length).flow;
+    const shown = isUsers(run.config) && this.#exports === undefined;
+    const subject = shown ? undefined : this.#subjectOf(known, vocabulary);
     return {
       ...(await this.#summary(known)),
       history: training?.history ?? historyOf(run.config, await run.readMetrics()),
       tokens: vocabulary.tokens,
-      clock: Array.from({ length: CLOCK_POINTS }, (_, i) => clock.tau(i / (CLOCK_POINTS - 1))),
+      ...aboutSubject(subject, run.config),
     };
+  }
+
+  #subjectOf({ run }: Pick<KnownRun, "run">, vocabulary: Vocabulary): Subject {
+    return subjectOfRun(run.config, vocabulary.tokens.length, this.#exports);
   }
 
   #inOrder<T>(work: () => Promise<T>): Promise<T> {
@@ -196,12 +220,14 @@ export class StudioEngine implements Engine {
   /** Begins to train, or goes on. Resolves when the training has the run to itself. @throws UserError when it cannot begin */
   async #train(known: KnownRun, text: PreparedText): Promise<RunDetail> {
     const { devices, turns } = await this.#opened();
-    await turns.idle();
-    const training = new Training(known, text, {
+    const material = { text, subject: this.#subjectOf(known, text.vocabulary) };
+    const training = new Training(known, material, {
       tell: (event) => this.#tell(event),
       turns,
       summary: () => this.#summary(known),
+      sentence: this.#users?.sentence ?? messageOf,
     });
+    await turns.idle();
     this.#training = training;
     const ended = training.train(devices).finally(() => {
       this.#training = undefined;
@@ -241,6 +267,28 @@ export class StudioEngine implements Engine {
     return this.#detail(await importFiles((await this.#opened()).runs, files));
   }
 
+  async give(id: string, file: File): Promise<RunDetail> {
+    const known = await (await this.#opened()).runs.open(id);
+    const { run } = known;
+    if (!isUsers(run.config))
+      throw new UserError(`The run ${id} trains a declaration of the package's, and needs no file.`);
+    await run.folder.write(KEPT, blobPieces(declarationFile(await declarationIn(file))));
+    return this.#detail(known);
+  }
+
+  async declaration(id: string): Promise<{ readonly name: string; readonly text: string }> {
+    const { runs, storage } = await this.#opened();
+    if (storage.fleeting !== undefined)
+      throw new UserError(
+        "A declaration runs in a worker of its own, which finds the run in the files of this page, and this browser keeps none; use another window or browser.",
+      );
+    const { run } = await runs.open(id);
+    const kept = await keptDeclaration(run);
+    if (kept === undefined)
+      throw new UserError(`The file ${run.config.variant?.file} was not given yet; choose it, or drop it.`);
+    return { name: kept.name, text: kept.text };
+  }
+
   async exportRun(id: string): Promise<readonly { readonly name: string; readonly blob: Blob }[]> {
     const { runs, turns } = await this.#opened();
     const known = await runs.open(id);
@@ -272,12 +320,14 @@ export class StudioEngine implements Engine {
     };
     const { runs, devices, turns } = await this.#opened();
     const known = await runs.open(id);
-    const vocab = (await vocabularyOf(known)).tokens.length;
+    const vocabulary = await vocabularyOf(known);
+    const of = { run: known.run, subject: this.#subjectOf(known, vocabulary) };
+    const vocab = vocabulary.tokens.length;
     onProgress({ stage: "waiting" });
     const explained = turns.take(async (_, live) => {
       signal.throwIfAborted();
       const phase = this.#training?.run.id === id ? this.#training.phase : undefined;
-      return explainRun(known.run, vocab, phase, live?.device ?? devices.device, { onProgress, signal });
+      return explainRun(of, vocab, phase, live?.device ?? devices.device, { onProgress, signal });
     });
     // Who stops it is answered at once. Its turn ends when the GPU has done what it was given.
     return new Promise((resolve, reject) => {
@@ -295,8 +345,7 @@ export class StudioEngine implements Engine {
   async #asked(id: string, model: ModelName): Promise<Asked> {
     const known = await (await this.#opened()).runs.open(id);
     const vocabulary = await vocabularyOf(known);
-    const subject = subjectOfRun(known.run.config, vocabulary.tokens.length);
-    return { run: known.run, subject, vocabulary, model };
+    return { run: known.run, subject: this.#subjectOf(known, vocabulary), vocabulary, model };
   }
 }
 

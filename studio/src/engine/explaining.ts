@@ -4,21 +4,20 @@
 import type { Device } from "../../../src/runtime/device.ts";
 import { stepProgram } from "../../../src/runtime/training/phases.ts";
 import { phasesOf } from "../../../src/runtime/training/subject.ts";
+import type { Subject } from "../../../src/runtime/training/subject.ts";
 import type { ExplainHooks } from "../explain/step.ts";
 import type { ModelName, StepExplanation } from "./protocol.ts";
 import type { StoredRun } from "./storage/run.ts";
-import { subjectOfRun } from "./subject.ts";
 
 /** @param running which model is being trained; else the step is that of the first training that is not finished, or of the last */
 export async function explainRun(
-  run: StoredRun,
+  { run, subject }: { readonly run: StoredRun; readonly subject: Subject },
   vocab: number,
   running: ModelName | undefined,
   device: Device,
   hooks: ExplainHooks,
 ): Promise<StepExplanation> {
   const { config } = run;
-  const subject = subjectOfRun(config, vocab);
   const phases = phasesOf(config);
   let phase = running ?? phases.at(-1) ?? "flm";
   if (running === undefined)

@@ -3,7 +3,7 @@
  * together. And the way back: the files of a run, for the command line. Consumed by engine.ts.
  */
 import { UserError } from "../../../src/runtime/files/errors.ts";
-import { checkpointMetaOf, readEnvelopeText } from "../../../src/runtime/run/format.ts";
+import { checkpointMetaOf, newEnvelope, readEnvelopeText } from "../../../src/runtime/run/format.ts";
 import type { RunConfig } from "../../../src/runtime/run/store.ts";
 import { loadVocabulary } from "../../../src/runtime/run/vocabulary.ts";
 import { checkTensors, FormatError } from "../../../src/runtime/safetensors/tensor.ts";
@@ -12,11 +12,13 @@ import { checkConfig } from "../../../src/runtime/training/config.ts";
 import type { TrainingConfig } from "../../../src/runtime/training/config.ts";
 import { modelShape } from "../../../src/runtime/training/load-model.ts";
 import { expectedTensors, officialNaming } from "../../../src/runtime/training/state-files.ts";
+import { isModuleName } from "../../../src/runtime/user-exports.ts";
+import { declarationFile, declarationIn, KEPT } from "./declaration.ts";
 import { isOwnFile } from "./runs.ts";
 import type { FileToKeep, KnownRun, Runs } from "./runs.ts";
 import { readHeader } from "./storage/checkpoint-blob.ts";
 import { storageError } from "./storage/folder.ts";
-import { subjectOfRun } from "./subject.ts";
+import { isUsers, subjectOfRun } from "./subject.ts";
 import { memoryStorage } from "./storage/memory.ts";
 import { StoredRun } from "./storage/run.ts";
 
@@ -43,7 +45,8 @@ const PLAUSIBLE = {
 const mebibytes = (bytes: number): number => Math.ceil(bytes / MEGABYTE);
 
 /**
- * Takes a run folder's files: config.json, vocabulary.json, at least one model, and the log where there is one, in any order.
+ * Takes a run folder's files: config.json, vocabulary.json, at least one model, and the log where there is one, in any order. With them may
+ * come the file of the user's that declares what was trained, which is kept and not run.
  * @throws UserError in a sentence, for whatever does not belong to a run or does not fit together; nothing is kept then
  */
 export async function importFiles(runs: Runs, files: readonly File[]): Promise<KnownRun> {
@@ -61,7 +64,17 @@ export async function importFiles(runs: Runs, files: readonly File[]): Promise<K
     .filter(([name]) => name !== "config.json")
     .map(([name, content]) => ({ name, content }));
   await checkTogether(envelope, kept, weights);
+  const declaration = moduleAmong(files, envelope.config);
+  if (declaration !== undefined)
+    kept.push({ name: KEPT, content: declarationFile(await declarationIn(declaration)) });
   return runs.adopt(envelope, textName(envelope.config.data), kept);
+}
+
+/** The file that declares what a run trains, by its name; or the only one that may be a module. */
+function moduleAmong(files: readonly File[], { variant }: TrainingConfig): File | undefined {
+  if (variant?.file === undefined) return undefined;
+  const modules = files.filter(({ name }) => isModuleName(name));
+  return modules.find(({ name }) => name === variant.file) ?? (modules.length === 1 ? modules[0] : undefined);
 }
 
 /** The files that matter, by their names. @throws UserError for two of one name, and for what is too large */
@@ -96,7 +109,7 @@ async function envelopeOf(file: File): Promise<RunConfig<TrainingConfig>> {
   const text = await file.text().catch((error: unknown) => {
     throw storageError(error, "read", file.name);
   });
-  const { created, config: found } = readEnvelopeText(text, file.name, "What was dropped");
+  const { created, source, config: found } = readEnvelopeText(text, file.name, "What was dropped");
   const config = checkConfig(found, file.name);
   for (const size of Object.keys(PLAUSIBLE) as (keyof typeof PLAUSIBLE)[]) {
     const [asked = 0, most] = [config.network[size], PLAUSIBLE[size]];
@@ -105,7 +118,7 @@ async function envelopeOf(file: File): Promise<RunConfig<TrainingConfig>> {
         `${file.name} asks for a ${size} of ${asked}, and at most ${most} can be used here.`,
       );
   }
-  return { format: "fluxion-run", version: 1, created: dated(created), config };
+  return { ...newEnvelope(config, new Date(), source), created: dated(created) };
 }
 
 /** A date that is none would sort anywhere and print as anything. */
@@ -124,7 +137,8 @@ async function checkTogether(
   const dropped = new StoredRun("", { ...folder, read: async (name) => blobs.get(name) }, envelope);
   const vocabulary = await loadVocabulary(dropped, envelope.config.data.fingerprint);
   const vocab = vocabulary?.tokens.length ?? 0;
-  subjectOfRun(envelope.config, vocab); // throws where there is no such declaration
+  // Throws where the package has no such declaration. What a user's file declares is seen when it runs.
+  if (!isUsers(envelope.config)) subjectOfRun(envelope.config, vocab);
   for (const name of weights) {
     const path = `${name}.safetensors`;
     const { entries, metadata } = await readHeader(blobs.get(path) as Blob, path); // `weights` are those that are there

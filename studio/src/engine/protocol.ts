@@ -45,6 +45,18 @@ export interface DeviceInfo {
 /** A training as it stands. `idle`: it can go on; `imported`: a checkpoint, which is not trained here. */
 export type RunState = "idle" | "training" | "finished" | "imported";
 
+/** Of a run that was trained from a declaration in a user's file. Its code is not among the run's files: the visitor gives it. */
+export interface Declared {
+  /** What the run calls the file, and the export in it. */
+  readonly file: string;
+  readonly export: string;
+  /**
+   * The file that was given, which is kept and has not been run by that. `same`: whether it is the one that the run was trained with;
+   * undefined where that cannot be told.
+   */
+  readonly given?: { readonly name: string; readonly same: boolean | undefined };
+}
+
 export interface RunSummary {
   /** Its name in the page's storage. */
   readonly id: string;
@@ -53,6 +65,7 @@ export interface RunSummary {
   readonly state: RunState;
   /** Name of the text. */
   readonly text: string;
+  readonly declared?: Declared;
   /** Which weights there are to sample from. */
   readonly models: readonly ModelName[];
   /** Optimizer steps done and to do, of both trainings together. */
@@ -86,8 +99,12 @@ export interface RunDetail extends RunSummary {
   readonly history: readonly LossPoint[];
   /** The vocabulary's tokens, in their order. */
   readonly tokens: readonly string[];
-  /** τ(t) at evenly spaced t from 0 to 1. */
+  /** τ(t) at evenly spaced t from 0 to 1; empty where it is declared in a file that does not run. */
   readonly clock: readonly number[];
+  /** What its models are called. */
+  readonly labels: Readonly<Record<ModelName, string>>;
+  /** Whether its models can be watched while they form a text. */
+  readonly forms: boolean;
 }
 
 /** What the engine tells without being asked. */
@@ -222,6 +239,9 @@ export interface StepExplanation {
   readonly memory?: Mapped;
 }
 
+/** The largest file of a declaration that is taken, in bytes. */
+export const LARGEST_DECLARATION = 2 ** 20;
+
 /** What the page may ask. A failure rejects with an Error whose message is a sentence to show. */
 export interface Engine {
   /** To be called first. */
@@ -236,8 +256,12 @@ export interface Engine {
   pause(): Promise<void>;
   resume(id: string): Promise<RunDetail>;
   remove(id: string): Promise<void>;
-  /** A run folder of the command line: config.json, vocabulary.json and at least one .safetensors of it. */
+  /** A run folder of the command line: config.json, vocabulary.json and at least one .safetensors of it, and what else of it there is. */
   importRun(files: readonly File[]): Promise<RunDetail>;
+  /** Keeps a file that the run's own do not have: that of its declaration, which is not run by this. */
+  give(id: string, file: File): Promise<RunDetail>;
+  /** The text of the declaration that was given. */
+  declaration(id: string): Promise<{ readonly name: string; readonly text: string }>;
   /** The files of a run, to be saved: the command line takes them. */
   exportRun(id: string): Promise<readonly { readonly name: string; readonly blob: Blob }[]>;
   sample(request: SampleRequest): Promise<SampleResult>;

@@ -7,6 +7,7 @@ import { envelopeText, newEnvelope, readEnvelopeText } from "../../../src/runtim
 import type { Lock, RunConfig } from "../../../src/runtime/run/store.ts";
 import { checkConfig } from "../../../src/runtime/training/config.ts";
 import type { TrainingConfig } from "../../../src/runtime/training/config.ts";
+import { KEPT } from "./declaration.ts";
 import type { Folder, Storage } from "./storage/folder.ts";
 import { lockRun } from "./storage/lock.ts";
 import { StoredRun } from "./storage/run.ts";
@@ -46,7 +47,7 @@ export interface FileToKeep {
 }
 
 /** Files that the page keeps for itself: the command line has no use for them. */
-export const isOwnFile = (name: string): boolean => name === ORIGIN || name === TEXT;
+export const isOwnFile = (name: string): boolean => [ORIGIN, TEXT, KEPT].includes(name);
 
 export class Runs {
   readonly #storage: Storage;
@@ -97,8 +98,8 @@ export class Runs {
     if (folder === undefined || config === undefined)
       throw new UserError(`There is no run ${id} any more; it may have been removed in another tab.`);
     const path = `${id}/${CONFIG}`;
-    const { created, config: found } = readEnvelopeText(await config.text(), path, id);
-    const run = new StoredRun(id, folder, { created, config: checkConfig(found, path) });
+    const envelope = readEnvelopeText(await config.text(), path, id);
+    const run = new StoredRun(id, folder, { ...envelope, config: checkConfig(envelope.config, path) });
     return { run, ...(await originOf(folder, id)) };
   }
 
@@ -195,7 +196,7 @@ async function originOf(folder: Folder, id: string): Promise<Origin> {
 }
 
 /** A blob, a megabyte at a time. */
-async function* blobPieces(blob: Blob): AsyncGenerator<Uint8Array<ArrayBuffer>> {
+export async function* blobPieces(blob: Blob): AsyncGenerator<Uint8Array<ArrayBuffer>> {
   for (let at = 0; at < blob.size; at += 2 ** 20)
     yield new Uint8Array(await blob.slice(at, at + 2 ** 20).arrayBuffer());
 }

@@ -2,8 +2,10 @@
 import { UserError } from "../../../src/runtime/files/errors.ts";
 import type { MetricsLine } from "../../../src/runtime/run/store.ts";
 import type { TrainingConfig } from "../../../src/runtime/training/config.ts";
-import { phasesOf } from "../../../src/runtime/training/subject.ts";
-import type { LossPoint, ModelName, RunState, RunSummary } from "./protocol.ts";
+import { labelOf, phasesOf } from "../../../src/runtime/training/subject.ts";
+import type { Subject } from "../../../src/runtime/training/subject.ts";
+import { declaredOf, keptDeclaration } from "./declaration.ts";
+import type { LossPoint, ModelName, RunDetail, RunState, RunSummary } from "./protocol.ts";
 import type { KnownRun } from "./runs.ts";
 import type { StoredRun } from "./storage/run.ts";
 import { loadVocabulary } from "../../../src/runtime/run/vocabulary.ts";
@@ -40,12 +42,14 @@ export async function summaryOf(known: KnownRun, training: Underway | undefined)
     .reduce((sum, phase) => sum + config[phase].steps, 0);
   const part = training?.phase === undefined ? Math.max(0, (saved?.done ?? 0) - before) : training.done;
   const vocabulary = await unlessDamaged(loadVocabulary(run, config.data.fingerprint));
+  const declared = declaredOf(run, await unlessDamaged(keptDeclaration(run)));
   const { length, width, depth, heads } = config.network;
   return {
     id: run.id,
     created: run.created,
     state,
     text: known.text,
+    ...(declared === undefined ? {} : { declared }),
     models: MODELS.filter((model) => finished.includes(model) || (!isDone && model === inWork)),
     done: isDone ? steps : before + part,
     steps,
@@ -58,8 +62,8 @@ export async function summaryOf(known: KnownRun, training: Underway | undefined)
       depth,
       heads,
       batch: config.flm.batch,
-      flmSteps: config.flm.steps,
-      fmlmSteps: config.fmlm.steps,
+      flmSteps: phases.includes("flm") ? config.flm.steps : 0,
+      fmlmSteps: phases.includes("fmlm") ? config.fmlm.steps : 0,
     },
   };
 }
@@ -79,6 +83,27 @@ async function savedState(
   const { phase, step } = await run.checkpointMeta("state");
   const model = MODELS.find((name) => name === phase);
   return model === undefined ? undefined : { phase: model, done: step + 1 };
+}
+
+/** Points of the clock's curve. */
+const CLOCK_POINTS = 65;
+
+/** What the page is told of what a run trains: of a declaration that does not run, its name. */
+export function aboutSubject(
+  subject: Subject | undefined,
+  { variant }: TrainingConfig,
+): Pick<RunDetail, "clock" | "labels" | "forms"> {
+  if (subject === undefined) {
+    const name = variant?.name ?? "the model";
+    const flow = variant?.kind === "flow" ? name : `the flow of ${name}`;
+    return { clock: [], labels: { flm: flow, fmlm: name }, forms: false };
+  }
+  const { clock } = subject.flow;
+  return {
+    clock: Array.from({ length: CLOCK_POINTS }, (_, i) => clock.tau(i / (CLOCK_POINTS - 1))),
+    labels: { flm: labelOf(subject, "flm"), fmlm: labelOf(subject, "fmlm") },
+    forms: subject.published,
+  };
 }
 
 /** The log as points, their steps counted from the beginning of their phase. */

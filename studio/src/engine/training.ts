@@ -6,6 +6,7 @@ import { decode } from "../../../src/models/data/index.ts";
 import type { PreparedText } from "../../../src/models/data/index.ts";
 import type { Device } from "../../../src/runtime/device.ts";
 import type { ReopenableDevice } from "../../../src/runtime/reopenable.ts";
+import type { Subject } from "../../../src/runtime/training/subject.ts";
 import { modelShape } from "../../../src/runtime/training/load-model.ts";
 import { plannedTexts, textsKey } from "../../../src/runtime/training/texts.ts";
 import type { TextDrawer } from "../../../src/runtime/training/texts.ts";
@@ -15,7 +16,6 @@ import { moment } from "./moment.ts";
 import type { EngineEvent, LossPoint, ModelName, RunSummary } from "./protocol.ts";
 import type { KnownRun } from "./runs.ts";
 import type { StoredRun } from "./storage/run.ts";
-import { subjectOfRun } from "./subject.ts";
 import { historyOf } from "./summary.ts";
 import type { Turns } from "./turns.ts";
 
@@ -30,6 +30,14 @@ interface Surroundings {
   readonly tell: (event: EngineEvent) => void;
   readonly turns: Turns;
   readonly summary: () => Promise<RunSummary>;
+  /** What is said of an error. */
+  readonly sentence: (error: unknown) => string;
+}
+
+/** What is trained, and on what. */
+export interface Material {
+  readonly subject: Subject;
+  readonly text: PreparedText;
 }
 
 export class Training {
@@ -40,6 +48,7 @@ export class Training {
   phase: ModelName | undefined;
   /** Steps of the phase that are done. */
   done = 0;
+  readonly #subject: Subject;
   readonly #text: PreparedText;
   readonly #around: Surroundings;
   /** Resolves when the training has the run to itself. */
@@ -50,8 +59,9 @@ export class Training {
   /** What draws the texts that are shown, of one phase on one device. */
   #drawing: { readonly of: Device; readonly phase: ModelName; readonly drawer: TextDrawer } | undefined;
 
-  constructor({ run }: KnownRun, text: PreparedText, around: Surroundings) {
+  constructor({ run }: KnownRun, { subject, text }: Material, around: Surroundings) {
     this.run = run;
+    this.#subject = subject;
     this.#text = text;
     this.#around = around;
     this.begun = new Promise((resolve) => (this.#begin = resolve));
@@ -65,7 +75,7 @@ export class Training {
   /** Trains what is left. What goes wrong once it has begun is told by an event. @throws what kept it from beginning */
   async train(devices: ReopenableDevice): Promise<void> {
     const { run } = this;
-    const { tell } = this.#around;
+    const { tell, sentence } = this.#around;
     let underway = false;
     try {
       this.history = [...historyOf(run.config, await run.readMetrics())];
@@ -82,10 +92,11 @@ export class Training {
           },
         },
         INTERVALS,
+        this.#subject,
       );
     } catch (error) {
       if (!underway) throw error;
-      tell({ kind: "failed", run: run.id, message: error instanceof Error ? error.message : String(error) });
+      tell({ kind: "failed", run: run.id, message: sentence(error) });
     } finally {
       await this.#forgetDrawer();
     }
@@ -170,9 +181,8 @@ export class Training {
     const { run } = this;
     const { vocabulary } = this.#text;
     const vocab = vocabulary.tokens.length;
-    const subject = subjectOfRun(run.config, vocab);
     const plan = plannedTexts(
-      { run, subject, name: phase, vocabulary },
+      { run, subject: this.#subject, name: phase, vocabulary },
       { steps: phase === "flm" ? FLOW_STEPS : 1 },
     );
     return plan(device, modelShape({ run, name: phase, vocab }, SHOWN));

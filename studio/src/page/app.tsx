@@ -6,6 +6,7 @@ import { useEffect, useRef } from "preact/hooks";
 import type { ComponentChildren } from "preact";
 import type { Studio } from "../engine/client.ts";
 import { useDrop } from "./drop.ts";
+import { Declaration } from "./parts/declaration.tsx";
 import { Lazy } from "./parts/lazy.tsx";
 import { Problems } from "./parts/problems.tsx";
 import { tab, type Tab } from "./route.ts";
@@ -43,6 +44,7 @@ export function App({ store }: { readonly store: Studio }) {
     <div class="frame">
       <TopBar store={store} />
       <Problems store={store} />
+      {tab.value !== "playground" && <Declaration store={store} />}
       <main>
         <View name="train">
           <TrainView store={store} />

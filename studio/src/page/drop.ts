@@ -1,10 +1,11 @@
 /**
- * Files that are dropped anywhere on the page, or chosen: a run of the command line (its folder or its files) is taken in, any other
- * single file becomes the text to learn from. Consumed by app.tsx and train/.
+ * Files that are dropped anywhere on the page, or chosen: a run of the command line (its folder or its files) is taken in, a module is the
+ * declaration of a run that has one, any other single file becomes the text to learn from. Consumed by app.tsx and train/.
  */
 import { signal } from "@preact/signals";
 import { useEffect } from "preact/hooks";
 import type { Studio } from "../engine/client.ts";
+import { isModuleName } from "../../../src/runtime/user-exports.ts";
 import { LARGEST_TEXT } from "../engine/protocol.ts";
 import { bytes } from "./format.ts";
 import { show } from "./route.ts";
@@ -22,6 +23,8 @@ export async function take(store: Studio, files: readonly File[]): Promise<void>
   if (files.some(isOfRun)) {
     // All of them: the engine knows which belong to a run, and the log is one of them.
     await store.importFiles(files);
+  } else if (files.length === 1 && isModuleName(first.name) && store.declaration.phase.value !== undefined) {
+    await store.declaration.give(first);
   } else if (files.length > 1) {
     store.report(
       `${files.length} files were given, and none is of a run: give the folder of a run (config.json, vocabulary.json, *.safetensors), or one text file.`,

@@ -2,14 +2,17 @@
 import { render } from "preact";
 import { connect } from "../engine/connect.ts";
 import { studio } from "../engine/client.ts";
+import { withDeclarations } from "../engine/declared.ts";
 import { App } from "./app.tsx";
 import { applyTheme } from "./theme.ts";
 
 applyTheme();
 const store = studio(
-  connect((message) =>
-    store.report(
-      `The engine stopped${message === "" ? "" : ` (${message})`}. Reload the page: what was saved is kept.`,
+  withDeclarations(
+    connect((message) =>
+      store.report(
+        `The engine stopped${message === "" ? "" : ` (${message})`}. Reload the page: what was saved is kept.`,
+      ),
     ),
   ),
 );

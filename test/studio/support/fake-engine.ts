@@ -41,7 +41,14 @@ async function load(): Promise<void> {
   }
 }
 
-const summary = ({ history: _h, tokens: _t, clock: _c, ...rest }: RunDetail): RunSummary => rest;
+const summary = ({
+  history: _h,
+  tokens: _t,
+  clock: _c,
+  labels: _l,
+  forms: _f,
+  ...rest
+}: RunDetail): RunSummary => rest;
 
 const known = (id: string): RunDetail => {
   const run = kept.get(id);
@@ -81,6 +88,8 @@ function detailOf(settings: RunSettings, text: string): RunDetail {
     history: [],
     tokens: WORDS,
     clock: Array.from({ length: 65 }, (_, i) => 1 / (1 + Math.exp(-12 * (i / 64 - 0.6)))),
+    labels: { flm: "FLM", fmlm: "FMLM" },
+    forms: true,
   };
 }
 
@@ -227,10 +236,23 @@ const engine: Engine = {
       ...detailOf({ preset: "quick" }, "a dropped run"),
       state: "imported",
       models: ["flm", "fmlm"],
+      // Of a user's declaration, whose file is to be given.
+      ...(files.some(({ name }) => name === "declared.json")
+        ? { declared: { file: "own-flow.ts", export: "leaps" }, clock: [], forms: false }
+        : {}),
     };
     await save(run);
     return run;
   },
+  async give(id, { name, size }) {
+    const { declared, ...rest } = known(id);
+    if (declared === undefined) throw new Error("It needs no file");
+    // A file of one byte is another one than that of the run.
+    const run = { ...rest, declared: { ...declared, given: { name, same: size === 1 ? false : undefined } } };
+    await save(run);
+    return run;
+  },
+  declaration: async () => ({ name: "own-flow.ts", text: "export const leaps = 1;" }),
   exportRun: async (id) => [{ name: "config.json", blob: new Blob([JSON.stringify(known(id).settings)]) }],
   async sample({ run, steps, count, seed = 1, infill }) {
     const { length } = known(run).settings;

@@ -1,6 +1,7 @@
 /**
  * A run in the page's storage: the same files as the command line's run folder has, so that each takes the other's. Besides them the page
- * keeps `studio.json`, which says where the run comes from, and `text.txt`, the text that was dropped for it.
+ * keeps `studio.json`, which says where the run comes from, `text.txt`, the text that was dropped for it, and `declaration.json`, the file
+ * that was given for it (../declaration.ts).
  *
  * Consumed by the training loop as a `RunStore`, and by runs.ts.
  */
@@ -50,6 +51,7 @@ export class StoredRun implements RunStore<TrainingConfig> {
   readonly format = "fluxion-run";
   readonly version = runVersion;
   readonly created: string;
+  readonly source?: string;
   readonly config: TrainingConfig;
   /** Its name in the storage; empty for files that are not in it. */
   readonly id: string;
@@ -59,11 +61,12 @@ export class StoredRun implements RunStore<TrainingConfig> {
   constructor(
     id: string,
     folder: Folder,
-    { created, config }: Pick<RunConfig<TrainingConfig>, "created" | "config">,
+    { created, source, config }: Pick<RunConfig<TrainingConfig>, "created" | "source" | "config">,
   ) {
     this.id = id;
     this.folder = folder;
     this.created = created;
+    if (source !== undefined) this.source = source;
     this.config = config;
   }
 

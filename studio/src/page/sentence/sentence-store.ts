@@ -72,7 +72,7 @@ export function sentenceStore(store: Studio): SentenceStore {
   /** Weights of the run that is looked at, as they are known to be; new texts tell that they changed. */
   const source = computed(() => {
     const run = store.run.value;
-    if (run === undefined || !run.models.includes("flm")) return undefined;
+    if (run === undefined || !run.forms || !run.models.includes("flm")) return undefined;
     return {
       id: run.id,
       hasMap: run.models.includes("fmlm"),

@@ -1,7 +1,7 @@
 /** A sentence forming: the flow step by step and its map in one jump, from the same noise, side by side. Consumed by train-view.tsx. */
 import { useEffect, useMemo } from "preact/hooks";
 import type { Studio } from "../../engine/client.ts";
-import type { Forming } from "../../engine/protocol.ts";
+import type { Forming, RunDetail } from "../../engine/protocol.ts";
 import { count, counted, milliseconds } from "../format.ts";
 import { Choice } from "../parts/choice.tsx";
 import { EXACT_COUNT } from "./exact.ts";
@@ -51,6 +51,12 @@ function Column({
   );
 }
 
+/** Why no run's own sentence is shown. */
+const why = (run: RunDetail | undefined): string =>
+  run === undefined || run.forms || run.models.length === 0
+    ? "Nothing is trained yet."
+    : "Of this run nothing can be watched: FLM and FMLM alone can be.";
+
 export function SentenceForming({ store }: { readonly store: Studio }) {
   const state = useMemo(() => sentenceStore(store), []);
   useEffect(() => {
@@ -70,7 +76,7 @@ export function SentenceForming({ store }: { readonly store: Studio }) {
         <h2 id="sentence-title">A sentence forming</h2>
         <span class="soft small">
           {isExact
-            ? `The exact flow of a language of ${count(EXACT_COUNT)} sentences. Nothing is trained yet.`
+            ? `The exact flow of a language of ${count(EXACT_COUNT)} sentences. ${why(store.run.value)}`
             : pair.fmlm === undefined
               ? `From ${name}.`
               : `From ${name}, both from the same noise.`}

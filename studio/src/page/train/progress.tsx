@@ -35,7 +35,9 @@ export function Progress({ store }: { readonly store: Studio }) {
   return (
     <div class="progress">
       <div class="line">
-        <strong class={phase}>{phase === "flm" ? "FLM learns the flow" : "FMLM learns to jump"}</strong>
+        <strong class={phase}>
+          {run.labels[phase]} {phase === "flm" ? "learns the flow" : "learns to jump"}
+        </strong>
         {where !== undefined && (
           <dl>
             <div>

@@ -1,5 +1,6 @@
 /** The runs that this browser keeps: open, go on, save as files, delete. Consumed by train-view.tsx. */
 import { useSignal } from "@preact/signals";
+import { MODULE_EXTENSIONS } from "../../../../src/runtime/user-exports.ts";
 import type { Studio } from "../../engine/client.ts";
 import type { RunSummary } from "../../engine/protocol.ts";
 import { take } from "../drop.ts";
@@ -61,6 +62,7 @@ function Run({ run, store }: { readonly run: RunSummary; readonly store: Studio 
             `${count(vocabulary)} × ${length} tokens`,
             `width ${width}, ${depth} deep`,
             `seed ${seed}`,
+            run.declared === undefined ? "" : `declared in ${run.declared.file}`,
             bytes(run.bytes),
           ]
             .filter((part) => part !== "")
@@ -127,7 +129,7 @@ export function Runs({ store }: { readonly store: Studio }) {
           <input
             type="file"
             multiple
-            accept=".json,.jsonl,.safetensors"
+            accept={[".json", ".jsonl", ".safetensors", ...MODULE_EXTENSIONS].join(",")}
             aria-label="Open a run of the command line: config.json, vocabulary.json and weights"
             onChange={(event) => {
               const chosen = [...(event.currentTarget.files ?? [])];

@@ -10,6 +10,8 @@ import { areLetters, patternOf } from "./infill.ts";
 
 interface Written {
   readonly id: number;
+  /** What the model is called. */
+  readonly label: string;
   readonly request: SampleRequest;
   readonly result: SampleResult;
 }
@@ -25,7 +27,7 @@ function Result({ written, letters }: { readonly written: Written; readonly lett
       <div>
         <p class="took numeric">{milliseconds(result.milliseconds)}</p>
         <p class="small soft numeric">
-          {request.model.toUpperCase()}, {counted(request.steps, "step")}, seed {request.seed}
+          {written.label}, {counted(request.steps, "step")}, seed {request.seed}
           {(request.temperature ?? 1) !== 1 && `, temperature ${request.temperature}`}
           {(request.topP ?? 1) !== 1 && `, top-p ${request.topP}`}
           {result.compiling > 0 && `; ${milliseconds(result.compiling)} to compile`}
@@ -106,6 +108,20 @@ function NumberInput({ field, value }: { readonly field: NumberField; readonly v
   );
 }
 
+/** FLM and FMLM, of which one may be missing as yet; or what there is of what was declared. */
+const modelsOf = ({ labels, models, forms }: RunDetail) =>
+  (["fmlm", "flm"] as const)
+    .filter((name) => forms || models.includes(name))
+    .map((name) => [name, labels[name], !models.includes(name)] as const);
+
+/** How its models want to be used. */
+function advice({ labels, models, forms }: RunDetail): string {
+  if (forms) return "FMLM needs one step. FLM's texts get better with more.";
+  const jumps = models.includes("fmlm") ? `${labels.fmlm} jumps: it needs few steps.` : "";
+  const flows = models.includes("flm") ? `The texts of ${labels.flm} get better with more steps.` : "";
+  return `${jumps} ${flows}`.trim();
+}
+
 function Desk({ store, run }: { readonly store: Studio; readonly run: RunDetail }) {
   const letters = areLetters(run.tokens);
   const model = useSignal<ModelName>(run.models.includes("fmlm") ? "fmlm" : "flm");
@@ -134,7 +150,10 @@ function Desk({ store, run }: { readonly store: Studio; readonly run: RunDetail 
     busy.value = false;
     if (result === undefined) return;
     const id = (written.value[0]?.id ?? 0) + 1;
-    written.value = [{ id, request, result }, ...written.value].slice(0, KEPT);
+    written.value = [{ id, label: run.labels[request.model], request, result }, ...written.value].slice(
+      0,
+      KEPT,
+    );
     seed.value = (seed.value + 1) % 2 ** 32;
     store.say(
       `${counted(result.texts.length, "text")} in ${milliseconds(result.milliseconds)}. ${result.texts[0] ?? ""}`,
@@ -148,10 +167,7 @@ function Desk({ store, run }: { readonly store: Studio; readonly run: RunDetail 
           <Choice
             legend="Model"
             name="write-model"
-            options={[
-              ["fmlm", "FMLM", !run.models.includes("fmlm")],
-              ["flm", "FLM", !run.models.includes("flm")],
-            ]}
+            options={modelsOf(run)}
             value={model.value}
             onChange={(value) => (model.value = value)}
           />
@@ -209,13 +225,21 @@ function Desk({ store, run }: { readonly store: Studio; readonly run: RunDetail 
 export function WriteView({ store }: { readonly store: Studio }) {
   const run = store.run.value;
   const able = run !== undefined && run.models.length > 0;
+  const phase = store.declaration.phase.value;
+  if (able && phase !== undefined && phase !== "running")
+    return (
+      <>
+        <h1>Write</h1>
+        <p class="lead">The weights of {run.text} are here. They write once their declaration runs.</p>
+      </>
+    );
   return (
     <>
       <h1>Write</h1>
       {able ? (
         <>
           <p class="lead">
-            With the weights of {run.text}. FMLM needs one step. FLM's texts get better with more.
+            With the weights of {run.text}. {advice(run)}
           </p>
           <Desk key={`${run.id} ${run.models.join()}`} store={store} run={run} />
         </>
