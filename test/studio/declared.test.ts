@@ -149,7 +149,7 @@ describe.skipIf(missing !== undefined)("a run of a user's declaration", () => {
           .getByLabel("Choose another file…")
           .setInputFiles([file(text, name)]);
         await notice(page)
-          .getByText(/is not the one of then/)
+          .getByText(/is not the text that it was trained with/)
           .waitFor();
         await button(page, "Run it all the same").click();
       };

@@ -214,9 +214,6 @@ describe.skipIf(missing !== undefined)("the engine, where something is missing o
               all(changed({ network: { ...config.config.network, depth: 1e9 } })),
             ),
             "other sizes": await refused(all(changed({ network: { ...config.config.network, width: 32 } }))),
-            "a user's declaration": await refused(
-              all(changed({ variant: { ...variant, file: "own.ts", export: "jumps", hash: "0" } })),
-            ),
             "a declaration of another version": await refused(all(changed({ variant }))),
             "another vocabulary": await refused(
               all(
@@ -281,7 +278,6 @@ describe.skipIf(missing !== undefined)("the engine, where something is missing o
           "a run that is not there": "There is no run none any more; it may have been removed in another tab.",
           "a short text": "short.txt: the text has no line of at least 4 words; use another text.",
           "a text of a gigabyte": "big.txt has 1074 MB, and at most 64 MB can be trained on here; drop a part of it.",
-          "a user's declaration": "This run was trained from the declaration jumps in own.ts, and the page runs no code that comes with a run: write with it on the command line, by fluxion sample RUN --variant own.ts.",
           "an empty text": "empty.txt is empty; drop a text file.",
           "another vocabulary": "vocabulary.json is damaged or was changed: its words are not those that were written; take the one that lies in the run's folder beside config.json.",
           "kept": 1,

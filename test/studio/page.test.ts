@@ -77,6 +77,24 @@ describe.skipIf(missing !== undefined)("the studio's page", () => {
         await page.waitForLoadState("networkidle");
         expect(await violations(page), tab).toEqual([]);
       }
+      for (const given of [undefined, 1, 2]) {
+        if (given === undefined)
+          await drop(page, [["config.json", 2], ["declared.json", 2]]); // prettier-ignore
+        else await drop(page, [["own-flow.ts", given]]);
+        await page
+          .getByText(
+            [
+              "Code is never taken out of a run",
+              "is not the text that it was trained with",
+              "cannot be told",
+            ][given ?? 0] ?? "",
+          )
+          .waitFor();
+        for (const tab of ["train", "write"]) {
+          await page.goto(`${served.url}#${tab}`);
+          expect(await violations(page), `${tab}, a declaration, given ${given}`).toEqual([]);
+        }
+      }
       expect(faults).toEqual([]);
       await page.context().close();
     },

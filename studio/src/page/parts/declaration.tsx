@@ -7,17 +7,17 @@ import type { Studio } from "../../engine/client.ts";
 import type { Declared } from "../../engine/protocol.ts";
 import { MODULE_EXTENSIONS } from "../../../../src/runtime/user-exports.ts";
 
-const WORKER = "in a worker that reaches nothing but this page";
+const WORKER = "in a worker that reaches nothing but this page and its runs";
 
 /** What is known of the file that was given. */
 function told({ given }: Declared): string {
   if (given === undefined) return "";
   if (given.same === true)
-    return `${given.name} is at hand, as it was then. It does not run until you say so, and then ${WORKER}.`;
-  const otherwise = `It is run if you say so, ${WORKER}.`;
+    return `${given.name} is at hand, as it was then. It runs when you say so, ${WORKER}.`;
+  const otherwise = `It runs if you say so, ${WORKER}.`;
   return given.same === false
-    ? `The text of ${given.name} is not the one of then, be it by a comment or by what it declares. ${otherwise}`
-    : `Whether ${given.name} is what it was then cannot be told: the run keeps a hash of bundled code, and none of the text. ${otherwise}`;
+    ? `${given.name} is not the text that it was trained with, and may differ in a comment alone. ${otherwise}`
+    : `Whether ${given.name} is the file of then cannot be told: the run keeps a hash of bundled code, and none of the text. ${otherwise}`;
 }
 
 function ChooseFile({
@@ -53,7 +53,7 @@ export function Declaration({ store }: { readonly store: Studio }) {
   const before = useRef(phase);
   useEffect(() => {
     // The button that was pressed is gone: keys go on where it was.
-    if (before.current !== phase && document.activeElement === document.body)
+    if (before.current !== undefined && before.current !== phase && document.activeElement === document.body)
       section.current?.focus({ preventScroll: true });
     before.current = phase;
   }, [phase]);
