@@ -2,7 +2,7 @@
  * The engine in a real Chromium: trains, pauses, survives a reload and a lost device bit for bit, samples what the command line samples,
  * takes its runs and gives them back. What goes wrong is in engine-failures.test.ts.
  */
-import { mkdir, readdir, readFile, writeFile } from "node:fs/promises";
+import { cp, mkdir, readdir, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import type { Page } from "playwright";
 import { beforeAll, describe, expect, it, onTestFinished } from "vitest";
@@ -10,7 +10,7 @@ import type { RunDetail, SampleRequest } from "../../studio/src/engine/protocol.
 import { openRun } from "../../src/runtime/files/run-folder.ts";
 import { checkConfig } from "../../src/runtime/training/config.ts";
 import { missing } from "../browser/chromium.ts";
-import { fluxion, testFolder } from "../support/cli.ts";
+import { fluxion, start, testFolder } from "../support/cli.ts";
 import { storyText } from "../support/story.ts";
 import { engineBrowser, filesOf, SETTINGS, started, STEPS } from "./support/engine.ts";
 
@@ -314,6 +314,86 @@ describe.skipIf(missing !== undefined)("the engine", () => {
         ];
       }, mine.id);
       expect(later).toEqual(sooner);
+    });
+
+    it("a dropped run goes on as the command line goes on with it, to the last bit", options, async () => {
+      const [begun, theirs] = [join(folder, "begun"), join(folder, "gone-on")];
+      const sizes = ["--quick", "--length", "8", "--width", "16", "--depth", "1", "--heads", "2", "--batch", "16", "--vocab", "60", "--samples", "16", "--steps", "30", "--distill-steps", "4"]; // prettier-ignore
+      const { child, saw, done } = await start(["demo", ...sizes, "--data", join(folder, "story.txt"), "--out", begun, "--device", "webgpu", "--save-every", "0"]); // prettier-ignore
+      await saw(/FLM {2}\d+\/30/);
+      child.kill("SIGINT");
+      expect((await done).code).toBe(130);
+      await cp(begun, theirs, { recursive: true });
+      expect(await fluxion(["demo", "--resume", theirs, "--device", "webgpu"])).toMatchObject({ code: 0 });
+      const names = (await readdir(begun)).filter((name) => /\.(jsonl?|safetensors)$/.test(name));
+      expect(names).toContain("state.safetensors");
+      const story = { name: "story.txt", bytes: [...(await readFile(join(folder, "story.txt")))] };
+      const files = await Promise.all(
+        names.map(async (name) => ({ name, bytes: [...(await readFile(join(begun, name)))] })),
+      );
+      // A page that has not read the text before.
+      const fresh = await browser.tab(await browser.context());
+      onTestFinished(() => fresh.context().close());
+      const mine = await fresh.evaluate(
+        async ([files, story]) => {
+          const { engine, failure } = window.studio;
+          const file = ({ name, bytes }: typeof story): File => new File([Uint8Array.from(bytes)], name);
+          const bare = await engine.importRun(files.map(file));
+          const lacking = await failure(engine.resume(bare.id));
+          const half = { ...story, bytes: story.bytes.slice(0, story.bytes.length / 2) };
+          const other = await failure(engine.give(bare.id, file(half)));
+          const given = await engine.give(bare.id, file(story));
+          const whole = await engine.importRun([...files, story].map(file));
+          window.studio.mark();
+          const finished = window.studio.until(
+            (event) =>
+              event.kind === "state" && event.run.id === whole.id && event.run.done === event.run.steps,
+          );
+          await engine.resume(whole.id);
+          return { bare, lacking, other, given, whole, finished: await finished };
+        },
+        [files, story] as const,
+      );
+      expect(mine.bare).toMatchObject({ state: "idle", lacksText: "story.txt" });
+      expect(mine.lacking).toContain("choose that file beside the run");
+      expect(mine.other).toContain("The text of this run has changed");
+      expect(mine.given).toMatchObject({ state: "idle", done: mine.bare.done });
+      expect(mine.given.lacksText).toBeUndefined();
+      expect(mine.whole).toMatchObject({ state: "idle", models: ["flm"] });
+      expect(mine.whole.done).toBeGreaterThan(0);
+      expect(mine.finished).toMatchObject({ run: { state: "imported", models: ["flm", "fmlm"] } });
+      const exported = await filesOf(fresh, mine.whole.id);
+      for (const name of ["metrics.jsonl", "flm.safetensors", "fmlm.safetensors"])
+        expect(exported.get(name)?.equals(await readFile(join(theirs, name))), name).toBe(true);
+      expect([...exported.keys()]).not.toContain("text.txt");
+
+      // Weights alone, and a state that is of no such network.
+      const weights = [...exported].filter(
+        ([name]) => name !== "fmlm.safetensors" && name !== "metrics.jsonl",
+      );
+      const told = await fresh.evaluate(
+        async ([weights, files]) => {
+          const { engine, failure } = window.studio;
+          const file = ({ name, bytes }: (typeof files)[number]): File =>
+            new File([Uint8Array.from(bytes)], name);
+          const stuck = await engine.importRun(weights.map(file));
+          const cut = files.map((one) => (one.name === "state.safetensors" ? { ...(files.find(({ name }) => name === "vocabulary.json") as typeof one), name: one.name } : one)); // prettier-ignore
+          const other = [...weights.filter(({ name }) => name === "flm.safetensors").map((one) => ({ ...one, name: "state.safetensors" })), ...weights]; // prettier-ignore
+          return {
+            stuck,
+            why: await failure(engine.resume(stuck.id)),
+            cut: await failure(engine.importRun(cut.map(file))),
+            other: await failure(engine.importRun(other.map(file))),
+          };
+        },
+        [weights.map(([name, bytes]) => ({ name, bytes: [...bytes] })), files] as const,
+      );
+      expect(told.stuck).toMatchObject({ state: "imported", stuck: told.why });
+      expect(told.why).toBe(
+        "Its training cannot go on here: state.safetensors, which says where it stopped, was not dropped.",
+      );
+      expect(told.cut).toMatch(/^state\.safetensors: the header claims/);
+      expect(told.other).toMatch(/^state\.safetensors does not fit config\.json and vocabulary\.json: /);
     });
   });
 });

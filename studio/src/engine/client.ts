@@ -80,6 +80,8 @@ export interface Studio {
   start(settings: RunSettings, text: TextSource): Promise<boolean>;
   pause(): Promise<void>;
   resume(id: string): Promise<void>;
+  /** Takes the text of a run, and goes on with it. */
+  resumeWith(id: string, text: File): Promise<void>;
   choose(id: string): Promise<void>;
   remove(id: string): Promise<void>;
   importFiles(files: readonly File[]): Promise<boolean>;
@@ -299,6 +301,10 @@ export function studio(declarations: Declarations): Studio {
         if (detail === undefined) activity.value = undefined;
         else begun(detail);
       });
+    },
+    async resumeWith(id, text) {
+      const detail = await attempt(`${text.name} could not be taken`, () => engine.give(id, text));
+      if (detail !== undefined) await this.resume(id);
     },
     async choose(id) {
       const mine = ++chosen;

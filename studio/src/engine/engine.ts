@@ -12,6 +12,7 @@ import { prepareCorpus, textFingerprint, textName, textOfRun } from "../../../sr
 import type { Corpus } from "../../../src/runtime/text/documents.ts";
 import type { TrainingConfig } from "../../../src/runtime/training/config.ts";
 import type { Subject } from "../../../src/runtime/training/subject.ts";
+import { isModuleName } from "../../../src/runtime/user-exports.ts";
 import type { Exports } from "../../../src/runtime/user-exports.ts";
 import { chooseDevice } from "./device.ts";
 import type { ChosenDevice } from "./device.ts";
@@ -35,7 +36,7 @@ import type {
   StepExplanation,
   TextSource,
 } from "./protocol.ts";
-import { blobPieces, Runs } from "./runs.ts";
+import { blobPieces, Runs, TEXT } from "./runs.ts";
 import type { KnownRun } from "./runs.ts";
 import { configOf } from "./settings.ts";
 import { adaptersIn } from "./storage/adapters.ts";
@@ -43,7 +44,7 @@ import type { Storage } from "./storage/folder.ts";
 import { openStorage } from "./storage/open.ts";
 import { isUsers, subjectOfRun } from "./subject.ts";
 import { aboutSubject, historyOf, summaryOf } from "./summary.ts";
-import { bundledCorpus, checkTextFile, fileCorpus } from "./texts.ts";
+import { bundledCorpus, checkTextFile, fileCorpus, fileOfText, textIn } from "./texts.ts";
 import { Training } from "./training.ts";
 import { Turns } from "./turns.ts";
 
@@ -193,10 +194,9 @@ export class StudioEngine implements Engine {
     const { runs } = await this.#opened();
     if (this.#training?.run.id === id) return this.run(id);
     const known = await runs.open(id);
-    if (known.origin === "imported")
-      throw new UserError(
-        "A run that was dropped into the page is not trained here; go on with it on the command line.",
-      );
+    const { stuck } = await this.#summary(known);
+    if (stuck !== undefined) throw new UserError(stuck);
+    this.#subjectOf(known, await vocabularyOf(known)); // throws where its declaration does not run
     await this.#stop();
     const { config } = known.run;
     if (this.#text === undefined || this.#text.fingerprint !== config.data.fingerprint) {
@@ -212,7 +212,7 @@ export class StudioEngine implements Engine {
     const text = await (await this.#opened()).runs.textOf(run);
     if (text === undefined)
       throw new UserError(
-        `The text ${file} of this run is not in the page's storage any more; start a new run with it.`,
+        `The text ${file} of this run is not in the page's storage; choose that file beside the run, and it goes on.`,
       );
     return fileCorpus(text, file);
   }
@@ -270,9 +270,14 @@ export class StudioEngine implements Engine {
   async give(id: string, file: File): Promise<RunDetail> {
     const known = await (await this.#opened()).runs.open(id);
     const { run } = known;
-    if (!isUsers(run.config))
-      throw new UserError(`The run ${id} trains a declaration of the package's, and needs no file.`);
-    await run.folder.write(KEPT, blobPieces(declarationFile(await declarationIn(file))));
+    if (isUsers(run.config) && isModuleName(file.name)) {
+      await run.folder.write(KEPT, blobPieces(declarationFile(await declarationIn(file))));
+    } else {
+      if (fileOfText(run.config) === undefined)
+        throw new UserError(`The run ${id} has all that it needs; ${file.name} is no part of it.`);
+      await textIn(file, run.config);
+      await run.folder.write(TEXT, blobPieces(file));
+    }
     return this.#detail(known);
   }
 

@@ -11,27 +11,33 @@ import { textName } from "../../../src/runtime/text/documents.ts";
 import { checkConfig } from "../../../src/runtime/training/config.ts";
 import type { TrainingConfig } from "../../../src/runtime/training/config.ts";
 import { modelShape } from "../../../src/runtime/training/load-model.ts";
-import { expectedTensors, officialNaming } from "../../../src/runtime/training/state-files.ts";
+import { stateShapeOf } from "../../../src/runtime/training/phases.ts";
+import { phasesOf } from "../../../src/runtime/training/subject.ts";
+import { expectedState, expectedTensors, officialNaming } from "../../../src/runtime/training/state-files.ts";
 import { isModuleName } from "../../../src/runtime/user-exports.ts";
 import { declarationFile, declarationIn, KEPT } from "./declaration.ts";
-import { isOwnFile } from "./runs.ts";
+import { isOwnFile, TEXT } from "./runs.ts";
 import type { FileToKeep, KnownRun, Runs } from "./runs.ts";
 import { readHeader } from "./storage/checkpoint-blob.ts";
 import { storageError } from "./storage/folder.ts";
 import { isUsers, subjectOfRun } from "./subject.ts";
+import { fileOfText, textIn } from "./texts.ts";
 import { memoryStorage } from "./storage/memory.ts";
 import { StoredRun } from "./storage/run.ts";
 
 const MEGABYTE = 2 ** 20;
-/** What files of these names may have at most, in bytes: they are read whole. */
+/** What files of these names may have at most, in bytes. */
 const MOST: Readonly<Record<string, number>> = {
   "config.json": MEGABYTE,
   "vocabulary.json": 64 * MEGABYTE,
   "metrics.jsonl": 64 * MEGABYTE,
   "flm.safetensors": 512 * MEGABYTE,
   "fmlm.safetensors": 512 * MEGABYTE,
+  // Four numbers for each that weights have: itself, both averages of the optimizer, and its moving average.
+  "state.safetensors": 2048 * MEGABYTE,
 };
 const MODELS = ["flm", "fmlm"] as const;
+const STATE = "state.safetensors";
 /** Sizes of a network beyond which a settings file is not believed. */
 const PLAUSIBLE = {
   length: 4096,
@@ -45,8 +51,8 @@ const PLAUSIBLE = {
 const mebibytes = (bytes: number): number => Math.ceil(bytes / MEGABYTE);
 
 /**
- * Takes a run folder's files: config.json, vocabulary.json, at least one model, and the log where there is one, in any order. With them may
- * come the file of the user's that declares what was trained, which is kept and not run.
+ * Takes a run folder's files: config.json, vocabulary.json, at least one model or the state of a training, and the log where there is one, in
+ * any order. With them may come the file of the user's that declares what was trained, which is kept and not run, and the text.
  * @throws UserError in a sentence, for whatever does not belong to a run or does not fit together; nothing is kept then
  */
 export async function importFiles(runs: Runs, files: readonly File[]): Promise<KnownRun> {
@@ -56,7 +62,7 @@ export async function importFiles(runs: Runs, files: readonly File[]): Promise<K
   const missing = [
     ...(config === undefined ? ["config.json"] : []),
     ...(found.has("vocabulary.json") ? [] : ["vocabulary.json"]),
-    ...(weights.length === 0 ? ["flm.safetensors or fmlm.safetensors"] : []),
+    ...(weights.length === 0 && !found.has(STATE) ? ["flm.safetensors or fmlm.safetensors"] : []),
   ];
   if (config === undefined || missing.length > 0) throw new UserError(incomplete(files, missing));
   const envelope = await envelopeOf(config);
@@ -67,6 +73,8 @@ export async function importFiles(runs: Runs, files: readonly File[]): Promise<K
   const declaration = moduleAmong(files, envelope.config);
   if (declaration !== undefined)
     kept.push({ name: KEPT, content: declarationFile(await declarationIn(declaration)) });
+  const text = await textAmong(files, envelope.config);
+  if (text !== undefined) kept.push({ name: TEXT, content: text });
   return runs.adopt(envelope, textName(envelope.config.data), kept);
 }
 
@@ -75,6 +83,20 @@ function moduleAmong(files: readonly File[], { variant }: TrainingConfig): File 
   if (variant?.file === undefined) return undefined;
   const modules = files.filter(({ name }) => isModuleName(name));
   return modules.find(({ name }) => name === variant.file) ?? (modules.length === 1 ? modules[0] : undefined);
+}
+
+/** The text of a run, by its name, if it is the one of then; another one is asked for when it is needed. */
+async function textAmong(files: readonly File[], config: TrainingConfig): Promise<File | undefined> {
+  const named = fileOfText(config);
+  const file = files.find(({ name }) => name === named && !(name in MOST));
+  if (file === undefined) return undefined;
+  try {
+    await textIn(file, config);
+    return file;
+  } catch (error) {
+    if (error instanceof UserError) return undefined;
+    throw error;
+  }
 }
 
 /** The files that matter, by their names. @throws UserError for two of one name, and for what is too large */
@@ -144,14 +166,33 @@ async function checkTogether(
     const { entries, metadata } = await readHeader(blobs.get(path) as Blob, path); // `weights` are those that are there
     checkpointMetaOf(metadata, path);
     const { options, spec } = modelShape({ run: dropped, name, vocab }, 1);
-    try {
-      checkTensors(entries, expectedTensors(spec, officialNaming(options.network)));
-    } catch (error) {
-      if (!(error instanceof FormatError)) throw error;
-      throw new UserError(`${path} does not fit config.json and vocabulary.json: ${error.message}`);
-    }
+    fits(path, entries, expectedTensors(spec, officialNaming(options.network)));
   }
+  const state = blobs.get(STATE);
+  if (state !== undefined) await checkState(envelope.config, state, vocab);
   await dropped.readMetrics(); // throws where the log is damaged
+}
+
+/** Whether a state is one of the run's trainings. Of a user's declaration that is seen when it runs: its weighting may have weights. */
+async function checkState(config: TrainingConfig, state: Blob, vocab: number): Promise<void> {
+  const { entries, metadata } = await readHeader(state, STATE);
+  const { phase } = checkpointMetaOf(metadata, STATE);
+  const name = phasesOf(config).find((one) => one === phase);
+  if (name === undefined)
+    throw new UserError(`${STATE} is of the training "${phase}", which this run has not.`);
+  if (isUsers(config)) return;
+  const { spec, layout } = stateShapeOf(config, subjectOfRun(config, vocab), name, vocab);
+  fits(STATE, entries, expectedState(spec, layout));
+}
+
+/** @throws UserError where tensors are missing, or others than they are to be */
+function fits(path: string, ...tensors: Parameters<typeof checkTensors>): void {
+  try {
+    checkTensors(...tensors);
+  } catch (error) {
+    if (!(error instanceof FormatError)) throw error;
+    throw new UserError(`${path} does not fit config.json and vocabulary.json: ${error.message}`);
+  }
 }
 
 /** A run's files as the command line has them, copied: what a page saves is read later, and a training may have written by then. */

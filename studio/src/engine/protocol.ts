@@ -42,7 +42,7 @@ export interface DeviceInfo {
   readonly passedOver: readonly string[];
 }
 
-/** A training as it stands. `idle`: it can go on; `imported`: a checkpoint, which is not trained here. */
+/** A training as it stands. `idle`: it can go on; `imported`: of files that were dropped, and it is finished or cannot go on. */
 export type RunState = "idle" | "training" | "finished" | "imported";
 
 /** Of a run that was trained from a declaration in a user's file. Its code is not among the run's files: the visitor gives it. */
@@ -66,6 +66,10 @@ export interface RunSummary {
   /** Name of the text. */
   readonly text: string;
   readonly declared?: Declared;
+  /** Why the training cannot go on, in a sentence, where what was dropped is not all of it. */
+  readonly stuck?: string;
+  /** The name of the text that it needs to go on, and that was not dropped. */
+  readonly lacksText?: string;
   /** Which weights there are to sample from. */
   readonly models: readonly ModelName[];
   /** Optimizer steps done and to do, of both trainings together. */
@@ -258,7 +262,7 @@ export interface Engine {
   remove(id: string): Promise<void>;
   /** A run folder of the command line: config.json, vocabulary.json and at least one .safetensors of it, and what else of it there is. */
   importRun(files: readonly File[]): Promise<RunDetail>;
-  /** Keeps a file that the run's own do not have: that of its declaration, which is not run by this. */
+  /** Keeps a file that the run's own do not have: that of its declaration, which is not run by this, or its text. */
   give(id: string, file: File): Promise<RunDetail>;
   /** The text of the declaration that was given. */
   declaration(id: string): Promise<{ readonly name: string; readonly text: string }>;

@@ -27,9 +27,10 @@ export interface KnownRun extends Origin {
 /** What makes a folder a run. */
 const CONFIG = "config.json";
 
-/** The file of {@link Origin}, and that of a text that was dropped. */
+/** The file of {@link Origin}. */
 const ORIGIN = "studio.json";
-const TEXT = "text.txt";
+/** That of a text that was dropped. */
+export const TEXT = "text.txt";
 
 /** A folder of the page's storage that is no run: what the page remembers for itself. */
 export const OWN_FOLDER = ".studio";

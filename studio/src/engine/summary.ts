@@ -6,7 +6,9 @@ import { labelOf, phasesOf } from "../../../src/runtime/training/subject.ts";
 import type { Subject } from "../../../src/runtime/training/subject.ts";
 import { declaredOf, keptDeclaration } from "./declaration.ts";
 import type { LossPoint, ModelName, RunDetail, RunState, RunSummary } from "./protocol.ts";
+import { TEXT } from "./runs.ts";
 import type { KnownRun } from "./runs.ts";
+import { fileOfText } from "./texts.ts";
 import type { StoredRun } from "./storage/run.ts";
 import { loadVocabulary } from "../../../src/runtime/run/vocabulary.ts";
 
@@ -28,14 +30,19 @@ export async function summaryOf(known: KnownRun, training: Underway | undefined)
   const phases = phasesOf(config);
   const steps = phases.reduce((sum, phase) => sum + config[phase].steps, 0);
   const isDone = phases.every((phase) => finished.includes(phase));
+  const next = phases.find((phase) => !finished.includes(phase));
+  const dropped = known.origin === "imported";
+  const stuck = dropped && next !== undefined && training === undefined ? stuckOf(next, saved) : undefined;
   const state: RunState =
-    known.origin === "imported"
-      ? "imported"
-      : training !== undefined
-        ? "training"
+    training !== undefined
+      ? "training"
+      : dropped && (isDone || stuck !== undefined)
+        ? "imported"
         : isDone
           ? "finished"
           : "idle";
+  const text = fileOfText(config);
+  const lacksText = state === "idle" && text !== undefined && (await run.folder.read(TEXT)) === undefined;
   const inWork = training?.phase ?? saved?.phase;
   const before = phases
     .filter((phase) => finished.includes(phase))
@@ -50,6 +57,8 @@ export async function summaryOf(known: KnownRun, training: Underway | undefined)
     state,
     text: known.text,
     ...(declared === undefined ? {} : { declared }),
+    ...(stuck === undefined ? {} : { stuck }),
+    ...(lacksText ? { lacksText: text } : {}),
     models: MODELS.filter((model) => finished.includes(model) || (!isDone && model === inWork)),
     done: isDone ? steps : before + part,
     steps,
@@ -66,6 +75,14 @@ export async function summaryOf(known: KnownRun, training: Underway | undefined)
       fmlmSteps: phases.includes("fmlm") ? config.fmlm.steps : 0,
     },
   };
+}
+
+/** Why files that were dropped are not enough to train on. @param next what is to be trained. @param saved what there is a state of */
+function stuckOf(next: ModelName, saved: { readonly phase: ModelName } | undefined): string | undefined {
+  if (saved?.phase === next) return undefined;
+  return saved === undefined
+    ? "Its training cannot go on here: state.safetensors, which says where it stopped, was not dropped."
+    : `Its training cannot go on here: ${next}.safetensors, which it goes on from, was not dropped.`;
 }
 
 /** A damaged file is no reason not to show the run: whoever needs it will say what is wrong. */

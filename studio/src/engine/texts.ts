@@ -4,8 +4,10 @@
  */
 import bundledUrl from "virtual:bundled-text";
 import { UserError } from "../../../src/runtime/files/errors.ts";
-import { decodeText, textDocuments, WORDNET_NAME } from "../../../src/runtime/text/documents.ts";
+import type { PreparedText } from "../../../src/models/data/index.ts";
+import { decodeText, textDocuments, textOfRun, WORDNET_NAME } from "../../../src/runtime/text/documents.ts";
 import type { Corpus } from "../../../src/runtime/text/documents.ts";
+import type { TrainingConfig } from "../../../src/runtime/training/config.ts";
 import { LARGEST_TEXT } from "./protocol.ts";
 import { storageError } from "./storage/folder.ts";
 
@@ -49,6 +51,15 @@ export function checkTextFile({ name, size }: File): void {
       `${name} has ${Math.ceil(size / 1e6)} MB, and at most ${LARGEST_TEXT / 1e6} MB can be trained on here; drop a part of it.`,
     );
   if (size === 0) throw new UserError(`${name} is empty; drop a text file.`);
+}
+
+/** The name of the file that a run was trained on; undefined for the text that comes with the page. */
+export const fileOfText = ({ data }: TrainingConfig): string | undefined => data.file?.split(/[\\/]/).at(-1);
+
+/** The text of a run in a file. @throws UserError for what is no text, or not the one that the run began with */
+export async function textIn(file: File, config: TrainingConfig): Promise<PreparedText> {
+  checkTextFile(file);
+  return textOfRun(await fileCorpus(file, file.name), config);
 }
 
 /** A dropped text. @throws UserError when it is binary, not UTF-8, or has no text */

@@ -68,6 +68,7 @@ function Run({ run, store }: { readonly run: RunSummary; readonly store: Studio 
             .filter((part) => part !== "")
             .join(" · ")}
         </span>
+        {run.stuck !== undefined && <span class="soft small">{run.stuck}</span>}
       </div>
       <div class="acts">
         {asking.value ? (
@@ -87,7 +88,21 @@ function Run({ run, store }: { readonly run: RunSummary; readonly store: Studio 
           </>
         ) : (
           <>
-            {run.state === "idle" && (
+            {run.lacksText !== undefined && !busy && (
+              <label class="button file">
+                Resume with {run.lacksText}…
+                <input
+                  type="file"
+                  aria-label={`Resume ${name} with its text, ${run.lacksText}`}
+                  onChange={(event) => {
+                    const [text] = event.currentTarget.files ?? [];
+                    event.currentTarget.value = "";
+                    if (text !== undefined) void store.resumeWith(run.id, text);
+                  }}
+                />
+              </label>
+            )}
+            {run.state === "idle" && run.lacksText === undefined && (
               <button type="button" disabled={busy} onClick={() => void store.resume(run.id)}>
                 Resume<span class="unseen"> {name}</span>
               </button>
@@ -129,7 +144,7 @@ export function Runs({ store }: { readonly store: Studio }) {
           <input
             type="file"
             multiple
-            accept={[".json", ".jsonl", ".safetensors", ...MODULE_EXTENSIONS].join(",")}
+            accept={[".json", ".jsonl", ".safetensors", ".txt", ...MODULE_EXTENSIONS].join(",")}
             aria-label="Open a run of the command line: config.json, vocabulary.json and weights"
             onChange={(event) => {
               const chosen = [...(event.currentTarget.files ?? [])];
