@@ -2,12 +2,12 @@
  * Runs of declarations in users' files, in the page as it is shipped: the file is asked for, runs when somebody says so and not before, and
  * then the run writes what the command line writes. Code that is wrong is told by its line, code that never ends is stopped.
  */
-import { mkdir, readdir, readFile, writeFile } from "node:fs/promises";
+import { cp, mkdir, readdir, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import type { Browser, Page } from "playwright";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { missing } from "../browser/chromium.ts";
-import { fluxion, packageUrl, testFolder, TINY } from "../support/cli.ts";
+import { fluxion, packageUrl, start, testFolder, TINY } from "../support/cli.ts";
 import { storyText } from "../support/story.ts";
 import { launch, openPage } from "./support/browser.ts";
 import { buildStudio, serve } from "./support/build.ts";
@@ -63,10 +63,7 @@ describe.skipIf(missing !== undefined)("a run of a user's declaration", () => {
     await writeFile(data, storyText(600));
     const { code, stderr } = await fluxion(["train", own, "--export", "leaps", ...TINY, "--steps", "4", "--teacher-steps", "4", "--data", data, "--out", dir, "--device", "webgpu"]); // prettier-ignore
     expect(code, stderr).toBe(0);
-    const names = (await readdir(dir)).filter((name) => /\.(jsonl?|safetensors)$/.test(name));
-    files = await Promise.all(
-      names.map(async (name) => ({ ...file("", name), buffer: await readFile(join(dir, name)) })),
-    );
+    files = await filesIn(dir);
   }, 240_000);
   afterAll(async () => {
     await browser?.close();
@@ -74,13 +71,21 @@ describe.skipIf(missing !== undefined)("a run of a user's declaration", () => {
     await built?.remove();
   });
 
+  const drop = async (page: Page, more: readonly ReturnType<typeof file>[]): Promise<void> =>
+    page.getByLabel("Open a run of the command line: config.json").setInputFiles([...more]);
+  const filesIn = async (folder: string): Promise<ReturnType<typeof file>[]> =>
+    Promise.all(
+      (await readdir(folder))
+        .filter((name) => /\.(jsonl?|safetensors)$/.test(name))
+        .map(async (name) => ({ ...file("", name), buffer: await readFile(join(folder, name)) })),
+    );
   const sampled = async (...more: string[]): Promise<readonly string[]> => {
     const { stdout, stderr, code } = await fluxion(["sample", dir, "--variant", own, "--count", "4", "--device", "webgpu", ...more]); // prettier-ignore
     expect(code, stderr).toBe(0);
     return stdout.trimEnd().split("\n");
   };
   const open = (page: Page, more: readonly ReturnType<typeof file>[] = []): Promise<void> =>
-    page.getByLabel("Open a run of the command line: config.json").setInputFiles([...files, ...more]);
+    drop(page, [...files, ...more]);
   const notice = (page: Page) => page.getByRole("region", { name: "The run's declaration" });
   const button = (page: Page, name: string | RegExp) => notice(page).getByRole("button", { name });
 
@@ -184,4 +189,32 @@ describe.skipIf(missing !== undefined)("a run of a user's declaration", () => {
       await page.context().close();
     },
   );
+
+  it("is trained on, as the command line trains it on, to the last bit", { timeout: 240_000 }, async () => {
+    const [begun, theirs] = [join(dir, "../begun"), join(dir, "../gone-on")];
+    const data = join(dir, "../story.txt");
+    const { child, saw, done } = await start(["train", own, "--export", "lingering", ...TINY, "--steps", "30", "--data", data, "--out", begun, "--device", "webgpu", "--save-every", "0"]); // prettier-ignore
+    await saw(/lingering noise {2}\d+\/30|lingering noise \d+\/30/);
+    child.kill("SIGINT");
+    expect((await done).code).toBe(130);
+    await cp(begun, theirs, { recursive: true });
+    expect(await fluxion(["train", own, "--resume", theirs, "--device", "webgpu"])).toMatchObject({
+      code: 0,
+    });
+
+    const { page, faults } = await openPage(browser, served.url, { reducedMotion: "reduce" });
+    page.setDefaultTimeout(60_000);
+    await drop(page, [...(await filesIn(begun)), file(OWN)]);
+    await button(page, "Run own.ts").click();
+    await notice(page).getByText("own.ts runs for this run").waitFor();
+    await page.getByLabel(/^Resume .* with its text, story\.txt$/).setInputFiles([{ ...file("", "story.txt"), buffer: await readFile(data) }]); // prettier-ignore
+    await page.getByText("· from files ·").waitFor();
+    const weights = page.waitForEvent("download", (one) => one.suggestedFilename() === "flm.safetensors");
+    await page.getByRole("button", { name: /^Save files/ }).click();
+    const mine = await readFile(await (await weights).path());
+    expect(mine.equals(await readFile(join(theirs, "flm.safetensors")))).toBe(true);
+    expect(await page.locator(".problems").count()).toBe(0);
+    expect(faults).toEqual([]);
+    await page.context().close();
+  });
 });

@@ -4,6 +4,7 @@
  *
  * Consumed by page/main.tsx and client.ts. A question about a run is added to `declared` below.
  */
+import { isModuleName } from "../../../src/runtime/user-exports.ts";
 import type { DeclaredWorker } from "./declared-connect.ts";
 import type { Engine, EngineEvent, RunDetail } from "./protocol.ts";
 
@@ -131,6 +132,8 @@ export function withDeclarations(main: Engine, start: StartDeclared = lazily): D
     },
     importRun: (files) => main.importRun(files),
     async give(id, file) {
+      // Another declaration takes the place of the one that runs; a text does not.
+      if (!isModuleName(file.name)) return declared(id, (one) => one.give(id, file));
       if (running?.id === id) await stop();
       return main.give(id, file);
     },
