@@ -36,7 +36,7 @@ import type {
   StepExplanation,
   TextSource,
 } from "./protocol.ts";
-import { blobPieces, Runs, TEXT } from "./runs.ts";
+import { blobPieces, fileOfText, Runs, TEXT } from "./runs.ts";
 import type { KnownRun } from "./runs.ts";
 import { configOf } from "./settings.ts";
 import { adaptersIn } from "./storage/adapters.ts";
@@ -44,7 +44,7 @@ import type { Storage } from "./storage/folder.ts";
 import { openStorage } from "./storage/open.ts";
 import { isUsers, subjectOfRun } from "./subject.ts";
 import { aboutSubject, historyOf, summaryOf } from "./summary.ts";
-import { bundledCorpus, checkTextFile, fileCorpus, fileOfText, textIn } from "./texts.ts";
+import { bundledCorpus, checkTextFile, fileCorpus, textIn } from "./texts.ts";
 import { Training } from "./training.ts";
 import { Turns } from "./turns.ts";
 

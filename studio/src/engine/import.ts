@@ -16,12 +16,12 @@ import { phasesOf } from "../../../src/runtime/training/subject.ts";
 import { expectedState, expectedTensors, officialNaming } from "../../../src/runtime/training/state-files.ts";
 import { isModuleName } from "../../../src/runtime/user-exports.ts";
 import { declarationFile, declarationIn, KEPT } from "./declaration.ts";
-import { isOwnFile, TEXT } from "./runs.ts";
+import { fileOfText, isOwnFile, TEXT } from "./runs.ts";
 import type { FileToKeep, KnownRun, Runs } from "./runs.ts";
 import { readHeader } from "./storage/checkpoint-blob.ts";
 import { storageError } from "./storage/folder.ts";
 import { isUsers, subjectOfRun } from "./subject.ts";
-import { fileOfText, textIn } from "./texts.ts";
+import { textIn } from "./texts.ts";
 import { memoryStorage } from "./storage/memory.ts";
 import { StoredRun } from "./storage/run.ts";
 

@@ -32,6 +32,9 @@ const ORIGIN = "studio.json";
 /** That of a text that was dropped. */
 export const TEXT = "text.txt";
 
+/** The name of the file that a run was trained on; undefined for the text that comes with the page. */
+export const fileOfText = ({ data }: TrainingConfig): string | undefined => data.file?.split(/[\\/]/).at(-1);
+
 /** A folder of the page's storage that is no run: what the page remembers for itself. */
 export const OWN_FOLDER = ".studio";
 

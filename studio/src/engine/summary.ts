@@ -6,9 +6,8 @@ import { labelOf, phasesOf } from "../../../src/runtime/training/subject.ts";
 import type { Subject } from "../../../src/runtime/training/subject.ts";
 import { declaredOf, keptDeclaration } from "./declaration.ts";
 import type { LossPoint, ModelName, RunDetail, RunState, RunSummary } from "./protocol.ts";
-import { TEXT } from "./runs.ts";
+import { fileOfText, TEXT } from "./runs.ts";
 import type { KnownRun } from "./runs.ts";
-import { fileOfText } from "./texts.ts";
 import type { StoredRun } from "./storage/run.ts";
 import { loadVocabulary } from "../../../src/runtime/run/vocabulary.ts";
 

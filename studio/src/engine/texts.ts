@@ -53,9 +53,6 @@ export function checkTextFile({ name, size }: File): void {
   if (size === 0) throw new UserError(`${name} is empty; drop a text file.`);
 }
 
-/** The name of the file that a run was trained on; undefined for the text that comes with the page. */
-export const fileOfText = ({ data }: TrainingConfig): string | undefined => data.file?.split(/[\\/]/).at(-1);
-
 /** The text of a run in a file. @throws UserError for what is no text, or not the one that the run began with */
 export async function textIn(file: File, config: TrainingConfig): Promise<PreparedText> {
   checkTextFile(file);
