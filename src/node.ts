@@ -20,6 +20,7 @@ export { DeviceLostError, OutOfMemoryError } from "./runtime/webgpu/errors.ts";
 
 // Checkpoint files.
 export { checkTensors, FormatError, toFloat32 } from "./runtime/safetensors/tensor.ts";
+export { hostTensors } from "./runtime/safetensors/host-tensors.ts";
 export type { DataOf, ExpectedTensor, FileDType, StoredTensor } from "./runtime/safetensors/tensor.ts";
 export { parseSafetensors, serializeSafetensors } from "./runtime/safetensors/format.ts";
 export type { SafetensorsContent } from "./runtime/safetensors/format.ts";

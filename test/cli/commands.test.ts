@@ -138,7 +138,11 @@ describe("a job that cannot work: one line, exit code 2, and no run folder", opt
       [],
     ],
     ["FILE is not valid UTF-8; convert it, or give another text file.", Uint8Array.of(80, 75, 255, 254), []],
-    ["story.txt: the text has no line of at least 4 words; use another text.", "too short", []],
+    [
+      "story.txt: the text has no line of at least 4 words (are there no spaces between its words?); use another text.",
+      "too short",
+      [],
+    ],
     ["story.txt: the text is too short: in tokens its splits are train ", storyText(1), []],
     [
       "story.txt: the text is too short: in tokens its splits are train ",

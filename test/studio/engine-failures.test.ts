@@ -276,7 +276,7 @@ describe.skipIf(missing !== undefined)("the engine, where something is missing o
           "a later version": "config.json has layout version 2, and this program reads version 1; use the version of fluxion that wrote it or a newer one.",
           "a picture": "cat.png is no part of a run. A run is config.json, vocabulary.json and flm.safetensors or fmlm.safetensors, as the command line writes them; drop them together.",
           "a run that is not there": "There is no run none any more; it may have been removed in another tab.",
-          "a short text": "short.txt: the text has no line of at least 4 words; use another text.",
+          "a short text": "short.txt: the text has no line of at least 4 words (are there no spaces between its words?); use another text.",
           "a text of a gigabyte": "big.txt has 1074 MB, and at most 64 MB can be trained on here; drop a part of it.",
           "an empty text": "empty.txt is empty; drop a text file.",
           "another vocabulary": "vocabulary.json is damaged or was changed: its words are not those that were written; take the one that lies in the run's folder beside config.json.",

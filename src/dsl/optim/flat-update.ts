@@ -15,7 +15,7 @@ import * as prim from "../trace/prim.ts";
 import type { Shape, Tensor } from "../types/index.ts";
 import { joined, vectorsOf } from "./flat-layout.ts";
 import type { Flat, FlatLayout, FlatVector } from "./flat-layout.ts";
-import { slotShapesOf } from "./rule.ts";
+import { rateOf, slotShapesOf } from "./rule.ts";
 import type { Hyperparameters, LeafRule, OptimizerState, Parameter } from "./rule.ts";
 
 type F32 = Tensor<Shape, "f32">;
@@ -112,7 +112,7 @@ interface FlatUpdate<P> {
 export function updateFlat<P>(
   rule: LeafRule,
   { vectors }: FlatLayout<P>,
-  { grads, state, params, hyper: { learningRate } }: FlatUpdate<P>,
+  { grads, state, params, hyper }: FlatUpdate<P>,
 ): { readonly params: Flat<P>; readonly state: OptimizerState<Flat<P>> } {
   return atCallSite(() => {
     const pieces = vectors.map((vector) => piecesOf(rule, vector));
@@ -125,7 +125,7 @@ export function updateFlat<P>(
       return vectorsOf(`optimizer: the ${name}`, slot, slotVectors(pieces, n));
     });
     const step = add(state.step, 1);
-    const updateLeaf = rule.update({ count: cast(step, "f32"), learningRate });
+    const updateLeaf = rule.update({ count: cast(step, "f32"), learningRate: rateOf(hyper) });
     const updated = pieces.map((list, k) => {
       const shapes = list.map(({ shape }) => shape);
       const [param, grad] = [before, gradients].map((all) => cut(all[k] as TracedTensor, shapes));

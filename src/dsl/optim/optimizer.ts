@@ -16,7 +16,7 @@ import { flattenTensors, rebuild, sameStructure } from "../trace/tree-trace.ts";
 import type { Shape, Tensor } from "../types/index.ts";
 import type { Flat, FlatLayout } from "./flat-layout.ts";
 import { initFlat, updateFlat } from "./flat-update.ts";
-import { slotShapesOf } from "./rule.ts";
+import { rateOf, slotShapesOf } from "./rule.ts";
 import type { Hyperparameters, LeafRule, OptimizerState, Parameter } from "./rule.ts";
 
 export interface Optimizer {
@@ -71,7 +71,7 @@ export function fromRule(rule: LeafRule): Optimizer {
     });
   }
 
-  function update<P>(grads: P, state: OptimizerState<P>, params: P, { learningRate }: Hyperparameters) {
+  function update<P>(grads: P, state: OptimizerState<P>, params: P, hyper: Hyperparameters) {
     return atCallSite(() => {
       const { leaves, tree } = flattenTensors(params);
       const leavesOf = (what: string, value: unknown): readonly Tensor[] => {
@@ -84,7 +84,7 @@ export function fromRule(rule: LeafRule): Optimizer {
       const gradients = leavesOf("gradient", grads);
       const slots = rule.slots.map((name) => leavesOf(name, state.slots[name]));
       const step = add(state.step, 1);
-      const updateLeaf = rule.update({ count: cast(step, "f32"), learningRate });
+      const updateLeaf = rule.update({ count: cast(step, "f32"), learningRate: rateOf(hyper) });
       const updated = leafPaths(tree).map((path, i) => {
         const [param, grad] = [leaves[i], gradients[i]] as unknown as readonly [Tensor, Tensor];
         if (grad.shape.join() !== param.shape.join())

@@ -3,6 +3,7 @@
  *
  * Consumed by every optimizer of this folder; optimizer.ts makes an optimizer of a rule. See lion.ts for the shortest.
  */
+import { scalar } from "../surface/create.ts";
 import type { Shape, Tensor } from "../types/index.ts";
 
 type F32 = Tensor<Shape, "f32">;
@@ -16,10 +17,15 @@ export interface OptimizerState<P> {
   readonly slots: { readonly [name: string]: P };
 }
 
-/** What may change at every step; data, not part of the compiled program. */
+/** What may change at every step. */
 export interface Hyperparameters {
-  readonly learningRate: Tensor<[], "f32">;
+  /** A tensor is data, which may be another at every step; a number is a constant of the program. */
+  readonly learningRate: Tensor<[], "f32"> | number;
 }
+
+/** The learning rate as rules take it. */
+export const rateOf = ({ learningRate }: Hyperparameters): Scalar =>
+  typeof learningRate === "number" ? scalar(learningRate) : learningRate;
 
 /** A parameter by its name and sizes. `path` is such as `blocks.0.qkv.weight`. */
 export interface Parameter {

@@ -99,8 +99,11 @@ export function prepareText(documents: readonly string[], options: PrepareOption
   const long = linesOf(documents, kind, minimum, fractions, options.salt ?? 0);
   const lines = once(long);
   if (lines.length === 0) {
-    const unit = kind === "words" ? "words" : "letters a-z";
-    throw new RangeError(`the text has no line of at least ${minimum} ${unit}; use another text`);
+    const [unit, cause] =
+      kind === "words"
+        ? ["words", "are there no spaces between its words?"]
+        : ["letters a-z", "is it in letters that these tokens do not have?"];
+    throw new RangeError(`the text has no line of at least ${minimum} ${unit} (${cause}); use another text`);
   }
   const { vocabulary, kept } =
     kind === "chars"

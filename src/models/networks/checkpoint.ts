@@ -1,6 +1,7 @@
 /**
  * DiT weights as a checkpoint holds them, a list of named tensors, and as the network takes them, a tree. The names are the
- * authors' (official-names.ts). Works on anything that has a shape and a dtype: host tensors, device values, tensors being traced.
+ * authors' (official-names.ts). Reads anything that has a shape and a dtype (host tensors, tensors being traced), and names anything,
+ * device values too.
  *
  * Consumed by whoever reads or writes weights. A new network needs its own list of names and may use the same two directions.
  */
@@ -115,7 +116,7 @@ function plant<Leaf>(node: Node<Leaf>): unknown {
  * The parameters as named tensors, in the authors' order: the inverse of {@link ditFromTensors}, without the rotary buffer.
  * @throws CheckpointError when the tree lacks a parameter of a DiT of these sizes, or has learned positions, for which they have no name
  */
-export function ditToTensors<Leaf extends Sized>(
+export function ditToTensors<Leaf>(
   sizes: DitSizes,
   params: DitTree<Leaf>,
 ): readonly (readonly [name: string, tensor: Leaf])[] {

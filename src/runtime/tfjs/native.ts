@@ -25,7 +25,7 @@ interface NativeBackend {
 const nativeBackend = (tf: Tfjs): NativeBackend | null =>
   tf.engine().findBackend(NATIVE_BACKEND) as NativeBackend | null; // which class it is, the name says
 
-const GUIDE = 'see "On TensorFlow\'s own library" in docs/tfjs.md';
+const GUIDE = "see \"On TensorFlow's own library\" in docs/tfjs.md of Fluxion's repository";
 
 type Require = ReturnType<typeof createRequire>;
 

@@ -183,6 +183,29 @@ describe("optimizers", () => {
     expect(check).toBeTypeOf("function");
   });
 
+  it("take a number for the learning rate, on trees and on packed parameters", () => {
+    type P = { readonly weight: Tensor; readonly bias: Tensor };
+    for (const optimizer of [optim.adamW({ weightDecay: 0.1 }), optim.sgd(), optim.lion(), optim.muon()]) {
+      const { plain, number, packed } = evaluate({ params: start, grads: gradient(0) }, (x) => {
+        const layout = optim.flatLayout(x.params);
+        const [params, flat] = [x.params as P, optimizer.flat(layout)];
+        const once = (learningRate: optim.Hyperparameters["learningRate"]) =>
+          optimizer.update(x.grads as P, optimizer.init(params), params, { learningRate }).params;
+        const held = layout.pack(x.params);
+        const next = flat.update(layout.pack(x.grads), flat.init(held), held, { learningRate: 0.25 });
+        return { plain: once(scalar(0.25)), number: once(0.25), packed: layout.unpack(next.params) };
+      });
+      for (const name of ["weight", "bias"] as const) {
+        const expected = list(plain[name] as ExactTensor);
+        expect(list(number[name] as ExactTensor)).toEqual(expected);
+        expect(list(packed[name] as ExactTensor)).toEqual(expected);
+        expect(expected).not.toEqual(list(start[name]));
+      }
+    }
+    expectTypeOf<string>().not.toExtend<optim.Hyperparameters["learningRate"]>();
+    expectTypeOf<Tensor<[2], "f32">>().not.toExtend<optim.Hyperparameters["learningRate"]>();
+  });
+
   it("keep the dtype of their parameters and count in i32", () => {
     const params = evaluate({}, () => ({ w: scalar(1, "f16") }));
     const { state, updated } = evaluate({ params, rate: scalarOf(0.25) }, (x) => {

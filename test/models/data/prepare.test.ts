@@ -120,7 +120,10 @@ describe("prepareText", () => {
   });
 
   it("says why a text or an option will not do", () => {
-    expect(() => prepareText([])).toThrow("no line of at least 4 words");
+    expect(() => prepareText([])).toThrow("no line of at least 4 words (are there no spaces between");
+    expect(() => prepareText(["這是 一個 沒有 拉丁 字母 的 文本"], { tokens: "chars" })).toThrow(
+      "no line of at least 8 letters a-z (is it in letters that these tokens do not have?)",
+    );
     expect(() => prepareText(["12 34"], { tokens: "chars", minimumLineLength: 40 })).toThrow(
       "no line of at least 40",
     );
