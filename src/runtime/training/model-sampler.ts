@@ -103,7 +103,7 @@ function ownSchedule(flow: Flow, phase: PhaseName, steps: number, gamma: number)
 }
 
 /** How a text is drawn. */
-type Drawing = SamplingOptions["schedule"];
+export type Drawing = SamplingOptions["schedule"];
 
 /**
  * How a flow is sampled that no schedule of one number a step can follow, because its tokens have times of their own or its noise is a

@@ -21,6 +21,7 @@ import { UserError } from "../files/errors.ts";
 import type { RunStore } from "../run/store.ts";
 import type { TrainingConfig } from "./config.ts";
 import { onlyOwn, openModelSampler, startOf } from "./model-sampler.ts";
+import type { Drawing } from "./model-sampler.ts";
 import { patternTokens } from "./pattern.ts";
 import type { SampleHooks } from "./sampler.ts";
 import { openScheduledSampler } from "./scheduled-sampler.ts";
@@ -69,8 +70,12 @@ export interface TextDrawer {
   dispose(): Promise<void>;
 }
 
-/** Steps where nobody says how many. */
-export const usualSteps = (name: PhaseName): number => (name === "fmlm" ? 1 : 32);
+/** Steps where nobody says how many: of a map one, and around given tokens, which one step does not see, some more. */
+export const usualSteps = (name: PhaseName, infill = false): number => (name === "flm" ? 32 : infill ? 8 : 1);
+
+/** The first state of every sampler is noise alone; given tokens are seen from the second one on. */
+const seesGiven = (drawing: Drawing): boolean =>
+  "calls" in drawing ? drawing.calls.length > 1 : "draws" in drawing ? drawing.draws > 1 : true;
 
 /** The key of a seed's texts. */
 export const textsKey = (seed: number): Key => stepKey(seed, "sample", 1);
@@ -83,7 +88,7 @@ export const textsBatch = ({ sampling }: TrainingConfig, count: number): number 
  * Looks at what is asked, without a device.
  * @param called what messages call the wishes
  * @returns what compiles it
- * @throws UserError for what the model does not allow, and for wishes that do not go together
+ * @throws UserError for what the model does not allow, and for wishes that do not go together, such as given tokens in one step
  */
 export function plannedTexts(
   model: AskedModel,
@@ -119,6 +124,10 @@ export function plannedTexts(
     infill === undefined
       ? new Int32Array(length).fill(-1)
       : patternTokens(infill, vocabulary, length, called.infill);
+  if (infill !== undefined && !seesGiven(schedule))
+    throw new UserError(
+      `${called.infill} needs 2 steps or more: the first begins with noise alone, so in ${steps} the other words would be written without the given ones`,
+    );
   const posterior = {
     ...(temperature === undefined ? {} : { temperature }),
     ...(topP === undefined ? {} : { topP }),
