@@ -17,7 +17,7 @@ import {
 } from "../../models/flow/samplers/index.ts";
 import type { ModelOptions } from "../../models/training/programs.ts";
 import type { Device } from "../device.ts";
-import { UserError } from "../files/errors.ts";
+import { refusalError, UserError } from "../files/errors.ts";
 import type { RunStore } from "../run/store.ts";
 import type { TrainingConfig } from "./config.ts";
 import { onlyOwn, openModelSampler, startOf } from "./model-sampler.ts";
@@ -181,7 +181,6 @@ function scheduleOf({ run, subject, name }: AskedModel, { steps, gamma, method: 
     const renewed = flow.source.scale === undefined || flow.source.mean !== 0 ? 0 : run.config.sampling.gamma;
     return gammaResampling(flow, steps, { ...startOf(flow), gamma: gamma ?? renewed });
   } catch (error) {
-    if (error instanceof RangeError) throw new UserError(error.message, { cause: error });
-    throw error;
+    throw refusalError(error);
   }
 }
