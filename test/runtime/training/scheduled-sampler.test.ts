@@ -1,6 +1,5 @@
 /** What a flow does not allow when it is sampled, for whoever asked. */
 import { expect, it } from "vitest";
-import { euler } from "../../../src/models/flow/samplers/index.ts";
 import { UserError } from "../../../src/runtime/files/errors.ts";
 import { openInterpreter } from "../../../src/runtime/interpreter-device.ts";
 import { PRESETS } from "../../../src/runtime/training/config.ts";
@@ -16,7 +15,7 @@ it.each(["simplex-flow", "masked-hybrid"])("refuses to scale the first noise of 
   const { flow } = subjectOf(stockVariant(name, vocab, config.network.length));
   const opened = openScheduledSampler(openInterpreter(), options, paramsSpec(options, "flm"), {
     flow,
-    schedule: euler(flow, 2),
+    schedule: { draws: 2 },
     priorScale: 0.5,
   });
   await expect(opened).rejects.toThrow(UserError);
