@@ -241,6 +241,7 @@ describe("fluxion sample", options, () => {
     ["--infill has 7 words, and texts of this run have 6", ["--infill", "_ _ _ _ _ _ _"]],
     ['--infill "_ _" gives nothing: write words to keep, and _ where any may come', ["--infill", "_ _"]],
     ['--infill: "xyzzy" is not in the run\'s vocabulary of 51', ["--infill", "_ Xyzzy"]],
+    ['--steps must be a number >= 1 and <= 10000, got "1e9"', ["--steps", "1e9"]],
     ['--top-p must be a number >= 0.001 and <= 1, got "2"', ["--top-p", "2"]],
   ])("says %s", async (message, args) => {
     expect(await sample(...args)).toMatchObject({ code: 2, stderr: `fluxion: ${message}\n` });

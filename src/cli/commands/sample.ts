@@ -12,6 +12,9 @@ import { vocabularyOf } from "../text.ts";
 import { MANY } from "../training-options.ts";
 import { givenVariant, VARIANT_OPTIONS, subjectOfRun } from "../variants.ts";
 
+/** All steps are numbers of one program; of so many, a text is as good as it gets long before the last. */
+const STEPS = { min: 1, max: 10_000 };
+
 export const sample: Command = {
   name: "sample",
   positionals: ["RUN"],
@@ -38,7 +41,7 @@ export const sample: Command = {
     const name = await modelOf(args, run);
     const gamma = args.number("gamma", { min: 0, max: 1 });
     const infill = args.text("infill");
-    const asked = args.whole("steps", { min: 1 });
+    const asked = args.whole("steps", STEPS);
     const steps = asked ?? usualSteps(name, infill !== undefined);
     const count = args.whole("count", MANY) ?? 8;
     const key = textsKey(args.whole("seed", { min: 0 }) ?? run.config.seed);
