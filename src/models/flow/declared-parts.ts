@@ -52,7 +52,7 @@ export function partsOf<T extends object, const K extends keyof T & string>(
 export function requireName(of: string, name: unknown): void {
   if (typeof name !== "string")
     throw new RangeError(
-      `${of} has a name, by which messages and reports call it, and this one's is ${name === undefined ? "missing" : String(name)}.`,
+      `${of} has a name, by which messages and reports call it, and this one's is ${name === undefined ? "missing" : `a ${typeof name}`}.`,
     );
 }
 
