@@ -16,6 +16,7 @@ import { sample } from "./commands/sample.ts";
 import { train } from "./commands/train.ts";
 import { tune } from "./commands/tune.ts";
 import { verify } from "./commands/verify.ts";
+import { watchOutput } from "./output.ts";
 import { thrownByUser } from "./user-line.ts";
 
 const COMMANDS: readonly Command[] = [demo, train, sample, verify, inspect, explain, tune, devices];
@@ -79,12 +80,7 @@ function report(error: unknown): number {
   return 70;
 }
 
-// A reader that closes the pipe early (head) is no error.
-process.stdout.on("error", (error: NodeJS.ErrnoException) => {
-  if (error.code === "EPIPE") process.exit(0);
-  throw error;
-});
-
+watchOutput();
 try {
   process.exitCode = await main(process.argv.slice(2));
 } catch (error) {

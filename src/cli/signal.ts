@@ -1,11 +1,12 @@
 /**
- * A graceful Ctrl-C: the first SIGINT or SIGTERM asks the work to stop at its next safe point (through an
- * `AbortSignal`), the second ends the process at once with code 130.
+ * A graceful Ctrl-C: the first SIGINT, SIGTERM or SIGHUP (of a terminal that is closed) asks the work to stop at its next safe point
+ * (through an `AbortSignal`), the second ends the process at once with code 130.
  *
  * Consumed by the long-running commands: the training loop looks at `signal.aborted` between steps and saves.
  */
 
-type StopSignal = "SIGINT" | "SIGTERM";
+const SIGNALS = ["SIGINT", "SIGTERM", "SIGHUP"] as const;
+type StopSignal = (typeof SIGNALS)[number];
 
 /** The part of `process` that is used; a test passes its own. */
 export interface SignalSource {
@@ -16,6 +17,8 @@ export interface SignalSource {
 
 export interface Interruption {
   readonly signal: AbortSignal;
+  /** Asks the work to stop, as the first signal does. */
+  readonly stop: () => void;
   /** Gives the signals back to Node's default, which ends the process. Call it when the work is done. */
   readonly dispose: () => void;
 }
@@ -26,19 +29,18 @@ export interface Interruption {
  */
 export function listenForInterrupt(onFirst: () => void, source: SignalSource = process): Interruption {
   const controller = new AbortController();
-  const listener = (): void => {
-    if (controller.signal.aborted) {
-      source.exit(130);
-      return;
-    }
+  const stop = (): void => {
+    if (controller.signal.aborted) return;
     controller.abort();
     onFirst();
   };
-  source.on("SIGINT", listener);
-  source.on("SIGTERM", listener);
-  const dispose = (): void => {
-    source.off("SIGINT", listener);
-    source.off("SIGTERM", listener);
+  const listener = (): void => {
+    if (controller.signal.aborted) source.exit(130);
+    else stop();
   };
-  return { signal: controller.signal, dispose };
+  for (const name of SIGNALS) source.on(name, listener);
+  const dispose = (): void => {
+    for (const name of SIGNALS) source.off(name, listener);
+  };
+  return { signal: controller.signal, stop, dispose };
 }

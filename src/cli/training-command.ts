@@ -11,6 +11,7 @@ import { saveVocabulary } from "../runtime/run/vocabulary.ts";
 import { ReopenableDevice } from "../runtime/reopenable.ts";
 import type { TrainingConfig } from "../runtime/training/config.ts";
 import type { Parsed } from "./arguments.ts";
+import { stoppedCode, whenOutputIsLost } from "./output.ts";
 import { listenForInterrupt } from "./signal.ts";
 import { textOf } from "./text.ts";
 import { intervalsFrom } from "./training-options.ts";
@@ -35,13 +36,16 @@ export async function trainPlanned(args: Parsed, planOf: (args: Parsed) => Promi
   const name = args.text("device") ?? "auto";
   const devices = await ReopenableDevice.open(() => openDevice(name));
   const interruption = listenForInterrupt(() => process.stderr.write(STOPPING));
+  const unwatch = whenOutputIsLost(interruption.stop);
   try {
     const text = await textOf(plan.config);
     const { notice, ...opened } = await plan.open(text);
     await saveVocabulary(opened.run, text.vocabulary, textFingerprint(text));
     if (notice !== undefined) process.stdout.write(`${notice}\n`);
-    return await trainAndMeasure({ ...opened, text, devices, signal: interruption.signal }, intervals);
+    const code = await trainAndMeasure({ ...opened, text, devices, signal: interruption.signal }, intervals);
+    return code === 0 ? 0 : stoppedCode(code);
   } finally {
+    unwatch();
     interruption.dispose();
     await devices.dispose();
   }

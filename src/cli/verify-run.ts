@@ -3,6 +3,7 @@
  */
 import { disposeTree, readTree } from "../runtime/compile.ts";
 import type { Flow } from "../models/flow/flow.ts";
+import { statesName } from "../models/flow/states.ts";
 import type { HostTensor } from "../compiler/host-tensor.ts";
 import { openDevice } from "../runtime/devices.ts";
 import { UserError } from "../runtime/files/errors.ts";
@@ -13,11 +14,12 @@ import type { TrainingConfig } from "../runtime/training/config.ts";
 import { loadModel } from "../runtime/training/load-model.ts";
 import type { LoadedModel } from "../runtime/training/load-model.ts";
 import { flmNetwork } from "../runtime/training/phases.ts";
+import { hasMap } from "../runtime/training/subject.ts";
 import { verifyTrained } from "../runtime/verify/trained.ts";
 import type { Parsed } from "./arguments.ts";
 import { createProgress } from "./progress.ts";
 import { textOf } from "./text.ts";
-import { givenVariant, subjectOfRun } from "./variants.ts";
+import { givenVariant, recordedText, subjectOfRun } from "./variants.ts";
 import { trainedText } from "./verify-trained-text.ts";
 
 /** @returns the exit code: 1 where a residual is larger than the tolerance that was given for it */
@@ -30,9 +32,13 @@ export async function verifyRun(
   const run = await openRun(dir, checkConfig);
   const teacherRun =
     args.text("teacher") === undefined ? run : await openRun(args.text("teacher") ?? "", checkConfig);
+  if (!hasMap(run.config))
+    throw new UserError(
+      `${dir} trains ${recordedText(run.config)}, a flow and no flow map, of which alone a run is verified; verify the file that declares it`,
+    );
   if (!(await run.hasCheckpoint("fmlm")))
     throw new UserError(
-      `${dir} holds no fmlm, which is what verify looks at; go on with its training first (--resume ${dir})`,
+      `${dir} holds no fmlm yet, which is what verify looks at; go on with its training first (--resume ${dir})`,
     );
   const text = await textOf(run.config);
   const vocab = text.vocabulary.tokens.length;
@@ -82,13 +88,17 @@ export async function verifyRun(
 /** The flow that a run's map is of. @throws UserError where its residuals are not over tokens, and as subjectOfRun does */
 async function flowOf(run: RunFolder<TrainingConfig>, vocab: number, args: Parsed): Promise<Flow> {
   const { flow } = await subjectOfRun(run, vocab, givenVariant(args));
-  if (
-    flow.predicts !== "clean token" ||
-    flow.states.kind !== "one-hot" ||
-    flow.interpolant.length !== undefined
-  )
+  const other =
+    flow.predicts !== "clean token"
+      ? `predicts a ${flow.predicts}`
+      : flow.states.kind !== "one-hot"
+        ? `has ${statesName(flow.states)} as states`
+        : flow.interpolant.length === undefined
+          ? undefined
+          : "gives tokens times of their own";
+  if (other !== undefined)
     throw new UserError(
-      `The flow "${flow.name}" of ${run.dir} is none over one-hot tokens that share one time, which is what a trained map is measured on`,
+      `The flow "${flow.name}" of ${run.dir} ${other}; a trained map is measured where its flow predicts the clean token on one-hot states, with one time for a whole text`,
     );
   return flow;
 }
@@ -116,7 +126,11 @@ async function checkTeacher(
   vocab: number,
 ): Promise<void> {
   if (!(await teacher.hasCheckpoint("flm")))
-    throw new UserError(`${teacher.dir} holds no flm to be the teacher`);
+    throw new UserError(
+      teacher === run
+        ? `${teacher.dir} holds no flm, and a map is measured beside its teacher; name the run of one with --teacher RUN`
+        : `${teacher.dir}, which --teacher names, holds no flm to be the teacher`,
+    );
   if (teacher === run) return;
   const [own, other] = [run.config, teacher.config];
   if (own.network.length !== other.network.length || own.space !== other.space)

@@ -86,6 +86,17 @@ describe("inspect", options, () => {
   });
 });
 
+describe("output that cannot be written", options, () => {
+  it("is a sentence where the disk is full", async () => {
+    if (process.platform !== "linux") return console.log("Not tested: /dev/full is Linux's.");
+    const { code, stderr } = await fluxion(["inspect", "sampler-step", "--preset", "quick"], {
+      shell: "exec > /dev/full;",
+    });
+    expect(code).toBe(2);
+    expect(stderr).toMatch(/^fluxion: Cannot write standard output: the disk is full; .* \(ENOSPC\)\.\n$/);
+  });
+});
+
 describe("mistyped commands: one line, exit code 2", options, () => {
   it.each<[string, readonly string[]]>([
     [

@@ -213,7 +213,23 @@ describe("fluxion sample", options, () => {
     expect(new Set(linesOf(texts)).size).toBeGreaterThan(1);
   });
 
+  // In one step the other words are those of texts without given words.
+  it("takes more steps where words are given and no steps are, and says so", async () => {
+    const args = ["--count", "6", "--infill", "the _ a"];
+    const usual = await sample(...args);
+    expect(usual).toMatchObject({
+      code: 0,
+      stderr: "In 8 steps, for one does not see the words of --infill.\n",
+    });
+    const asked = await sample(...args, "--steps", "8");
+    expect(asked).toMatchObject({ code: 0, stderr: "", stdout: usual.stdout });
+  });
+
   it.each([
+    [
+      "--infill needs 2 steps or more: the first begins with noise alone, so in 1 the other words would be written without the given ones",
+      ["--infill", "the _ a", "--steps", "1"],
+    ],
     [
       "--method jumps needs a flow map, which flm is not; choose --model fmlm, or another method",
       ["--model", "flm", "--method", "jumps"],
@@ -225,6 +241,7 @@ describe("fluxion sample", options, () => {
     ["--infill has 7 words, and texts of this run have 6", ["--infill", "_ _ _ _ _ _ _"]],
     ['--infill "_ _" gives nothing: write words to keep, and _ where any may come', ["--infill", "_ _"]],
     ['--infill: "xyzzy" is not in the run\'s vocabulary of 51', ["--infill", "_ Xyzzy"]],
+    ['--steps must be a number >= 1 and <= 10000, got "1e9"', ["--steps", "1e9"]],
     ['--top-p must be a number >= 0.001 and <= 1, got "2"', ["--top-p", "2"]],
   ])("says %s", async (message, args) => {
     expect(await sample(...args)).toMatchObject({ code: 2, stderr: `fluxion: ${message}\n` });

@@ -120,6 +120,17 @@ describe("a run that is stopped and resumed", options, () => {
     expect(await readdir(dir)).toEqual(await readdir(undisturbed));
   });
 
+  it("is saved when the reader of its output leaves, and goes on with the same bytes", async () => {
+    const dir = join(folder, "unread");
+    const started = await start(job(dir));
+    await started.saw(/FLM {2}\d+\/40/);
+    started.child.stdout?.destroy();
+    expect(await started.done).toMatchObject({ code: 141, signal: null });
+    expect(await readdir(dir)).toContain("flm.safetensors");
+    expect(await fluxion(resume(dir))).toMatchObject({ code: 0 });
+    await expectSame(dir, ["flm.safetensors", "fmlm.safetensors", "metrics.jsonl", "samples.txt"]);
+  });
+
   it("a second Ctrl-C ends it at once, with code 130 and nothing half-written", async () => {
     const dir = join(folder, "impatient");
     // Steps of seconds, so that the second signal comes within one.

@@ -16,7 +16,7 @@ class FakeProcess extends EventEmitter {
 }
 
 describe("listenForInterrupt", () => {
-  it.each(["SIGINT", "SIGTERM"])(
+  it.each(["SIGINT", "SIGTERM", "SIGHUP"])(
     "first %s asks to stop, the second signal of either kind exits with 130",
     (name) => {
       const source = new FakeProcess();

@@ -189,7 +189,9 @@ describe("a flow map", options, () => {
     expect(single.stdout).toContain("Compiling and training alone, which learns from text alone.");
     expect(await readdir(alone)).not.toContain("flm.safetensors");
     expect(await complaint(["train", file, "--export", "jumps", "--teacher", alone])).toContain("cannot teach: its flow map was trained without a network of the flow itself"); // prettier-ignore
-    expect(await complaint(["verify", alone, "--variant", file])).toContain("holds no flm to be the teacher");
+    expect(await complaint(["verify", alone, "--variant", file])).toContain("holds no flm, and a map is measured beside its teacher; name the run of one with --teacher RUN"); // prettier-ignore
+    expect(await complaint(["verify", alone, "--variant", file, "--teacher", alone])).toContain("which --teacher names, holds no flm"); // prettier-ignore
+    expect(await complaint(["verify", flowRun, "--variant", file])).toContain(`trains the export "circle" of own.ts, a flow and no flow map, of which alone a run is verified`); // prettier-ignore
     expect(await complaint(["sample", alone, "--variant", file, "--model", "flm"])).toContain("has no model of a flow, only one of its map"); // prettier-ignore
   });
 

@@ -2,7 +2,7 @@
 import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
-import { fluxion, packageUrl, testFolder } from "../support/cli.ts";
+import { fluxion, packageUrl, start, testFolder } from "../support/cli.ts";
 
 const options = { timeout: 120_000 };
 
@@ -53,6 +53,12 @@ describe("fluxion verify", options, () => {
         "1 identity of 11 fails.",
       ].join("\n"),
     );
+  });
+
+  it("has the exit code of its verdict when its reader leaves", async () => {
+    const started = await start(["verify", await userFile("unread.mjs", WRONG), "--cases", "3"]);
+    started.child.stdout?.destroy();
+    expect(await started.done).toMatchObject({ code: 1, signal: null });
   });
 
   it("takes flows on the sphere", async () => {

@@ -148,7 +148,7 @@ describe.skipIf(missing !== undefined)("the studio's page", () => {
     await page.context().close();
   });
 
-  it("trains, pauses, is there again after a reload, goes on, and writes in one step", async () => {
+  it("trains, pauses, is there again after a reload, goes on, and writes in one step, and in more around given words", async () => {
     const { page, faults } = await openPage(browser, served.url);
     await page.getByText("Sizes").click();
     // Long enough for a busy machine to press the button meanwhile.
@@ -165,9 +165,12 @@ describe.skipIf(missing !== undefined)("the studio's page", () => {
     // Its settings are there for the next.
     expect(await page.locator("#new-flmSteps").inputValue()).toBe("60");
     await page.getByRole("link", { name: "Write" }).click();
+    await page.getByRole("button", { name: "Write", exact: true }).click();
+    await page.getByText("FMLM, 1 step, seed 1").waitFor();
+    // One step would not see them.
     await page.getByLabel("Word 2").fill("small river");
     await page.getByRole("button", { name: "Fill the blanks" }).click();
-    await page.getByText("FMLM, 1 step, seed 1").waitFor();
+    await page.getByText("FMLM, 8 steps, seed 2").waitFor();
     expect(await page.locator(".written .texts p").first().innerText()).toMatch(/^\w+ small river /);
     await page.getByLabel("Word 5").fill("zebra");
     await page.getByText("Not in this run's vocabulary of 20: zebra.").waitFor();

@@ -12,13 +12,16 @@ import { vocabularyOf } from "../text.ts";
 import { MANY } from "../training-options.ts";
 import { givenVariant, VARIANT_OPTIONS, subjectOfRun } from "../variants.ts";
 
+/** All steps are numbers of one program; of so many, a text is as good as it gets long before the last. */
+const STEPS = { min: 1, max: 10_000 };
+
 export const sample: Command = {
   name: "sample",
   positionals: ["RUN"],
   summary: "Prints texts sampled by a model of a run folder.",
   options: {
     model: MODEL_OPTION,
-    steps: { value: "N", help: "Steps per text (default: 1 for a map, 32 for a flow)." },
+    steps: { value: "N", help: "Steps per text (default: 1 for a map, 8 with --infill; 32 for a flow)." },
     count: { value: "N", help: "Number of texts (default: 8)." },
     method: { value: "NAME", help: `${METHODS.join(", ")} (default: jumps for a map, euler for a flow).` },
     gamma: {
@@ -37,7 +40,9 @@ export const sample: Command = {
     const run = await openRun(args.positionals[0] ?? "", checkConfig);
     const name = await modelOf(args, run);
     const gamma = args.number("gamma", { min: 0, max: 1 });
-    const steps = args.whole("steps", { min: 1 }) ?? usualSteps(name);
+    const infill = args.text("infill");
+    const asked = args.whole("steps", STEPS);
+    const steps = asked ?? usualSteps(name, infill !== undefined);
     const count = args.whole("count", MANY) ?? 8;
     const key = textsKey(args.whole("seed", { min: 0 }) ?? run.config.seed);
     const vocabulary = await vocabularyOf(run);
@@ -53,9 +58,11 @@ export const sample: Command = {
         temperature: args.number("temperature", { min: 0.001 }),
         topP: args.number("top-p", { min: 0.001, max: 1 }),
         priorScale: args.number("prior-scale", { min: 0 }),
-        infill: args.text("infill"),
+        infill,
       },
     );
+    if (asked === undefined && steps !== usualSteps(name))
+      process.stderr.write(`In ${steps} steps, for one does not see the words of --infill.\n`);
     const device = await openDevice(args.text("device") ?? "auto");
     // Which GPU it is, or that it is none, is worth a line; only texts go to standard output.
     if (device.name === "webgpu") process.stderr.write(`Device webgpu: ${device.describe()}.\n`);

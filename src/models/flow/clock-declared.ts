@@ -4,6 +4,7 @@
  *
  * Consumed by flow() and by users. cosineClock shows how one is declared.
  */
+import { partsOf, requireName } from "./declared-parts.ts";
 import { mul, scalarFunction, sin, square, sub } from "../../dsl/index.ts";
 import type { ScalarFunction, Tensor } from "../../dsl/index.ts";
 import { clockOf } from "./clock.ts";
@@ -30,7 +31,8 @@ const LOOKS = 256;
  * @throws RangeError when τ does not run from 0 to 1, does not increase, or has no finite rate; the sentence names the time
  */
 export function clock(declared: ClockDeclaration): Clock {
-  const { name } = declared;
+  requireName("A clock", declared.name);
+  const { name } = partsOf(`The clock "${declared.name}"`, declared, ["name", "tau", "remaining"]);
   const tau = scalarFunction((t) => declared.tau(t));
   check(name, tau);
   const rest =

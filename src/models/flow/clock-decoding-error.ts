@@ -4,6 +4,7 @@
  *
  * Consumed by flow(), training and the command line. The function of the ratio is in decoding-error.ts.
  */
+import { partsOf } from "./declared-parts.ts";
 import { scalarFunction } from "../../dsl/index.ts";
 import { clockOf } from "./clock.ts";
 import type { Clock } from "./clock.ts";
@@ -38,15 +39,16 @@ const LARGEST_VOCAB = 1_000_000;
  * @param options.scale σ of the Gaussian source, 1 by default
  * @throws RangeError for any other vocabulary size, or a scale that is not positive
  */
-export function decodingError({
-  vocab,
-  interpolant = linear,
-  scale = 1,
-}: {
+export function decodingError(options: {
   readonly vocab: number;
   readonly interpolant?: Interpolant;
   readonly scale?: number;
 }): DecodingErrorClock {
+  const {
+    vocab,
+    interpolant = linear,
+    scale = 1,
+  } = partsOf("The decoding-error clock", options, ["vocab", "interpolant", "scale"]);
   if (!Number.isInteger(vocab) || vocab < 2 || vocab > LARGEST_VOCAB) {
     throw new RangeError(
       `The decoding-error clock needs a vocabulary of 2 to ${LARGEST_VOCAB} tokens, whole, got ${vocab}.`,

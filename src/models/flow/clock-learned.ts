@@ -4,6 +4,7 @@
  *
  * Consumed by flow() and by users who have measured a network. To add a kind of measurement, turn it into knots.
  */
+import { partsOf } from "./declared-parts.ts";
 import { clockOf } from "./clock.ts";
 import type { Clock } from "./clock.ts";
 import { solveIncreasing, TO_ROUNDING } from "./numerics.ts";
@@ -27,15 +28,16 @@ interface Curve {
  * @param options.values at the knots, increasing; only their differences matter
  * @throws RangeError unless there is one value for every time, and both increase; names the knot
  */
-export function learnedClock({
-  name = "learned",
-  times,
-  values,
-}: {
+export function learnedClock(options: {
   readonly name?: string;
   readonly times: readonly number[];
   readonly values: readonly number[];
 }): Clock {
+  const {
+    name = "learned",
+    times,
+    values,
+  } = partsOf("A learned clock", options, ["name", "times", "values"]);
   checkTimes(name, times, values, "values");
   values.forEach((value, i) => {
     const last = values[i - 1] ?? -Infinity;
@@ -58,15 +60,16 @@ export function learnedClock({
  * @param options.losses at those times, positive, but for the ends, which may be 0
  * @throws RangeError for times that do not increase from 0 to 1, or a loss that is not positive; names the time
  */
-export function accumulatedLossClock({
-  name = "accumulated loss",
-  times,
-  losses,
-}: {
+export function accumulatedLossClock(options: {
   readonly name?: string;
   readonly times: readonly number[];
   readonly losses: readonly number[];
 }): Clock {
+  const {
+    name = "accumulated loss",
+    times,
+    losses,
+  } = partsOf("An accumulated-loss clock", options, ["name", "times", "losses"]);
   checkTimes(name, times, losses, "losses");
   losses.forEach((loss, i) => {
     const end = i === 0 || i === losses.length - 1;
@@ -95,17 +98,18 @@ export function accumulatedLossClock({
  * @param options.uniform share of uniform time, in (0, 1]; 0.01 by default
  * @throws RangeError for times that do not increase from 0 to 1, or entropies that do not fall
  */
-export function entropicClock({
-  name = "entropic",
-  times,
-  entropies,
-  uniform = 0.01,
-}: {
+export function entropicClock(options: {
   readonly name?: string;
   readonly times: readonly number[];
   readonly entropies: readonly number[];
   readonly uniform?: number;
 }): Clock {
+  const {
+    name = "entropic",
+    times,
+    entropies,
+    uniform = 0.01,
+  } = partsOf("An entropic clock", options, ["name", "times", "entropies", "uniform"]);
   checkTimes(name, times, entropies, "entropies");
   entropies.forEach((entropy, i) => {
     if (!Number.isFinite(entropy))

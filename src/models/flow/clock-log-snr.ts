@@ -4,6 +4,7 @@
  *
  * Consumed by flow() and by users.
  */
+import { partsOf } from "./declared-parts.ts";
 import { scalarFunction } from "../../dsl/index.ts";
 import { clockOf } from "./clock.ts";
 import type { Clock } from "./clock.ts";
@@ -27,17 +28,20 @@ const LAST = 1 - 2 ** -53;
  * @param options.to log SNR at τ = 0.88, 2 by default
  * @throws RangeError unless from < to and σ > 0, and where the ends are so far apart that the rate dτ/dt is infinite at t = 0 or t = 1
  */
-export function logSnrClock({
-  interpolant = linear,
-  scale = 1,
-  from = -2,
-  to = 2,
-}: {
-  readonly interpolant?: Interpolant;
-  readonly scale?: number;
-  readonly from?: number;
-  readonly to?: number;
-} = {}): Clock {
+export function logSnrClock(
+  options: {
+    readonly interpolant?: Interpolant;
+    readonly scale?: number;
+    readonly from?: number;
+    readonly to?: number;
+  } = {},
+): Clock {
+  const {
+    interpolant = linear,
+    scale = 1,
+    from = -2,
+    to = 2,
+  } = partsOf("The log-SNR clock", options, ["interpolant", "scale", "from", "to"]);
   if (!(from < to && Number.isFinite(to - from)))
     throw new RangeError(`The log-SNR clock runs from a lower ratio to a higher one, got ${from} to ${to}.`);
   if (!(scale > 0 && Number.isFinite(scale)))

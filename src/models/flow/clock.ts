@@ -6,6 +6,7 @@
  * return an object with the `Clock` members, in a file clock-*.ts of its own: tau increasing with tau(0) = 0 and tau(1) = 1, time its
  * exact inverse; `test/models/flow/clock.test.ts` lists the properties every clock must pass.
  */
+import { partsOf } from "./declared-parts.ts";
 import { solveIncreasing, TO_ROUNDING } from "./numerics.ts";
 
 /** An increasing map between the interpolant's time t and the clock time τ, both in [0, 1]. */
@@ -95,13 +96,8 @@ export const uniformClock = (): Clock =>
  * @param options.weight share of the base, in [0, 1]
  * @throws RangeError if the weight lies outside [0, 1]
  */
-export function mixtureClock({
-  base,
-  weight,
-}: {
-  readonly base: Clock;
-  readonly weight: number;
-}): MixtureClock {
+export function mixtureClock(options: { readonly base: Clock; readonly weight: number }): MixtureClock {
+  const { base, weight } = partsOf("A mixture clock", options, ["base", "weight"]);
   if (!(weight >= 0 && weight <= 1)) {
     throw new RangeError(`A mixture clock's weight is its base's share and lies in [0, 1], got ${weight}.`);
   }

@@ -7,7 +7,7 @@
  */
 import { lossName, needsDistribution } from "./bregman.ts";
 import type { Loss } from "./bregman.ts";
-import { requirePart } from "./declared-parts.ts";
+import { partsOf, requireName, requirePart } from "./declared-parts.ts";
 import type { Flow } from "./flow.ts";
 import type { Objective } from "./objectives/objective.ts";
 import type { Parameterization } from "./parameterization.ts";
@@ -70,9 +70,32 @@ export function judgedAs(map: Pick<FlowMap, "flow" | "parameterization">): Flow[
 export const needsFlow = ({ teacher }: FlowMap): boolean =>
   typeof teacher === "boolean" ? teacher : teacher.parameterization === "corrected velocity";
 
-/** @throws RangeError when parts do not fit together, in one sentence that says which */
+/** @throws RangeError when it has no name, a part is none or misspelt, or parts do not fit together, in one sentence that says which */
 export function flowMap(declared: FlowMapDeclaration): FlowMap {
-  const { flow, objective, teacher = true } = declared;
+  requireName("A flow map", declared.name);
+  const {
+    flow,
+    objective,
+    teacher = true,
+  } = partsOf(
+    `The flow map "${declared.name}"`,
+    declared,
+    [
+      "name",
+      "flow",
+      "objective",
+      "parameterization",
+      "teacher",
+      "loss",
+      "diagonal",
+      "boundary",
+      "times",
+      "midpoint",
+      "weighting",
+      "surgery",
+    ],
+    ["kind"], // of a map that another is made of
+  );
   const { weighting = flow.weighting, surgery = false } = declared;
   // Types exclude it; a declaration in JavaScript may still say so.
   if ((flow.kind as string) !== "flow")

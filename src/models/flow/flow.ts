@@ -9,7 +9,7 @@ import { lossName, needsDistribution } from "./bregman.ts";
 import type { Loss, PointLoss } from "./bregman.ts";
 import { uniformClock } from "./clock.ts";
 import type { Clock } from "./clock.ts";
-import { requirePart } from "./declared-parts.ts";
+import { partsOf, requireName, requirePart } from "./declared-parts.ts";
 import { linear, mixed, pointAt } from "./interpolant.ts";
 import type { Interpolant } from "./interpolant.ts";
 import { convert, QUANTITIES } from "./quantities.ts";
@@ -60,17 +60,29 @@ export interface Flow {
 
 /**
  * Declares a flow.
- * @throws RangeError when a part is none, or parts do not fit: a score of a source that is not Gaussian, a velocity of tokens that may stand still, noise on
+ * @throws RangeError when it has no name, a part is none or misspelt, or parts do not fit: a score of a source that is not Gaussian, a velocity of tokens that may stand still, noise on
  *   the simplex for states that are none, a squared error to states that learn, a weight that is infinite
  */
 export function flow(declared: FlowDeclaration): Flow {
-  const { name, interpolant = linear, clock = uniformClock(), source = gaussian(), weighting } = declared;
+  requireName("A flow", declared.name);
+  const {
+    name,
+    interpolant = linear,
+    clock = uniformClock(),
+    source = gaussian(),
+    weighting,
+  } = partsOf(
+    `The flow "${declared.name}"`,
+    declared,
+    ["name", "interpolant", "clock", "source", "states", "predicts", "loss", "weighting"],
+    ["kind", "state", "convert"], // of a flow that another is made of
+  );
   const { states = oneHotStates } = declared;
   const predicts = declared.predicts ?? "clean token";
-  const known: readonly string[] = ["clean token", ...QUANTITIES];
-  if (!known.includes(predicts))
+  const predictable: readonly string[] = ["clean token", ...QUANTITIES];
+  if (!predictable.includes(predicts))
     throw new RangeError(
-      `The flow "${name}" predicts ${JSON.stringify(predicts)}, and can predict ${known.map((one) => `"${one}"`).join(", ")}.`,
+      `The flow "${name}" predicts ${JSON.stringify(predicts)}, and can predict ${predictable.map((one) => `"${one}"`).join(", ")}.`,
     );
   const of = `The flow "${name}"`;
   requirePart(of, "interpolant", interpolant, ["alpha", "beta"]);

@@ -5,6 +5,7 @@
  * Consumed by flow() and everything that is derived from it. To add an interpolant, declare α and β with `interpolant`; it checks
  * what every flow relies on.
  */
+import { partsOf, requireName } from "./declared-parts.ts";
 import { add, expandDims, jvp, mul, onesLike, scalarFunction, sin, sqrt, sub } from "../../dsl/index.ts";
 import type { Tensor } from "../../dsl/index.ts";
 import { perRow } from "./fields.ts";
@@ -38,7 +39,13 @@ const LOOKS = 64;
  * @throws RangeError when α does not fall from 1 to 0, or β does not rise from 0 to 1, naming the coefficient and the time
  */
 export function interpolant(declared: Interpolant): Interpolant {
-  const { name } = declared;
+  requireName("An interpolant", declared.name);
+  const { name } = partsOf(`The interpolant "${declared.name}"`, declared, [
+    "name",
+    "alpha",
+    "beta",
+    "length",
+  ]);
   const rows = [
     {
       symbol: "α",

@@ -5,6 +5,7 @@
  * Consumed by flow() declarations. To add a schedule: a function of the language from times [batch] to [batch, length] that runs from 0
  * at t = 0 to 1 at t = 1 at every position and never falls. Rates come from differentiation.
  */
+import { partsOf } from "./declared-parts.ts";
 import {
   and,
   broadcastTo,
@@ -80,7 +81,8 @@ export interface Ramps {
  * are as even as the length allows.
  * @throws RangeError for a number of blocks that is not whole, or larger than the length, or an overlap outside [0, 1]
  */
-export function blockCausal({ blocks, overlap = 0 }: Ramps & { readonly blocks: number }): Schedule {
+export function blockCausal(options: Ramps & { readonly blocks: number }): Schedule {
+  const { blocks, overlap = 0 } = partsOf("A block-causal schedule", options, ["blocks", "overlap"]);
   checkBlocks("block-causal", blocks, overlap);
   return (t, length) => {
     checkLength("block-causal", blocks, length);
@@ -94,11 +96,12 @@ export function blockCausal({ blocks, overlap = 0 }: Ramps & { readonly blocks: 
  * [batch, length] for an order of its own in each row. Tokens appear one by one, or where there are fewer `blocks`, that many at a time.
  * @throws RangeError as blockCausal does, and for ranks of another length
  */
-export function anyOrder({
-  rank,
-  blocks,
-  overlap = 0,
-}: Ramps & { readonly rank: Tensor; readonly blocks?: number }): Schedule {
+export function anyOrder(options: Ramps & { readonly rank: Tensor; readonly blocks?: number }): Schedule {
+  const {
+    rank,
+    blocks,
+    overlap = 0,
+  } = partsOf("An any-order schedule", options, ["rank", "blocks", "overlap"]);
   if (blocks !== undefined) checkBlocks("any-order", blocks, overlap);
   return (t, length) => {
     const groups = blocks ?? length;

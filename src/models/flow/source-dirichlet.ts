@@ -2,6 +2,7 @@
  * Noise on the simplex: points whose coordinates are not negative and sum to 1, so that a state on its way to a one-hot row is a
  * distribution over tokens at all times (for interpolants with α + β = 1). Consumed as `models.sources.dirichlet`.
  */
+import { partsOf } from "./declared-parts.ts";
 import { div, log, maximum, mul, random, sum } from "../../dsl/index.ts";
 import type { Tensor } from "../../dsl/index.ts";
 import { overState } from "./source.ts";
@@ -16,7 +17,8 @@ const LEAST = 1e-30;
  * posterior of a corpus is known; the larger k, the nearer is noise to the middle of the simplex, and from 3 on the flow has derivatives everywhere.
  * @throws RangeError unless the concentration is a whole number >= 1
  */
-export function dirichlet({ concentration = 1 }: { readonly concentration?: number } = {}): Source {
+export function dirichlet(options: { readonly concentration?: number } = {}): Source {
+  const { concentration = 1 } = partsOf("A Dirichlet source", options, ["concentration"]);
   if (!Number.isSafeInteger(concentration) || concentration < 1)
     throw new RangeError(
       `A Dirichlet source is drawn by sums of exponentials, so its concentration is a whole number >= 1, got ${concentration}.`,

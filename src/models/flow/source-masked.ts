@@ -3,6 +3,7 @@
  * masks at times of their own, as in masked diffusion, but by way of noise (as hybrids of the two do, for example CANDI); without noise,
  * and at once, it is masked diffusion itself. Consumed as `models.sources`.
  */
+import { partsOf } from "./declared-parts.ts";
 import { add, mul, random, square, zeros } from "../../dsl/index.ts";
 import type { Tensor } from "../../dsl/index.ts";
 import { centred, momentOver, overState } from "./source.ts";
@@ -45,10 +46,11 @@ function checked(mask: Mask): Mask {
  * @param options.mask by default the middle of the simplex
  * @throws RangeError unless σ is positive; as it is used, for a mask that is not finite
  */
-export function maskedGaussian({
-  mask = middleOfSimplex,
-  scale = 1,
-}: { readonly mask?: Mask; readonly scale?: number } = {}): Source {
+export function maskedGaussian(options: { readonly mask?: Mask; readonly scale?: number } = {}): Source {
+  const { mask = middleOfSimplex, scale = 1 } = partsOf("A Gaussian around a mask", options, [
+    "mask",
+    "scale",
+  ]);
   if (!(scale > 0 && Number.isFinite(scale)))
     throw new RangeError(
       `A Gaussian around a mask needs a positive scale, got ${scale}: without noise it is pointMass(mask).`,

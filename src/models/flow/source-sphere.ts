@@ -2,6 +2,7 @@
  * Noise of one length: uniform on a sphere around 0 in the space of states, from which straight lines lead inwards or outwards to the data.
  * Consumed as `models.sources.uniformOnSphere`.
  */
+import { partsOf } from "./declared-parts.ts";
 import { div, maximum, mul, random, sqrt, square, sum } from "../../dsl/index.ts";
 import type { Tensor } from "../../dsl/index.ts";
 import type { Source } from "./source.ts";
@@ -14,7 +15,8 @@ const LEAST = 1e-30;
  * density on the space: a state says exactly which text it comes from.
  * @throws RangeError unless the radius is positive
  */
-export function uniformOnSphere({ radius = 1 }: { readonly radius?: number } = {}): Source {
+export function uniformOnSphere(options: { readonly radius?: number } = {}): Source {
+  const { radius = 1 } = partsOf("A source on a sphere", options, ["radius"]);
   if (!(radius > 0 && Number.isFinite(radius)))
     throw new RangeError(`A source on a sphere needs a positive radius, got ${radius}.`);
   return {

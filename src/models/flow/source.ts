@@ -5,6 +5,7 @@
  * Consumed by flow(), by sampling, and by the oracle, whose posterior is exact for any source that has a density. To add a source:
  * how it is drawn, its moments, and its density if it has one; verify compares the three.
  */
+import { partsOf } from "./declared-parts.ts";
 import { add, constant, div, log, mul, neg, random, softplus, square, sub, sum } from "../../dsl/index.ts";
 import type { Dim, Tensor } from "../../dsl/index.ts";
 
@@ -56,7 +57,8 @@ export function deviationOf({ variance }: Source, dim: number): number {
 export const overState = (x: Tensor): Tensor => sum(x, [x.shape.length - 2, x.shape.length - 1]);
 
 /** N(0, σ² I), of FLM with σ = 1. @throws RangeError unless σ is positive */
-export function gaussian({ scale = 1 }: { readonly scale?: number } = {}): Source {
+export function gaussian(options: { readonly scale?: number } = {}): Source {
+  const { scale = 1 } = partsOf("A Gaussian source", options, ["scale"]);
   if (!(scale > 0 && Number.isFinite(scale)))
     throw new RangeError(`A Gaussian source needs a positive scale, got ${scale}.`);
   return {
@@ -73,7 +75,8 @@ export function gaussian({ scale = 1 }: { readonly scale?: number } = {}): Sourc
  * Independent logistic coordinates, density e^{−x/s}/(s (1 + e^{−x/s})²): heavier tails than a Gaussian's, and as smooth. Of variance 1 by
  * default. @throws RangeError unless the scale is positive
  */
-export function logistic({ scale = Math.sqrt(3) / Math.PI }: { readonly scale?: number } = {}): Source {
+export function logistic(options: { readonly scale?: number } = {}): Source {
+  const { scale = Math.sqrt(3) / Math.PI } = partsOf("A logistic source", options, ["scale"]);
   if (!(scale > 0 && Number.isFinite(scale)))
     throw new RangeError(`A logistic source needs a positive scale, got ${scale}.`);
   return {
@@ -95,7 +98,8 @@ export function logistic({ scale = Math.sqrt(3) / Math.PI }: { readonly scale?: 
 }
 
 /** Independent coordinates, uniform on [−a, a]; bounded, so without a smooth density. @throws RangeError unless a is positive */
-export function uniform({ halfWidth = Math.sqrt(3) }: { readonly halfWidth?: number } = {}): Source {
+export function uniform(options: { readonly halfWidth?: number } = {}): Source {
+  const { halfWidth = Math.sqrt(3) } = partsOf("A uniform source", options, ["halfWidth"]);
   if (!(halfWidth > 0 && Number.isFinite(halfWidth)))
     throw new RangeError(`A uniform source needs a positive half width, got ${halfWidth}.`);
   return {

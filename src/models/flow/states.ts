@@ -4,6 +4,7 @@
  *
  * Consumed by flow(). What training and sampling do in a space is state-space.ts, which makes one of these: `spaceFor`.
  */
+import { partsOf } from "./declared-parts.ts";
 
 /** Rows of the vocabulary's identity: on R^vocab. */
 export interface OneHotStates {
@@ -40,17 +41,18 @@ function embedded(table: EmbeddedStates["table"], { norm }: NormOptions): Embedd
  * would be least where all of them are 0, and flow() refuses it.
  * @throws RangeError for a norm that is not positive
  */
-export const learnedEmbedding = (options: NormOptions = {}): EmbeddedStates => embedded("learned", options);
+export const learnedEmbedding = (options: NormOptions = {}): EmbeddedStates =>
+  embedded("learned", partsOf("A learned embedding", options, ["norm"]));
 
 /**
  * Rows that stay as they are: of a given table, or of the network's as it is initialized.
  * @throws RangeError for a norm that is not positive, for a table whose rows have different numbers of entries, and for a row of zeros that is to
  *   have a length
  */
-export function frozenEmbedding({
-  table,
-  ...options
-}: NormOptions & { readonly table?: readonly (readonly number[])[] } = {}): EmbeddedStates {
+export function frozenEmbedding(
+  declared: NormOptions & { readonly table?: readonly (readonly number[])[] } = {},
+): EmbeddedStates {
+  const { table, ...options } = partsOf("A frozen embedding", declared, ["norm", "table"]);
   if (table === undefined) return embedded("frozen", options);
   const width = table[0]?.length ?? 0;
   if (width === 0 || table.some((row) => row.length !== width || !row.every(Number.isFinite)))

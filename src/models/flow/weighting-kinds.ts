@@ -1,6 +1,7 @@
 /**
  * The weightings that come with the project, but for the learned one. Consumed by users as `models.weightings`.
  */
+import { partsOf } from "./declared-parts.ts";
 import {
   add,
   div,
@@ -31,7 +32,8 @@ export interface SnrOptions {
  * arXiv:2303.09556). Where something else is predicted, the weight is what says the same of its error: min(1, cap/SNR) for noise of unit variance.
  * @throws RangeError unless the cap is positive; where it is declared, for a source whose coordinates have no one variance
  */
-export function snr({ cap }: SnrOptions = {}): TimeWeighting {
+export function snr(options: SnrOptions = {}): TimeWeighting {
+  const { cap } = partsOf("A weighting by signal-to-noise", options, ["cap"]);
   if (cap !== undefined && !(cap > 0))
     throw new RangeError(`The signal-to-noise ratio is capped at a positive number, not at ${cap}.`);
   return {
@@ -108,11 +110,12 @@ export interface ResidualOptions {
  * the weight 1, for this one would pull them from the expectation towards what is most probable.
  * @throws RangeError unless the power is not negative and the floors are positive
  */
-export function residual({
-  power = 0.5,
-  floor = 1e-6,
-  diagonal = 0.01,
-}: ResidualOptions = {}): ResidualWeighting {
+export function residual(options: ResidualOptions = {}): ResidualWeighting {
+  const {
+    power = 0.5,
+    floor = 1e-6,
+    diagonal = 0.01,
+  } = partsOf("A residual weighting", options, ["power", "floor", "diagonal"]);
   if (!(power >= 0))
     throw new RangeError(`The power of a residual weighting is not negative, and not ${power}.`);
   for (const [what, c] of [

@@ -6,6 +6,7 @@
  *
  * Consumed by users as `models.weightings.learned`, and by training.
  */
+import { partsOf } from "./declared-parts.ts";
 import { add, concat, exp, gelu, mul, neg, nn, random, squeeze } from "../../dsl/index.ts";
 import type { Tensor } from "../../dsl/index.ts";
 
@@ -36,11 +37,12 @@ export interface LearnedOptions {
 }
 
 /** @throws RangeError unless `hidden` is a whole number from 1 and `features` an even one from 2 */
-export function learned({
-  hidden = 128,
-  features = 256,
-  target = true,
-}: LearnedOptions = {}): LearnedWeighting {
+export function learned(options: LearnedOptions = {}): LearnedWeighting {
+  const {
+    hidden = 128,
+    features = 256,
+    target = true,
+  } = partsOf("A learned weighting", options, ["hidden", "features", "target"]);
   if (!Number.isSafeInteger(hidden) || hidden < 1)
     throw new RangeError(
       `The hidden layer of a learned weighting has a whole number of units >= 1, not ${hidden}.`,

@@ -49,3 +49,7 @@ export function fileError(error: unknown, action: string, path: string): unknown
   const reason = reasons[code] ?? "the system refused it";
   return new UserError(`Cannot ${action} ${path}: ${reason} (${code}).`, { cause: error });
 }
+
+/** What a declaration, a sampler or a model refuses: its sentence is for the user. Everything else comes back unchanged. */
+export const refusalError = (error: unknown): unknown =>
+  error instanceof RangeError ? new UserError(error.message, { cause: error }) : error;

@@ -8,7 +8,7 @@ import type { Fn } from "../../dsl/index.ts";
 import { hashProgram, hashText } from "../../dsl/program/hash.ts";
 import type { Flow } from "../../models/flow/flow.ts";
 import { flowStep, initFlow } from "../../models/training/declared.ts";
-import { UserError } from "../files/errors.ts";
+import { refusalError } from "../files/errors.ts";
 import type { TrainingConfig } from "./config.ts";
 import { phaseOptions, stepProgram } from "./phases.ts";
 import { phasesOf } from "./subject.ts";
@@ -46,7 +46,6 @@ function traced(step: () => unknown) {
   try {
     return trace(step() as Fn<never, unknown>).program;
   } catch (error) {
-    if (error instanceof RangeError) throw new UserError(error.message, { cause: error });
-    throw error;
+    throw refusalError(error);
   }
 }

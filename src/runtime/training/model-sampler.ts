@@ -13,7 +13,7 @@ import { eulerSchedule, gammaSchedule } from "../../models/language/sampler.ts";
 import type { ModelOptions } from "../../models/training/programs.ts";
 import type { SamplingOptions } from "../../models/training/sampling.ts";
 import type { Device } from "../device.ts";
-import { UserError } from "../files/errors.ts";
+import { refusalError, UserError } from "../files/errors.ts";
 import { openSampler } from "./sampler.ts";
 import type { Decoder, SampleHooks, Samples } from "./sampler.ts";
 import { openScheduledSampler } from "./scheduled-sampler.ts";
@@ -97,13 +97,12 @@ function ownSchedule(flow: Flow, phase: PhaseName, steps: number, gamma: number)
   try {
     return phase === "flm" ? euler(flow, steps, start) : gammaResampling(flow, steps, { ...start, gamma });
   } catch (error) {
-    if (error instanceof RangeError) throw new UserError(error.message, { cause: error });
-    throw error;
+    throw refusalError(error);
   }
 }
 
 /** How a text is drawn. */
-type Drawing = SamplingOptions["schedule"];
+export type Drawing = SamplingOptions["schedule"];
 
 /**
  * How a flow is sampled that no schedule of one number a step can follow, because its tokens have times of their own or its noise is a

@@ -11,7 +11,7 @@ import { samplingProgram } from "../../models/training/sampling.ts";
 import type { SamplingOptions } from "../../models/training/sampling.ts";
 import { compile } from "../compile.ts";
 import type { Device, DeviceValue } from "../device.ts";
-import { UserError } from "../files/errors.ts";
+import { refusalError } from "../files/errors.ts";
 import type { SampleHooks } from "./sampler.ts";
 
 export interface ScheduledSampler {
@@ -40,14 +40,7 @@ export async function openScheduledSampler(
   params: unknown,
   sampling: SamplingOptions,
 ): Promise<ScheduledSampler> {
-  const program = samplingProgram(options, params as never, sampling); // of whatever network
-  const compiled = await compile(
-    program as unknown as Fn<Record<string, never>, Record<string, never>>, // named inputs, a named output
-    { device, name: "sampling" },
-  ).catch((error: unknown) => {
-    if (error instanceof RangeError) throw new UserError(error.message, { cause: error });
-    throw error;
-  });
+  const compiled = await compiledSampler(device, options, params, sampling);
   const { batch } = options;
   const { length } = options.network;
   const { schedule } = sampling;
@@ -72,4 +65,22 @@ export async function openScheduledSampler(
     },
     dispose: () => compiled.dispose(),
   };
+}
+
+/** Declaring it and compiling it may both find that a flow does not allow what is asked. */
+async function compiledSampler(
+  device: Device,
+  options: ModelOptions,
+  params: unknown,
+  sampling: SamplingOptions,
+) {
+  try {
+    const program = samplingProgram(options, params as never, sampling); // of whatever network
+    return await compile(
+      program as unknown as Fn<Record<string, never>, Record<string, never>>, // named inputs, a named output
+      { device, name: "sampling" },
+    );
+  } catch (error) {
+    throw refusalError(error);
+  }
 }

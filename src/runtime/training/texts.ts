@@ -17,10 +17,11 @@ import {
 } from "../../models/flow/samplers/index.ts";
 import type { ModelOptions } from "../../models/training/programs.ts";
 import type { Device } from "../device.ts";
-import { UserError } from "../files/errors.ts";
+import { refusalError, UserError } from "../files/errors.ts";
 import type { RunStore } from "../run/store.ts";
 import type { TrainingConfig } from "./config.ts";
 import { onlyOwn, openModelSampler, startOf } from "./model-sampler.ts";
+import type { Drawing } from "./model-sampler.ts";
 import { patternTokens } from "./pattern.ts";
 import type { SampleHooks } from "./sampler.ts";
 import { openScheduledSampler } from "./scheduled-sampler.ts";
@@ -69,8 +70,12 @@ export interface TextDrawer {
   dispose(): Promise<void>;
 }
 
-/** Steps where nobody says how many. */
-export const usualSteps = (name: PhaseName): number => (name === "fmlm" ? 1 : 32);
+/** Steps where nobody says how many: of a map one, and around given tokens, which one step does not see, some more. */
+export const usualSteps = (name: PhaseName, infill = false): number => (name === "flm" ? 32 : infill ? 8 : 1);
+
+/** The first state of every sampler is noise alone; given tokens are seen from the second one on. */
+const seesGiven = (drawing: Drawing): boolean =>
+  "calls" in drawing ? drawing.calls.length > 1 : "draws" in drawing ? drawing.draws > 1 : true;
 
 /** The key of a seed's texts. */
 export const textsKey = (seed: number): Key => stepKey(seed, "sample", 1);
@@ -83,7 +88,7 @@ export const textsBatch = ({ sampling }: TrainingConfig, count: number): number 
  * Looks at what is asked, without a device.
  * @param called what messages call the wishes
  * @returns what compiles it
- * @throws UserError for what the model does not allow, and for wishes that do not go together
+ * @throws UserError for what the model does not allow, and for wishes that do not go together, such as given tokens in one step
  */
 export function plannedTexts(
   model: AskedModel,
@@ -119,6 +124,10 @@ export function plannedTexts(
     infill === undefined
       ? new Int32Array(length).fill(-1)
       : patternTokens(infill, vocabulary, length, called.infill);
+  if (infill !== undefined && !seesGiven(schedule))
+    throw new UserError(
+      `${called.infill} needs 2 steps or more: the first begins with noise alone, so in ${steps} the other words would be written without the given ones`,
+    );
   const posterior = {
     ...(temperature === undefined ? {} : { temperature }),
     ...(topP === undefined ? {} : { topP }),
@@ -172,7 +181,6 @@ function scheduleOf({ run, subject, name }: AskedModel, { steps, gamma, method: 
     const renewed = flow.source.scale === undefined || flow.source.mean !== 0 ? 0 : run.config.sampling.gamma;
     return gammaResampling(flow, steps, { ...startOf(flow), gamma: gamma ?? renewed });
   } catch (error) {
-    if (error instanceof RangeError) throw new UserError(error.message, { cause: error });
-    throw error;
+    throw refusalError(error);
   }
 }

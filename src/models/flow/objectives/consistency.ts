@@ -6,6 +6,7 @@
  * leaves the path by O((u − s)²). The continuous one is its limit, in the form of Lu and Song (2024): where the target of ψ is
  * ψ + w (∂_s + b_s·∇) ψ any positive weight w has the same solution, and theirs keeps the target near ψ.
  */
+import { partsOf } from "../declared-parts.ts";
 import { add, div, equal, mul, sqrt, square, sum, where } from "../../../dsl/index.ts";
 import type { Tensor } from "../../../dsl/index.ts";
 import { perState, pointAt } from "../interpolant.ts";
@@ -36,7 +37,12 @@ export const consistency = (): Objective => ({
 });
 
 /** @param softening c of g/(|g| + c): the target is nowhere farther from ψ than 1, and 1/c times g where g is small */
-export const continuousConsistency = ({ softening = 0.1 } = {}): Objective => ({
+export const continuousConsistency = (options: { readonly softening?: number } = {}): Objective => {
+  const { softening = 0.1 } = partsOf("The continuous-consistency objective", options, ["softening"]);
+  return softened(softening);
+};
+
+const softened = (softening: number): Objective => ({
   name: "continuous consistency",
   formula: "ψ_{s,1}(x) = ψ + g/(|g| + c), g = α/(α + αβ̇ − βα̇) (∂_s + b_s·∇) ψ_{s,1}(x) at s",
   usesMiddle: false,

@@ -4,6 +4,7 @@
  *
  * Consumed by spherical-flow.ts. To add a path, declare κ with `greatCircle`.
  */
+import { partsOf, requireName } from "../declared-parts.ts";
 import { jvp, onesLike, scalarFunction } from "../../../dsl/index.ts";
 import type { Tensor } from "../../../dsl/index.ts";
 
@@ -20,7 +21,8 @@ const LOOKS = 64;
 
 /** @throws RangeError when κ does not rise from 0 to 1, or has no finite rate, naming the time */
 export function greatCircle(declared: GreatCircle): GreatCircle {
-  const { name } = declared;
+  requireName("A path", declared.name);
+  const { name } = partsOf(`The path "${declared.name}"`, declared, ["name", "kappa"]);
   const kappa = scalarFunction((t) => declared.kappa(t));
   for (const end of [0, 1]) {
     const found = kappa(end);

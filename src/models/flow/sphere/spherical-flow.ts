@@ -7,6 +7,7 @@
  * A declaration of its own beside flow(): its states are no sums of noise and data, so it has neither α and β nor the convex form of a
  * flow map. Consumed by the oracle, samplers, training and verify.
  */
+import { partsOf, requireName } from "../declared-parts.ts";
 import { div, expandDims, mul, reshape, stopGradient } from "../../../dsl/index.ts";
 import type { Tensor } from "../../../dsl/index.ts";
 import { uniformClock } from "../clock.ts";
@@ -91,6 +92,14 @@ export function sphericalFlow(declared: SphericalFlowDeclaration): SphericalFlow
     throw new RangeError(
       `The spherical flow "${name}" moves on great circles, and an interpolant joins noise and data on lines: declare its path, κ, instead.`,
     );
+  requireName("A spherical flow", name);
+  partsOf(
+    `The spherical flow "${name}"`,
+    declared,
+    ["name", "path", "clock", "states", "loss", "weighting", "geometry"],
+    // The first two are asked for above, the others are of a flow that another is made of.
+    ["predicts", "interpolant", "kind", "table", "state", "velocity", "drift", "logDensity"],
+  );
   if (!LOSSES.includes(loss))
     throw new RangeError(
       `The spherical flow "${name}" is judged by ${LOSSES.join(", ")}, and not by ${loss as string}.`,

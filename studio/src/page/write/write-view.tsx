@@ -125,13 +125,17 @@ function advice({ labels, models, forms }: RunDetail): string {
 function Desk({ store, run }: { readonly store: Studio; readonly run: RunDetail }) {
   const letters = areLetters(run.tokens);
   const model = useSignal<ModelName>(run.models.includes("fmlm") ? "fmlm" : "flm");
-  const steps = useSignal(run.models.includes("fmlm") ? 1 : 16);
+  const chosen = useSignal<number | undefined>(undefined);
   const numbers = { count: useSignal(4), seed: useSignal(1), temperature: useSignal(1), topP: useSignal(1) };
   const { count, seed, temperature, topP } = numbers;
   const slots = useSignal<readonly string[]>(Array.from({ length: run.settings.length }, () => ""));
   const busy = useSignal(false);
   const written = useSignal<readonly Written[]>([]);
   const pattern = patternOf(slots.value, letters);
+  // One step begins with noise alone, and does not see the given words.
+  const least = pattern === undefined ? 1 : 2;
+  const usual = !run.models.includes("fmlm") ? 16 : pattern === undefined ? 1 : 8;
+  const steps = Math.max(least, chosen.value ?? usual);
 
   const write = async (event: Event): Promise<void> => {
     event.preventDefault();
@@ -139,7 +143,7 @@ function Desk({ store, run }: { readonly store: Studio; readonly run: RunDetail 
     const request: SampleRequest = {
       run: run.id,
       model: model.value,
-      steps: steps.value,
+      steps,
       count: count.value,
       seed: seed.value,
       ...(temperature.value === 1 ? {} : { temperature: temperature.value }),
@@ -177,13 +181,13 @@ function Desk({ store, run }: { readonly store: Studio; readonly run: RunDetail 
               <input
                 id="write-steps"
                 type="range"
-                min="1"
+                min={least}
                 max="64"
                 step="1"
-                value={steps.value}
-                onInput={(event) => (steps.value = Number(event.currentTarget.value))}
+                value={steps}
+                onInput={(event) => (chosen.value = Number(event.currentTarget.value))}
               />
-              <output for="write-steps">{steps.value}</output>
+              <output for="write-steps">{steps}</output>
             </div>
           </div>
           {NUMBERS.map((field) => (

@@ -1,0 +1,149 @@
+/** Parts that nothing reads, and missing names: refused wherever something is declared, as files are run without their types being checked. */
+import { describe, expect, it } from "vitest";
+import { partsOf } from "../../../src/models/flow/declared-parts.ts";
+import * as clocks from "../../../src/models/flow/clocks.ts";
+import * as flows from "../../../src/models/flow/declarations.ts";
+import * as objectives from "../../../src/models/flow/objectives/index.ts";
+import * as sources from "../../../src/models/flow/sources.ts";
+import { greatCircle, sphericalFlow } from "../../../src/models/flow/sphere/index.ts";
+import * as weightings from "../../../src/models/flow/weightings.ts";
+
+const { flow, flowMap, linear } = flows;
+const circle = flow({ name: "circle", interpolant: flows.trigonometric });
+const leap = flowMap({ name: "leap", flow: circle, objective: objectives.semigroup() });
+
+/** As JavaScript may write it. */
+const given = (value: object): never => value as never;
+
+describe("a part that there is not", () => {
+  it.each<readonly [string, () => unknown]>([
+    [
+      'The flow "circle" has no part "interpolent"; "interpolant" is the nearest of its parts.',
+      () => flow(given({ name: "circle", interpolent: linear })),
+    ],
+    [
+      'The flow "circle" has no part "wieghting"; "weighting" is',
+      () => flow(given({ name: "circle", wieghting: () => 0 })),
+    ],
+    [
+      'The flow "circle" has no part "colour"; its parts are name, interpolant, clock, source, states, predicts, loss, weighting.',
+      () => flow(given({ name: "circle", colour: "red" })),
+    ],
+    [
+      'The flow map "leap" has no part "boundry"; "boundary" is',
+      () => flowMap(given({ ...leap, boundry: 1 / 8 })),
+    ],
+    ['The flow map "leap" has no part "diag"; "diagonal" is', () => flowMap(given({ ...leap, diag: 0.9 }))],
+    [
+      'The spherical flow "ball" has no part "sates"; "states" is',
+      () => sphericalFlow(given({ name: "ball", sates: "frozen" })),
+    ],
+    [
+      'The path "way" has no part "kapa"; "kappa" is',
+      () => greatCircle(given({ name: "way", kapa: linear.beta })),
+    ],
+    [
+      'The interpolant "half" has no part "betta"; "beta" is',
+      () => flows.interpolant(given({ ...linear, name: "half", betta: 1 })),
+    ],
+    [
+      'The clock "mine" has no part "remaning"; "remaining" is',
+      () => clocks.clock(given({ name: "mine", tau: linear.beta, remaning: linear.alpha })),
+    ],
+    [
+      'An entropic clock has no part "uniforn"; "uniform" is',
+      () => clocks.entropicClock(given({ times: [0, 1], entropies: [1, 0], uniforn: 1 })),
+    ],
+    [
+      'A learned clock has no part "value"; "values" is',
+      () => clocks.learnedClock(given({ times: [0, 1], value: [0, 1] })),
+    ],
+    [
+      'An accumulated-loss clock has no part "loses"; "losses" is',
+      () => clocks.accumulatedLossClock(given({ times: [0, 1], loses: [0, 1] })),
+    ],
+    [
+      'A mixture clock has no part "wieght"; "weight" is',
+      () => clocks.mixtureClock(given({ base: clocks.uniformClock(), wieght: 1 })),
+    ],
+    [
+      'The decoding-error clock has no part "vocabulary"; "vocab" is',
+      () => clocks.decodingError(given({ vocabulary: 8 })),
+    ],
+    ['The log-SNR clock has no part "form"; "from" is', () => clocks.logSnrClock(given({ form: 1 }))],
+    ['A Gaussian source has no part "scael"; "scale" is', () => sources.gaussian(given({ scael: 2 }))],
+    ['A logistic source has no part "Scale"; "scale" is', () => sources.logistic(given({ Scale: 2 }))],
+    [
+      'A uniform source has no part "width"; its parts are halfWidth.',
+      () => sources.uniform(given({ width: 2 })),
+    ],
+    [
+      'A Dirichlet source has no part "concentrations"',
+      () => sources.dirichlet(given({ concentrations: 2 })),
+    ],
+    [
+      'A Gaussian around a mask has no part "masks"; "mask" is',
+      () => sources.maskedGaussian(given({ masks: 2 })),
+    ],
+    [
+      'A source on a sphere has no part "radios"; "radius" is',
+      () => sources.uniformOnSphere(given({ radios: 2 })),
+    ],
+    ['A weighting by signal-to-noise has no part "cup"; "cap" is', () => weightings.snr(given({ cup: 2 }))],
+    [
+      'A residual weighting has no part "floors"; "floor" is',
+      () => weightings.residual(given({ floors: 2 })),
+    ],
+    ['A learned weighting has no part "hiden"; "hidden" is', () => weightings.learned(given({ hiden: 2 }))],
+    [
+      'A block-causal schedule has no part "block"; "blocks" is',
+      () => flows.blockCausal(given({ block: 2 })),
+    ],
+    ['An any-order schedule has no part "ranks"; "rank" is', () => flows.anyOrder(given({ ranks: [0] }))],
+    ['A learned embedding has no part "normal"', () => flows.learnedEmbedding(given({ normal: 1 }))],
+    [
+      'A frozen embedding has no part "tabel"; "table" is',
+      () => flows.frozenEmbedding(given({ tabel: [[1]] })),
+    ],
+    [
+      'The continuous-consistency objective has no part "soft"',
+      () => objectives.continuousConsistency(given({ soft: 1 })),
+    ],
+  ])("%s", (message, declare) => {
+    expect(declare).toThrow(RangeError);
+    expect(declare).toThrow(message);
+  });
+
+  it("may be one of a declared flow or map that another is made of", () => {
+    expect(flow(given({ ...circle, name: "again" })).interpolant).toBe(circle.interpolant);
+    expect(flowMap({ ...leap, name: "again", diagonal: 0.25 }).diagonal).toBe(0.25);
+    const ball = sphericalFlow({ name: "ball", states: "frozen" });
+    expect(sphericalFlow({ ...ball, name: "again" }).states).toBe("frozen");
+  });
+
+  it("is told from those of the type, of which a list names all", () => {
+    interface Two {
+      readonly one: number;
+      readonly two?: number;
+    }
+    expect(partsOf<Two, "one" | "two">("It", { one: 1 }, ["one", "two"])).toEqual({ one: 1 });
+    const two: Two = { one: 1, two: 2 };
+    // @ts-expect-error: one is left out
+    expect(() => partsOf("It", two, ["one"])).toThrow("two");
+  });
+});
+
+it.each<readonly [string, () => unknown]>([
+  [
+    "A flow has a name, by which messages and reports call it, and this one's is missing.",
+    () => flow(given({})),
+  ],
+  ["A flow map has a name", () => flowMap(given({ flow: circle, objective: objectives.semigroup() }))],
+  ["A spherical flow has a name", () => sphericalFlow(given({}))],
+  ["An interpolant has a name", () => flows.interpolant(given({ alpha: linear.alpha, beta: linear.beta }))],
+  ["A clock has a name", () => clocks.clock(given({ tau: linear.beta }))],
+  ["A path has a name", () => greatCircle(given({ kappa: linear.beta }))],
+])("%s", (message, declare) => {
+  expect(declare).toThrow(RangeError);
+  expect(declare).toThrow(message);
+});
