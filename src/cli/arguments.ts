@@ -19,6 +19,8 @@ export interface Command {
   /** One line for the list of commands. */
   readonly summary: string;
   readonly options: Readonly<Record<string, Option>>;
+  /** What another command has under another name: its name there, and here. */
+  readonly otherNames?: Readonly<Record<string, string>>;
   /** @returns the exit code */
   run(args: Parsed): Promise<number>;
 }
@@ -80,7 +82,9 @@ export function parseArguments(command: Command, argv: readonly string[]): Parse
     whole(name, range) {
       const value = number(name, range);
       if (value !== undefined && !Number.isSafeInteger(value))
-        throw new UserError(`--${name} must be a whole number, got "${text(name)}"`);
+        throw new UserError(
+          `--${name} must be a whole number${Math.abs(value) > Number.MAX_SAFE_INTEGER ? " of at most 2^53 - 1" : ""}, got "${text(name)}"`,
+        );
       return value;
     },
     choice(name, choices) {
@@ -105,8 +109,11 @@ function parseOrExplain(
     const option = /'(?:-\w, )?(--?[^ '=]+)/.exec(message)?.[1];
     const see = `see fluxion ${command.name} --help`;
     switch (errorCode(error)) {
-      case "ERR_PARSE_ARGS_UNKNOWN_OPTION":
-        throw new UserError(`fluxion ${command.name} has no option ${option}; ${see}`);
+      case "ERR_PARSE_ARGS_UNKNOWN_OPTION": {
+        const here = command.otherNames?.[option?.slice(2) ?? ""];
+        const hint = here === undefined ? "" : `, here it is --${here}`;
+        throw new UserError(`fluxion ${command.name} has no option ${option}${hint}; ${see}`);
+      }
       case "ERR_PARSE_ARGS_INVALID_OPTION_VALUE": {
         const takes = options[option?.slice(2) ?? ""]?.type === "string";
         throw new UserError(

@@ -4,6 +4,7 @@
  * exit code. To add a command: a file in `commands/` and a line here.
  */
 import { UserError } from "../runtime/files/errors.ts";
+import { VERSION } from "../runtime/version.ts";
 import { DeviceLostError, OutOfMemoryError } from "../runtime/webgpu/errors.ts";
 import { OpError } from "../dsl/index.ts";
 import { helpText, parseArguments } from "./arguments.ts";
@@ -32,7 +33,7 @@ function overview(): string {
       ({ name, positionals, summary }) => `  ${[name, ...positionals].join(" ").padEnd(width)}  ${summary}`,
     ),
     "",
-    "fluxion COMMAND --help lists the options of a command.",
+    "fluxion COMMAND --help lists the options of a command; fluxion --version prints the version.",
     "",
   ].join("\n");
 }
@@ -41,6 +42,10 @@ async function main(argv: readonly string[]): Promise<number> {
   const [name, ...rest] = argv;
   if (name === undefined || name === "--help" || name === "-h" || name === "help") {
     process.stdout.write(overview());
+    return 0;
+  }
+  if (name === "--version" || name === "-V") {
+    process.stdout.write(`${VERSION}\n`);
     return 0;
   }
   const command = COMMANDS.find((candidate) => candidate.name === name);

@@ -1,8 +1,10 @@
 /**
  * Lets this Node import TypeScript, where it does not by itself: a hook strips types with esbuild, if the user's project or this
- * package has it. Consumed by user-module.ts, and by code-hash.ts, which bundles with the same esbuild.
+ * package has it. And lets files import this package from anywhere. Consumed by user-module.ts, and by code-hash.ts, which bundles with
+ * the same esbuild.
  */
 import { createRequire, register } from "node:module";
+import { extname } from "node:path";
 import { pathToFileURL } from "node:url";
 
 /** Runs in the thread of Node's loader, so it is given as text; what it needs comes as data. */
@@ -20,6 +22,33 @@ export async function load(url, context, next) {
   const { code } = await transform(await readFile(sourcefile, "utf8"), options);
   return { format: "module", source: code, shortCircuit: true };
 }`;
+
+/** Only what is found nowhere else: a project's own copy of the package is the one that its files mean. */
+const OWN_HOOK = `
+let own;
+export async function initialize(data) {
+  own = data;
+}
+export async function resolve(specifier, context, next) {
+  try {
+    return await next(specifier, context);
+  } catch (error) {
+    if (error?.code !== "ERR_MODULE_NOT_FOUND" || !Object.hasOwn(own, specifier)) throw error;
+    return next(own[specifier], context);
+  }
+}`;
+
+let provided = false;
+
+/** From now on a file outside of every project finds this package by its name, for the command line has it. */
+export function provideFluxion(): void {
+  if (provided) return;
+  provided = true;
+  const entry = (name: string): string =>
+    new URL(`../${name}${extname(import.meta.url)}`, import.meta.url).href;
+  const data = { fluxion: entry("index"), "fluxion/node": entry("node"), "fluxion/tfjs": entry("tfjs") };
+  register(`data:text/javascript,${encodeURIComponent(OWN_HOOK)}`, { data });
+}
 
 /** Where esbuild is found, seen from a file. */
 function found(from: string): string | undefined {

@@ -6,7 +6,7 @@ import { basename, resolve } from "node:path";
 import { pathToFileURL } from "node:url";
 import { errorCode, fileError, UserError } from "../runtime/files/errors.ts";
 import { isModuleName, MODULE_EXTENSIONS } from "../runtime/user-exports.ts";
-import { enableTypeScript } from "./typescript-loader.ts";
+import { enableTypeScript, provideFluxion } from "./typescript-loader.ts";
 import { userLine } from "./user-line.ts";
 
 /**
@@ -21,6 +21,7 @@ export async function loadUserModule(file: string): Promise<Readonly<Record<stri
     throw fileError(error, "read", file);
   });
   if (found.isDirectory()) throw new UserError(`${file} is a folder; give the file that declares it.`);
+  provideFluxion();
   const typed = /\.m?ts$/.test(path) && (await enableTypeScript(path));
   Error.stackTraceLimit = 40; // the user's line may lie below many of the language's
   try {

@@ -2,6 +2,7 @@
 import { readdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
+import { VERSION } from "../../src/runtime/version.ts";
 import { fluxion, testFolder } from "../support/cli.ts";
 import { storyText } from "../support/story.ts";
 
@@ -97,6 +98,10 @@ describe("output that cannot be written", options, () => {
   });
 });
 
+it("prints the package's version", options, async () => {
+  expect(await fluxion(["--version"])).toMatchObject({ code: 0, stdout: `${VERSION}\n`, stderr: "" });
+});
+
 describe("mistyped commands: one line, exit code 2", options, () => {
   it.each<[string, readonly string[]]>([
     [
@@ -104,6 +109,10 @@ describe("mistyped commands: one line, exit code 2", options, () => {
       ["dmeo"],
     ],
     ["fluxion demo has no option --step; see fluxion demo --help", ["demo", "--step", "3"]],
+    [
+      "fluxion train has no option --lr, here it is --learning-rate; see fluxion train --help",
+      ["train", "flm", "--lr", "0.1"],
+    ],
     [
       "--steps needs a value (--steps=VALUE if it begins with a dash); see fluxion demo --help",
       ["demo", "--steps"],

@@ -1,4 +1,5 @@
 /** `fluxion tune`: its table, and what it says of a step that there is not. Tuning itself is tested on the device. */
+import { fileURLToPath } from "node:url";
 import { expect, it } from "vitest";
 import { dotCandidates } from "../../src/compiler/schedule/dot/candidates.ts";
 import { MINIMUM_LIMITS } from "../../src/compiler/kernel/plan.ts";
@@ -28,6 +29,23 @@ it("prints what the heuristic says, what is best, and what went wrong", () => {
     1 of 3 dots will be computed otherwise.
     one: quads, tiles of 64 by 8 x 8 lanes, 16 deep, 2 slices was dropped: the driver [2J gave up"
   `);
+});
+
+it("says that its results cannot be written before it finds any", async () => {
+  const file = fileURLToPath(import.meta.url);
+  const { code, stdout, stderr } = await fluxion([
+    "tune",
+    "flm-step",
+    "--preset",
+    "quick",
+    "--cache",
+    `${file}/x`,
+  ]);
+  expect({ code, stdout }).toEqual({ code: 2, stdout: "" });
+  expect(stderr).toMatch(
+    /^fluxion: .*tune\.test\.ts\/x\/tuned-dots-\d+\.json .*a part of the path is a file/m,
+  );
+  expect(stderr).not.toContain("tuning");
 });
 
 it("needs a step that there is", async () => {

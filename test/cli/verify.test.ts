@@ -55,6 +55,25 @@ describe("fluxion verify", options, () => {
     );
   });
 
+  it.each(["far.mjs", "far.ts"])(
+    "takes a file outside of every project, by the package's name: %s",
+    async (name) => {
+      const file = join(await testFolder(), name);
+      await writeFile(
+        file,
+        `import { models } from "fluxion";\nconst { flows, sources } = models;\n${RIGHT}`,
+      );
+      const { code, stdout, stderr } = await fluxion(["verify", file, "--cases", "1"]);
+      expect({ code, stderr }).toMatchObject({ code: 0 });
+      expect(stdout).toMatch(/^All 11 identities hold\.$/m);
+      await writeFile(file, 'import "fluxion-of-others";\n');
+      expect(await fluxion(["verify", file])).toMatchObject({
+        code: 2,
+        stderr: expect.stringContaining("Cannot find package 'fluxion-of-others'"),
+      });
+    },
+  );
+
   it("has the exit code of its verdict when its reader leaves", async () => {
     const started = await start(["verify", await userFile("unread.mjs", WRONG), "--cases", "3"]);
     started.child.stdout?.destroy();

@@ -37,6 +37,7 @@ export const demo: Command = {
     lr: { value: "X", help: "Highest learning rate of FLM; FMLM has half of it." },
     ...RUN_OPTIONS,
   },
+  otherNames: { "learning-rate": "lr", "teacher-steps": "steps" },
   run: (args) => trainPlanned(args, planOf),
 };
 

@@ -64,6 +64,7 @@ export const train: Command = {
     },
     ...RUN_OPTIONS,
   },
+  otherNames: { lr: "learning-rate", "distill-steps": "steps" },
   run: (args) => trainPlanned(args, args.text("resume") === undefined ? planOf : resumed),
 };
 

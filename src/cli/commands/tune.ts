@@ -28,6 +28,8 @@ export const tune: Command = {
     const device = new WebGpuDevice(gpu, { profile: gpu.features.has("timestamp-query") });
     try {
       process.stderr.write(`${device.describe()}\n`);
+      const file = { folder: args.text("cache") };
+      await saveTuned(adapterKey(gpu.adapter), new Map(), file); // says now, not after all the work, where that cannot be written
       let progress: ReturnType<typeof createProgress> | undefined;
       const reports = await tuneProgram(device, program, {
         onProgress: (done, total) => {
@@ -36,7 +38,6 @@ export const tune: Command = {
         },
       });
       progress?.done();
-      const file = { folder: args.text("cache") };
       await saveTuned(adapterKey(gpu.adapter), resultsOf(reports), file);
       process.stdout.write(`${tunedText(reports)}\n`);
       process.stderr.write(`wrote ${tuneFile(file)}\n`);

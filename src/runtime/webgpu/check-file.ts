@@ -5,10 +5,11 @@
  *
  * Consumed by `choose.ts`. Node only.
  */
-import { mkdir, readFile, stat } from "node:fs/promises";
+import { readFile, stat } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { writeFileAtomic } from "../files/atomic.ts";
 import { cacheFolder } from "../files/cache.ts";
+import { makeFolder } from "../files/folder.ts";
 import { VERSION } from "../version.ts";
 
 const SCHEMA = 2;
@@ -59,7 +60,7 @@ export async function remember(
   if (!passed && others.length === known.length) return;
   const entries = passed ? [...others, entry].slice(-MOST) : others;
   try {
-    await mkdir(dirname(path), { recursive: true });
+    await makeFolder(dirname(path));
     await writeFileAtomic(path, `${JSON.stringify(entries, null, 2)}\n`);
   } catch {
     // A read-only home is no reason not to compute.

@@ -7,7 +7,7 @@
  */
 import { createHash } from "node:crypto";
 import { existsSync } from "node:fs";
-import { mkdir, readFile } from "node:fs/promises";
+import { readFile } from "node:fs/promises";
 import { createRequire } from "node:module";
 import { dirname, join } from "node:path";
 import { promisify } from "node:util";
@@ -15,6 +15,7 @@ import { brotliDecompress } from "node:zlib";
 import { removeLeftovers, writeFileAtomic } from "../files/atomic.ts";
 import { cacheFolder } from "../files/cache.ts";
 import { fileError } from "../files/errors.ts";
+import { makeFolder } from "../files/folder.ts";
 import { messageOf } from "./gpu.ts";
 import { readTar } from "./tar.ts";
 
@@ -66,7 +67,7 @@ async function unpack(archive: Uint8Array): Promise<string> {
   const missing = FILES.filter((name) => !existsSync(join(folder, name)));
   if (missing.length === 0) return folder;
   const files = readTar(await promisify(brotliDecompress)(archive));
-  await mkdir(folder, { recursive: true });
+  await makeFolder(folder);
   await removeLeftovers(folder);
   for (const name of missing) {
     const content = files.get(name);

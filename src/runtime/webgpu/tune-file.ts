@@ -4,11 +4,12 @@
  *
  * Consumed where the WebGPU device is opened in Node, and by `fluxion tune`. Node only.
  */
-import { mkdir, readFile, stat } from "node:fs/promises";
+import { readFile, stat } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { writeFileAtomic } from "../files/atomic.ts";
 import { cacheFolder } from "../files/cache.ts";
 import { errorCode, fileError } from "../files/errors.ts";
+import { makeFolder } from "../files/folder.ts";
 import { messageOf } from "./gpu.ts";
 import { EMPTY_TABLE, parseTable, SCHEMA, withResults } from "./tune-table.ts";
 import type { TunedDot, TuneTable } from "./tune-table.ts";
@@ -69,7 +70,7 @@ export async function saveTuned(
 ): Promise<TuneTable> {
   const path = tuneFile(options);
   const table = withResults(await loadTuned(options), adapter, results);
-  await mkdir(dirname(path), { recursive: true }).catch((error: unknown) => {
+  await makeFolder(dirname(path)).catch((error: unknown) => {
     throw fileError(error, "write", path);
   });
   await write(path, table);
