@@ -146,6 +146,27 @@ describe("fluxion sample", options, () => {
     }
   });
 
+  it("prints them as JSON, with what they were made by", async () => {
+    const args = ["--model", "fmlm", "--steps", "2", "--count", "2", "--seed", "7"];
+    const [lines, json] = [await sample(...args), await sample(...args, "--json")];
+    expect(linesOf(json)).toHaveLength(1);
+    const { texts, ...rest } = JSON.parse(json.stdout) as {
+      readonly texts: readonly { readonly text: string; readonly tokens: readonly number[] }[];
+    };
+    expect(rest).toEqual({ run, model: "fmlm", steps: 2, seed: 7 });
+    expect(texts.map(({ text }) => text)).toEqual(linesOf(lines));
+    const { vocabulary } = JSON.parse(await readFile(join(run, "vocabulary.json"), "utf8")) as {
+      readonly vocabulary: { readonly tokens: readonly string[] };
+    };
+    for (const { text, tokens: ids } of texts)
+      expect(
+        ids
+          .map((id) => vocabulary.tokens[id])
+          .join(" ")
+          .replaceAll("<sep>", "|"),
+      ).toBe(text);
+  });
+
   it("gives the same texts for a seed, whatever their number and the batch", async () => {
     const args = ["--steps", "2", "--gamma", "0.5"];
     // The run's batch is 128, so 130 samples are two batches, one of them nearly empty.

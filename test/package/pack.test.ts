@@ -8,7 +8,7 @@ import { dirname, join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
 import { execute, ROOT, stage, succeed } from "../support/stage.ts";
 
-vi.setConfig({ testTimeout: 60_000, hookTimeout: 60_000 });
+vi.setConfig({ testTimeout: 60_000, hookTimeout: 240_000 }); // the hook builds the package, which takes long on a busy machine
 
 interface Packed {
   readonly filename: string;

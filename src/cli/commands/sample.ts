@@ -34,6 +34,9 @@ export const sample: Command = {
     infill: { value: "TEXT", help: 'Tokens to keep, with _ where any may come: "new _ _ york".' },
     seed: { value: "N", help: "Another seed gives other texts (default: the run's)." },
     device: { value: "NAME", help: "Device to run on (default: auto; see fluxion devices)." },
+    json: {
+      help: "Prints one JSON object: the model, steps and seed, and texts with their tokens' numbers.",
+    },
     ...VARIANT_OPTIONS,
   },
   async run(args) {
@@ -44,7 +47,7 @@ export const sample: Command = {
     const asked = args.whole("steps", STEPS);
     const steps = asked ?? usualSteps(name, infill !== undefined);
     const count = args.whole("count", MANY) ?? 8;
-    const key = textsKey(args.whole("seed", { min: 0 }) ?? run.config.seed);
+    const seed = args.whole("seed", { min: 0 }) ?? run.config.seed;
     const vocabulary = await vocabularyOf(run);
     const vocab = vocabulary.tokens.length;
     const subject = await subjectOfRun(run, vocab, givenVariant(args));
@@ -68,13 +71,16 @@ export const sample: Command = {
     if (device.name === "webgpu") process.stderr.write(`Device webgpu: ${device.describe()}.\n`);
     const model = await loadModel(run, name, vocab, device, textsBatch(run.config, count));
     const drawer = await plan(device, model);
-    const tokens = await drawer.draw(model.params, count, key);
+    const tokens = await drawer.draw(model.params, count, textsKey(seed));
     await drawer.dispose();
     disposeTree(model.params);
     await device.dispose();
     const { length } = run.config.network;
-    for (let i = 0; i < count; i++)
-      process.stdout.write(`${decode(vocabulary, tokens.subarray(i * length, (i + 1) * length))}\n`);
+    const rows = Array.from({ length: count }, (_, i) => tokens.subarray(i * length, (i + 1) * length));
+    if (args.flag("json")) {
+      const texts = rows.map((row) => ({ text: decode(vocabulary, row), tokens: [...row] }));
+      process.stdout.write(`${JSON.stringify({ run: run.dir, model: name, steps, seed, texts })}\n`);
+    } else for (const row of rows) process.stdout.write(`${decode(vocabulary, row)}\n`);
     return 0;
   },
 };
