@@ -28,7 +28,7 @@ export const LIES = {
   TN: { left: "row", right: "column" },
 } as const satisfies Readonly<Record<string, DotLayout>>;
 
-/** Different ways, the chosen one first, none of them in slices of the sum. */
+/** Different ways: the chosen one first, and others that are not in slices of the sum. */
 function waysOf(shape: DotShape, layout: DotLayout, limits: TargetLimits): readonly DotConfig[] {
   const chosen = chooseDot(shape, layout, limits);
   const others = dotCandidates(shape, layout, limits).filter(

@@ -4,6 +4,9 @@
  */
 import type { Device } from "./device.ts";
 import { UserError } from "./files/errors.ts";
+import { disableTelemetry } from "./onnx/telemetry.ts";
+
+disableTelemetry();
 
 interface Entry {
   /** Opens the device. @throws UserError saying why it cannot be used here. */

@@ -123,7 +123,13 @@ describe("the packed package", () => {
     vi.stubEnv("XDG_CACHE_HOME", undefined);
     vi.stubEnv("ORT_DISABLE_TELEMETRY", undefined); // which this process has, if it opened the device before
     try {
-      await succeed(consumer, process.execPath, [path]);
+      const worker = join(consumer, "worker.js"); // what a worker sets in its environment, the engine does not see
+      await writeFile(
+        worker,
+        `import "fluxion/node";\nimport { Worker } from "node:worker_threads";\nnew Worker(new URL("./script.js", import.meta.url));\n`,
+      );
+      for (const file of [path, worker])
+        expect(await succeed(consumer, process.execPath, [file])).toContain("cpu 2.5 1 2");
       expect(await readdir(home, { recursive: true })).toEqual([]);
     } finally {
       vi.unstubAllEnvs();

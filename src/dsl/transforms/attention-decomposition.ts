@@ -11,7 +11,7 @@ import * as prim from "../trace/prim.ts";
 
 type T = TracedTensor;
 
-/** A score that no finite one falls below; finite, because targets need not support infinities. */
+/** The score of a key that is not seen, below all others that are of use; finite, because targets need not support infinities. */
 const MASKED = -1e30;
 
 /** q·kᵀ: contracts the last axes, batched over the leading ones. */
@@ -101,7 +101,7 @@ function attentionScores(
   q: T,
   k: T,
   { scale, softcap, causal }: AttentionParams,
-  { leavesOut = "never" }: DecompositionOptions,
+  { leavesOut = "never", masked = MASKED }: DecompositionOptions,
 ): Scores {
   const products = rowsTimesRows(q, k);
   let scores: T;
@@ -113,7 +113,7 @@ function attentionScores(
   } else scores = prim.scale(products, scale);
   // A single query is the last: it sees every key.
   const mask = causal && q.shape.at(-2) !== 1 ? causalMask(scores.shape) : undefined;
-  if (mask !== undefined) scores = prim.select(mask, scores, prim.fill(MASKED, scores));
+  if (mask !== undefined) scores = prim.select(mask, scores, prim.fill(masked, scores));
   return { scores, slope, seen: { mask: leavesOut === "never" ? undefined : mask, leavesOut } };
 }
 
@@ -206,6 +206,8 @@ export type LeavesOut = "never" | "at once" | "in turn";
 export interface DecompositionOptions {
   /** Default "never". */
   readonly leavesOut?: LeavesOut;
+  /** The score of a key that is not seen. Default -1e30; -Infinity on targets that have it, since a score that is seen may be lower. */
+  readonly masked?: number;
   /**
    * The companions use o and lse, which they are given, instead of computing them once more: less work, for targets. It is not to be
    * differentiated further: o and lse are functions of q, k and v. Default false.
@@ -222,5 +224,8 @@ export const attentionDecomposition = (
 ): Program => traceFlat(types, (inputs) => DECOMPOSITIONS[op](inputs, params, options)).program;
 
 /** (q, k, v) -> the scores as attention's softmax takes them, [..., queries, keys]. */
-export const attentionScoresProgram = (types: readonly TensorType[], params: AttentionParams): Program =>
-  traceFlat(types, ([q, k]) => [attentionScores(q as T, k as T, params, {}).scores]).program;
+export const attentionScoresProgram = (
+  types: readonly TensorType[],
+  params: AttentionParams,
+  options: DecompositionOptions = {},
+): Program => traceFlat(types, ([q, k]) => [attentionScores(q as T, k as T, params, options).scores]).program;

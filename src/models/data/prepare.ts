@@ -234,7 +234,10 @@ function checkSplitSizes(
       `the text has too few documents, ${documents}, and none is divided between the splits, which are ${sizes} tokens and need ${needed} each; ` +
         "give a document on each line, or paragraphs with blank lines between them",
     );
-  const again = repeatedLines === 0 ? "" : `, without ${repeatedLines} lines that occur again`;
+  const again =
+    repeatedLines === 0
+      ? ""
+      : `, without ${repeatedLines} repeated ${repeatedLines === 1 ? "line" : "lines"}`;
   throw new RangeError(
     `the text is too short: in tokens its splits are ${sizes}${again}, and each needs ${needed}; ` +
       "use more text, a larger vocabulary, or a shorter sequence",

@@ -2,16 +2,9 @@
  * Loads ONNX Runtime, without what it would tell others. Consumed by `cpu-device.ts`.
  */
 import { UserError } from "../files/errors.ts";
+import { disableTelemetry } from "./telemetry.ts";
 
 export type Engine = typeof import("onnxruntime-node");
-
-/**
- * From 1.30 on the engine counts sessions and devices on Linux and macOS too, keeps the counts in the user's cache folder, and sends them to
- * its makers. It reads this variable when it is loaded. A process that asks for that itself has set it to another value.
- */
-function disableTelemetry(): void {
-  process.env["ORT_DISABLE_TELEMETRY"] ??= "1";
-}
 
 /** @throws UserError when ONNX Runtime is missing or has no build for this platform */
 export async function loadEngine(): Promise<Engine> {

@@ -140,6 +140,20 @@ describe.each(ATTENTION_OPS)("%s, causal,", (op) => {
   });
 });
 
+it.each([-1e31, -inf])(
+  "a query whose scores are all %d gets nothing of keys that it does not see",
+  async (score) => {
+    const column = (...values: readonly number[]): HostTensor => tensor("f32[1,3,1]", values);
+    const inputs = [column(1, 1, 1), column(score, 0, 1), column(1, 10, 100)];
+    for (const outputs of [1, 2]) {
+      const run = program(inputs, (w, ...ids) =>
+        w.all("attention", ids, { scale: 1, softcap: 0, causal: true }).slice(0, outputs),
+      );
+      expect(await deviation(device, run, inputs, 1e-5), `${outputs} outputs`).toBeUndefined();
+    }
+  },
+);
+
 it("several axes are reduced at once with a NaN anywhere", async () => {
   for (const axes of [
     [0, 1],
@@ -222,6 +236,18 @@ describe("a maximum that only shifts", { timeout: 60_000 }, () => {
       }
     },
   );
+
+  it("is looked for where a product sums over other rows than the maximum's", async () => {
+    const x = specked("f32[2,3]", { 1: nan });
+    const y = specked("f32[2,2]", {});
+    const run = program([x, y], (w, given, other) => {
+      const maximum = w.one("reduceMax", [given], { axes: [1] });
+      const spread = w.one("broadcast", [maximum], { shape: [2, 3], dims: [0] });
+      const exponentials = w.one("exp", [w.one("sub", [given, spread], none)], none);
+      return [w.one("dot", [exponentials, other], { lhsBatch: [], rhsBatch: [], lhsContract: [0], rhsContract: [0] })]; // prettier-ignore
+    });
+    expect(await deviation(device, run, [x, y], 1e-4)).toBeUndefined();
+  });
 
   /**
    * A random program around the maximum of x: each step takes an op and earlier variables. Only with the maximum among its outputs

@@ -93,7 +93,7 @@ describe("prepareText", () => {
     expect(found.flat().sort()).toEqual(often.map((line) => line.toLowerCase()).sort());
     expect(new Set(found.flat()).size).toBe(found.reduce((sum, own) => sum + new Set(own).size, 0));
     expect(() => prepareText(often, { minimumSplitTokens: 1e6 })).toThrow(
-      /the text is too short: in tokens its splits are .*, without \d+ lines that occur again, and each needs 1000000/,
+      /the text is too short: in tokens its splits are .*, without \d+ repeated lines, and each needs 1000000/,
     );
   });
 

@@ -25,6 +25,8 @@ import { triple } from "./rule.ts";
 import type { Lowering, LowerRule } from "./rule.ts";
 
 const { float32 } = ElementType;
+/** A query whose scores are all −∞ must get a NaN, as in the op, and nothing of the keys that it does not see. */
+const MASKED = { masked: -Infinity } as const;
 
 const rule =
   <K extends "attention" | "attentionTangent" | "attentionTranspose">(op: K): LowerRule<K> =>
@@ -33,7 +35,11 @@ const rule =
       const { emit, inline, live } = lowering;
       const types = operands.map(({ shape }): TensorType => ({ shape, dtype: "f32" }));
       const written = (leavesOut: LeavesOut, into = emit): readonly Value[] =>
-        inline(attentionDecomposition(op, types, params, { leavesOut, fromOutputs: true }), operands, into);
+        inline(
+          attentionDecomposition(op, types, params, { ...MASKED, leavesOut, fromOutputs: true }),
+          operands,
+          into,
+        );
       const usual =
         op === "attention" && live[1] !== true
           ? bySoftmax(lowering, operands, types, params)
@@ -51,7 +57,9 @@ function bySoftmax(
   params: AttentionParams,
 ): readonly Value[] {
   const [q, k, v] = triple(operands);
-  const [scores] = inline(attentionScoresProgram(types.slice(0, 2), params), [q, k]) as readonly [Value];
+  const [scores] = inline(attentionScoresProgram(types.slice(0, 2), params, MASKED), [q, k]) as readonly [
+    Value,
+  ];
   const { shape } = scores;
   const weights = emit.make("Softmax", [emit.whole(scores).name], float32, shape, { axis: int(-1) });
   return [matmul(emit, weights, v), emit.splat(float32, shape.slice(0, -1), 0)];
