@@ -341,8 +341,8 @@ describe.skipIf(missing !== undefined)("the engine", () => {
           const bare = await engine.importRun(files.map(file));
           const lacking = await failure(engine.resume(bare.id));
           const half = { ...story, bytes: story.bytes.slice(0, story.bytes.length / 2) };
-          const other = await failure(engine.give(bare.id, file(half)));
-          const given = await engine.give(bare.id, file(story));
+          const other = await failure(engine.give(bare.id, file(half), "text"));
+          const given = await engine.give(bare.id, file(story), "text");
           const whole = await engine.importRun([...files, story].map(file));
           window.studio.mark();
           const finished = window.studio.until(

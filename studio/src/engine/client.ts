@@ -106,6 +106,9 @@ const sentence = (error: unknown): string => {
   return /[.!?]$/.test(text) ? text : `${text}.`;
 };
 
+const pausedAt = (done: number, steps: number): string =>
+  done === steps ? "The training is over." : `The training is paused at step ${done} of ${steps}.`;
+
 /** @param declarations the engine's worker, or what stands for it in a test, and those of users' files */
 export function studio(declarations: Declarations): Studio {
   const { engine } = declarations;
@@ -230,8 +233,12 @@ export function studio(declarations: Declarations): Studio {
           else if (training.value === event.run.id) {
             training.value = undefined;
             activity.value = undefined;
-            say(event.run.state === "finished" ? "The training is finished." : "The training is paused.");
+            const { state, done, steps } = event.run;
+            say(state === "finished" ? "The training is finished." : pausedAt(done, steps));
           }
+          // A declaration runs on for its training while another run is looked at, and no longer.
+          if (event.run.state !== "training" && run.value !== undefined && !isOpen(event.run.id))
+            declaration.left(run.value.id);
         });
         break;
       case "device":
@@ -248,6 +255,9 @@ export function studio(declarations: Declarations): Studio {
           }
           report(`The training stopped: ${sentence(event.message)}`);
         });
+        break;
+      case "problem":
+        report(sentence(event.text));
         break;
     }
   }
@@ -303,7 +313,7 @@ export function studio(declarations: Declarations): Studio {
       });
     },
     async resumeWith(id, text) {
-      const detail = await attempt(`${text.name} could not be taken`, () => engine.give(id, text));
+      const detail = await attempt(`${text.name} could not be taken`, () => engine.give(id, text, "text"));
       if (detail !== undefined) await this.resume(id);
     },
     async choose(id) {

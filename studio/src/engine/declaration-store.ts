@@ -66,9 +66,12 @@ export function declarationStore(around: Around): DeclarationStore {
     async give(file) {
       const id = run.value?.id;
       if (id === undefined) return;
-      at.value = undefined;
-      const detail = await attempt(`${file.name} could not be taken`, () => engine.give(id, file));
-      if (detail === undefined || run.value?.id !== id) return;
+      const detail = await attempt(`${file.name} could not be taken`, () =>
+        engine.give(id, file, "declaration"),
+      );
+      if (detail === undefined) return; // what runs goes on
+      if (at.value?.id === id) at.value = undefined;
+      if (run.value?.id !== id) return;
       show(detail);
       if (detail.declared?.given?.same === true) await start();
     },

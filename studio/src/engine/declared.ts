@@ -4,9 +4,9 @@
  *
  * Consumed by page/main.tsx and client.ts. A question about a run is added to `declared` below.
  */
-import { isModuleName } from "../../../src/runtime/user-exports.ts";
 import type { DeclaredWorker } from "./declared-connect.ts";
-import type { Engine, EngineEvent, RunDetail } from "./protocol.ts";
+import type { DeviceInfo, Engine, EngineEvent, RunDetail } from "./protocol.ts";
+import { unlocked } from "./storage/lock.ts";
 
 /** Starts the worker; what it needs is loaded by then. */
 export type StartDeclared = (
@@ -17,20 +17,34 @@ export type StartDeclared = (
 export interface Declarations {
   /** Both, as one. */
   readonly engine: Engine;
-  /** Runs the declaration that was given for a run, instead of any other. @throws Error with a sentence, "Stopped." when it was stopped */
+  /**
+   * Runs the declaration that was given for a run, instead of any other. What trains is saved first.
+   * @throws Error with a sentence, "Stopped." when it was stopped, or another one was to run instead
+   */
   run(id: string): Promise<RunDetail>;
-  /** Ends it, whatever it does. What waits for it is rejected with "Stopped." */
+  /** Ends it, whatever it does: a training that answers is saved before. What waits for it is rejected with "Stopped." */
   stop(): Promise<void>;
 }
 
 export const STOPPED = "Stopped.";
 
+/** Milliseconds that a training has to save its state before it is ended: code that never ends would take for ever. */
+const SAVES_WITHIN = 2000;
+/** Milliseconds in which the browser gives back what an ended worker held. */
+const FREED_WITHIN = 1000;
+
 /** A declaration that runs, or is about to. */
 interface Running {
   readonly id: string;
   worker: DeclaredWorker | undefined;
-  /** Whether it trains its run. */
+  /** Whether it trains its run, or was asked to. */
   trains: boolean;
+  /** Whether the page takes it for training: nobody told it yet that it does not. */
+  shown: boolean;
+  /** Whether there are steps that may not be saved. */
+  stepped: boolean;
+  /** Settled when it is over; undefined until somebody ends it. */
+  ending: Promise<void> | undefined;
   /** Rejects when it is stopped. */
   readonly over: Promise<never>;
   readonly end: () => void;
@@ -39,40 +53,106 @@ interface Running {
 const lazily: StartDeclared = async (file, onBroken) =>
   (await import("./declared-connect.ts")).startDeclared(file, onBroken);
 
+/** Resolves to whether the work succeeded in time. */
+const within = (milliseconds: number, work: Promise<unknown>): Promise<boolean> =>
+  Promise.race([
+    work.then(
+      () => true,
+      () => false,
+    ),
+    new Promise<boolean>((resolve) => setTimeout(() => resolve(false), milliseconds)),
+  ]);
+
+function begun(id: string): Running {
+  let reject: (reason: Error) => void = () => undefined;
+  const over = new Promise<never>((_, no) => (reject = no));
+  over.catch(() => undefined); // nobody may be waiting
+  const own: Running = {
+    id,
+    worker: undefined,
+    trains: false,
+    shown: false,
+    stepped: false,
+    ending: undefined,
+    over,
+    end() {
+      own.worker?.end();
+      reject(new Error(STOPPED));
+    },
+  };
+  return own;
+}
+
 export function withDeclarations(main: Engine, start: StartDeclared = lazily): Declarations {
   let listener: (event: EngineEvent) => void = () => undefined;
+  /** The device of `main`. */
+  let device: DeviceInfo | undefined;
   let running: Running | undefined;
+  /** What was asked to run last, until it is to stop. */
+  let wanted: { readonly id: string } | undefined;
 
-  function begun(id: string): Running {
-    let reject: (reason: Error) => void = () => undefined;
-    const over = new Promise<never>((_, no) => (reject = no));
-    over.catch(() => undefined); // nobody may be waiting
-    const own: Running = {
-      id,
-      worker: undefined,
-      trains: false,
-      over,
-      end() {
-        own.worker?.end();
-        reject(new Error(STOPPED));
-      },
-    };
-    return own;
+  const ended = (old: Running): Promise<void> => (old.ending ??= end(old));
+  async function end(old: Running): Promise<void> {
+    const { trains, worker } = old;
+    const saved = trains && worker !== undefined && (await within(SAVES_WITHIN, worker.engine.pause()));
+    if (running === old) running = undefined;
+    old.end();
+    if (device !== undefined) listener({ kind: "device", device });
+    if (!old.shown) return;
+    // Until then a file that it wrote may be in the place of one that is being read.
+    await unlocked(old.id, FREED_WITHIN);
+    try {
+      const now = await main.run(old.id);
+      listener({ kind: "state", run: now });
+      if (trains && !saved && old.stepped)
+        listener({
+          kind: "problem",
+          text: `The training did not answer and was ended; what is kept is its step ${now.done} of ${now.steps}.`,
+        });
+    } catch (error) {
+      // That it does not train any more is to be told all the same, and keeps nobody from running another.
+      listener({
+        kind: "failed",
+        run: old.id,
+        message: error instanceof Error ? error.message : String(error),
+      });
+    }
   }
 
   async function stop(): Promise<void> {
-    const old = running;
-    running = undefined;
-    old?.end();
-    // Whoever sees it train is told that it does not any more.
-    if (old?.trains === true) listener({ kind: "state", run: await main.run(old.id) });
+    wanted = undefined;
+    if (running !== undefined) await ended(running);
   }
 
+  /** What the worker tells of its run, and of its device. */
+  const heardFrom =
+    (own: Running) =>
+    (event: EngineEvent): void => {
+      if (running !== own) return;
+      const about = "run" in event ? (typeof event.run === "string" ? event.run : event.run.id) : own.id;
+      if (about !== own.id) return;
+      if (event.kind === "preparing") own.trains = own.shown = true;
+      if (event.kind === "step") own.stepped = own.shown = true;
+      if (event.kind === "state") own.trains = own.shown = event.run.state === "training";
+      if (!own.trains) own.stepped = false;
+      listener(event);
+    };
+
   async function run(id: string): Promise<RunDetail> {
-    await stop();
+    const mine = (wanted = { id });
+    const goOn = (): void => {
+      if (wanted !== mine) throw new Error(STOPPED);
+    };
+    // However long it takes to save: there is a button that stops it.
+    if (running?.ending === undefined) await pauseDeclared();
+    goOn();
+    if (running !== undefined) await ended(running);
+    goOn();
     const own = begun(id);
     running = own;
-    const broken = (message: string): void => listener({ kind: "note", text: message });
+    const broken = (message: string): void => {
+      if (running === own) listener({ kind: "problem", text: message });
+    };
     const opened = async (): Promise<RunDetail> => {
       const worker = await start(await main.declaration(id), broken);
       own.worker = worker;
@@ -80,19 +160,14 @@ export function withDeclarations(main: Engine, start: StartDeclared = lazily): D
         worker.end(); // stopped while it was being started
         throw new Error(STOPPED);
       }
-      await worker.engine.open((event) => {
-        if (running !== own || !("run" in event)) return;
-        const about = typeof event.run === "string" ? event.run : event.run.id;
-        if (about !== id) return;
-        if (event.kind === "state") own.trains = event.run.state === "training";
-        listener(event);
-      });
+      await worker.engine.open(heardFrom(own));
       return worker.engine.run(id);
     };
     try {
       return await Promise.race([opened(), own.over]);
     } catch (error) {
-      if (running === own) await stop();
+      if (wanted === mine) wanted = undefined;
+      await ended(own);
       throw error;
     }
   }
@@ -102,14 +177,28 @@ export function withDeclarations(main: Engine, start: StartDeclared = lazily): D
     if (running?.id !== id || running.worker === undefined) return ask(main);
     return Promise.race([ask(running.worker.engine), running.over]);
   }
-  const pauseDeclared = async (): Promise<void> => {
-    if (running?.trains === true) await declared(running.id, (engine) => engine.pause());
+  async function pauseDeclared(): Promise<void> {
+    const own = running;
+    if (own?.trains !== true) return;
+    await declared(own.id, (engine) => engine.pause());
+    own.trains = own.stepped = false;
+  }
+  /** Ends the declaration of a run, also one that is about to begin. */
+  const stopOf = async (id: string): Promise<boolean> => {
+    if (running?.id !== id && wanted?.id !== id) return false;
+    await stop();
+    return true;
   };
 
   const engine: Engine = {
-    open(heard) {
+    async open(heard) {
       listener = heard;
-      return main.open(heard);
+      const opened = await main.open((event) => {
+        if (event.kind === "device") device = event.device;
+        listener(event);
+      });
+      device = opened.device;
+      return opened;
     },
     runs: () => main.runs(),
     run: (id) => declared(id, (one) => one.run(id)),
@@ -122,20 +211,32 @@ export function withDeclarations(main: Engine, start: StartDeclared = lazily): D
     },
     async resume(id) {
       // One of them trains at a time.
-      if (running?.id === id) await main.pause();
-      else await pauseDeclared();
-      return declared(id, (one) => one.resume(id));
+      if (running?.id !== id || running.worker === undefined) {
+        await pauseDeclared();
+        return main.resume(id);
+      }
+      const own = running;
+      await main.pause();
+      const before = own.trains;
+      // From now on: a pause that is asked for meanwhile comes after it.
+      own.trains = true;
+      try {
+        return await declared(id, (one) => one.resume(id));
+      } catch (error) {
+        own.trains = before;
+        throw error;
+      }
     },
     async remove(id) {
-      if (running?.id === id) await stop();
+      await stopOf(id);
       await main.remove(id);
     },
     importRun: (files) => main.importRun(files),
-    async give(id, file) {
-      // Another declaration takes the place of the one that runs; a text does not.
-      if (!isModuleName(file.name)) return declared(id, (one) => one.give(id, file));
-      if (running?.id === id) await stop();
-      return main.give(id, file);
+    async give(id, file, as) {
+      if (as === "text") return declared(id, (one) => one.give(id, file, as));
+      // Another declaration takes the place of the one that runs, once it is known to be one.
+      const given = await main.give(id, file, as);
+      return (await stopOf(id)) ? main.run(id) : given;
     },
     declaration: (id) => main.declaration(id),
     exportRun: (id) => declared(id, (one) => one.exportRun(id)),

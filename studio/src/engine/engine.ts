@@ -12,7 +12,6 @@ import { prepareCorpus, textFingerprint, textName, textOfRun } from "../../../sr
 import type { Corpus } from "../../../src/runtime/text/documents.ts";
 import type { TrainingConfig } from "../../../src/runtime/training/config.ts";
 import type { Subject } from "../../../src/runtime/training/subject.ts";
-import { isModuleName } from "../../../src/runtime/user-exports.ts";
 import type { Exports } from "../../../src/runtime/user-exports.ts";
 import { chooseDevice } from "./device.ts";
 import type { ChosenDevice } from "./device.ts";
@@ -267,13 +266,13 @@ export class StudioEngine implements Engine {
     return this.#detail(await importFiles((await this.#opened()).runs, files));
   }
 
-  async give(id: string, file: File): Promise<RunDetail> {
+  async give(id: string, file: File, as: "declaration" | "text"): Promise<RunDetail> {
     const known = await (await this.#opened()).runs.open(id);
     const { run } = known;
-    if (isUsers(run.config) && isModuleName(file.name)) {
+    if (as === "declaration" && isUsers(run.config)) {
       await run.folder.write(KEPT, blobPieces(declarationFile(await declarationIn(file))));
     } else {
-      if (fileOfText(run.config) === undefined)
+      if (as === "declaration" || fileOfText(run.config) === undefined)
         throw new UserError(`The run ${id} has all that it needs; ${file.name} is no part of it.`);
       await textIn(file, run.config);
       await run.folder.write(TEXT, blobPieces(file));

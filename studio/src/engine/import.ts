@@ -78,10 +78,12 @@ export async function importFiles(runs: Runs, files: readonly File[]): Promise<K
   return runs.adopt(envelope, textName(envelope.config.data), kept);
 }
 
-/** The file that declares what a run trains, by its name; or the only one that may be a module. */
-function moduleAmong(files: readonly File[], { variant }: TrainingConfig): File | undefined {
+/** The file that declares what a run trains, by its name; or the only one that may be a module, and is not the run's text. */
+function moduleAmong(files: readonly File[], config: TrainingConfig): File | undefined {
+  const { variant } = config;
   if (variant?.file === undefined) return undefined;
-  const modules = files.filter(({ name }) => isModuleName(name));
+  const text = fileOfText(config);
+  const modules = files.filter(({ name }) => isModuleName(name) && (name === variant.file || name !== text));
   return modules.find(({ name }) => name === variant.file) ?? (modules.length === 1 ? modules[0] : undefined);
 }
 

@@ -148,7 +148,9 @@ export type EngineEvent =
   /** Where the explanation that was asked for has come to. */
   | { readonly kind: "explaining"; readonly run: string; readonly progress: ExplainProgress }
   /** Something went wrong that no call is waiting for; nothing saved is lost. */
-  | { readonly kind: "failed"; readonly run: string; readonly message: string };
+  | { readonly kind: "failed"; readonly run: string; readonly message: string }
+  /** Something went wrong that ends nothing, in a sentence to show. */
+  | { readonly kind: "problem"; readonly text: string };
 
 export interface SampleRequest {
   readonly run: string;
@@ -262,8 +264,8 @@ export interface Engine {
   remove(id: string): Promise<void>;
   /** A run folder of the command line: config.json, vocabulary.json and at least one .safetensors of it, and what else of it there is. */
   importRun(files: readonly File[]): Promise<RunDetail>;
-  /** Keeps a file that the run's own do not have: that of its declaration, which is not run by this, or its text. */
-  give(id: string, file: File): Promise<RunDetail>;
+  /** Keeps a file that the run's own do not have: that of its declaration, which is not run by this, or its text, whatever it is called. */
+  give(id: string, file: File, as: "declaration" | "text"): Promise<RunDetail>;
   /** The text of the declaration that was given. */
   declaration(id: string): Promise<{ readonly name: string; readonly text: string }>;
   /** The files of a run, to be saved: the command line takes them. */
