@@ -25,13 +25,16 @@ export async function summaryOf(known: KnownRun, training: Underway | undefined)
   const { config } = run;
   const finished: ModelName[] = [];
   for (const model of MODELS) if (await run.hasCheckpoint(model)) finished.push(model);
-  const saved = await unlessDamaged(savedState(run));
+  const saved = await unlessDamaged(savedState(run).catch(() => savedState(run))); // it may have been replaced while it was read
   const phases = phasesOf(config);
   const steps = phases.reduce((sum, phase) => sum + config[phase].steps, 0);
   const isDone = phases.every((phase) => finished.includes(phase));
   const next = phases.find((phase) => !finished.includes(phase));
   const dropped = known.origin === "imported";
-  const stuck = dropped && next !== undefined && training === undefined ? stuckOf(next, saved) : undefined;
+  const stuck =
+    dropped && next !== undefined && training === undefined
+      ? await stuckOf(run, next, saved, finished)
+      : undefined;
   const state: RunState =
     training !== undefined
       ? "training"
@@ -76,12 +79,29 @@ export async function summaryOf(known: KnownRun, training: Underway | undefined)
   };
 }
 
-/** Why files that were dropped are not enough to train on. @param next what is to be trained. @param saved what there is a state of */
-function stuckOf(next: ModelName, saved: { readonly phase: ModelName } | undefined): string | undefined {
+/**
+ * Why files that were dropped are not enough to train on.
+ * @param next what is to be trained. @param saved what there is a state of. @param finished what there are weights of
+ */
+async function stuckOf(
+  run: StoredRun,
+  next: ModelName,
+  saved: { readonly phase: ModelName } | undefined,
+  finished: readonly ModelName[],
+): Promise<string | undefined> {
   if (saved?.phase === next) return undefined;
-  return saved === undefined
-    ? "Its training cannot go on here: state.safetensors, which says where it stopped, was not dropped."
-    : `Its training cannot go on here: ${next}.safetensors, which it goes on from, was not dropped.`;
+  if (saved !== undefined)
+    return `Its training cannot go on here: ${next}.safetensors, which it goes on from, was not dropped.`;
+  if (await run.hasCheckpoint("state"))
+    return "Its training cannot go on here: state.safetensors, which says where it stopped, cannot be read.";
+  if (next === "fmlm" && finished.includes("flm") && (await endsWithFlow(run))) return undefined;
+  return "Its training cannot go on here: state.safetensors, which says where it stopped, was not dropped.";
+}
+
+/** Whether the log says that a flow map was not begun: there is no state then, it begins with the flow's weights. */
+async function endsWithFlow(run: StoredRun): Promise<boolean> {
+  const lines = (await unlessDamaged(run.readMetrics())) ?? [];
+  return lines.length > 0 && lines.every(({ phase }) => phase === "flm");
 }
 
 /** A damaged file is no reason not to show the run: whoever needs it will say what is wrong. */
