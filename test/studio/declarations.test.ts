@@ -193,6 +193,26 @@ describe("the training of a user's declaration", () => {
     expect(workers).toHaveLength(2); // it is the run's, and runs
   });
 
+  it("runs from the file that is being taken, not from the one before", async () => {
+    const order: string[] = [];
+    const { store } = await opened({
+      give: async (id) => {
+        await new Promise((resolve) => setTimeout(resolve));
+        order.push("taken");
+        return detail(id, {
+          declared: { file: "a.ts", export: "leaps", given: { name: "b.ts", same: false } },
+        });
+      },
+      declaration: async () => {
+        order.push("run");
+        return { name: "a.ts", text: "" };
+      },
+    });
+    await store.choose("a");
+    await Promise.all([store.declaration.give(new File(["x"], "b.ts")), store.declaration.start()]);
+    expect([order, store.declaration.phase.value]).toEqual([["taken", "run"], "running"]);
+  });
+
   it("is paused, and ended, while it is being compiled", async () => {
     const first = await training(false);
     await first.store.pause();

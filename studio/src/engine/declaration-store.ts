@@ -34,7 +34,11 @@ export function declarationStore(around: Around): DeclarationStore {
   const { engine } = declarations;
   const at = signal<{ readonly id: string; readonly phase: "starting" | "running" } | undefined>(undefined);
 
+  /** A file that is being taken: what is run next is that one. */
+  let taking: Promise<unknown> = Promise.resolve();
+
   async function start(): Promise<void> {
+    await taking;
     const { id, declared } = run.value ?? {};
     if (id === undefined || declared?.given === undefined) return;
     const { name } = declared.given;
@@ -46,6 +50,20 @@ export function declarationStore(around: Around): DeclarationStore {
     if (detail === undefined || run.value?.id !== id) return;
     show(detail);
     say(`${name} runs.`);
+  }
+
+  /** @returns whether it is the file that the run was trained with */
+  async function take(file: File): Promise<boolean> {
+    const id = run.value?.id;
+    if (id === undefined) return false;
+    const detail = await attempt(`${file.name} could not be taken`, () =>
+      engine.give(id, file, "declaration"),
+    );
+    if (detail === undefined) return false; // what runs goes on
+    if (at.value?.id === id) at.value = undefined;
+    if (run.value?.id !== id) return false;
+    show(detail);
+    return detail.declared?.given?.same === true;
   }
 
   async function stop(): Promise<void> {
@@ -64,16 +82,9 @@ export function declarationStore(around: Around): DeclarationStore {
       return at.value?.id === id ? at.value?.phase : declared.given === undefined ? "missing" : "kept";
     }),
     async give(file) {
-      const id = run.value?.id;
-      if (id === undefined) return;
-      const detail = await attempt(`${file.name} could not be taken`, () =>
-        engine.give(id, file, "declaration"),
-      );
-      if (detail === undefined) return; // what runs goes on
-      if (at.value?.id === id) at.value = undefined;
-      if (run.value?.id !== id) return;
-      show(detail);
-      if (detail.declared?.given?.same === true) await start();
+      const taken = take(file);
+      taking = taken;
+      if (await taken) await start();
     },
     start,
     stop,

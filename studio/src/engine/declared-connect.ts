@@ -6,7 +6,7 @@ import { proxy, wrap } from "comlink";
 import { typeScript } from "../playground/types/client.ts";
 import { codeBlob } from "../user-code/blob.ts";
 import { sentenceOf } from "../user-code/problem.ts";
-import type { AboutDeclaration } from "./declared-worker.ts";
+import type { AboutDeclaration, Broken } from "./declared-worker.ts";
 // oxlint-disable-next-line import/default -- the export is Vite's: where the built worker lies
 import workerUrl from "./declared-worker.ts?worker&url";
 import type { Engine } from "./protocol.ts";
@@ -32,6 +32,10 @@ export async function startDeclared(
   const url = URL.createObjectURL(codeBlob(workerUrl, code, about));
   const worker = new Worker(url, { type: "module", name: "declaration" });
   worker.addEventListener("error", (event) => onBroken(event.message));
+  worker.addEventListener("message", ({ data }: MessageEvent<Partial<Broken> | undefined>) => {
+    // All else is Comlink's.
+    if (typeof data?.broken === "string") onBroken(data.broken);
+  });
   const remote = wrap<Engine>(worker);
   const open: Engine["open"] = (listener) => remote.open(proxy(listener));
   return {

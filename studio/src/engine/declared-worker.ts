@@ -20,6 +20,11 @@ export interface AboutDeclaration {
   readonly mappings: string;
 }
 
+/** What the worker says without being asked: something was thrown that no call notices, in a sentence. */
+export interface Broken {
+  readonly broken: string;
+}
+
 const given = givenCode().then(({ module, about }) => ({ module, about: about as AboutDeclaration })); // as declared-connect.ts says it
 let about: AboutDeclaration | undefined;
 
@@ -53,5 +58,22 @@ const engine = new Proxy(new StudioEngine(users), {
   },
 });
 
+/** What nothing waits for and nobody catches, as declared-connect.ts hears it. */
+const broken = (error: unknown): void => postMessage({ broken: users.sentence(error) } satisfies Broken);
+addEventListener("error", (event) => {
+  event.preventDefault();
+  broken(event.error);
+});
+addEventListener("unhandledrejection", (event) => {
+  event.preventDefault();
+  broken(event.reason);
+});
+
 onlyConfined();
+// A worker that closes itself tells nobody, and would be waited for.
+Object.assign(globalThis, {
+  close() {
+    throw new Error("close() cannot be called here: the page ends the declaration when it is stopped");
+  },
+});
 expose(engine);

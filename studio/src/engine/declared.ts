@@ -150,8 +150,8 @@ export function withDeclarations(main: Engine, start: StartDeclared = lazily): D
     goOn();
     const own = begun(id);
     running = own;
-    const broken = (message: string): void => {
-      if (running === own) listener({ kind: "problem", text: message });
+    const broken = (text: string): void => {
+      if (running === own) listener({ kind: "problem", text });
     };
     const opened = async (): Promise<RunDetail> => {
       const worker = await start(await main.declaration(id), broken);
