@@ -133,7 +133,12 @@ describe.skipIf(missing !== undefined)("a run of a user's declaration", () => {
       await page.getByRole("button", { name: /^Save files/ }).click();
       await page.getByText("The run's files are saved.").waitFor({ state: "attached" });
       expect(saved.toSorted()).toEqual(files.map(({ name }) => name).toSorted());
+      // What is explained follows it.
+      await page.getByRole("link", { name: "Explain" }).click();
+      await page.getByText("which does not run").waitFor();
       await button(page, "Run own.ts").click();
+      await page.getByText("which does not run").waitFor({ state: "detached" });
+      await page.getByRole("link", { name: "Train", exact: true }).click();
       // The clock is declared there.
       await page.getByRole("heading", { name: "Clock" }).waitFor();
       expect(faults).toEqual([]);
@@ -175,6 +180,15 @@ describe.skipIf(missing !== undefined)("a run of a user's declaration", () => {
       );
       await another(OWN.replace("const leaps", "const hops"));
       await problem('own.ts has no export "leaps"; it exports hops, lingering.');
+      await another(`${OWN}close();\n`);
+      await problem(
+        `own.ts could not be run: own.ts:${OWN.split("\n").length}: close() cannot be called here`,
+      );
+      // Nobody waits for it when it throws.
+      await another(`${OWN}setTimeout(() => {\n  throw new Error("late");\n});\nvoid Promise.reject(new Error("not caught"));\n`); // prettier-ignore
+      await problem(`own.ts:${OWN.split("\n").length + 1}: late`);
+      await problem(`own.ts:${OWN.split("\n").length + 3}: not caught`);
+      await button(page, "Stop").click();
       // What throws only when a model is asked for names its line too; and what never ends then is stopped as well.
       await another(OWN.replace("=> sub(1, square(t))", '=> {\n  throw new Error("no alpha");\n}'));
       await problem(/own\.ts:9: .*no alpha/);
@@ -192,7 +206,10 @@ describe.skipIf(missing !== undefined)("a run of a user's declaration", () => {
 
   it("is trained on, as the command line trains it on, to the last bit", { timeout: 240_000 }, async () => {
     const [begun, theirs] = [join(dir, "../begun"), join(dir, "../gone-on")];
-    const data = join(dir, "../story.txt");
+    // A text may have the name of a module.
+    const data = join(dir, "../story.js");
+    await cp(join(dir, "../story.txt"), data);
+    const story = { ...file("", "story.js"), buffer: await readFile(data) };
     const { child, saw, done } = await start(["train", own, "--export", "lingering", ...TINY, "--steps", "30", "--data", data, "--out", begun, "--device", "webgpu", "--save-every", "0"]); // prettier-ignore
     await saw(/lingering noise {2}\d+\/30|lingering noise \d+\/30/);
     child.kill("SIGINT");
@@ -204,10 +221,22 @@ describe.skipIf(missing !== undefined)("a run of a user's declaration", () => {
 
     const { page, faults } = await openPage(browser, served.url, { reducedMotion: "reduce" });
     page.setDefaultTimeout(60_000);
-    await drop(page, [...(await filesIn(begun)), file(OWN)]);
-    await button(page, "Run own.ts").click();
+    const part = page.locator("li.open");
+    await drop(page, [...(await filesIn(begun)), story]);
+    await notice(page).getByLabel("Choose own.ts…").waitFor(); // the text is not taken for it
+    expect(await part.getByLabel(/^Resume .* with its text/).count()).toBe(0);
+    await part.getByRole("button", { name: /^Delete…/ }).click();
+    await part.getByRole("button", { name: /^Delete / }).click();
+    await notice(page).waitFor({ state: "detached" });
+    await drop(page, [file(OWN)]);
+    await page.getByRole("alert").getByText("own.ts is code, which declares a run perhaps").waitFor();
+    await page.getByRole("button", { name: /^Dismiss/ }).click();
+    await drop(page, await filesIn(begun));
+    await part.getByRole("button", { name: /^story\.js$/ }).waitFor();
+    await part.getByLabel(/^Resume .* with its text, story\.js$/).waitFor({ state: "attached" });
+    await drop(page, [file(OWN), story]);
     await notice(page).getByText("own.ts runs for this run").waitFor();
-    await page.getByLabel(/^Resume .* with its text, story\.txt$/).setInputFiles([{ ...file("", "story.txt"), buffer: await readFile(data) }]); // prettier-ignore
+    await part.getByRole("button", { name: /^Resume/ }).click();
     await page.getByText("· from files ·").waitFor();
     const weights = page.waitForEvent("download", (one) => one.suggestedFilename() === "flm.safetensors");
     await page.getByRole("button", { name: /^Save files/ }).click();

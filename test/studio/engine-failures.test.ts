@@ -274,7 +274,7 @@ describe.skipIf(missing !== undefined)("the engine, where something is missing o
           "a header of 2^63 bytes": "flm.safetensors: the header claims 9223372036854775808 bytes, over the limit of 100000000; this is not a safetensors file.",
           "a huge network": "config.json asks for a depth of 1000000000, and at most 256 can be used here.",
           "a later version": "config.json has layout version 2, and this program reads version 1; use the version of fluxion that wrote it or a newer one.",
-          "a picture": "cat.png is no part of a run. A run is config.json, vocabulary.json and flm.safetensors or fmlm.safetensors, as the command line writes them; drop them together.",
+          "a picture": "cat.png is no part of a run. A run is config.json, vocabulary.json and what was trained (flm.safetensors, fmlm.safetensors or state.safetensors), as the command line writes them; drop them together.",
           "a run that is not there": "There is no run none any more; it may have been removed in another tab.",
           "a short text": "short.txt: the text has no line of at least 4 words (are there no spaces between its words?); use another text.",
           "a text of a gigabyte": "big.txt has 1074 MB, and at most 64 MB can be trained on here; drop a part of it.",
@@ -284,7 +284,7 @@ describe.skipIf(missing !== undefined)("the engine, where something is missing o
           "no JSON": "config.json is damaged: its 1 characters are not JSON. Restore it, or start a new run in another folder.",
           "no checkpoint": "flm.safetensors: the header claims 7521891404167278446 bytes, over the limit of 100000000; this is not a safetensors file.",
           "no run's settings": "What was dropped is not a run folder: its config.json does not say "format": "fluxion-run".",
-          "nothing": "Nothing was dropped. A run is config.json, vocabulary.json and flm.safetensors or fmlm.safetensors, as the command line writes them; drop them together.",
+          "nothing": "Nothing was dropped. A run is config.json, vocabulary.json and what was trained (flm.safetensors, fmlm.safetensors or state.safetensors), as the command line writes them; drop them together.",
           "other sizes": "flm.safetensors does not fit config.json and vocabulary.json: tensor "backbone.blocks.0.attn_out.weight" has shape [16, 16], expected [32, 32]; tensor "backbone.blocks.0.attn_qkv.weight" has shape [48, 16], expected [96, 32]; tensor "backbone.blocks.0.mlp.2.bias" has shape [16], expected [32]; and 12 more differences.",
           "somebody's weights": "flm.safetensors is a safetensors file, but not a checkpoint of a run: its metadata lacks the format.",
           "tensors of a petabyte": "flm.safetensors: tensor "a" ends at byte 1125899906842624 of 8 data bytes; the file is cut short.",
@@ -292,7 +292,7 @@ describe.skipIf(missing !== undefined)("the engine, where something is missing o
           "too many steps": "The number of steps is 65; it must be a whole number from 1 to 64.",
           "two of a name": "There are two files named config.json; drop the files of one run at a time.",
           "unknown words": "The text with blanks: "xyzzy" is not in the run's vocabulary of 51",
-          "weights alone": "flm.safetensors is not a whole run: config.json and vocabulary.json are missing. A run is config.json, vocabulary.json and flm.safetensors or fmlm.safetensors, as the command line writes them; drop them together.",
+          "weights alone": "flm.safetensors is not a whole run: config.json and vocabulary.json are missing. A run is config.json, vocabulary.json and what was trained (flm.safetensors, fmlm.safetensors or state.safetensors), as the command line writes them; drop them together.",
         }
       `);
       await page.context().close();

@@ -82,6 +82,8 @@ export interface Studio {
   resume(id: string): Promise<void>;
   /** Takes the text of a run, and goes on with it. */
   resumeWith(id: string, text: File): Promise<void>;
+  /** Takes the text of the run that is looked at, and no more. Resolves to whether it is that. */
+  giveText(text: File): Promise<boolean>;
   choose(id: string): Promise<void>;
   remove(id: string): Promise<void>;
   importFiles(files: readonly File[]): Promise<boolean>;
@@ -315,6 +317,15 @@ export function studio(declarations: Declarations): Studio {
     async resumeWith(id, text) {
       const detail = await attempt(`${text.name} could not be taken`, () => engine.give(id, text, "text"));
       if (detail !== undefined) await this.resume(id);
+    },
+    async giveText(text) {
+      const id = run.value?.id;
+      if (id === undefined) return false;
+      const detail = await attempt(`${text.name} could not be taken`, () => engine.give(id, text, "text"));
+      if (detail === undefined) return false;
+      if (isOpen(id)) show(detail);
+      say(`${text.name} is taken as the text of the run.`);
+      return true;
     },
     async choose(id) {
       const mine = ++chosen;

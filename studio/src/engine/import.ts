@@ -62,7 +62,9 @@ export async function importFiles(runs: Runs, files: readonly File[]): Promise<K
   const missing = [
     ...(config === undefined ? ["config.json"] : []),
     ...(found.has("vocabulary.json") ? [] : ["vocabulary.json"]),
-    ...(weights.length === 0 && !found.has(STATE) ? ["flm.safetensors or fmlm.safetensors"] : []),
+    ...(weights.length === 0 && !found.has(STATE)
+      ? ["flm.safetensors, fmlm.safetensors or state.safetensors"]
+      : []),
   ];
   if (config === undefined || missing.length > 0) throw new UserError(incomplete(files, missing));
   const envelope = await envelopeOf(config);
@@ -75,7 +77,7 @@ export async function importFiles(runs: Runs, files: readonly File[]): Promise<K
     kept.push({ name: KEPT, content: declarationFile(await declarationIn(declaration)) });
   const text = await textAmong(files, envelope.config);
   if (text !== undefined) kept.push({ name: TEXT, content: text });
-  return runs.adopt(envelope, textName(envelope.config.data), kept);
+  return runs.adopt(envelope, fileOfText(envelope.config) ?? textName(envelope.config.data), kept);
 }
 
 /** The file that declares what a run trains, by its name; or the only one that may be a module, and is not the run's text. */
@@ -120,7 +122,7 @@ function byName(files: readonly File[]): Map<string, File> {
 
 function incomplete(files: readonly File[], missing: readonly string[]): string {
   const needs =
-    "A run is config.json, vocabulary.json and flm.safetensors or fmlm.safetensors, as the command line writes them; drop them together.";
+    "A run is config.json, vocabulary.json and what was trained (flm.safetensors, fmlm.safetensors or state.safetensors), as the command line writes them; drop them together.";
   if (files.length === 0) return `Nothing was dropped. ${needs}`;
   const what = files.length === 1 ? `${files[0]?.name} is` : `These ${files.length} files are`;
   const parts = files.some(({ name }) => name in MOST);

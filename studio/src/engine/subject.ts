@@ -22,7 +22,7 @@ export function subjectOfRun(config: TrainingConfig, vocab: number, exports?: Ex
     const { file, kind } = variant;
     if (exports === undefined)
       throw new UserError(
-        `This run was trained from the declaration ${variant.export} in ${file}, which does not run: give that file, and run it.`,
+        `This run was trained from the declaration ${variant.export} in ${file}, which does not run: run that file, which is to be given first where it is not at hand.`,
       );
     const declared = declaredIn(
       trainableIn(exports, file, variant.export),

@@ -17,6 +17,8 @@ import "./explain.css";
 export interface ExplainViewProps {
   /** The run whose step is explained; undefined where there is none. */
   readonly run: string | undefined;
+  /** Whether what declares it runs; it is asked again when that begins or ends. */
+  readonly runs: boolean;
   /** `Engine.explain`. */
   readonly explain: (run: string) => Promise<StepExplanation>;
   /** `Engine.stopExplaining`. */
@@ -33,7 +35,7 @@ type Shown =
 
 const waiting = (): Shown => ({ kind: "waiting", since: performance.now() });
 
-export function ExplainView({ run, explain, stop, progress }: ExplainViewProps) {
+export function ExplainView({ run, runs, explain, stop, progress }: ExplainViewProps) {
   const [shown, setShown] = useState<Shown>(waiting);
   const [asked, setAsked] = useState(0);
   const again = useRef<HTMLButtonElement>(null);
@@ -56,7 +58,7 @@ export function ExplainView({ run, explain, stop, progress }: ExplainViewProps) 
       if (wanted.current === mine) void stop();
       wanted.current = undefined;
     };
-  }, [run, asked]);
+  }, [run, runs, asked]);
   useEffect(() => {
     // The button that had the focus is gone.
     if (shown.kind === "stopped") again.current?.focus();

@@ -77,6 +77,7 @@ export function App({ store }: { readonly store: Studio }) {
             load={async () => (await import("../explain/explain-view.tsx")).ExplainView}
             props={{
               run: store.run.value?.id,
+              runs: [undefined, "running"].includes(store.declaration.phase.value),
               explain: store.explain,
               stop: store.stopExplaining,
               progress: store.explaining.value,

@@ -20,14 +20,29 @@ const isOfRun = ({ name }: File): boolean => name.endsWith(".safetensors") || na
 export async function take(store: Studio, files: readonly File[]): Promise<void> {
   const [first] = files;
   if (first === undefined) return;
+  const { lacksText } = store.run.value ?? {};
+  const isLacking = ({ name }: File): boolean => name === lacksText;
+  const modules = files.filter((file) => isModuleName(file.name) && !isLacking(file));
+  const [module] = modules;
+  const texts = files.filter((file) => !modules.includes(file));
+  const [text] = texts;
+  const isDeclared = store.declaration.phase.value !== undefined;
   if (files.some(isOfRun)) {
     // All of them: the engine knows which belong to a run, and the log is one of them.
     await store.importFiles(files);
-  } else if (files.length === 1 && isModuleName(first.name) && store.declaration.phase.value !== undefined) {
-    await store.declaration.give(first);
+  } else if (isDeclared && module !== undefined && modules.length === 1 && texts.every(isLacking)) {
+    // Of the run that is looked at: what declares it, and its text.
+    if (text !== undefined && !(await store.giveText(text))) return;
+    await store.declaration.give(module);
+  } else if (isDeclared && files.length === 1 && isLacking(first)) {
+    await store.giveText(first);
   } else if (files.length > 1) {
     store.report(
       `${files.length} files were given, and none is of a run: give the folder of a run (config.json, vocabulary.json, *.safetensors), or one text file.`,
+    );
+  } else if (module !== undefined) {
+    store.report(
+      `${first.name} is code, which declares a run perhaps: give it with that run's folder or after it. To learn from it as a text, call it ${first.name}.txt.`,
     );
   } else if (first.size > LARGEST_TEXT) {
     store.report(

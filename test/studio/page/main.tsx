@@ -28,7 +28,13 @@ render(
     {run === undefined ? (
       <Playground />
     ) : (
-      <ExplainView run={run} explain={explained} stop={async () => undefined} progress={undefined} />
+      <ExplainView
+        run={run}
+        runs={true}
+        explain={explained}
+        stop={async () => undefined}
+        progress={undefined}
+      />
     )}
   </Suspense>,
   document.getElementById("page") as HTMLElement, // index.html has it

@@ -1,6 +1,6 @@
 /** The training that goes on, in one line: phase, steps, loss, rate, time left, and the button that pauses it. Consumed by train-view.tsx. */
 import type { Progress as Where, Studio } from "../../engine/client.ts";
-import type { RunDetail } from "../../engine/protocol.ts";
+import type { RunDetail, RunSummary } from "../../engine/protocol.ts";
 import { count, duration, rate } from "../format.ts";
 
 /** Steps of both trainings that are done. */
@@ -22,6 +22,24 @@ const WHAT = {
   pausing: "Saving",
 } as const;
 
+/** What a run is called beside others. */
+const titleOf = ({ text, declared }: RunSummary): string =>
+  declared === undefined ? text : `${text}, declared in ${declared.file}`;
+
+function Pause({ store }: { readonly store: Studio }) {
+  const activity = store.activity.value;
+  return (
+    <button
+      type="button"
+      class="main"
+      disabled={activity !== "training" && activity !== "preparing"}
+      onClick={() => void store.pause()}
+    >
+      Pause
+    </button>
+  );
+}
+
 export function Progress({ store }: { readonly store: Studio }) {
   const run = store.run.value;
   const where = store.progress.value;
@@ -29,6 +47,19 @@ export function Progress({ store }: { readonly store: Studio }) {
   // While the text is read, the run that is looked at is still the one before.
   if (run === undefined || activity === "starting")
     return <p class="soft">{activity === undefined ? "" : `${WHAT.starting}…`}</p>;
+  const other = store.training.value;
+  if (other !== undefined && other !== run.id) {
+    const trained = store.runs.value.find(({ id }) => id === other);
+    return (
+      <div class="progress">
+        <div class="line">
+          <strong>Another run trains: {trained === undefined ? other : titleOf(trained)}</strong>
+          {activity !== undefined && activity !== "training" && <span class="soft">{WHAT[activity]}…</span>}
+          <Pause store={store} />
+        </div>
+      </div>
+    );
+  }
   const done = doneOf(run, where);
   const phase = where?.phase ?? (done >= run.settings.flmSteps ? "fmlm" : "flm");
   const total = Math.max(1, run.steps);
@@ -63,14 +94,7 @@ export function Progress({ store }: { readonly store: Studio }) {
           </dl>
         )}
         {activity !== undefined && activity !== "training" && <span class="soft">{WHAT[activity]}…</span>}
-        <button
-          type="button"
-          class="main"
-          disabled={activity !== "training" && activity !== "preparing"}
-          onClick={() => void store.pause()}
-        >
-          Pause
-        </button>
+        <Pause store={store} />
       </div>
       <div
         class="bar"

@@ -145,7 +145,7 @@ export function Runs({ store }: { readonly store: Studio }) {
             type="file"
             multiple
             accept={[".json", ".jsonl", ".safetensors", ".txt", ...MODULE_EXTENSIONS].join(",")}
-            aria-label="Open a run of the command line: config.json, vocabulary.json and weights"
+            aria-label="Open a run of the command line: config.json, vocabulary.json, and weights or a state"
             onChange={(event) => {
               const chosen = [...(event.currentTarget.files ?? [])];
               event.currentTarget.value = "";
