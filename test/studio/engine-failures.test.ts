@@ -117,7 +117,7 @@ describe.skipIf(missing !== undefined)("the engine, where something is missing o
   it("lets one tab train a run, and the others look at it", options, async () => {
     const context = await browser.context();
     const [one, other] = [await browser.tab(context), await browser.tab(context)];
-    const run = await started(one, async () => undefined, { flmSteps: 300 });
+    const run = await started(one, async () => undefined, { flmSteps: 100_000 });
     const told = await other.evaluate(async (id) => {
       const { engine } = window.studio;
       return {
