@@ -131,6 +131,7 @@ describe.skipIf(missing !== undefined)("the engine, where something is missing o
     // Closing a tab gives the run back, at its last saved state.
     await one.close();
     const state = await other.evaluate(async (id) => {
+      await navigator.locks.request(`fluxion-studio/${id}`, () => undefined); // the browser closes a tab in its own time
       const again = await window.studio.engine.resume(id);
       await window.studio.until((event) => event.kind === "step");
       await window.studio.engine.remove(id);
