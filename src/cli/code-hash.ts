@@ -7,7 +7,7 @@
 import { readFile } from "node:fs/promises";
 import { dirname, resolve } from "node:path";
 import { UserError } from "../runtime/files/errors.ts";
-import { sha256 } from "../runtime/run/sha256.ts";
+import { fingerprintOf } from "../runtime/run/sha256.ts";
 import { sourceHash } from "../runtime/run/source.ts";
 import { esbuildFor } from "./typescript-loader.ts";
 
@@ -42,7 +42,7 @@ export async function codeHash(file: string): Promise<CodeHash> {
       tsconfigRaw: {},
       logLevel: "silent",
     });
-    const hash = `bundle:${sha256([outputFiles[0]?.contents ?? new Uint8Array()]).slice(0, 32)}`;
+    const hash = `bundle:${fingerprintOf([outputFiles[0]?.contents ?? new Uint8Array()])}`;
     const alone = Object.keys(metafile.inputs).length === 1;
     return alone ? { hash, source: sourceHash(await readFile(path)) } : { hash };
   } catch (error) {

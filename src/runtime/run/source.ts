@@ -5,11 +5,11 @@
  * Consumed by the command line (src/cli/variants.ts) and by the studio.
  */
 import type { TrainingConfig } from "../training/config.ts";
-import { sha256 } from "./sha256.ts";
+import { fingerprintOf } from "./sha256.ts";
 import type { RunConfig } from "./store.ts";
 
 /** "file:" and the hash of a file's text, every byte of it. */
-export const sourceHash = (bytes: Uint8Array): string => `file:${sha256([bytes]).slice(0, 32)}`;
+export const sourceHash = (bytes: Uint8Array): string => `file:${fingerprintOf([bytes])}`;
 
 /** The hashes that a run keeps of its declaration's code. */
 export const recordedHashes = ({

@@ -8,7 +8,7 @@ import { vocabularyFromJson } from "../../models/data/index.ts";
 import type { Vocabulary } from "../../models/data/index.ts";
 import { UserError } from "../files/errors.ts";
 import { fieldsOf } from "../files/fields.ts";
-import { sha256 } from "./sha256.ts";
+import { fingerprintOf } from "./sha256.ts";
 import type { RunStore } from "./store.ts";
 
 const NAME = "vocabulary.json";
@@ -18,7 +18,7 @@ const MOST_BYTES = 128 * 2 ** 20;
 const UNPRINTABLE = /[\p{Cc}\p{Cf}\p{Cs}\p{Co}\p{Z}]/gu;
 
 const hashOf = ({ kind, tokens, separator, unknown }: Vocabulary): string =>
-  sha256([new TextEncoder().encode(JSON.stringify([kind, tokens, separator, unknown]))]).slice(0, 32);
+  fingerprintOf([new TextEncoder().encode(JSON.stringify([kind, tokens, separator, unknown]))]);
 
 /**
  * The text of vocabulary.json.

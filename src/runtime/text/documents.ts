@@ -8,7 +8,7 @@ import { prepareText } from "../../models/data/index.ts";
 import type { PreparedText, PrepareOptions } from "../../models/data/index.ts";
 import { UserError } from "../files/errors.ts";
 import type { DataConfig } from "../training/config.ts";
-import { sha256 } from "../run/sha256.ts";
+import { fingerprintOf } from "../run/sha256.ts";
 
 /** Documents in their order; a document is what never gets divided between the splits. */
 export interface Corpus {
@@ -50,7 +50,7 @@ export function textFingerprint({ vocabulary, streams }: PreparedText): string {
     encoder.encode(`;${stream.length};`),
     new Uint8Array(stream.buffer, stream.byteOffset, stream.byteLength),
   ]);
-  return sha256([encoder.encode(JSON.stringify(vocabulary.tokens)), ...pieces]).slice(0, 32);
+  return fingerprintOf([encoder.encode(JSON.stringify(vocabulary.tokens)), ...pieces]);
 }
 
 /** What the text of a run is called. */
