@@ -209,11 +209,32 @@ describe("exportTfjs", () => {
     model.dispose();
   });
 
-  it("refuses what it cannot write, and weights that do not fit", () => {
-    const sorted = fn({ x: f32(3) }, ({ x }) => sort(x));
-    expect(() => exportTfjs(sorted)).toThrow(OpError);
-    expect(() => exportTfjs(sorted)).toThrow(
-      /^exportTfjs: sort has no kernel .*\n {4}at .*export\.test\.ts:\d+:\d+$/s,
+  it("sorts along any axis, equals in their order and NaN last", async () => {
+    const sorted = fn({ x: f32(3, 2), words: u32(3) }, ({ x, words }) => ({
+      x: sort(x, 0),
+      words: sort(words).values,
+    }));
+    const written = exportTfjs(sorted);
+    const model = await (await imported(written)).load(tf);
+    const outputs = await model.run({
+      x: [NaN, 1, Infinity, 0, -Infinity, 1],
+      words: [2 ** 31, 7, 2 ** 32 - 1],
+    });
+    const read = Object.fromEntries(
+      Object.entries(outputs).map(([name, tensor]) => [name, Array.from(tensor.dataSync())]),
+    );
+    expect(read["x.values"]).toEqual([-Infinity, 0, Infinity, 1, NaN, 1]);
+    expect(read["x.indices"]).toEqual([2, 1, 1, 0, 0, 2]);
+    expect(read["words"]).toEqual([7, 2 ** 31, 2 ** 32 - 1].map((x) => x | 0)); // bit by bit
+    for (const output of Object.values(outputs)) output.dispose();
+    model.dispose();
+  });
+
+  it("names the user's line, and refuses weights that do not fit", () => {
+    const wrong = fn({ x: f32("n"), y: f32("m") }, ({ x, y }) => add(x, y as unknown as typeof x));
+    expect(() => exportTfjs(wrong, { sizes: { n: 2, m: 3 } })).toThrow(OpError);
+    expect(() => exportTfjs(wrong, { sizes: { n: 2, m: 3 } })).toThrow(
+      /\n {4}at .*export\.test\.ts:\d+:\d+/s,
     );
     expect(() => exportTfjs(network, { sizes, weights: { params: { w: [1], b: wave(6) } } })).toThrow(
       'exportTfjs: the weight "params.w" has 1 values; it is f32[6,6].',

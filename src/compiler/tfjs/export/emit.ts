@@ -116,6 +116,9 @@ export class Emitter {
       case "threefry":
         this.helpers.add("threefry");
         return `const [${result.join(", ")}] = threefry(${inputs.map((id) => `v${id}`).join(", ")});`;
+      case "sort":
+        this.helpers.add("sort");
+        return `const [${result.join(", ")}] = sort(v${x}, ${json(type(x).shape)}, ${json(params.axis)});`;
       case "broadcast":
         this.helpers.add("broadcast");
         return `const ${result[0]} = broadcast(v${x}, ${json(type(x).shape)}, ${json(params.shape)}, ${json(params.dims)});`;

@@ -7,10 +7,8 @@
 import { trace } from "../../../dsl/fn.ts";
 import type { Fn, TracedFunction } from "../../../dsl/fn.ts";
 import { roundToF16 } from "../../../dsl/numerics/float16.ts";
-import { OpError } from "../../../dsl/ops/definition.ts";
-import { formatType, nestedPrograms, sizeOf, typeOf } from "../../../dsl/program/program.ts";
-import type { Program, TensorType } from "../../../dsl/program/program.ts";
-import { formatSite, rawSite } from "../../../dsl/trace/callsite.ts";
+import { formatType, sizeOf, typeOf } from "../../../dsl/program/program.ts";
+import type { TensorType } from "../../../dsl/program/program.ts";
 import type { Sizes } from "../../../dsl/trace/sizes.ts";
 import type { HostTensor } from "../../host-tensor.ts";
 import { toNumbers } from "../../host-tensor.ts";
@@ -57,21 +55,6 @@ interface Held {
 
 /** Constants of more numbers are with the weights. */
 const FEW = 16;
-
-/** Refuses what the text has no function for. @throws OpError naming the op and the user's line */
-function checkOps(program: Program): void {
-  for (const equation of program.equations) {
-    if (equation.op === "sort") {
-      const site = rawSite(equation);
-      const line = site === undefined ? undefined : formatSite(site);
-      throw new OpError(
-        "exportTfjs: sort has no kernel in TensorFlow.js that treats NaN and equals as the language does; take it out of the function" +
-          (line === undefined ? "." : `\n    at ${line}`),
-      );
-    }
-    for (const [, nested] of nestedPrograms(equation)) checkOps(nested);
-  }
-}
 
 /** The value in a tree at a path such as "params.blocks.0.weight"; undefined when there is none. */
 function valueAt(tree: unknown, path: string): unknown {
@@ -264,7 +247,7 @@ ${inputs
  * Writes a declared function as an ES module of TensorFlow.js calls (version 4.22), for any of its backends. The module exports
  * `load(tf, weights)`; what that gives has `run` and `dispose`. Inputs and outputs are named by their paths in the function's trees, such
  * as `params.blocks.0.weight`; a function of one tensor has "input" and "output". Loops, branches and random bits are a part of the text.
- * @throws OpError when a name has no size, an op of the function breaks its rule, or it cannot be written (sort); the message names the line
+ * @throws OpError when a name has no size or an op of the function breaks its rule; the message names the line
  * @throws RangeError when a weight has not as many values as its input
  */
 export function exportTfjs<In, Out>(f: Fn<In, Out>, options: TfjsExportOptions = {}): TfjsModule {
@@ -280,7 +263,6 @@ export function moduleOf(
   { program, inputNames, outputNames }: NamedProgram,
   { name = "A program", weights = {}, inline = false, fusion = true }: TfjsExportOptions = {},
 ): TfjsModule {
-  checkOps(program);
   const plan = toTfjs(program, fusion ? EVERYWHERE : withoutFusion(EVERYWHERE));
   const all = plan.main.inputs.map((slot, i): Named => {
     const id = program.inputs[i] as number; // the plan has the program's inputs

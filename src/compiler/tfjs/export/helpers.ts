@@ -140,6 +140,25 @@ function broadcast(values, from, shape, dims) {
   return result;
 }
 `,
+  sort: `/** Ascending along an axis, equals in their order, NaN last: the values, and where they came from. */
+function sort(values, shape, axis) {
+  const count = shape[axis];
+  const inner = sizeOf(shape.slice(axis + 1));
+  const results = [new values.constructor(values.length), new Int32Array(values.length)];
+  for (let start = 0; start < values.length; start += count * inner)
+    for (let row = start; row < start + inner; row++) {
+      const value = (i) => values[row + i * inner];
+      const last = (x) => (x !== x ? 1 : 0);
+      const order = Array.from({ length: count }, (_, i) => i);
+      order.sort((i, j) => last(value(i)) - last(value(j)) || value(i) - value(j) || i - j);
+      order.forEach((from, i) => {
+        results[0][row + i * inner] = value(from);
+        results[1][row + i * inner] = from;
+      });
+    }
+  return results;
+}
+`,
   threefry: `/** Threefry-2x32 with 20 rounds: two words of noise for each counter. */
 function threefry(k0, k1, x0, x1) {
   const TURNS = [13, 15, 26, 6, 17, 29, 16, 24];
