@@ -1,6 +1,6 @@
 /**
  * Causal attention, its tangent and its transpose where a NaN or an infinity stands in a row of one operand: whoever does not see the row
- * must not notice. Consumed by the tests of each target.
+ * must not notice; and where what is seen has low scores. Consumed by the tests of each target.
  */
 import { exactTensor, toExact, toStorage } from "../../src/compiler/host-tensor.ts";
 import type { ExactTensor } from "../../src/compiler/host-tensor.ts";
@@ -26,10 +26,43 @@ export interface UnseenSizes {
   readonly softcap?: number;
 }
 
-/** One case for each operand and value, in the first, a middle, or the last row of the second of two problems. */
+/** Of all cases of the same sizes, so that one plan serves them. */
+const paramsOf = (softcap: number): AttentionParams => ({ scale: 0.4, softcap, causal: true });
+
+/** The first query sees keys of scores far below that of a mask such as -1e30, and not those of score 0. */
+function lowScores({ queries, keys, depth, width }: UnseenSizes): Unseen {
+  const params = paramsOf(0);
+  const first = (shape: readonly number[], value: (row: number) => number): ExactTensor => {
+    const [, rows, columns] = shape as readonly [number, number, number];
+    const values = Array.from({ length: sizeOf(shape) }, (_, i) =>
+      i % columns === 0 ? Math.fround(value(Math.floor(i / columns) % rows)) : 0,
+    );
+    return exactTensor("f32", shape, values);
+  };
+  const inputs = [
+    first([2, queries, depth], () => 1),
+    first([2, keys, depth], (row) => (row <= keys - queries ? -3e31 * (1 + row) : 0)),
+    noise([2, keys, width], 2),
+  ];
+  return {
+    name: "scores below that of a mask",
+    program: program(typesOf(inputs), (w, ...ids) => w.all("attention", ids, params)),
+    inputs,
+  };
+}
+
+/**
+ * One case for each operand and value, in the first, a middle, or the last row of the second of two problems; and one of scores that
+ * are low.
+ */
 export function unseenCases(op: Op, sizes: UnseenSizes): readonly Unseen[] {
+  const specks = specksOf(op, sizes);
+  return op === "attention" && (sizes.softcap ?? 0) === 0 ? [...specks, lowScores(sizes)] : specks;
+}
+
+function specksOf(op: Op, sizes: UnseenSizes): readonly Unseen[] {
   const { queries, keys, depth, width, softcap = 0 } = sizes;
-  const params: AttentionParams = { scale: 0.4, softcap, causal: true };
+  const params = paramsOf(softcap);
   const shapes = { q: [2, queries, depth], k: [2, keys, depth], v: [2, keys, width], o: [2, queries, width], lse: [2, queries] }; // prettier-ignore
   const { q, k, v, o, lse } = shapes;
   const linear = { attention: [], attentionTangent: [q, k, v], attentionTranspose: [o, lse] }[op];

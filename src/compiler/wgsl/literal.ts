@@ -5,13 +5,13 @@
  *
  * Consumed by the printer.
  */
+import { LARGEST_F32 } from "../../dsl/numerics/float32.ts";
 import type { Scalar } from "../kernel/ir.ts";
 import { atom } from "./code.ts";
 import type { Code } from "./code.ts";
 import { callHelper } from "./helpers.ts";
 
 const SMALLEST_NORMAL = 2 ** -126;
-const LARGEST = (2 - 2 ** -23) * 2 ** 127;
 
 const bitsOf = (value: number): number => new Uint32Array(Float32Array.of(value).buffer)[0] as number;
 
@@ -25,7 +25,7 @@ function shortest(value: number): string {
 }
 
 function float(x: number): string {
-  const plain = Object.is(x, 0) || (Math.abs(x) >= SMALLEST_NORMAL && Math.abs(x) < LARGEST);
+  const plain = Object.is(x, 0) || (Math.abs(x) >= SMALLEST_NORMAL && Math.abs(x) < LARGEST_F32);
   if (!plain) return `from_bits(0x${bitsOf(x).toString(16)}u)`;
   const text = shortest(x);
   return `${/[.e]/.test(text) ? text : `${text}.0`}f`;

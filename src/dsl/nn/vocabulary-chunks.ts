@@ -6,6 +6,7 @@
  * Consumed by linear-softmax.ts and linear-cross-entropy.ts. To add a function of the logits: a scan over `slicesOf` for its value,
  * and for its derivative another one, which computes the logits again and hands their cotangents to `pullLogits`.
  */
+import { LARGEST_F32 } from "../numerics/float32.ts";
 import { iota, scalar } from "../surface/create.ts";
 import { add, cast, div, less, mul, sub, tanh, where } from "../surface/elementwise.ts";
 import { einsum, matmul } from "../surface/linear-algebra.ts";
@@ -19,7 +20,7 @@ import { linear, operands } from "./linear.ts";
 import type { LinearParams } from "./linear.ts";
 
 /** A logit that no other one falls below; finite, because targets need not support infinities. */
-export const LOWEST = -1e30;
+export const LOWEST = -LARGEST_F32;
 
 /** The longest chunk by default, and the shortest that is taken instead where it divides the vocabulary. */
 const [LONGEST, SHORTEST] = [2048, 1024];

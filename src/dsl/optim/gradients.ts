@@ -2,6 +2,7 @@
  * What happens to gradients between differentiation and the optimizer: their norm, clipping, and the dynamic
  * loss scale that keeps f16 gradients from vanishing.
  */
+import { LARGEST_F32 } from "../numerics/float32.ts";
 import { OpError } from "../ops/definition.ts";
 import {
   abs,
@@ -71,16 +72,13 @@ export function clipByGlobalNorm<P>(tree: P, most: number): { readonly tree: P; 
   return { tree: atCallSite(() => mapTree((leaf) => scaled(leaf, factor), tree)), norm };
 }
 
-/** The largest finite f32. */
-const LARGEST = (2 - 2 ** -23) * 2 ** 127;
-
 /**
  * Whether no leaf holds an infinity or NaN. By counting the entries that do not compare as at most the
  * largest number: targets may assume that infinities do not occur, but not that a comparison is not made.
  */
 export function allFinite(tree: unknown): Tensor<[], "bool"> {
   const counts = treeLeaves(tree).map((leaf) =>
-    sumOf(cast(not(lessEqual(abs(cast(leaf, "f32")), LARGEST)), "f32")),
+    sumOf(cast(not(lessEqual(abs(cast(leaf, "f32")), LARGEST_F32)), "f32")),
   );
   return equal(total(counts), 0);
 }

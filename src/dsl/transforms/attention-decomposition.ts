@@ -4,6 +4,7 @@
  *
  * Consumed by the jvp rules of attention, and by targets that have no kernel of their own for it.
  */
+import { LARGEST_F32 } from "../numerics/float32.ts";
 import type { AttentionParams, Program, TensorType } from "../program/program.ts";
 import { emit, traceFlat } from "../trace/builder.ts";
 import type { TracedTensor } from "../trace/builder.ts";
@@ -11,8 +12,8 @@ import * as prim from "../trace/prim.ts";
 
 type T = TracedTensor;
 
-/** The score of a key that is not seen, below all others that are of use; finite, because targets need not support infinities. */
-const MASKED = -1e30;
+/** The score of a key that is not seen: no finite one is lower. Itself finite, because targets need not support infinities. */
+const MASKED = -LARGEST_F32;
 
 /** q·kᵀ: contracts the last axes, batched over the leading ones. */
 function rowsTimesRows(x: T, y: T): T {
@@ -206,7 +207,7 @@ export type LeavesOut = "never" | "at once" | "in turn";
 export interface DecompositionOptions {
   /** Default "never". */
   readonly leavesOut?: LeavesOut;
-  /** The score of a key that is not seen. Default -1e30; -Infinity on targets that have it, since a score that is seen may be lower. */
+  /** The score of a key that is not seen. Default the lowest finite one of f32; -Infinity on targets that have it, since a score that is seen may be that. */
   readonly masked?: number;
   /**
    * The companions use o and lse, which they are given, instead of computing them once more: less work, for targets. It is not to be

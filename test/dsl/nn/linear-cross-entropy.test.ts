@@ -167,6 +167,16 @@ describe("linearCrossEntropy", () => {
     );
   });
 
+  it("finds the largest logit also where all are below -1e30", () => {
+    const inputs = {
+      h: floats([1], [1]),
+      w: floats([5, 1], [-7e37, -4e37, -2e38, -9e37, -5e37]),
+      t: ints([], [3]),
+    };
+    const loss = evaluate(inputs, ({ h, w, t }) => nn.linearCrossEntropy({ weight: w }, h, t, { chunk: 2 }));
+    expect(list(loss)[0]).toBeCloseTo(5e37, -30);
+  });
+
   it("sums in f32 whatever the layer's dtype", () => {
     const p = of(
       ["f16[2,4]", "f16[9,4]", "f16[9]", "i32[2]"],

@@ -1,6 +1,7 @@
 /**
  * Attention as its kernels see it: sizes, buffers, which keys a query sees, and scores. Consumed by the kernels of attention in this folder.
  */
+import { LARGEST_F32 } from "../../../dsl/numerics/float32.ts";
 import type { AttentionParams, TensorType } from "../../../dsl/program/program.ts";
 import { sizeOf } from "../../../dsl/program/program.ts";
 import type { DType } from "../../../dsl/types/dtype.ts";
@@ -62,8 +63,11 @@ export const exp = (x: Expr): Expr => unary("exp", x);
 export const log = (x: Expr): Expr => unary("log", x);
 /** Not the op `max`, which takes longer because it passes NaN on: the sums that follow do so anyway. */
 export const larger = (x: Expr, y: Expr): Expr => select(below(x, y), y, x);
-/** The score of a key that is not seen: its exponential is 0 next to any other. Finite, because targets need not support infinities. */
-export const MASKED = -1e30;
+/**
+ * The score of a key that is not seen: its exponential is 0 next to that of any higher score, and none is lower. Finite, because targets
+ * need not support infinities.
+ */
+export const MASKED = -LARGEST_F32;
 
 /** The values of the parameters that an `AttentionKernel` declares. */
 export const paramsOf = ({ batch, queries, keys, depth, width }: AttentionShape): readonly number[] => [
