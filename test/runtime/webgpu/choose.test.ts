@@ -12,7 +12,7 @@ import { checkFile, hasPassed, remember } from "../../../src/runtime/webgpu/chec
 import { checkDevice, openAsked, openForAuto } from "../../../src/runtime/webgpu/choose.ts";
 import type { WebGpuDevice } from "../../../src/runtime/webgpu/device.ts";
 import { dawnSource } from "../../../src/runtime/webgpu/node.ts";
-import { failureOf, passed } from "../../../src/runtime/webgpu/self-check.ts";
+import { failureOf, passed, selfCheck } from "../../../src/runtime/webgpu/self-check.ts";
 import { VERSION } from "../../../src/runtime/version.ts";
 import { runOn } from "../../support/on-device.ts";
 import { pretendedGpu, WRONG_EXP } from "../../support/pretended-gpu.ts";
@@ -95,6 +95,27 @@ describe("hardware that lies", () => {
     expect(await openForAuto(options)).toBeUndefined();
     // What another version found out is its own.
     expect(await hasPassed(ACME, { folder, version: "0.0.9" })).toBe(true);
+  });
+
+  it("is found out where it only goes wrong in place", async () => {
+    const device = (await openAsked({ folder, warn, source: pretendedGpu() })) as WebGpuDevice;
+    const twice: Device = {
+      name: device.name,
+      describe: () => device.describe(),
+      upload: (tensor) => device.upload(tensor),
+      dispose: () => device.dispose(),
+      compile: async (program, options) => {
+        const right = await device.compile(program, options);
+        const kept = options?.donate?.length ?? 0;
+        if (kept === 0) return right;
+        const run: typeof right.run = async (inputs) =>
+          right.run([...(await right.run(inputs)).slice(0, kept), ...inputs.slice(kept)]);
+        return Object.assign(Object.create(right) as typeof right, { run, dispose: () => right.dispose() });
+      },
+    };
+    const results = await selfCheck(twice, { f16: false });
+    expect(results.filter((result) => !passed(result)).map(({ name }) => name)).toEqual(["update in place"]);
+    await device.dispose();
   });
 
   it("is opened anew where the check lost it", async () => {
