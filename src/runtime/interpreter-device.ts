@@ -12,50 +12,30 @@ import {
   checkInputs,
   checkUpload,
   closedMessage,
-  endedMessage,
   EXECUTABLE_ENDED,
-  HOLDER_CLOSED,
   settle,
 } from "./device.ts";
 import type { CompileOptions, Device, DeviceValue, Executable } from "./device.ts";
+import { Counted, Inputs, ownValue, StoredValue } from "./values.ts";
 
-class InterpreterValue implements DeviceValue {
-  readonly type: TensorType;
-  readonly device: InterpreterDevice;
-  #tensor: HostTensor | undefined;
-  #ended: "disposed" | "donated" = "disposed";
+/** A tensor in the interpreter's own form. What nobody uses any more is left to the collector of garbage. */
+class Exact extends Counted {
+  readonly tensor: HostTensor;
 
-  constructor(device: InterpreterDevice, tensor: HostTensor) {
-    this.device = device;
-    this.type = { shape: tensor.shape, dtype: tensor.dtype };
-    this.#tensor = tensor;
+  constructor(tensor: HostTensor) {
+    super();
+    this.tensor = tensor;
   }
 
-  get disposed(): boolean {
-    return this.#tensor === undefined || this.device.closed;
-  }
+  protected free(): void {}
+}
 
-  /** The tensor in the interpreter's own form. @throws Error when the value is disposed. */
-  get exact(): HostTensor {
-    if (this.device.closed) throw new Error(HOLDER_CLOSED);
-    if (this.#tensor === undefined) throw new Error(endedMessage(this.type, this.#ended));
-    return this.#tensor;
-  }
-
+class InterpreterValue extends StoredValue<InterpreterDevice, Exact> {
   read(): Promise<HostTensor> {
     return settle(() => {
-      const stored = toStorage(this.exact);
+      const stored = toStorage(this.storage.tensor);
       return { ...stored, data: stored.data.slice() };
     });
-  }
-
-  end(how: "disposed" | "donated"): void {
-    if (this.#tensor !== undefined) this.#ended = how;
-    this.#tensor = undefined;
-  }
-
-  dispose(): void {
-    this.end("disposed");
   }
 }
 
@@ -82,15 +62,17 @@ class InterpreterExecutable implements Executable {
       // Its device's end is an executable's end too.
       if (!this.#open || this.#device.closed) throw new Error(EXECUTABLE_ENDED);
       checkInputs(inputs, { types: this.inputTypes, donated: this.#donated }, this.#options);
-      const own = inputs.map((input, i) => this.#device.own(input, i));
-      const tensors = own.map((input) => input.exact);
-      const outputs = interpret(this.#program, tensors).map(
-        (tensor) => new InterpreterValue(this.#device, tensor),
-      );
-      own.forEach((input, i) => {
-        if (this.#donated.has(i)) input.end("donated");
-      });
-      return outputs;
+      const own = inputs.map((input, i) => ownValue(input, this.#device, InterpreterValue, i));
+      const given = new Inputs(own, this.#donated);
+      try {
+        const tensors = given.storage.map(({ tensor }) => tensor);
+        const outputs = interpret(this.#program, tensors).map((tensor) => this.#device.hold(tensor));
+        given.consume();
+        return outputs;
+      } catch (error) {
+        given.giveBack();
+        throw error;
+      }
     });
   }
 
@@ -122,15 +104,12 @@ class InterpreterDevice implements Device {
   upload(tensor: HostTensor): DeviceValue {
     this.#checkOpen();
     checkUpload(tensor);
-    return new InterpreterValue(this, { ...tensor, data: tensor.data.slice() });
+    return this.hold({ ...tensor, data: tensor.data.slice() });
   }
 
-  /** The value as one of this device's. @throws Error when it is not. */
-  own(value: DeviceValue, position: number): InterpreterValue {
-    if (!(value instanceof InterpreterValue) || value.device !== this) {
-      throw new Error(`input ${position} is a value of another device; upload it to this one.`);
-    }
-    return value;
+  /** A value of its own. Takes the tensor over. */
+  hold(tensor: HostTensor): DeviceValue {
+    return new InterpreterValue(this, { shape: tensor.shape, dtype: tensor.dtype }, new Exact(tensor));
   }
 
   dispose(): Promise<void> {

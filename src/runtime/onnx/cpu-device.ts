@@ -19,13 +19,12 @@ import {
   checkInputs,
   checkUpload,
   closedMessage,
-  endedMessage,
   EXECUTABLE_ENDED,
-  HOLDER_CLOSED,
   settle,
 } from "../device.ts";
 import type { CompileOptions, Device, DeviceValue, Executable } from "../device.ts";
 import { UserError } from "../files/errors.ts";
+import { Inputs, ownValue, StoredValue } from "../values.ts";
 import { loadEngine } from "./engine.ts";
 import type { Engine } from "./engine.ts";
 import { EngineSession, SEQUENCE_OUTPUT } from "./session.ts";
@@ -59,52 +58,9 @@ function view({ shape, dtype }: TensorType, buffer: ArrayBuffer): Exclude<HostDa
   }
 }
 
-class CpuValue implements DeviceValue {
-  readonly type: TensorType;
-  readonly device: CpuDevice;
-  #storage: Storage | undefined;
-  #ended: "disposed" | "donated" = "disposed";
-
-  /** Takes over one use of the storage. */
-  constructor(device: CpuDevice, type: TensorType, storage: Storage) {
-    this.device = device;
-    this.type = type;
-    this.#storage = storage;
-  }
-
-  get disposed(): boolean {
-    return this.#storage === undefined || this.device.closed;
-  }
-
-  get storage(): Storage {
-    if (this.device.closed) throw new Error(HOLDER_CLOSED);
-    if (this.#storage === undefined) throw new Error(endedMessage(this.type, this.#ended));
-    return this.#storage;
-  }
-
+class CpuValue extends StoredValue<CpuDevice, Storage> {
   read(): Promise<HostTensor> {
     return settle(() => ({ ...this.type, data: view(this.type, this.storage.buffer).slice() }));
-  }
-
-  /** Ends the value without giving its use of the storage back, which goes to the caller. */
-  donate(): Storage {
-    const storage = this.storage;
-    this.#storage = undefined;
-    this.#ended = "donated";
-    return storage;
-  }
-
-  /** Undoes `donate` after a run that failed. */
-  restore(storage: Storage): void {
-    this.#storage = storage;
-  }
-
-  dispose(): void {
-    if (this.#storage === undefined) return;
-    const storage = this.#storage;
-    this.#storage = undefined;
-    this.#ended = "disposed";
-    storage.release();
   }
 }
 
@@ -156,29 +112,24 @@ class CpuExecutable implements Executable {
   async run(inputs: readonly DeviceValue[]): Promise<readonly DeviceValue[]> {
     if (!this.#open) throw new Error(EXECUTABLE_ENDED);
     checkInputs(inputs, { types: this.inputTypes, donated: this.#donated }, this.#options);
-    const own = inputs.map((input, i) => this.#device.own(input, i));
-    // Every input is held until the engine is done, also when its owner lets go of it meanwhile.
-    const held = own.map((value) => value.storage);
-    for (const storage of held) storage.share();
-    const taken = new Map<CpuValue, Storage>();
+    const own = inputs.map((input, i) => ownValue(input, this.#device, CpuValue, i));
+    const given = new Inputs(own, this.#donated);
     const results = this.#loaded.resultTypes.map((type) => this.#device.pool.take(byteLength(type)));
     try {
-      own.forEach((value, i) => {
-        if (this.#donated.has(i)) taken.set(value, value.donate());
-      });
-      await this.#execute(held, results);
+      await this.#execute(given.storage, results);
     } catch (error) {
-      for (const [value, storage] of taken) value.restore(storage);
-      for (const storage of [...held, ...results]) storage.release();
+      given.giveBack();
+      for (const storage of results) storage.release();
       const name = this.#options.name ?? "the program";
       throw new Error(`cpu: ${name} failed to run: ${messageOf(error)}`, { cause: error });
     }
     const outputs = this.#loaded.sources.map((source, i) => {
-      const storage = source.kind === "input" ? held[source.position] : results[source.index];
+      const storage = source.kind === "input" ? given.storage[source.position] : results[source.index];
       // Sources are made with the program, so both positions exist.
       return new CpuValue(this.#device, this.outputTypes[i] as TensorType, (storage as Storage).share());
     });
-    for (const storage of [...held, ...taken.values(), ...results]) storage.release();
+    given.consume();
+    for (const storage of results) storage.release();
     return outputs;
   }
 
@@ -268,14 +219,6 @@ export class CpuDevice implements Device {
   /** Called by an executable at its end. */
   forget(executable: Executable): void {
     this.#executables.delete(executable);
-  }
-
-  /** The value as one of this device's. @throws Error when it is not. */
-  own(value: DeviceValue, position: number): CpuValue {
-    if (!(value instanceof CpuValue) || value.device !== this) {
-      throw new Error(`input ${position} is a value of another device; upload it to this one.`);
-    }
-    return value;
   }
 
   /** The engine's view of storage, which reads and writes it in place. */

@@ -4,28 +4,21 @@
  *
  * Consumed by `cpu-device.ts`.
  */
+import { Counted } from "../values.ts";
 
-/** A buffer and the number of its users: values that hold it and runs that read it. */
-export class Storage {
+/** A buffer of a pool, which gets it back when nobody uses it any more. */
+export class Storage extends Counted {
   readonly buffer: ArrayBuffer;
   readonly #pool: StoragePool;
-  #users = 1;
 
   constructor(buffer: ArrayBuffer, pool: StoragePool) {
+    super();
     this.buffer = buffer;
     this.#pool = pool;
   }
 
-  /** Adds a user. */
-  share(): this {
-    this.#users++;
-    return this;
-  }
-
-  /** Removes a user; the last one's leaving gives the buffer back to the pool. */
-  release(): void {
-    this.#users--;
-    if (this.#users === 0) this.#pool.recycle(this.buffer);
+  protected free(): void {
+    this.#pool.recycle(this.buffer);
   }
 }
 

@@ -16,14 +16,13 @@ import {
   checkInputs,
   checkUpload,
   closedMessage,
-  endedMessage,
   EXECUTABLE_ENDED,
-  HOLDER_CLOSED,
   inputName,
   outputName,
   settle,
 } from "../device.ts";
 import type { CompileOptions, Device, DeviceValue, Executable } from "../device.ts";
+import { Counted, Inputs, ownValue, StoredValue } from "../values.ts";
 import { CpuKernels, registeredName, withBackend } from "./engine.ts";
 import type { BackendName, Loaded, TfArray, Tfjs, TfTensor } from "./engine.ts";
 import { execute, makeConstants, Workspace } from "./execute.ts";
@@ -32,59 +31,31 @@ import { explained } from "./gpu.ts";
 import type { Gpu } from "./gpu.ts";
 import { fromBackend, toBackend } from "./tensors.ts";
 
-class TfjsValue implements DeviceValue {
-  readonly type: TensorType;
-  readonly device: TfjsDevice;
-  #tensor: TfTensor | undefined;
-  #ended: "disposed" | "donated" = "disposed";
-  #lent = false;
+/** A tensor of the backend's, among those that are alive on the device. */
+class Held extends Counted {
+  readonly tensor: TfTensor;
+  readonly #alive: Set<Held>;
 
   /** Takes the tensor over. */
-  constructor(device: TfjsDevice, type: TensorType, tensor: TfTensor) {
-    this.device = device;
-    this.type = type;
-    this.#tensor = tensor;
-    device.values.add(this);
+  constructor(tensor: TfTensor, alive: Set<Held>) {
+    super();
+    this.tensor = tensor;
+    this.#alive = alive;
+    alive.add(this);
   }
 
-  get disposed(): boolean {
-    return this.#tensor === undefined || this.#lent;
+  /** Also called by the device at its end, whoever uses it. */
+  free(): void {
+    if (this.#alive.delete(this)) this.tensor.dispose();
   }
+}
 
-  get tensor(): TfTensor {
-    if (this.device.closed) throw new Error(HOLDER_CLOSED);
-    if (this.#lent) throw new Error(endedMessage(this.type, "donated"));
-    if (this.#tensor === undefined) throw new Error(endedMessage(this.type, this.#ended));
-    return this.#tensor;
-  }
-
+class TfjsValue extends StoredValue<TfjsDevice, Held> {
   async read(): Promise<HostTensor> {
-    const read = fromBackend(this.type, await this.device.reading(this.tensor));
+    const read = fromBackend(this.type, await this.device.reading(this.storage.tensor));
     // Rounds f16; the other arrays may be the backend's own.
     if (read.dtype === "f16") return hostTensor("f16", read.shape, read.data);
     return { ...read, data: read.data.slice() };
-  }
-
-  /** For a run that consumes it, should it succeed. */
-  lend(): void {
-    this.#lent = true;
-  }
-
-  giveBack(): void {
-    this.#lent = false;
-  }
-
-  end(how: "disposed" | "donated"): void {
-    this.#lent = false;
-    if (this.#tensor === undefined) return;
-    this.#tensor.dispose();
-    this.#tensor = undefined;
-    this.#ended = how;
-    this.device.values.delete(this);
-  }
-
-  dispose(): void {
-    this.end("disposed");
   }
 }
 
@@ -120,27 +91,25 @@ class TfjsExecutable implements Executable {
   async #run(inputs: readonly DeviceValue[]): Promise<readonly DeviceValue[]> {
     if (this.#ending !== undefined) throw new Error(EXECUTABLE_ENDED);
     checkInputs(inputs, { types: this.inputTypes, donated: this.#donated }, this.#options);
-    const own = inputs.map((input, i) => this.#device.own(input, i));
-    const tensors = own.map((value) => value.tensor);
-    const donated = own.filter((_, i) => this.#donated.has(i));
-    for (const value of donated) value.lend();
+    const own = inputs.map((input, i) => ownValue(input, this.#device, TfjsValue, i));
+    const given = new Inputs(own, this.#donated);
     let outputs: readonly TfTensor[];
     try {
-      outputs = await this.#execute(tensors);
+      outputs = await this.#execute(given.storage.map(({ tensor }) => tensor));
     } catch (error) {
-      for (const value of donated) value.giveBack();
+      given.giveBack();
       throw error;
     }
-    for (const value of donated) value.end("donated");
+    given.consume();
     return this.outputTypes.map(
-      (type, i) => new TfjsValue(this.#device, type, outputs[i] as TfTensor), // the plan has as many
+      (type, i) => this.#device.hold(type, outputs[i] as TfTensor), // the plan has as many
     );
   }
 
   async #execute(inputs: readonly TfTensor[]): Promise<readonly TfTensor[]> {
     const workspace = this.#device.workspace();
     try {
-      return await this.#device.drive(workspace, this.#steps(workspace, inputs));
+      return await this.#device.drive(workspace, execute(workspace, this.#plan, this.#constants, inputs));
     } catch (error) {
       // When a kernel fails half way, this disposes of what was made until then.
       for (const tensor of workspace.alive) tensor.dispose();
@@ -149,19 +118,6 @@ class TfjsExecutable implements Executable {
       const name = this.#options.name ?? "the program";
       throw new Error(`${this.#device.name}: ${name} failed to run: ${reason}`, { cause: error });
     }
-  }
-
-  *#steps(workspace: Workspace, inputs: readonly TfTensor[]): Steps<readonly TfTensor[]> {
-    // While a run pauses, the owner may dispose of what he gave.
-    const held = this.#device.pauses ? inputs.map((x) => workspace.call("Identity", { x }, {})) : [];
-    const outputs = yield* execute(
-      workspace,
-      this.#plan,
-      this.#constants,
-      this.#device.pauses ? held : inputs,
-    );
-    for (const tensor of held) workspace.end(tensor);
-    return outputs;
   }
 
   /** Waits for runs that have begun. */
@@ -179,12 +135,12 @@ class TfjsExecutable implements Executable {
 /** A device on one backend. */
 export class TfjsDevice implements Device {
   readonly name: string;
-  /** What is alive, to be disposed of at the end. */
-  readonly values = new Set<TfjsValue>();
   /** Whether runs pause where the host must see a value. */
   readonly pauses: boolean;
   readonly gpu: Gpu | undefined;
   readonly executables = new Set<TfjsExecutable>();
+  /** To be disposed of at the end. */
+  readonly #alive = new Set<Held>();
   readonly #backend: BackendName;
   readonly #tf: Tfjs;
   readonly #how: string;
@@ -263,7 +219,12 @@ export class TfjsDevice implements Device {
     const { shape, dtype } = tensor;
     this.gpu?.checkFits({ shape, dtype }, "the upload");
     const made = this.within((tf) => tf.keep(toBackend(tf.engine(), toStorage(tensor))));
-    return new TfjsValue(this, { shape, dtype }, made);
+    return this.hold({ shape, dtype }, made);
+  }
+
+  /** A value of its own. Takes the tensor over. */
+  hold(type: TensorType, tensor: TfTensor): DeviceValue {
+    return new TfjsValue(this, type, new Held(tensor, this.#alive));
   }
 
   compile(program: Program, options: CompileOptions = {}): Promise<Executable> {
@@ -292,15 +253,8 @@ export class TfjsDevice implements Device {
 
   async #end(): Promise<void> {
     await Promise.all([...this.executables].map((executable) => executable.dispose()));
-    for (const value of this.values) value.dispose();
+    for (const held of this.#alive) held.free();
     this.#closed = true;
-  }
-
-  /** The value as one of this device's. @throws Error when it is not. */
-  own(value: DeviceValue, position: number): TfjsValue {
-    if (!(value instanceof TfjsValue) || value.device !== this)
-      throw new Error(`input ${position} is a value of another device; upload it to this one.`);
-    return value;
   }
 
   #checkFits(program: Program, options: CompileOptions): void {

@@ -165,13 +165,6 @@ export class WebGpuDevice implements Device, ExecutableOwner {
     gpu.device.destroy();
   }
 
-  /** The value as one of this device's. @throws Error when it is not */
-  own(value: DeviceValue, position: number): WebGpuValue {
-    if (!(value instanceof WebGpuValue) || value.owner !== this)
-      throw new Error(`input ${position} is a value of another device; upload it to this one.`);
-    return value;
-  }
-
   forget(executable: WebGpuExecutable): void {
     this.#executables.delete(executable);
   }

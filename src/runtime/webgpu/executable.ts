@@ -17,6 +17,7 @@ import { bufferOf } from "../../compiler/kernel/verify-plan.ts";
 import type { TensorType } from "../../dsl/program/program.ts";
 import { checkDonation, checkInputs, EXECUTABLE_ENDED } from "../device.ts";
 import type { CompileOptions, DeviceValue, Executable } from "../device.ts";
+import { Inputs, ownValue } from "../values.ts";
 import { boundBytes, dataBytes } from "./context.ts";
 import { Cuts } from "./cuts.ts";
 import { DeviceLostError } from "./errors.ts";
@@ -32,8 +33,6 @@ import type { Owner } from "./values.ts";
 
 /** The device as its executables see it. */
 export interface ExecutableOwner extends Owner {
-  /** The value as one of this device's. @throws Error when it is not */
-  own(value: DeviceValue, position: number): WebGpuValue;
   /** Called by an executable at its end. */
   forget(executable: WebGpuExecutable): void;
 }
@@ -115,30 +114,25 @@ export class WebGpuExecutable implements Executable {
     const { failures, throttle } = this.#owner.context;
     this.#checkOpen();
     failures.check();
-    const own = this.#accept(inputs);
-    // Every input is held until the work is submitted, also when its owner lets go of it meanwhile.
-    const held = own.map((value) => value.storage.share());
-    const taken = new Map<WebGpuValue, Storage>();
-    for (const position of this.#donated) {
-      const value = own[position] as WebGpuValue; // donation lists are checked
-      taken.set(value, value.donate());
-    }
+    checkInputs(inputs, { types: this.inputTypes, donated: this.#donated }, this.#options);
+    const own = inputs.map((input, i) => ownValue(input, this.#owner, WebGpuValue, i));
+    const given = new Inputs(own, this.#donated);
     const leave = await this.#turns.enter();
-    const run: Run = { held, made: new Map(), overwritten: new Set() };
+    const run: Run = { held: given.storage, made: new Map(), overwritten: new Set() };
     try {
       this.#checkOpen();
       await this.#execute(run);
       await throttle.pass();
       const outputs = this.#outputs(run);
-      for (const storage of taken.values()) storage.release();
+      given.consume();
       return outputs;
     } catch (error) {
       const failure = this.#explain(error);
-      for (const [value, storage] of taken) value.restore(storage);
       for (const storage of run.overwritten) storage.fail(failure);
+      given.giveBack();
       throw failure;
     } finally {
-      for (const storage of [...held, ...run.made.values()]) storage.release();
+      for (const storage of run.made.values()) storage.release();
       leave();
     }
   }
@@ -165,14 +159,6 @@ export class WebGpuExecutable implements Executable {
     // It may have ended with a device that was lost, and then that is what happened.
     this.#owner.context.failures.checkLost();
     throw new Error(EXECUTABLE_ENDED);
-  }
-
-  /** The inputs as values of this device. @throws Error naming the first that cannot be used */
-  #accept(inputs: readonly DeviceValue[]): readonly WebGpuValue[] {
-    checkInputs(inputs, { types: this.inputTypes, donated: this.#donated }, this.#options);
-    const own = inputs.map((input, i) => this.#owner.own(input, i));
-    for (const value of own) void value.storage; // throws when it has ended
-    return own;
   }
 
   async #execute({ held, made, overwritten }: Run): Promise<void> {

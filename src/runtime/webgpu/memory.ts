@@ -5,6 +5,7 @@
  * Consumed by values, executables and readback. Blocks can be reused as soon as the work that uses them is submitted: what comes
  * after it in the queue waits for it.
  */
+import { Counted } from "../values.ts";
 import { BufferUsage } from "./constants.ts";
 
 /** A GPU buffer. */
@@ -55,39 +56,26 @@ export class Memory {
   }
 }
 
-/** A block and the number of its users: values that hold it, runs and reads that need it. */
-export class Storage {
+/** A block of a pool, which gets it back when nobody uses it any more. */
+export class Storage extends Counted {
   readonly block: Block;
   readonly #pool: BlockPool;
-  #users = 1;
   #failure: Error | undefined;
 
   constructor(block: Block, pool: BlockPool) {
+    super();
     this.block = block;
     this.#pool = pool;
   }
 
-  /** Number of users. */
-  get users(): number {
-    return this.#users;
-  }
-
-  /** Adds a user. */
-  share(): this {
-    this.#users++;
-    return this;
-  }
-
-  /** Removes a user; the last one's leaving gives the block back to the pool. */
-  release(): void {
-    this.#users--;
-    if (this.#users === 0) this.#pool.recycle(this.block, this.#failure === undefined);
+  protected free(): void {
+    this.#pool.recycle(this.block, this.#failure === undefined);
   }
 
   /** Says that what made or wrote this failed: it is not used again. */
   fail(error: Error): void {
     this.#failure = error;
-    if (this.#users === 0) this.#pool.discard(this.block);
+    if (this.users === 0) this.#pool.discard(this.block);
   }
 
   /** @throws Error when what made or wrote it failed */

@@ -53,6 +53,13 @@ describe("the cpu device", () => {
     const value = device.upload(tensor("f32[4]", 3));
     await expect(executable.run([value])).rejects.toThrow("cpu: the program failed to run");
     expect(await read(value)).toEqual([3, 3, 3, 3]);
+    // What its owner disposed of meanwhile is not given back.
+    const { used } = device.pool.usage;
+    const failing = executable.run([value]);
+    value.dispose();
+    await expect(failing).rejects.toThrow("cpu: the program failed to run");
+    expect(value.disposed).toBe(true);
+    expect(device.pool.usage.used).toBe(used - 16);
   });
 
   it("names the equation that the engine refuses", async () => {
