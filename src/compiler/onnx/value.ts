@@ -6,6 +6,7 @@
  * Consumed by the emitter and every lowering rule. Shape helpers that only rules need belong to the rules'
  * own files.
  */
+import { sameShape } from "../../dsl/program/program.ts";
 import type { TensorType } from "../../dsl/program/program.ts";
 import type { DType } from "../../dsl/types/dtype.ts";
 import { ElementType } from "./proto.ts";
@@ -39,6 +40,4 @@ const ELEMENTS: { readonly [D in DType]: ElementType } = {
 export const elementOf = (dtype: DType): ElementType => ELEMENTS[dtype];
 
 export const hasType = (value: Value, type: TensorType): boolean =>
-  value.element === elementOf(type.dtype) &&
-  value.shape.length === type.shape.length &&
-  value.shape.every((extent, axis) => extent === type.shape[axis]);
+  value.element === elementOf(type.dtype) && sameShape(value.shape, type.shape);

@@ -5,7 +5,6 @@
  *
  * Consumed by the builder and every rule.
  */
-import type { TensorType } from "../../dsl/program/program.ts";
 import type { DType } from "../../dsl/types/dtype.ts";
 import type { Slot } from "./plan.ts";
 
@@ -21,8 +20,3 @@ export interface Value {
   /** Of integers: whether all are known to be less than 2²⁴ in size, so that float32 has them exactly. */
   readonly small?: true;
 }
-
-export const hasType = (value: Value, type: TensorType): boolean =>
-  value.dtype === type.dtype &&
-  value.shape.length === type.shape.length &&
-  value.shape.every((extent, axis) => extent === type.shape[axis]);

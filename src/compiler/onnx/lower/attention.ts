@@ -15,13 +15,13 @@ import {
 import type { LeavesOut } from "../../../dsl/transforms/attention-decomposition.ts";
 import { sizeOf } from "../../../dsl/program/program.ts";
 import type { AttentionParams, TensorType } from "../../../dsl/program/program.ts";
+import { triple } from "../../lowering.ts";
 import { int } from "../emitter.ts";
 import type { Emitter } from "../emitter.ts";
 import { ElementType } from "../proto.ts";
 import type { Value } from "../value.ts";
 import { matmul } from "./dot.ts";
 import { unlessNaN } from "./nan.ts";
-import { triple } from "./rule.ts";
 import type { Lowering, LowerRule } from "./rule.ts";
 
 const { float32 } = ElementType;

@@ -9,11 +9,11 @@
 import { sizeOf } from "../../../dsl/program/program.ts";
 import type { DotParams } from "../../../dsl/program/program.ts";
 import { freeAxes } from "../../../dsl/ops/reduction.ts";
+import { pair } from "../../lowering.ts";
 import { int } from "../emitter.ts";
 import type { Emitter } from "../emitter.ts";
 import type { Value } from "../value.ts";
 import { sum } from "./reduction.ts";
-import { pair } from "./rule.ts";
 import type { LowerRule } from "./rule.ts";
 
 /** One operand's axes by role. */

@@ -6,12 +6,12 @@
  * Consumed by `index.ts`. To add an op: a row in the table of its arity.
  */
 import type { ArithmeticOp, CompareOp, UnaryOp } from "../../../dsl/program/program.ts";
+import { pair, single, triple } from "../../lowering.ts";
 import { int, string } from "../emitter.ts";
 import type { Emitter } from "../emitter.ts";
 import { ElementType } from "../proto.ts";
 import { elementOf } from "../value.ts";
 import type { Value } from "../value.ts";
-import { pair, single, triple } from "./rule.ts";
 import type { LowerRule } from "./rule.ts";
 
 type Unary = (emit: Emitter, x: Value) => Value;

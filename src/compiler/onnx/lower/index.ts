@@ -2,8 +2,9 @@
  * The table of lowering rules, and the lowering of a whole program. Consumed by `to-onnx.ts`.
  * To add an op: a rule in its family's file and a line here; without it the table fails to compile.
  */
-import { formatType, sizeOf, typeOf } from "../../../dsl/program/program.ts";
-import type { AnyEquation, OpKind, Program, VarId } from "../../../dsl/program/program.ts";
+import type { OpKind, Program } from "../../../dsl/program/program.ts";
+import { lowerEquations } from "../../lowering.ts";
+import type { Lowerer } from "../../lowering.ts";
 import type { Emitter } from "../emitter.ts";
 import { hasType } from "../value.ts";
 import type { Value } from "../value.ts";
@@ -71,65 +72,27 @@ const RULES = {
   customTangent: lowerCustomTangent,
 } as const satisfies { [K in OpKind]: LowerRule<K> };
 
-/** The variables on which a program's outputs depend. */
-function liveVariables(program: Program): ReadonlySet<VarId> {
-  const live = new Set(program.outputs);
-  for (const equation of program.equations.toReversed()) {
-    if (equation.outputs.some((id) => live.has(id))) for (const id of equation.inputs) live.add(id);
-  }
-  return live;
-}
-
-function lowerEquation(
-  lowering: Lowering,
-  equation: AnyEquation,
-  inputs: readonly Value[],
-): readonly Value[] {
-  const { emit, outputs } = lowering;
-  if (outputs.length > 0 && outputs.every((type) => sizeOf(type.shape) === 0))
-    return outputs.map((type) => emit.empty(type));
-  // The table pairs each kind with its own parameter type, and an equation holds its kind's parameters.
-  const rule = RULES[equation.op] as unknown as LowerRule<OpKind>;
-  const values = rule(lowering, inputs, equation.params);
-  return outputs.map((type, i) => {
-    const value = values[i];
-    if (value === undefined || !hasType(value, type)) {
-      throw new Error(
-        `onnx: ${equation.op} %${equation.outputs[i]} has type ${formatType(type)}, ` +
-          `but lowers to shape [${value?.shape.join()}].`,
-      );
-    }
-    return sizeOf(type.shape) === 0 ? emit.empty(type) : value;
-  });
-}
-
 /**
  * Emits the nodes of `program` at the given inputs and returns its outputs. Equations that no output needs
  * are left out.
  */
 export function lowerProgram(emit: Emitter, program: Program, inputs: readonly Value[]): readonly Value[] {
-  const live = liveVariables(program);
   const absorbed = absorbedMaxima(program);
-  const values = new Map<VarId, Value>();
-  // The caller gives one value per input.
-  program.inputs.forEach((id, i) => values.set(id, inputs[i] as Value));
-  const valueOf = (id: VarId): Value => {
-    const value = values.get(id);
-    if (value === undefined) throw new Error(`onnx: the program uses %${id} before it is defined`);
-    return value;
+  const lowerer: Lowerer<Lowering, Value> = {
+    target: "onnx",
+    rules: RULES,
+    lowering(equation, wanted) {
+      emit.origin = `${equation.op} %${equation.outputs[0]}`;
+      return {
+        emit,
+        ...wanted,
+        nanAbsorbed: equation.outputs.every((id) => absorbed.has(id)),
+        inline: (nested, operands, into = emit) => lowerProgram(into, nested, operands),
+      };
+    },
+    empty: (type) => emit.empty(type),
+    hasType,
+    shown: (value) => `shape [${value?.shape.join()}]`,
   };
-  for (const equation of program.equations) {
-    if (!equation.outputs.some((id) => live.has(id))) continue;
-    emit.origin = `${equation.op} %${equation.outputs[0]}`;
-    const lowering: Lowering = {
-      emit,
-      outputs: equation.outputs.map((id) => typeOf(program, id)),
-      live: equation.outputs.map((id) => live.has(id)),
-      nanAbsorbed: equation.outputs.every((id) => absorbed.has(id)),
-      inline: (nested, operands, into = emit) => lowerProgram(into, nested, operands),
-    };
-    const results = lowerEquation(lowering, equation, equation.inputs.map(valueOf));
-    equation.outputs.forEach((id, i) => values.set(id, results[i] as Value)); // one result per output
-  }
-  return program.outputs.map(valueOf);
+  return lowerEquations(lowerer, program, inputs);
 }

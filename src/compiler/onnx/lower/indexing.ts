@@ -7,11 +7,11 @@
  */
 import { sizeOf } from "../../../dsl/program/program.ts";
 import type { OpParams } from "../../../dsl/program/program.ts";
+import { pair, triple } from "../../lowering.ts";
 import { int, string } from "../emitter.ts";
 import type { Emitter } from "../emitter.ts";
 import { ElementType } from "../proto.ts";
 import type { Value } from "../value.ts";
-import { pair, triple } from "./rule.ts";
 import type { LowerRule } from "./rule.ts";
 import { iota } from "./structural.ts";
 

@@ -4,13 +4,13 @@
  *
  * Consumed by `index.ts`. The order in which a sum adds is ONNX Runtime's.
  */
+import { single } from "../../lowering.ts";
 import { int } from "../emitter.ts";
 import type { Emitter } from "../emitter.ts";
 import { ElementType } from "../proto.ts";
 import { alignedHeld } from "../value.ts";
 import type { Value } from "../value.ts";
 import { isNaNOf, unlessNaN } from "./nan.ts";
-import { single } from "./rule.ts";
 import type { LowerRule } from "./rule.ts";
 
 const { float32, int32, int64, uint32 } = ElementType;

@@ -4,12 +4,12 @@
  */
 import { decodeScalar } from "../../../dsl/program/program.ts";
 import type { JsonScalar } from "../../../dsl/program/program.ts";
+import { single } from "../../lowering.ts";
 import { int } from "../emitter.ts";
 import type { Emitter } from "../emitter.ts";
 import { ElementType } from "../proto.ts";
 import { alignedHeld, elementOf } from "../value.ts";
 import type { Value } from "../value.ts";
-import { single } from "./rule.ts";
 import type { LowerRule } from "./rule.ts";
 
 export const lowerConstant: LowerRule<"constant"> = ({ emit }, _inputs, { shape, dtype, values }) => {

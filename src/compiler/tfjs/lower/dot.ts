@@ -7,9 +7,9 @@
 import { freeAxes } from "../../../dsl/ops/reduction.ts";
 import { sizeOf } from "../../../dsl/program/program.ts";
 import type { TensorType } from "../../../dsl/program/program.ts";
+import { pair } from "../../lowering.ts";
 import type { PlanBuilder } from "../builder.ts";
 import type { Value } from "../value.ts";
-import { pair } from "./rule.ts";
 import type { LowerRule } from "./rule.ts";
 
 /** An operand as three groups of axes, each merged into one. */

@@ -7,10 +7,11 @@
 import { sameShape } from "../../../dsl/program/program.ts";
 import type { AnyEquation, ArithmeticOp, CompareOp, UnaryOp } from "../../../dsl/program/program.ts";
 import { isFloat } from "../../../dsl/types/dtype.ts";
+import { pair, single, triple } from "../../lowering.ts";
 import type { PlanBuilder } from "../builder.ts";
 import { storageOf } from "../plan.ts";
 import type { Value } from "../value.ts";
-import { onHost, pair, single, triple } from "./rule.ts";
+import { onHost } from "./rule.ts";
 import type { LowerRule } from "./rule.ts";
 
 const SIGN_BIT = -(2 ** 31);

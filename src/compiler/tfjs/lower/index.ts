@@ -2,10 +2,11 @@
  * The table of lowering rules, and the lowering of a whole program. Consumed by `to-tfjs.ts`.
  * To add an op: a rule in its family's file and a line here; without it the table fails to compile.
  */
-import { formatType, sizeOf, typeOf } from "../../../dsl/program/program.ts";
-import type { AnyEquation, OpKind, Program, VarId } from "../../../dsl/program/program.ts";
+import { sameType } from "../../../dsl/program/program.ts";
+import type { OpKind, Program } from "../../../dsl/program/program.ts";
+import { lowerEquations } from "../../lowering.ts";
+import type { Lowerer } from "../../lowering.ts";
 import type { PlanBuilder } from "../builder.ts";
-import { hasType } from "../value.ts";
 import type { Value } from "../value.ts";
 import {
   lowerAttention,
@@ -72,62 +73,23 @@ const RULES = {
   customTangent: lowerCustomTangent,
 } as const satisfies { [K in OpKind]: LowerRule<K> };
 
-/** The variables on which a program's outputs depend. */
-function liveVariables(program: Program): ReadonlySet<VarId> {
-  const live = new Set(program.outputs);
-  for (const equation of program.equations.toReversed()) {
-    if (equation.outputs.some((id) => live.has(id))) for (const id of equation.inputs) live.add(id);
-  }
-  return live;
-}
-
-function lowerEquation(
-  lowering: Lowering,
-  equation: AnyEquation,
-  inputs: readonly Value[],
-): readonly Value[] {
-  const { build, outputs } = lowering;
-  if (outputs.length > 0 && outputs.every((type) => sizeOf(type.shape) === 0))
-    return outputs.map((type) => build.empty(type));
-  // The table pairs each kind with its own parameter type, and an equation holds its kind's parameters.
-  const rule = RULES[equation.op] as unknown as LowerRule<OpKind>;
-  const values = rule(lowering, inputs, equation.params);
-  return outputs.map((type, i) => {
-    const value = values[i];
-    if (value === undefined || !hasType(value, type)) {
-      throw new Error(
-        `tfjs: ${equation.op} %${equation.outputs[i]} has type ${formatType(type)}, ` +
-          `but lowers to ${value?.dtype}[${value?.shape.join()}].`,
-      );
-    }
-    return sizeOf(type.shape) === 0 ? build.empty(type) : value;
-  });
-}
-
 /** Adds the steps of `program` at the given inputs and returns its outputs. Equations that no output needs are left out. */
 export function lowerProgram(
   build: PlanBuilder,
   program: Program,
   inputs: readonly Value[],
 ): readonly Value[] {
-  const live = liveVariables(program);
-  const values = new Map<VarId, Value>();
-  // The caller gives one value per input.
-  program.inputs.forEach((id, i) => values.set(id, inputs[i] as Value));
-  const valueOf = (id: VarId): Value => {
-    const value = values.get(id);
-    if (value === undefined) throw new Error(`tfjs: the program uses %${id} before it is defined`);
-    return value;
-  };
-  for (const equation of program.equations) {
-    if (!equation.outputs.some((id) => live.has(id))) continue;
-    const lowering: Lowering = {
+  const lowerer: Lowerer<Lowering, Value> = {
+    target: "tfjs",
+    rules: RULES,
+    lowering: (_equation, { outputs }) => ({
       build,
-      outputs: equation.outputs.map((id) => typeOf(program, id)),
+      outputs,
       inline: (nested, operands, into = build) => lowerProgram(into, nested, operands),
-    };
-    const results = lowerEquation(lowering, equation, equation.inputs.map(valueOf));
-    equation.outputs.forEach((id, i) => values.set(id, results[i] as Value)); // one result per output
-  }
-  return program.outputs.map(valueOf);
+    }),
+    empty: (type) => build.empty(type),
+    hasType: sameType,
+    shown: (value) => `${value?.dtype}[${value?.shape.join()}]`,
+  };
+  return lowerEquations(lowerer, program, inputs);
 }

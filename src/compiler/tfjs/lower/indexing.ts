@@ -5,9 +5,9 @@
  */
 import { sizeOf } from "../../../dsl/program/program.ts";
 import type { OpParams, TensorType } from "../../../dsl/program/program.ts";
+import { pair, triple } from "../../lowering.ts";
 import type { PlanBuilder } from "../builder.ts";
 import type { Value } from "../value.ts";
-import { pair, triple } from "./rule.ts";
 import type { LowerRule } from "./rule.ts";
 
 /** The operand as [batch, middle, n, inner], with `count` indices for each entry of the batch. */

@@ -7,11 +7,12 @@
 import { sizeOf } from "../../../dsl/program/program.ts";
 import type { TensorType } from "../../../dsl/program/program.ts";
 import { isFloat } from "../../../dsl/types/dtype.ts";
+import { single } from "../../lowering.ts";
 import type { PlanBuilder } from "../builder.ts";
 import type { Value } from "../value.ts";
 import { product } from "./dot.ts";
 import { choose, isNaN, ordered, unordered } from "./elementwise.ts";
-import { onHost, single } from "./rule.ts";
+import { onHost } from "./rule.ts";
 import type { LowerRule } from "./rule.ts";
 
 const sorted = (axes: readonly number[]): readonly number[] => [...axes].sort((a, b) => a - b);

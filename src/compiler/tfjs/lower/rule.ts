@@ -4,31 +4,20 @@
  *
  * Consumed by every file of this folder. To add a rule: an entry in its family's file, a line in `index.ts`.
  */
-import type { AnyEquation, OpKind, OpParams, Program, TensorType } from "../../../dsl/program/program.ts";
+import type { AnyEquation, OpKind, Program, TensorType } from "../../../dsl/program/program.ts";
 import { isWhole } from "../../held-shape.ts";
+import type { Rule, Wanted } from "../../lowering.ts";
 import type { PlanBuilder } from "../builder.ts";
 import type { Value } from "../value.ts";
 
-export interface Lowering {
+export interface Lowering extends Pick<Wanted, "outputs"> {
   readonly build: PlanBuilder;
-  /** Types of the equation's outputs. */
-  readonly outputs: readonly TensorType[];
   /** Lowers a program at the given inputs, into this block or into the one of `build`. */
   inline(program: Program, inputs: readonly Value[], build?: PlanBuilder): readonly Value[];
 }
 
-/** Adds the steps of one equation. Operands of size 0 do occur; equations all of whose outputs have size 0 do not. */
-export type LowerRule<K extends OpKind> = (
-  lowering: Lowering,
-  inputs: readonly Value[],
-  params: OpParams[K],
-) => readonly Value[];
-
-/** The operands of a rule that takes exactly these many; the verifier has checked the count. */
-export const pair = (inputs: readonly Value[]): readonly [Value, Value] => inputs as readonly [Value, Value];
-export const triple = (inputs: readonly Value[]): readonly [Value, Value, Value] =>
-  inputs as readonly [Value, Value, Value];
-export const single = (inputs: readonly Value[]): Value => inputs[0] as Value;
+/** Adds the steps of one equation. */
+export type LowerRule<K extends OpKind> = Rule<Lowering, Value, K>;
 
 /**
  * The rule that has the interpreter compute an op on the host, for what no kernel computes as the language defines it. Operands that

@@ -6,9 +6,9 @@
 import { decodeScalar, sizeOf } from "../../../dsl/program/program.ts";
 import type { TensorType } from "../../../dsl/program/program.ts";
 import { alignedHeld } from "../../held-shape.ts";
+import { single } from "../../lowering.ts";
 import type { PlanBuilder } from "../builder.ts";
 import type { Value } from "../value.ts";
-import { single } from "./rule.ts";
 import type { LowerRule } from "./rule.ts";
 
 export const lowerConstant: LowerRule<"constant"> = ({ build }, _inputs, { shape, dtype, values }) => {
