@@ -29,6 +29,9 @@ export const subgroup = (what: "size" | "lane" | "number"): Expr => ({ kind: "su
 export const subgroupSum = (x: Expr): Expr => ({ kind: "subgroupSum", type: x.type, x });
 export const shuffle = (x: Expr, lane: Expr): Expr => ({ kind: "shuffle", type: x.type, x, lane });
 
+/** 0, 1, …, n − 1: for what is written out instead of looped over. */
+export const upTo = (n: number): readonly number[] => Array.from({ length: n }, (_, i) => i);
+
 /** @param half the quad's numbers are f16 */
 export const component = (quad: string, index: 0 | 1 | 2 | 3, half = false): Expr => ({
   kind: "component",
@@ -37,6 +40,11 @@ export const component = (quad: string, index: 0 | 1 | 2 | 3, half = false): Exp
   index,
   ...(half ? { half } : {}),
 });
+/** The numbers of a quad, as `component` counts them. */
+export const COMPONENTS = [0, 1, 2, 3] as const;
+/** Number `i` of quads side by side. */
+export const numberOf = (quads: readonly string[], i: number): Expr =>
+  component(quads[i >> 2] as string, COMPONENTS[i & 3] as (typeof COMPONENTS)[number]); // within 0 … 3
 /** What memory has there. */
 export const loadedQuad = (
   kind: "buffer" | "shared",

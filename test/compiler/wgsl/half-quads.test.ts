@@ -4,6 +4,7 @@ import { hostTensor, toNumbers } from "../../../src/compiler/host-tensor.ts";
 import type { HostTensor } from "../../../src/compiler/host-tensor.ts";
 import {
   KernelBuilder,
+  COMPONENTS,
   LANE,
   WORKGROUP,
   component,
@@ -28,7 +29,6 @@ beforeAll(async () => {
 
 const LANES = 64;
 const SIZE = 4 * LANES * 4;
-const COMPONENTS = [0, 1, 2, 3] as const;
 const noF16 = (): boolean => {
   const missing = !gpu.features.has("shader-f16");
   if (missing) console.log("Not tested: this GPU has no f16.");

@@ -4,7 +4,19 @@
  * time. What is beyond the end of k is zero there; what is beyond the edge of the result repeats the last row or column. Consumed by
  * matrix.ts.
  */
-import { LANE, component, index, literal, modulo, over, plus, select, times } from "../../kernel/builder.ts";
+import {
+  COMPONENTS,
+  LANE,
+  component,
+  index,
+  literal,
+  modulo,
+  over,
+  plus,
+  select,
+  times,
+  upTo,
+} from "../../kernel/builder.ts";
 import type { KernelBuilder } from "../../kernel/builder.ts";
 import type { Expr, Statement } from "../../kernel/ir.ts";
 import { fetchQuad, inside, quadWithin, within } from "./problem.ts";
@@ -40,9 +52,6 @@ export interface Source {
 
 /** Elements that a lane loads before it stores them, where they come one by one. */
 const TOGETHER = 4;
-const COMPONENTS = [0, 1, 2, 3] as const;
-
-const upTo = (n: number): readonly number[] => Array.from({ length: n }, (_, i) => i);
 
 /** What brings a part of operands that begins at some k. Every `load` comes before the `store` of the same part. */
 export interface Stager {

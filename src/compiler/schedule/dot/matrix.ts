@@ -6,7 +6,7 @@
  * Which subgroups there are is known when it runs: those beyond the ones that have fragments, where subgroups are smaller than the
  * largest, bring operands and store results only. Consumed by dot.ts.
  */
-import { LANE, below, index, modulo, over, plus, subgroup, times } from "../../kernel/builder.ts";
+import { LANE, below, index, modulo, over, plus, subgroup, times, upTo } from "../../kernel/builder.ts";
 import type { KernelBuilder } from "../../kernel/builder.ts";
 import type { Expr, Fragment, FragmentPlace, SharedArray } from "../../kernel/ir.ts";
 import type { MatrixShape, TargetLimits } from "../../kernel/plan.ts";
@@ -26,7 +26,6 @@ const STORED = 16;
 /** Sums that are there at once, if there are fragments so small. */
 const MOST_STORED = 4096;
 
-const upTo = (n: number): readonly number[] => Array.from({ length: n }, (_, i) => i);
 const fragmentsIn = (length: number, side: number): number => Math.max(1, Math.floor(length / side));
 
 /** How a workgroup's tile is divided. */

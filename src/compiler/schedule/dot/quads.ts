@@ -7,6 +7,7 @@
  * there are quads, so that lanes beside each other load quads beside each other. Consumed by dot.ts.
  */
 import {
+  COMPONENTS,
   LANE,
   below,
   component,
@@ -14,10 +15,12 @@ import {
   literal,
   loadedQuad,
   modulo,
+  numberOf,
   over,
   plus,
   select,
   times,
+  upTo,
 } from "../../kernel/builder.ts";
 import type { KernelBuilder } from "../../kernel/builder.ts";
 import type { Expr } from "../../kernel/ir.ts";
@@ -28,9 +31,6 @@ type Quads = DotRung & { readonly kind: "quads" };
 
 /** Elements between lines in workgroup memory, so that lanes that store along k do not all meet in one memory bank. */
 const GAP = 4;
-const COMPONENTS = [0, 1, 2, 3] as const;
-
-const upTo = (n: number): readonly number[] => Array.from({ length: n }, (_, i) => i);
 
 /** Lanes of a workgroup. */
 export const quadLanes = ({ tile, each }: Quads): number => (tile / each[0]) * (tile / each[1]);
@@ -144,7 +144,7 @@ export function writeQuads(builder: KernelBuilder, job: DotJob, rung: Quads): vo
         const rights = upTo(wide).map((n) => quad(right, x, n, wide, k));
         sums.forEach((line, i) =>
           line.forEach((sum, n) => {
-            const factor = component(lefts[i >> 2] as string, COMPONENTS[i & 3] as 0); // there is one for each row
+            const factor = numberOf(lefts, i); // there is one for each row
             builder.emit({ kind: "addScaled", sums: sum, quad: rights[n] as string, x: factor });
           }),
         );

@@ -15,6 +15,7 @@ import {
   plus,
   select,
   times,
+  upTo,
 } from "../../kernel/builder.ts";
 import type { KernelBuilder } from "../../kernel/builder.ts";
 import type { Expr, Statement } from "../../kernel/ir.ts";
@@ -37,8 +38,6 @@ export const tileBytes = (rung: Tile): number => {
   const words = 2 * rung.depth * (rung.tile + 1);
   return rung.half === true ? 2 * words + (4 * rung.tile ** 2) / storedIn(rung) : 4 * words;
 };
-
-const upTo = (n: number): readonly number[] => Array.from({ length: n }, (_, i) => i);
 
 export function writeTile(builder: KernelBuilder, job: DotJob, rung: Tile): void {
   const { tile, depth, each, unroll } = rung;

@@ -1,16 +1,25 @@
 /**
- * What the kernels of attention write with: extents, parts of matrices, and grids of a lane's values. Consumed by
- * attention-writer.ts and the kernels beside it.
+ * What the kernels of attention write with: extents, matrices and parts of them, and grids of a lane's values.
+ * Consumed by attention-problem.ts, the writers and the kernels beside them.
  */
 import { binary, select } from "../../kernel/builder.ts";
 import type { KernelBuilder } from "../../kernel/builder.ts";
 import type { Expr } from "../../kernel/ir.ts";
-import type { Matrix } from "./attention-problem.ts";
 
 export interface FlashExtents {
   readonly batch: Expr;
   readonly held: Expr;
   readonly passing: Expr;
+}
+
+/** A buffer of shape [batch, rows, stride], of which the first `columns` columns are meant. */
+export interface Matrix {
+  readonly buffer: number;
+  readonly rows: Expr;
+  readonly columns: number;
+  /** The number of columns again, as a parameter: compilers unroll loops of constant length, and take seconds for these. */
+  readonly end: Expr;
+  readonly stride: number;
 }
 
 export type Variable = Expr & { readonly kind: "name" };
@@ -52,8 +61,6 @@ export interface Columns {
   readonly count: number;
   readonly whole: boolean;
 }
-
-export const upTo = (n: number): readonly number[] => Array.from({ length: n }, (_, i) => i);
 
 /** Writes a result for each element of a grid. */
 export const overGrid = <A, B>(grid: Grid<A>, f: (value: A, r: number, c: number) => B): Grid<B> =>

@@ -17,7 +17,7 @@ import {
   unary,
 } from "../../kernel/builder.ts";
 import type { Access, Expr } from "../../kernel/ir.ts";
-import type { Edge, SeenRows } from "./attention-grid.ts";
+import type { Edge, Matrix, SeenRows } from "./attention-grid.ts";
 
 export interface AttentionShape {
   /** Number of problems: the product of the leading axes. */
@@ -42,16 +42,6 @@ export function attentionShape(inputs: readonly TensorType[]): AttentionShape {
     width: extent(v, 1),
     dtype: q.dtype,
   };
-}
-
-/** A buffer of shape [batch, rows, stride], of which the first `columns` columns are meant. */
-export interface Matrix {
-  readonly buffer: number;
-  readonly rows: Expr;
-  readonly columns: number;
-  /** The number of columns again, as a parameter: compilers unroll loops of constant length, and take seconds for these. */
-  readonly end: Expr;
-  readonly stride: number;
 }
 
 export const f32 = (value: number): Expr => literal("f32", value);

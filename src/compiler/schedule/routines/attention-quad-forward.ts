@@ -2,15 +2,14 @@
  * Attention itself for GPUs, in tiles of attention-quad-tile.ts: see attention-forward.ts for the way. Consumed by attention.ts.
  */
 import type { AttentionParams } from "../../../dsl/program/program.ts";
-import { below, index, select } from "../../kernel/builder.ts";
+import { below, index, numberOf, select, upTo } from "../../kernel/builder.ts";
 import type { Expr, Kernel } from "../../kernel/ir.ts";
 import type { Variable } from "./attention-grid.ts";
-import { upTo } from "./attention-grid.ts";
 import { AttentionKernel, MASKED, add, div, exp, f32, larger, log, mul, sub } from "./attention-problem.ts";
 import type { AttentionShape } from "./attention-problem.ts";
 import { quadLanes } from "./attention-quad-tile.ts";
 import type { QuadTile } from "./attention-quad-tile.ts";
-import { QuadWriter, numberOf } from "./attention-quad-writer.ts";
+import { QuadWriter } from "./attention-quad-writer.ts";
 
 /** q, k, v -> o, lse */
 export function quadForward(shape: AttentionShape, params: AttentionParams, tile: QuadTile): Kernel {

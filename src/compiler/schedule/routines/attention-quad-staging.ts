@@ -6,6 +6,7 @@
  * held row: so lanes load quads of neighbours, and store them without meeting in a memory bank.
  */
 import {
+  COMPONENTS,
   LANE,
   below,
   binary,
@@ -17,15 +18,13 @@ import {
   over,
   plus,
   times,
+  upTo,
 } from "../../kernel/builder.ts";
 import type { KernelBuilder } from "../../kernel/builder.ts";
 import type { Expr } from "../../kernel/ir.ts";
-import { upTo } from "./attention-grid.ts";
-import type { Matrix } from "./attention-problem.ts";
+import type { Matrix } from "./attention-grid.ts";
 import { quadHeld, quadLanes, quadMemory, quadPassing } from "./attention-quad-tile.ts";
 import type { QuadArray, QuadTile } from "./attention-quad-tile.ts";
-
-const FOUR = [0, 1, 2, 3] as const;
 
 /** A part of a matrix on its way. */
 export interface Staged {
@@ -133,7 +132,7 @@ export class QuadStaging {
         units((unit, n) => {
           const column = times(over(unit, down), index(4 * rows));
           const place = builder.let(plus(column, times(modulo(unit, down), index(4))));
-          for (const c of FOUR) {
+          for (const c of COMPONENTS) {
             const numbers = (registers[n] as readonly string[]).map((name) => component(name, c));
             this.storeNumbers(kind, plus(place, index(c * rows)), 0, numbers);
           }

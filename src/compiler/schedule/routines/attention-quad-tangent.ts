@@ -3,14 +3,14 @@
  * results go. Consumed by attention.ts.
  */
 import type { AttentionParams } from "../../../dsl/program/program.ts";
-import { below, index, select, unary } from "../../kernel/builder.ts";
+import { below, index, numberOf, select, unary } from "../../kernel/builder.ts";
 import type { Expr, Kernel } from "../../kernel/ir.ts";
 import type { Variable } from "./attention-grid.ts";
 import { AttentionKernel, add, div, exp, f32, mul, sub } from "./attention-problem.ts";
 import type { AttentionShape } from "./attention-problem.ts";
 import { quadLanes } from "./attention-quad-tile.ts";
 import type { QuadTile } from "./attention-quad-tile.ts";
-import { QuadWriter, numberOf } from "./attention-quad-writer.ts";
+import { QuadWriter } from "./attention-quad-writer.ts";
 import { tangentResults } from "./attention-tangent.ts";
 
 /** q, k, v, lse, q̇, k̇, v̇ -> parts; or with `whole`, q, k, v, lse, q̇, k̇, v̇, o -> ȯ, the tangent of lse */

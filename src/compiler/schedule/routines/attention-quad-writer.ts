@@ -5,6 +5,7 @@
  * it. Methods say which barriers they contain.
  */
 import {
+  COMPONENTS,
   LANE,
   WORKGROUP,
   below,
@@ -14,16 +15,16 @@ import {
   loadedQuad,
   minus,
   modulo,
+  numberOf,
   over,
   plus,
   times,
+  upTo,
 } from "../../kernel/builder.ts";
 import type { KernelBuilder } from "../../kernel/builder.ts";
 import type { Expr } from "../../kernel/ir.ts";
-import { upTo } from "./attention-grid.ts";
-import type { Edge, FlashExtents, Grid, Variable } from "./attention-grid.ts";
+import type { Edge, FlashExtents, Grid, Matrix, Variable } from "./attention-grid.ts";
 import { f32 } from "./attention-problem.ts";
-import type { Matrix } from "./attention-problem.ts";
 import { QuadStaging } from "./attention-quad-staging.ts";
 import type { Staged, StagedValues } from "./attention-quad-staging.ts";
 import { quadColumns, quadHeld, quadPassing } from "./attention-quad-tile.ts";
@@ -31,12 +32,6 @@ import type { QuadTile } from "./attention-quad-tile.ts";
 
 /** Names of quads, in rows. */
 export type Quads = readonly (readonly string[])[];
-
-const FOUR = [0, 1, 2, 3] as const;
-
-/** Number `i` of quads side by side. */
-export const numberOf = (quads: readonly string[], i: number): Expr =>
-  component(quads[i >> 2] as string, FOUR[i & 3] as (typeof FOUR)[number]);
 
 /** What was loaded for a pass through parts, and what is to be loaded for the next. */
 export interface Around {
@@ -279,7 +274,7 @@ export class QuadWriter {
       const found = upTo(across).map((x) =>
         this.#staging.load("combined", plus(this.#y, index(x * rows + g * 4 * down))),
       );
-      return FOUR.map((c) => builder.let(found.map((quad): Expr => component(quad, c)).reduce(merge)));
+      return COMPONENTS.map((c) => builder.let(found.map((quad): Expr => component(quad, c)).reduce(merge)));
     });
   }
 
@@ -327,7 +322,7 @@ export class QuadWriter {
           if (quads)
             builder.emit({ kind: "storeQuad", quad, to: { memory: { kind: "buffer", position: buffer }, at } }); // prettier-ignore
           else
-            for (const c of FOUR)
+            for (const c of COMPONENTS)
               builder.emit({ kind: "store", buffer, at: plus(at, index(c)), value: component(quad, c) });
         });
       });

@@ -20,12 +20,12 @@ import {
 import type { Expr, Kernel } from "../../kernel/ir.ts";
 import { eachElement } from "../elements.ts";
 import { AttentionKernel, add, div, exp, f32, mul, sub } from "./attention-problem.ts";
-import type { AttentionShape, Matrix } from "./attention-problem.ts";
+import type { AttentionShape } from "./attention-problem.ts";
 import { lanesOf } from "./attention-tile.ts";
 import type { FlashDemand, FlashTile } from "./attention-tile.ts";
 import { FlashWriter } from "./attention-writer.ts";
 import { overGrid } from "./attention-grid.ts";
-import type { Grid, Variable } from "./attention-grid.ts";
+import type { Grid, Matrix, Variable } from "./attention-grid.ts";
 
 export const tangentDemand = ({ queries, keys, depth, width }: AttentionShape): FlashDemand => ({
   held: queries,

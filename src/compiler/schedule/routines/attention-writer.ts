@@ -14,14 +14,23 @@ import {
   over,
   plus,
   times,
+  upTo,
 } from "../../kernel/builder.ts";
 import type { KernelBuilder } from "../../kernel/builder.ts";
 import type { Expr } from "../../kernel/ir.ts";
-import { addProducts, upTo } from "./attention-grid.ts";
-import type { Columns, FlashExtents, Grid, Rows, SeenRows, Update, Variable } from "./attention-grid.ts";
+import { addProducts } from "./attention-grid.ts";
+import type {
+  Columns,
+  FlashExtents,
+  Grid,
+  Matrix,
+  Rows,
+  SeenRows,
+  Update,
+  Variable,
+} from "./attention-grid.ts";
 import { FlashMemory } from "./attention-memory.ts";
 import { add, f32, mul } from "./attention-problem.ts";
-import type { Matrix } from "./attention-problem.ts";
 import {
   chunkOf,
   columnBlocks,

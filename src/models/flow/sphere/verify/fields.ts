@@ -27,21 +27,9 @@ import { shareAt } from "../path.ts";
 import { perRank } from "../spherical-flow.ts";
 import type { SphericalFlow } from "../spherical-flow.ts";
 import { mixtureOf } from "./geometry.ts";
-import { BETWEEN, inner, placed, sentenceFor } from "./world.ts";
+import { identity } from "./identity.ts";
+import { inner, placed, sentenceFor } from "./world.ts";
 import type { SphereWorld } from "./world.ts";
-
-type Entry = Pick<StateIdentity<SphereWorld>, "name" | "formula" | "cause" | "residual"> &
-  Partial<StateIdentity<SphereWorld>>;
-
-const identity = (entry: Entry): StateIdentity<SphereWorld> => ({
-  kind: "states",
-  family: "flow",
-  times: BETWEEN,
-  tolerance: 1e-8,
-  single: 1e-3,
-  everywhere: true,
-  ...entry,
-});
 
 /** A rise over this distance is looked at. */
 const RISE = 1 / 64;

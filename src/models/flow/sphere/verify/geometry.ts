@@ -21,20 +21,9 @@ import type { StateIdentity } from "../../verify/identity.ts";
 import { gap, worst } from "../../verify/measure.ts";
 import { CORPUS } from "../../verify/world.ts";
 import type { SphericalFlow } from "../spherical-flow.ts";
-import { BETWEEN, directed, inner, placed } from "./world.ts";
+import { identity } from "./identity.ts";
+import { directed, inner, placed } from "./world.ts";
 import type { SphereWorld } from "./world.ts";
-
-type Entry = Pick<StateIdentity<SphereWorld>, "name" | "formula" | "cause" | "residual">;
-
-const identity = (entry: Entry): StateIdentity<SphereWorld> => ({
-  kind: "states",
-  family: "flow",
-  times: BETWEEN,
-  tolerance: 1e-8,
-  single: 1e-3,
-  everywhere: true,
-  ...entry,
-});
 
 /** √Σx² over the last axis; not of 0. */
 const lengthOf = (x: Tensor): Tensor => sqrt(maximum(inner(x, x), 1e-30) as Tensor) as Tensor;
