@@ -98,15 +98,20 @@ export function jvp<A extends readonly unknown[], R>(
 /** A pytree with `null` allowed for any tensor. */
 export type Tangents<A> = A extends Tensor ? A | null : { readonly [K in keyof A]: Tangents<A[K]> };
 
+/** `f` on `args`, with what is linear in the tangents of their floats apart. */
+function linearizedOn<A extends readonly unknown[], R>(f: (...args: A) => R, args: A) {
+  const { program, captures, outputTree, leaves, tree, inputs } = traceOn(f, args);
+  const mask = [...captures.map(() => false), ...leaves.map(isDifferentiable)];
+  return { parts: linearizeInto(runLinearize, program, inputs, mask), outputTree, leaves, tree };
+}
+
 /** The value of `f` at `args` and its derivative there as a linear function of the tangents; the primal work is done once. */
 export function linearize<A extends readonly unknown[], R>(
   f: (...args: A) => R,
   ...args: A
 ): { readonly value: R; readonly pushforward: (...tangents: Tangents<A> & readonly unknown[]) => R } {
   return blaming(() => {
-    const { program, captures, outputTree, leaves, tree, inputs } = traceOn(f, args);
-    const mask = [...captures.map(() => false), ...leaves.map(isDifferentiable)];
-    const parts = linearizeInto(runLinearize, program, inputs, mask);
+    const { parts, outputTree, leaves, tree } = linearizedOn(f, args);
     return {
       value: rebuild<R>(outputTree, parts.outputs),
       pushforward: (...tangents) =>
@@ -134,9 +139,7 @@ export function vjp<A extends readonly unknown[], R>(
   ...args: A
 ): { readonly value: R; readonly pullback: (cotangents: Tangents<R>) => A } {
   return blaming(() => {
-    const { program, captures, outputTree, leaves, tree, inputs } = traceOn(f, args);
-    const mask = [...captures.map(() => false), ...leaves.map(isDifferentiable)];
-    const parts = linearizeInto(runLinearize, program, inputs, mask);
+    const { parts, outputTree, leaves, tree } = linearizedOn(f, args);
     return {
       value: rebuild<R>(outputTree, parts.outputs),
       pullback: (cotangents) =>
