@@ -11,7 +11,7 @@ import { limitBenchmark } from "./cases/limit.ts";
 import { matmulBenchmark } from "./cases/matmul.ts";
 import { mlpBenchmark } from "./cases/mlp.ts";
 import { objectivesBenchmark } from "./cases/objectives.ts";
-import type { Benchmark } from "./case.ts";
+import type { Benchmark } from "./benchmark.ts";
 import type { Target } from "./peers.ts";
 
 export const BENCHMARKS: Readonly<Record<Target, readonly Benchmark[]>> = {

@@ -7,7 +7,6 @@
 import { messageOf } from "../src/runtime/webgpu/gpu.ts";
 import { agree, DisagreementError } from "./case.ts";
 import type { Absent, Agreement, Comparison, Contender, Ratio } from "./case.ts";
-import type { Peers } from "./peers.ts";
 
 /** A candidate that is ready to run. */
 export interface Prepared extends Omit<Contender, "name"> {
@@ -42,9 +41,12 @@ export interface Candidates extends Pick<
 /** The first line of what was thrown. */
 export const lineOf = (error: unknown): string => messageOf(error).split("\n")[0] ?? "";
 
-/** @throws Error when the first candidate cannot be prepared or is wrong */
+/**
+ * @param peers who does not take part in anything, and why
+ * @throws Error when the first candidate cannot be prepared or is wrong
+ */
 export async function compare(
-  peers: Pick<Peers, "absent">,
+  peers: { readonly absent: ReadonlyMap<string, string> },
   { candidates, checks, expected, ratios, ...comparison }: Candidates,
 ): Promise<Comparison> {
   const contenders: Contender[] = [];

@@ -9,7 +9,8 @@
  */
 import * as jax from "@jax-js/jax";
 import * as tf from "@tensorflow/tfjs";
-import type { Comparison, ComparisonBenchmark, Scale } from "../case.ts";
+import type { ComparisonBenchmark, Scale } from "../benchmark.ts";
+import type { Comparison } from "../case.ts";
 import { compare } from "../contenders.ts";
 import type { Candidate } from "../contenders.ts";
 import { f32Tensor } from "../numbers.ts";

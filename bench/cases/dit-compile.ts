@@ -16,8 +16,9 @@ import type { ModelOptions } from "../../src/models/training/programs.ts";
 import { compile } from "../../src/runtime/compile.ts";
 import type { DeviceValue } from "../../src/runtime/device.ts";
 import { openCpu } from "../../src/runtime/onnx/cpu-device.ts";
+import type { PhaseBenchmark, Scale } from "../benchmark.ts";
 import { agree } from "../case.ts";
-import type { Phase, PhaseBenchmark, Phases, Scale } from "../case.ts";
+import type { Phase, Phases } from "../case.ts";
 import { beyond, timed } from "../phases.ts";
 
 const REPETITIONS = 5;

@@ -7,7 +7,8 @@
 import { PRESETS } from "../../src/runtime/training/config.ts";
 import { phaseOptions } from "../../src/runtime/training/phases.ts";
 import type { ModelOptions } from "../../src/models/training/programs.ts";
-import type { Comparison, ComparisonBenchmark, Scale } from "../case.ts";
+import type { ComparisonBenchmark, Scale } from "../benchmark.ts";
+import type { Comparison } from "../case.ts";
 import { compare } from "../contenders.ts";
 import { first } from "../peers.ts";
 import type { Peers } from "../peers.ts";

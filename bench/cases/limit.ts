@@ -6,8 +6,9 @@
  * Consumed by benchmarks.ts and the script for GPUs. WGSL only: this measures the adapter, not Fluxion.
  */
 import type { Gpu } from "../../src/runtime/webgpu/gpu.ts";
+import type { ComparisonBenchmark, Scale } from "../benchmark.ts";
 import { agree } from "../case.ts";
-import type { Comparison, ComparisonBenchmark, Scale } from "../case.ts";
+import type { Comparison } from "../case.ts";
 import { loadBareKernel } from "../webgpu/bare-kernel.ts";
 import type { BareKernel } from "../webgpu/bare-kernel.ts";
 

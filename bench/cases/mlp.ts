@@ -19,7 +19,8 @@ import {
 import type { Fn, SpecOf, Tensor } from "../../src/dsl/index.ts";
 import { compile, disposeTree, uploadTree } from "../../src/runtime/compile.ts";
 import type { Device, DeviceValue } from "../../src/runtime/device.ts";
-import type { Comparison, ComparisonBenchmark, Scale } from "../case.ts";
+import type { ComparisonBenchmark, Scale } from "../benchmark.ts";
+import type { Comparison } from "../case.ts";
 import { compare } from "../contenders.ts";
 import type { Candidate } from "../contenders.ts";
 import { f32Tensor, normal } from "../numbers.ts";

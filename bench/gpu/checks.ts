@@ -29,7 +29,7 @@ import { randomInputs } from "../../src/runtime/webgpu/random-inputs.ts";
 import { deviation, runOn } from "../../test/support/on-device.ts";
 import { arbitraryRun } from "../../test/support/random-program.ts";
 import type { RandomProgramOptions } from "../../test/support/random-program.ts";
-import type { Scale } from "../case.ts";
+import type { Scale } from "../benchmark.ts";
 import { normal } from "../numbers.ts";
 import { loadStep, rowsOf, stepOptions, traceStep, trainingOf } from "../webgpu/flm-step.ts";
 import { PROGRAMS } from "./check-programs.ts";

@@ -2,7 +2,7 @@
  * A process of its own for one first call: `node first-call-process.js WHICH SCALE [ADAPTER]` prints what it found as JSON. Started by
  * cases/first-call.ts.
  */
-import type { Scale } from "../case.ts";
+import type { Scale } from "../benchmark.ts";
 import { firstCall } from "./first-call.ts";
 import type { FirstCallOf } from "./first-call.ts";
 
