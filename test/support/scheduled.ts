@@ -15,6 +15,7 @@ import { sizeOf, typeOf } from "../../src/dsl/program/program.ts";
 import type { Program, TensorType } from "../../src/dsl/program/program.ts";
 import { traceFlat } from "../../src/dsl/trace/builder.ts";
 import type { TracedTensor } from "../../src/dsl/trace/builder.ts";
+import * as prim from "../../src/dsl/trace/prim.ts";
 import type { DType } from "../../src/dsl/types/dtype.ts";
 import { difference } from "./programs.ts";
 import { runPlan } from "./run-plan.ts";
@@ -80,6 +81,12 @@ export function directed(
 
 export const vectors = (count: number, shape: readonly number[], dtype: DType = "f32"): TensorType[] =>
   Array.from({ length: count }, () => ({ shape, dtype }));
+
+export const f32 = (...shape: readonly number[]): TensorType => ({ dtype: "f32", shape });
+
+/** The product of two matrices. */
+export const product = (x: TracedTensor, y: TracedTensor): TracedTensor =>
+  prim.dot(x, y, { lhsBatch: [], rhsBatch: [], lhsContract: [1], rhsContract: [0] });
 
 /** Small whole numbers, other ones in each tensor. */
 export const counting = (types: readonly TensorType[]): HostTensor[] =>

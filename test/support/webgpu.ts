@@ -34,6 +34,44 @@ async function open(options: OpenGpuOptions): Promise<Gpu> {
   return gpu;
 }
 
+/** A buffer that holds the data. */
+export function filled(device: GPUDevice, data: GPUAllowSharedBufferSource, usage: number): GPUBuffer {
+  const buffer = device.createBuffer({ size: data.byteLength, usage: usage | BufferUsage.COPY_DST });
+  device.queue.writeBuffer(buffer, 0, data);
+  return buffer;
+}
+
+/**
+ * Submits what was encoded within the error scope that is open, and destroys the buffers.
+ * @param explain what to say of an error of WebGPU's
+ * @returns what the buffers hold then
+ * @throws Error when WebGPU refuses any of it
+ */
+export async function finish(
+  device: GPUDevice,
+  encoder: GPUCommandEncoder,
+  held: readonly GPUBuffer[],
+  explain = (message: string): string => message,
+): Promise<readonly ArrayBuffer[]> {
+  const copies = held.map((buffer) => {
+    const usage = BufferUsage.MAP_READ | BufferUsage.COPY_DST;
+    const copy = device.createBuffer({ size: buffer.size, usage });
+    encoder.copyBufferToBuffer(buffer, 0, copy, 0, buffer.size);
+    return copy;
+  });
+  device.queue.submit([encoder.finish()]);
+  const error = await device.popErrorScope();
+  if (error !== null) throw new Error(explain(error.message));
+  const results = await Promise.all(
+    copies.map(async (copy) => {
+      await copy.mapAsync(MapMode.READ);
+      return copy.getMappedRange().slice(0);
+    }),
+  );
+  for (const buffer of [...held, ...copies]) buffer.destroy();
+  return results;
+}
+
 export interface Dispatch {
   /** WGSL with an entry point `main`. */
   readonly code: string;
@@ -52,12 +90,7 @@ export async function dispatch(
     layout: "auto",
     compute: { module: device.createShaderModule({ code }) },
   });
-  const { STORAGE, COPY_SRC, COPY_DST, MAP_READ } = BufferUsage;
-  const held = buffers.map((data) => {
-    const buffer = device.createBuffer({ size: data.byteLength, usage: STORAGE | COPY_SRC | COPY_DST });
-    device.queue.writeBuffer(buffer, 0, data);
-    return buffer;
-  });
+  const held = buffers.map((data) => filled(device, data, BufferUsage.STORAGE | BufferUsage.COPY_SRC));
   const encoder = device.createCommandEncoder();
   const pass = encoder.beginComputePass();
   pass.setPipeline(pipeline);
@@ -70,20 +103,5 @@ export async function dispatch(
   );
   pass.dispatchWorkgroups(workgroups);
   pass.end();
-  const copies = held.map((buffer) => {
-    const copy = device.createBuffer({ size: buffer.size, usage: MAP_READ | COPY_DST });
-    encoder.copyBufferToBuffer(buffer, 0, copy, 0, buffer.size);
-    return copy;
-  });
-  device.queue.submit([encoder.finish()]);
-  const error = await device.popErrorScope();
-  if (error !== null) throw new Error(error.message);
-  const results = await Promise.all(
-    copies.map(async (copy) => {
-      await copy.mapAsync(MapMode.READ);
-      return copy.getMappedRange().slice(0);
-    }),
-  );
-  for (const buffer of [...held, ...copies]) buffer.destroy();
-  return results;
+  return finish(device, encoder, held);
 }

@@ -3,7 +3,7 @@ import { describe, expect, it } from "vitest";
 import { MINIMUM_LIMITS } from "../../../src/compiler/kernel/plan.ts";
 import type { Plan } from "../../../src/compiler/kernel/plan.ts";
 import { schedule } from "../../../src/compiler/schedule/schedule.ts";
-import type { Program, TensorType } from "../../../src/dsl/program/program.ts";
+import type { Program } from "../../../src/dsl/program/program.ts";
 import { emit } from "../../../src/dsl/trace/builder.ts";
 import type { TracedTensor } from "../../../src/dsl/trace/builder.ts";
 import * as prim from "../../../src/dsl/trace/prim.ts";
@@ -12,15 +12,14 @@ import {
   countingInputs,
   directed,
   dispatchesOf,
+  f32,
   problem,
+  product,
   vectors,
 } from "../../support/scheduled.ts";
 import { flatUpdate, SIZES } from "../../support/flat-update.ts";
 
 type T = TracedTensor;
-const f32 = (...shape: readonly number[]): TensorType => ({ dtype: "f32", shape });
-const product = (x: T, y: T): T =>
-  prim.dot(x, y, { lhsBatch: [], rhsBatch: [], lhsContract: [1], rhsContract: [0] });
 
 /** The plan with all inputs donated that are named, after it was checked against the interpreter. */
 function planOf(program: Program, ...donated: readonly number[]): Plan {

@@ -4,7 +4,7 @@ import { MINIMUM_LIMITS } from "../../../src/compiler/kernel/plan.ts";
 import type { Dispatch, Plan } from "../../../src/compiler/kernel/plan.ts";
 import { MOST_COPIED } from "../../../src/compiler/schedule/assembly.ts";
 import { schedule } from "../../../src/compiler/schedule/schedule.ts";
-import type { Program, TensorType } from "../../../src/dsl/program/program.ts";
+import type { Program } from "../../../src/dsl/program/program.ts";
 import { emit } from "../../../src/dsl/trace/builder.ts";
 import type { TracedTensor } from "../../../src/dsl/trace/builder.ts";
 import * as prim from "../../../src/dsl/trace/prim.ts";
@@ -13,14 +13,13 @@ import {
   countingInputs,
   directed,
   dispatchesOf,
+  f32,
   problem,
+  product,
   vectors,
 } from "../../support/scheduled.ts";
 
 type T = TracedTensor;
-const f32 = (...shape: readonly number[]): TensorType => ({ dtype: "f32", shape });
-const product = (x: T, y: T): T =>
-  prim.dot(x, y, { lhsBatch: [], rhsBatch: [], lhsContract: [1], rhsContract: [0] });
 const flat = (x: T): T => prim.reshape(x, [x.shape.reduce((a, b) => a * b, 1)]);
 /** A part of a vector as a tensor of a shape. */
 const part = (x: T, start: number, shape: readonly number[]): T =>

@@ -5,9 +5,10 @@
 import type { HostTensor } from "../../../src/compiler/host-tensor.ts";
 import type { Kernel } from "../../../src/compiler/kernel/ir.ts";
 import { printWgsl } from "../../../src/compiler/wgsl/print.ts";
-import { BufferUsage, MapMode } from "../../../src/runtime/webgpu/constants.ts";
+import { BufferUsage } from "../../../src/runtime/webgpu/constants.ts";
 import type { Gpu } from "../../../src/runtime/webgpu/gpu.ts";
 import { fromWords, toWords } from "../../../src/runtime/webgpu/words.ts";
+import { filled, finish } from "../../support/webgpu.ts";
 
 interface Run {
   /** One for each of the kernel's buffers. */
@@ -19,7 +20,7 @@ interface Run {
   readonly f16?: boolean;
 }
 
-const { STORAGE, UNIFORM, COPY_SRC, COPY_DST, MAP_READ } = BufferUsage;
+const { STORAGE, UNIFORM, COPY_SRC } = BufferUsage;
 const COMPUTE = 4;
 
 /** What the buffers hold afterwards. @throws Error when WebGPU refuses any of it */
@@ -43,12 +44,7 @@ export async function runOnGpu(gpu: Gpu, kernel: Kernel, run: Run): Promise<read
     layout: device.createPipelineLayout({ bindGroupLayouts: [group] }),
     compute: { module },
   });
-  const make = (data: GPUAllowSharedBufferSource, usage: number): GPUBuffer => {
-    const buffer = device.createBuffer({ size: data.byteLength, usage: usage | COPY_DST });
-    device.queue.writeBuffer(buffer, 0, data);
-    return buffer;
-  };
-  const held = run.buffers.map((tensor) => make(toWords(tensor, f16), STORAGE | COPY_SRC));
+  const held = run.buffers.map((tensor) => filled(device, toWords(tensor, f16), STORAGE | COPY_SRC));
 
   const encoder = device.createCommandEncoder();
   const pass = encoder.beginComputePass();
@@ -58,26 +54,13 @@ export async function runOnGpu(gpu: Gpu, kernel: Kernel, run: Run): Promise<read
     const size = Math.ceil(kernel.params / 4) * 16;
     const words = new Uint32Array((256 + size) / 4).fill(0xdead);
     words.set(run.params ?? [], 64);
-    bound.push({ buffer: make(words, UNIFORM), offset: 256, size });
+    bound.push({ buffer: filled(device, words, UNIFORM), offset: 256, size });
   }
   const entries = bound.map((resource, binding) => ({ binding, resource }));
   pass.setBindGroup(0, device.createBindGroup({ layout: group, entries }));
   pass.dispatchWorkgroups(...run.workgroups);
   pass.end();
-  const copies = held.map((buffer) => {
-    const copy = device.createBuffer({ size: buffer.size, usage: MAP_READ | COPY_DST });
-    encoder.copyBufferToBuffer(buffer, 0, copy, 0, buffer.size);
-    return copy;
-  });
-  device.queue.submit([encoder.finish()]);
-  const error = await device.popErrorScope();
-  if (error !== null) throw new Error(`${kernel.name}: ${error.message}\n${messages.join("\n")}`);
-  const results = await Promise.all(
-    copies.map(async (copy, i) => {
-      await copy.mapAsync(MapMode.READ);
-      return fromWords(run.buffers[i] as HostTensor, copy.getMappedRange().slice(0), f16); // one copy for each
-    }),
-  );
-  for (const buffer of [...held, ...copies]) buffer.destroy();
-  return results;
+  const explain = (error: string): string => `${kernel.name}: ${error}\n${messages.join("\n")}`;
+  const results = await finish(device, encoder, held, explain);
+  return results.map((words, i) => fromWords(run.buffers[i] as HostTensor, words, f16)); // one for each
 }

@@ -13,7 +13,18 @@ import { absorbingRatios, absorbingScore, absorbingScoreLoss, analyticStep } fro
 import { uniform, uniformBound } from "../../../src/models/language/discrete/uniform.ts";
 import { perState } from "../../../src/models/flow/interpolant.ts";
 import { numbers } from "../../golden/golden.ts";
-import { expectGolden, floats, host, PRECISIONS, run, scalar, stored, summarize, tiny } from "./support.ts";
+import {
+  expectGolden,
+  floats,
+  host,
+  hosts,
+  PRECISIONS,
+  run,
+  scalar,
+  stored,
+  summarize,
+  tiny,
+} from "./support.ts";
 
 afterAll(() => summarize("baselines"));
 
@@ -44,7 +55,7 @@ function onMasked(golden: ReturnType<typeof tiny>, names: readonly string[]): Re
 describe.each(PRECISIONS)("baselines in %s", (precision) => {
   it("g: AR, the loss of recorded logits", async () => {
     const golden = tiny("g_ar");
-    const inputs = { tokens: host(golden.inputs, "tokens"), logits: host(golden.inputs, "logits") };
+    const inputs = hosts(golden.inputs, "tokens", "logits");
     const { nll, average } = await run(precision, inputs, ({ tokens, logits }) => {
       const loss = nextTokenLoss(logits, nextTokens(tokens).targets, scalar(golden.inputs, "mask_id"));
       return { nll: loss, average: mean(loss) as Tensor };
@@ -97,12 +108,7 @@ describe.each(PRECISIONS)("baselines in %s", (precision) => {
     const recorded = tiny("g_mdlm");
     const mask = scalar(recorded.inputs, "mask_id");
     const process = absorbing({ vocab: VOCAB, mask });
-    const inputs = {
-      tokens: host(recorded.inputs, "tokens"),
-      logits: host(recorded.inputs, "logits"),
-      t: host(recorded.inputs, "t"),
-      uniforms: host(recorded.inputs, "uniforms"),
-    };
+    const inputs = hosts(recorded.inputs, "tokens", "logits", "t", "uniforms");
     const result = await run(precision, inputs, ({ tokens, logits, t, uniforms }) => {
       const level = levelAt(SCHEDULE, t);
       const later = levelAt(SCHEDULE, sub(t, scalar(recorded.inputs, "dt")) as Tensor);
@@ -151,12 +157,7 @@ describe.each(PRECISIONS)("baselines in %s", (precision) => {
     async (name) => {
       const recorded = tiny(name);
       const process = absorbing({ vocab: VOCAB, mask: scalar(recorded.inputs, "mask_id") });
-      const inputs = {
-        tokens: host(recorded.inputs, "tokens"),
-        logits: host(recorded.inputs, "logits"),
-        t: host(recorded.inputs, "t"),
-        uniforms: host(recorded.inputs, "uniforms"),
-      };
+      const inputs = hosts(recorded.inputs, "tokens", "logits", "t", "uniforms");
       const result = await run(precision, inputs, ({ tokens, logits, t, uniforms }) => {
         const level = levelAt(SCHEDULE, t);
         const later = levelAt(SCHEDULE, sub(t, scalar(recorded.inputs, "dt")) as Tensor);
@@ -206,8 +207,7 @@ describe.each(PRECISIONS)("baselines in %s", (precision) => {
     const steps = scalar(golden.inputs, "T");
     const process = absorbing({ vocab: VOCAB, mask: scalar(golden.inputs, "mask_id") });
     const inputs = {
-      tokens: host(golden.inputs, "tokens"),
-      logits: host(golden.inputs, "logits"),
+      ...hosts(golden.inputs, "tokens", "logits"),
       atZero: host(golden.inputs, "logits_at_zero"),
       t: host(golden.outputs, "t_discrete"),
       uniforms: host(golden.inputs, "uniforms"),
@@ -250,13 +250,7 @@ describe.each(PRECISIONS)("baselines in %s", (precision) => {
   it("g: Duo, from the schedule to the bound and the posterior", async () => {
     const golden = tiny("g_duo_base");
     const process = uniform({ vocab: VOCAB });
-    const inputs = {
-      tokens: host(golden.inputs, "tokens"),
-      logits: host(golden.inputs, "logits"),
-      t: host(golden.inputs, "t"),
-      uniforms: host(golden.inputs, "uniforms"),
-      replacements: host(golden.inputs, "replacements"),
-    };
+    const inputs = hosts(golden.inputs, "tokens", "logits", "t", "uniforms", "replacements");
     const result = await run(precision, inputs, ({ tokens, logits, t, uniforms, replacements }) => {
       const level = levelAt(SCHEDULE, t);
       const later = levelAt(SCHEDULE, sub(t, scalar(golden.inputs, "dt")) as Tensor);
@@ -323,9 +317,7 @@ describe.each(PRECISIONS)("baselines in %s", (precision) => {
     });
     const flat = (name: string): ExactTensor => floats([4], numbers(golden.outputs, "shared", name));
     const inputs = {
-      tokens: host(golden.inputs, "tokens"),
-      logits: host(golden.inputs, "logits"),
-      noise: host(golden.inputs, "noise"),
+      ...hosts(golden.inputs, "tokens", "logits", "noise"),
       gamma: floats([4], gammas),
       alpha: flat("alpha_t"),
       rate: flat("dalpha_t"),

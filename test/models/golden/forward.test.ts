@@ -17,7 +17,7 @@ import { vocabularySpace } from "../../../src/models/flow/state-space.ts";
 import { logDenoiser, OUTPUT_SOFTCAP } from "../../../src/models/language/denoiser.ts";
 import type { Dit, DitParams } from "../../../src/models/networks/dit.ts";
 import type { Conditioning } from "../../../src/models/networks/network.ts";
-import { expectGolden, host, PRECISIONS, run, stateOf, summarize, tiny } from "./support.ts";
+import { expectGolden, host, hosts, PRECISIONS, run, stateOf, summarize, tiny } from "./support.ts";
 
 afterAll(() => summarize("forward passes"));
 
@@ -66,7 +66,7 @@ describe.each(PRECISIONS)("forward passes in %s", (precision) => {
     const { network, params } = await stateOf("weights.safetensors");
     const { stages, ...outputs } = await run(
       precision,
-      { params, x: host(golden.inputs, "x"), tau: host(golden.inputs, "tau") },
+      { params, ...hosts(golden.inputs, "x", "tau") },
       (input) => forward(network, input.params, input.x, { tau: input.tau }),
     );
     expectGolden(
@@ -84,15 +84,11 @@ describe.each(PRECISIONS)("forward passes in %s", (precision) => {
   it("a2: token input, with a conditioning and with 0", async () => {
     const golden = tiny("a2_token_input_forward");
     const { network, params } = await stateOf("weights.safetensors");
-    const logits = await run(
-      precision,
-      { params, tokens: host(golden.inputs, "tokens"), cond: host(golden.inputs, "cond") },
-      (input) => {
-        const hidden: Tensor = gather(input.params.embedding, input.tokens as Tensor<[], "i32">);
-        const at = (tau: Tensor): Tensor => network.logits(input.params, hidden, { tau });
-        return { given: at(input.cond), zero: at(mul(input.cond, 0)) };
-      },
-    );
+    const logits = await run(precision, { params, ...hosts(golden.inputs, "tokens", "cond") }, (input) => {
+      const hidden: Tensor = gather(input.params.embedding, input.tokens as Tensor<[], "i32">);
+      const at = (tau: Tensor): Tensor => network.logits(input.params, hidden, { tau });
+      return { given: at(input.cond), zero: at(mul(input.cond, 0)) };
+    });
     expectGolden(precision, golden, [
       [["raw_logits"], logits.given],
       [["raw_logits_cond0"], logits.zero],

@@ -20,6 +20,7 @@ import {
   expectTensors,
   floats,
   host,
+  hosts,
   numbers,
   PRECISIONS,
   run,
@@ -65,9 +66,7 @@ describe.each(PRECISIONS)("FLM loss in %s", (precision) => {
     const inputs = {
       params,
       batch: {
-        tokens: host(golden.inputs, "tokens"),
-        noise: host(golden.inputs, "noise"),
-        tau: host(golden.inputs, "tau"),
+        ...hosts(golden.inputs, "tokens", "noise", "tau"),
         t,
       },
       mask: floats(mask.shape, mask.data),

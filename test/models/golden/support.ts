@@ -34,6 +34,10 @@ export function host(value: GoldenValue, ...path: readonly (string | number)[]):
   return exactTensor(dtype === "int" ? "i32" : "f32", shape, data);
 }
 
+/** Recorded tensors for the host, by the names that they are recorded under. */
+export const hosts = <K extends string>(value: GoldenValue, ...names: readonly K[]): Record<K, ExactTensor> =>
+  Object.fromEntries(names.map((name) => [name, host(value, name)])) as Record<K, ExactTensor>; // of all names
+
 /** The tensors of a golden file, unrounded. */
 export async function stored(name: string): Promise<ReadonlyMap<string, ExactTensor>> {
   const { tensors } = await readSafetensors(
