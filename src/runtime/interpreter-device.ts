@@ -7,18 +7,11 @@ import { toStorage } from "../compiler/host-tensor.ts";
 import type { HostTensor } from "../compiler/host-tensor.ts";
 import { inputTypes, outputTypes } from "../dsl/program/program.ts";
 import type { Program, TensorType } from "../dsl/program/program.ts";
-import {
-  checkDonation,
-  checkInputs,
-  checkUpload,
-  closedMessage,
-  EXECUTABLE_ENDED,
-  settle,
-} from "./device.ts";
+import { checkDonation, checkUpload, closedMessage, EXECUTABLE_ENDED, settle } from "./device.ts";
 import type { CompileOptions, Device, DeviceValue, Executable } from "./device.ts";
-import { Counted, Inputs, ownValue, StoredValue } from "./values.ts";
+import { beginRun, Counted, StoredValue } from "./values.ts";
 
-/** A tensor in the interpreter's own form. What nobody uses any more is left to the collector of garbage. */
+/** A tensor in the interpreter's own form. What nobody uses any more is left to the garbage collector. */
 class Exact extends Counted {
   readonly tensor: HostTensor;
 
@@ -61,9 +54,8 @@ class InterpreterExecutable implements Executable {
     return settle(() => {
       // Its device's end is an executable's end too.
       if (!this.#open || this.#device.closed) throw new Error(EXECUTABLE_ENDED);
-      checkInputs(inputs, { types: this.inputTypes, donated: this.#donated }, this.#options);
-      const own = inputs.map((input, i) => ownValue(input, this.#device, InterpreterValue, i));
-      const given = new Inputs(own, this.#donated);
+      const expected = { types: this.inputTypes, donated: this.#donated };
+      const given = beginRun(inputs, this.#device, InterpreterValue, expected, this.#options);
       try {
         const tensors = given.storage.map(({ tensor }) => tensor);
         const outputs = interpret(this.#program, tensors).map((tensor) => this.#device.hold(tensor));

@@ -1,14 +1,14 @@
 /**
  * What the values of all devices have in common. Storage counts its users: the values that hold it, and the runs and reads that need it.
- * A value has one use of its storage until it is disposed of or donated. A run has one of each of its inputs, and more: those that were
- * donated to it, which it gives back if it fails.
+ * A value has one use of its storage until it is disposed of or donated. A run has one of each of its inputs; of those that are donated
+ * to it also the value's, which it gives back if it fails.
  *
  * Consumed by the devices. A new one extends `Counted` with what is freed after the last use, and `StoredValue` with how it is read.
  */
 import type { HostTensor } from "../compiler/host-tensor.ts";
 import type { TensorType } from "../dsl/program/program.ts";
-import { endedMessage, HOLDER_CLOSED } from "./device.ts";
-import type { DeviceValue } from "./device.ts";
+import { checkInputs, endedMessage, HOLDER_CLOSED } from "./device.ts";
+import type { CompileOptions, DeviceValue, Expected } from "./device.ts";
 
 /** Storage with the number of its users, at first one: whoever made it. */
 export abstract class Counted {
@@ -92,25 +92,8 @@ export abstract class StoredValue<D extends Holder, S extends Counted> implement
   }
 }
 
-/**
- * The value as one of this device's.
- * @param kind the class of the device's values
- * @param position which input it is, for the message
- * @throws Error when it is not
- */
-export function ownValue<V extends StoredValue<Holder, Counted>>(
-  value: DeviceValue,
-  device: V["device"],
-  kind: new (...args: never[]) => V,
-  position: number,
-): V {
-  if (!(value instanceof kind) || value.device !== device)
-    throw new Error(`input ${position} is a value of another device; upload it to this one.`);
-  return value;
-}
-
 /** The inputs of one run, from its begin to its end. */
-export class Inputs<S extends Counted> {
+class Inputs<S extends Counted> {
   /** Of each input. It is held until the run ends, also when its owner lets go of it meanwhile. */
   readonly storage: readonly S[];
   readonly #donated = new Map<StoredValue<Holder, S>, S>();
@@ -138,4 +121,24 @@ export class Inputs<S extends Counted> {
     for (const [value, storage] of this.#donated) value.restore(storage);
     for (const storage of this.storage) storage.release();
   }
+}
+
+/**
+ * Begins a run: checks its inputs, holds them, and takes what is donated to it.
+ * @param kind the class of the device's values
+ * @throws Error naming the first input that cannot be used; nothing is held or taken then
+ */
+export function beginRun<D extends Holder, S extends Counted>(
+  inputs: readonly DeviceValue[],
+  device: D,
+  kind: new (...args: never[]) => StoredValue<D, S>,
+  expected: Expected,
+  options: CompileOptions,
+): Inputs<S> {
+  checkInputs(inputs, expected, options);
+  const own = inputs.map((value, i) => {
+    if (value instanceof kind && value.device === device) return value;
+    throw new Error(`input ${i} is a value of another device; upload it to this one.`);
+  });
+  return new Inputs(own, expected.donated);
 }

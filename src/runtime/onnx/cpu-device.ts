@@ -14,17 +14,10 @@ import { inputTypes, outputTypes, sizeOf } from "../../dsl/program/program.ts";
 import type { Program, TensorType, VarId } from "../../dsl/program/program.ts";
 import { byteSize } from "../../dsl/types/dtype.ts";
 import type { DType } from "../../dsl/types/dtype.ts";
-import {
-  checkDonation,
-  checkInputs,
-  checkUpload,
-  closedMessage,
-  EXECUTABLE_ENDED,
-  settle,
-} from "../device.ts";
+import { checkDonation, checkUpload, closedMessage, EXECUTABLE_ENDED, settle } from "../device.ts";
 import type { CompileOptions, Device, DeviceValue, Executable } from "../device.ts";
 import { UserError } from "../files/errors.ts";
-import { Inputs, ownValue, StoredValue } from "../values.ts";
+import { beginRun, StoredValue } from "../values.ts";
 import { loadEngine } from "./engine.ts";
 import type { Engine } from "./engine.ts";
 import { EngineSession, SEQUENCE_OUTPUT } from "./session.ts";
@@ -111,11 +104,11 @@ class CpuExecutable implements Executable {
 
   async run(inputs: readonly DeviceValue[]): Promise<readonly DeviceValue[]> {
     if (!this.#open) throw new Error(EXECUTABLE_ENDED);
-    checkInputs(inputs, { types: this.inputTypes, donated: this.#donated }, this.#options);
-    const own = inputs.map((input, i) => ownValue(input, this.#device, CpuValue, i));
-    const given = new Inputs(own, this.#donated);
-    const results = this.#loaded.resultTypes.map((type) => this.#device.pool.take(byteLength(type)));
+    const expected = { types: this.inputTypes, donated: this.#donated };
+    const given = beginRun(inputs, this.#device, CpuValue, expected, this.#options);
+    const results: Storage[] = [];
     try {
+      for (const type of this.#loaded.resultTypes) results.push(this.#device.pool.take(byteLength(type)));
       await this.#execute(given.storage, results);
     } catch (error) {
       given.giveBack();

@@ -29,13 +29,14 @@ export class StoragePool {
   #usedBytes = 0;
   #peakBytes = 0;
 
-  /** A buffer of `bytes` bytes, its content undefined, with one user. */
+  /** A buffer of `bytes` bytes, its content undefined, with one user. @throws RangeError when there is no memory for it */
   take(bytes: number): Storage {
-    this.#usedBytes += bytes;
-    this.#peakBytes = Math.max(this.#peakBytes, this.#usedBytes);
     const found = this.#idle.get(bytes)?.pop();
     if (found !== undefined) this.#idleBytes -= bytes;
-    return new Storage(found ?? new ArrayBuffer(bytes), this);
+    const storage = new Storage(found ?? new ArrayBuffer(bytes), this);
+    this.#usedBytes += bytes;
+    this.#peakBytes = Math.max(this.#peakBytes, this.#usedBytes);
+    return storage;
   }
 
   recycle(buffer: ArrayBuffer): void {

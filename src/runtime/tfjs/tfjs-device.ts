@@ -13,7 +13,6 @@ import { inputTypes, outputTypes } from "../../dsl/program/program.ts";
 import type { Program, TensorType } from "../../dsl/program/program.ts";
 import {
   checkDonation,
-  checkInputs,
   checkUpload,
   closedMessage,
   EXECUTABLE_ENDED,
@@ -22,7 +21,7 @@ import {
   settle,
 } from "../device.ts";
 import type { CompileOptions, Device, DeviceValue, Executable } from "../device.ts";
-import { Counted, Inputs, ownValue, StoredValue } from "../values.ts";
+import { beginRun, Counted, StoredValue } from "../values.ts";
 import { CpuKernels, registeredName, withBackend } from "./engine.ts";
 import type { BackendName, Loaded, TfArray, Tfjs, TfTensor } from "./engine.ts";
 import { execute, makeConstants, Workspace } from "./execute.ts";
@@ -90,9 +89,8 @@ class TfjsExecutable implements Executable {
 
   async #run(inputs: readonly DeviceValue[]): Promise<readonly DeviceValue[]> {
     if (this.#ending !== undefined) throw new Error(EXECUTABLE_ENDED);
-    checkInputs(inputs, { types: this.inputTypes, donated: this.#donated }, this.#options);
-    const own = inputs.map((input, i) => ownValue(input, this.#device, TfjsValue, i));
-    const given = new Inputs(own, this.#donated);
+    const expected = { types: this.inputTypes, donated: this.#donated };
+    const given = beginRun(inputs, this.#device, TfjsValue, expected, this.#options);
     let outputs: readonly TfTensor[];
     try {
       outputs = await this.#execute(given.storage.map(({ tensor }) => tensor));

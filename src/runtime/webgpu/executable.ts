@@ -15,9 +15,9 @@
 import type { BufferId } from "../../compiler/kernel/plan.ts";
 import { bufferOf } from "../../compiler/kernel/verify-plan.ts";
 import type { TensorType } from "../../dsl/program/program.ts";
-import { checkDonation, checkInputs, EXECUTABLE_ENDED } from "../device.ts";
+import { checkDonation, EXECUTABLE_ENDED } from "../device.ts";
 import type { CompileOptions, DeviceValue, Executable } from "../device.ts";
-import { Inputs, ownValue } from "../values.ts";
+import { beginRun } from "../values.ts";
 import { boundBytes, dataBytes } from "./context.ts";
 import { Cuts } from "./cuts.ts";
 import { DeviceLostError } from "./errors.ts";
@@ -114,9 +114,8 @@ export class WebGpuExecutable implements Executable {
     const { failures, throttle } = this.#owner.context;
     this.#checkOpen();
     failures.check();
-    checkInputs(inputs, { types: this.inputTypes, donated: this.#donated }, this.#options);
-    const own = inputs.map((input, i) => ownValue(input, this.#owner, WebGpuValue, i));
-    const given = new Inputs(own, this.#donated);
+    const expected = { types: this.inputTypes, donated: this.#donated };
+    const given = beginRun(inputs, this.#owner, WebGpuValue, expected, this.#options);
     const leave = await this.#turns.enter();
     const run: Run = { held: given.storage, made: new Map(), overwritten: new Set() };
     try {

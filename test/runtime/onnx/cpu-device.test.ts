@@ -53,6 +53,16 @@ describe("the cpu device", () => {
     const value = device.upload(tensor("f32[4]", 3));
     await expect(executable.run([value])).rejects.toThrow("cpu: the program failed to run");
     expect(await read(value)).toEqual([3, 3, 3, 3]);
+    // Also when there is no memory for its result.
+    const spread = program(["f32[4]"], (w, x) => [
+      w.one("broadcast", [x], { shape: [4, 2 ** 45], dims: [0] }),
+    ]);
+    const before = device.pool.usage.used;
+    await expect((await device.compile(spread, { donate: [0] })).run([value])).rejects.toThrow(
+      "cpu: the program failed to run: ",
+    );
+    expect(await read(value)).toEqual([3, 3, 3, 3]);
+    expect(device.pool.usage.used).toBe(before);
     // What its owner disposed of meanwhile is not given back.
     const { used } = device.pool.usage;
     const failing = executable.run([value]);
