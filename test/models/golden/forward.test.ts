@@ -1,5 +1,6 @@
 /** Forward passes of the official networks, stage by stage: FLM, FMLM, and token input. */
 import { afterAll, describe, it } from "vitest";
+import type { HostTensor } from "../../../src/compiler/host-tensor.ts";
 import {
   attention,
   matmul,
@@ -18,6 +19,7 @@ import { logDenoiser, OUTPUT_SOFTCAP } from "../../../src/models/language/denois
 import type { Dit, DitParams } from "../../../src/models/networks/dit.ts";
 import type { Conditioning } from "../../../src/models/networks/network.ts";
 import { expectGolden, host, hosts, PRECISIONS, run, stateOf, summarize, tiny } from "./support.ts";
+import type { Precision } from "./support.ts";
 
 afterAll(() => summarize("forward passes"));
 
@@ -60,25 +62,28 @@ function forward(network: Dit, params: DitParams, x: Tensor, conditioning: Condi
   };
 }
 
+/** Compares all that `forward` gives, on the host, with recordings of the same names. */
+function expectStages(
+  precision: Precision,
+  golden: ReturnType<typeof tiny>,
+  { stages, ...outputs }: { readonly stages: object },
+): void {
+  // Both are records of tensors.
+  const named = (values: object, ...path: readonly string[]) =>
+    Object.entries(values as Readonly<Record<string, HostTensor>>).map(
+      ([name, value]) => [[...path, name], value] as const,
+    );
+  expectGolden(precision, golden, [...named(outputs), ...named(stages, "stages")]);
+}
+
 describe.each(PRECISIONS)("forward passes in %s", (precision) => {
   it("a: FLM denoiser with its stages", async () => {
     const golden = tiny("a_flm_forward");
     const { network, params } = await stateOf("weights.safetensors");
-    const { stages, ...outputs } = await run(
-      precision,
-      { params, ...hosts(golden.inputs, "x", "tau") },
-      (input) => forward(network, input.params, input.x, { tau: input.tau }),
+    const found = await run(precision, { params, ...hosts(golden.inputs, "x", "tau") }, (input) =>
+      forward(network, input.params, input.x, { tau: input.tau }),
     );
-    expectGolden(
-      precision,
-      golden,
-      Object.entries(outputs).map(([name, value]) => [[name], value] as const),
-    );
-    expectGolden(
-      precision,
-      golden,
-      Object.entries(stages).map(([name, value]) => [["stages", name], value] as const),
-    );
+    expectStages(precision, golden, found);
   });
 
   it("a2: token input, with a conditioning and with 0", async () => {
@@ -108,17 +113,7 @@ describe.each(PRECISIONS)("forward passes in %s", (precision) => {
       both: forward(network, weights, x, { tau: s, target: t }),
       alone: logDenoiser(network, weights, vocabularySpace, x, { tau: s }),
     }));
-    const { stages, ...outputs } = both;
-    expectGolden(
-      precision,
-      golden,
-      Object.entries(outputs).map(([name, value]) => [[name], value] as const),
-    );
-    expectGolden(
-      precision,
-      golden,
-      Object.entries(stages).map(([name, value]) => [["stages", name], value as typeof alone] as const),
-    );
+    expectStages(precision, golden, both);
     expectGolden(precision, golden, [[["log_probs_source_only"], alone]]);
   });
 });
