@@ -19,6 +19,7 @@ import { ownDrawing } from "../../../src/runtime/training/model-sampler.ts";
 import type { Drawing, SampledModel } from "../../../src/runtime/training/model-sampler.ts";
 import { textsKey } from "../../../src/runtime/training/texts.ts";
 import { principalPlane } from "./plane.ts";
+import type { Plane } from "./plane.ts";
 import type { Forming, FormingMoment } from "./protocol.ts";
 
 /** Tokens that a moment shows of each position. */
@@ -43,39 +44,112 @@ function watchable(drawing: Drawing, flow: Flow): Exclude<Drawing, { readonly to
 }
 
 /** What is to be said of a picture that is not the usual one. */
-function aboutPicture(flow: Flow, drawing: Drawing): readonly string[] {
+function aboutPicture(flow: Flow, drawing: Drawing): Pick<Forming, "about" | "unmoved"> {
   const { name, predicts, source } = flow;
-  return [
-    ...(saysTokens(flow)
-      ? []
-      : [
-          `The network of "${name}" predicts a ${predicts}, which is a point and no distribution: the word is the one nearest to where the state goes.`,
-        ]),
-    ...("draws" in drawing && source.support !== "point"
-      ? [
-          "Tokens are drawn on the way: an arrow goes to what the network expects, the state to the token that was drawn.",
-        ]
-      : []),
-    ...(source.support === "point"
-      ? [
-          `Tokens of "${name}" have no way through a plane: each is the same mask until it is drawn, and then a word.`,
-        ]
-      : []),
-  ];
+  const points = `The network of "${name}" predicts a ${predicts}, a point and no distribution: the word is the one nearest to where it says that the state goes.`;
+  const masks = `States of "${name}" have no way through a plane: every token is the same mask until it is drawn, and then a word.`;
+  const drawn =
+    "Words are drawn on the way: an arrow goes to what the network expects, the state to the word that was drawn.";
+  const isMask = source.support === "point";
+  return {
+    about: [...(saysTokens(flow) ? [] : [points]), ...("draws" in drawing && !isMask ? [drawn] : [])],
+    ...(isMask ? { unmoved: masks } : {}),
+  };
 }
 
 /** What the program gives, of one text. */
-interface Outputs {
-  readonly tokens: DeviceValue;
-  readonly said: DeviceValue;
-  readonly place: DeviceValue;
-  readonly expected: DeviceValue;
-  readonly end: DeviceValue;
-  readonly table: DeviceValue;
+interface Given<T> {
+  readonly tokens: T;
+  readonly said: T;
+  readonly place: T;
+  readonly expected: T;
+  readonly end: T;
+  readonly table: T;
   /** Of networks that say distributions. */
-  readonly top?: DeviceValue;
-  readonly probability?: DeviceValue;
-  readonly entropy?: DeviceValue;
+  readonly top?: T;
+  readonly probability?: T;
+  readonly entropy?: T;
+}
+
+type Numbers = Float32Array | Int32Array;
+
+/** Reads it, and disposes of it. */
+async function numbersOf(output: Given<DeviceValue>): Promise<Given<Numbers>> {
+  const read = Object.entries(output as unknown as Readonly<Record<string, DeviceValue>>).map(
+    async ([name, value]) => [name, (await value.read()).data] as const,
+  );
+  const entries = await Promise.all(read).finally(() => disposeTree(output));
+  return Object.fromEntries(entries) as unknown as Given<Numbers>; // under the names that were read
+}
+
+/** The part of a call of what there is of all calls. */
+function partOf<T extends Numbers | undefined>(all: T, call: number, calls: number): T {
+  const size = (all?.length ?? 0) / calls;
+  return all?.subarray(call * size, (call + 1) * size) as T; // of the same kind
+}
+
+/** How a text is told in moments. */
+interface Telling {
+  /** Of every call, and of the end. */
+  readonly taus: readonly number[];
+  readonly vocabulary: Vocabulary;
+  readonly length: number;
+  readonly plane: Plane | undefined;
+  /** Whether tokens are drawn: then those of the end are certain, whatever was said last. */
+  readonly drawn: boolean;
+}
+
+const certain = (ids: Numbers, { tokens }: Vocabulary): FormingMoment["top"] =>
+  Array.from(ids, (id) => [{ token: tokens[id] ?? "", probability: 1 }]);
+
+/** What the network said in a call. */
+function saidIn(
+  given: Given<Numbers>,
+  call: number,
+  { taus, vocabulary, length }: Telling,
+): Pick<FormingMoment, "top" | "entropy"> {
+  const calls = taus.length - 1;
+  const [ids, shares, entropy] = [given.top, given.probability, given.entropy].map((all) =>
+    partOf(all, call, calls),
+  );
+  if (ids === undefined || entropy === undefined)
+    return { top: certain(partOf(given.said, call, calls), vocabulary) };
+  const shown = ids.length / length;
+  return {
+    top: Array.from({ length }, (_, i) =>
+      Array.from(ids.subarray(i * shown, (i + 1) * shown), (id, k) => ({
+        token: vocabulary.tokens[id] ?? "",
+        probability: shares?.[i * shown + k] ?? 0,
+      })),
+    ),
+    entropy: [...entropy],
+  };
+}
+
+function momentsOf(given: Given<Numbers>, telling: Telling): readonly FormingMoment[] {
+  const { taus, vocabulary, length, plane, drawn } = telling;
+  const calls = taus.length - 1;
+  const way = (from: Numbers, to: Numbers): Pick<FormingMoment, "plane"> => {
+    if (plane === undefined) return {};
+    const ends = plane.project(to as Float32Array); // states are
+    return {
+      plane: plane.project(from as Float32Array).map(([x, y], i) => {
+        const [endX, endY] = ends[i] ?? [x, y];
+        return { x, y, dx: endX - x, dy: endY - y };
+      }),
+    };
+  };
+  return taus.map((tau, i) => {
+    if (i < calls) {
+      const [from, to] = [partOf(given.place, i, calls), partOf(given.expected, i, calls)];
+      return { tau, ...saidIn(given, i, telling), ...way(from, to) };
+    }
+    // At the end the state is what was said last, or what was drawn.
+    const text = drawn
+      ? { top: certain(given.tokens, vocabulary), entropy: Array<number>(length).fill(0) }
+      : saidIn(given, calls - 1, telling);
+    return { tau, ...text, ...way(given.end, given.end) };
+  });
 }
 
 type AnyFn = Fn<Record<string, never>, Record<string, never>>;
@@ -104,80 +178,22 @@ export async function openFormer(
       : evenTimes(flow, steps).map(({ tau }) => tau);
   const about = aboutPicture(flow, schedule);
   const drawn = "draws" in schedule || schedule.endpoint === "drawn";
-  const moves = flow.source.support !== "point";
 
   return {
     async form(params, seed) {
       const began = performance.now();
       const keys = keyData(fold(textsKey(seed), 0));
-      const output = (await watching.run({ params, keys } as never)) as unknown as Outputs;
-      const numbers = async (value: DeviceValue | undefined) =>
-        value === undefined ? undefined : ((await value.read()).data as Float32Array | Int32Array);
-      const [tokens, said, place, expected, end, table, top, probability, entropy] = await Promise.all(
-        [
-          output.tokens,
-          output.said,
-          output.place,
-          output.expected,
-          output.end,
-          output.table,
-          output.top,
-          output.probability,
-          output.entropy,
-        ].map(numbers),
-      ).finally(() => disposeTree(output));
+      const output = (await watching.run({ params, keys } as never)) as unknown as Given<DeviceValue>;
+      const given = await numbersOf(output);
       const milliseconds = performance.now() - began;
-      const calls = taus.length - 1;
-      /** A call's part of what there is of all calls. */
-      const part = (all: Float32Array | Int32Array | undefined, call: number) => {
-        const size = (all?.length ?? 0) / calls;
-        return all?.subarray(call * size, (call + 1) * size);
+      const plane =
+        about.unmoved === undefined ? principalPlane(given.table as Float32Array, width) : undefined;
+      return {
+        ...about,
+        moments: momentsOf(given, { taus, vocabulary, length, plane, drawn }),
+        text: decode(vocabulary, given.tokens),
+        milliseconds,
       };
-      const word = (id: number | undefined): string => vocabulary.tokens[id ?? -1] ?? "";
-      const certain = (ids: Float32Array | Int32Array | undefined): FormingMoment["top"] =>
-        Array.from(ids ?? [], (id) => [{ token: word(id), probability: 1 }]);
-      /** What the network said in a call. */
-      const saying = (call: number): Pick<FormingMoment, "top" | "entropy"> => {
-        const [ids, shares, entropies] = [part(top, call), part(probability, call), part(entropy, call)];
-        if (ids === undefined || entropies === undefined) return { top: certain(part(said, call)) };
-        const shown = ids.length / length;
-        return {
-          top: Array.from({ length }, (_, i) =>
-            Array.from(ids.subarray(i * shown, (i + 1) * shown), (id, k) => ({
-              token: word(id),
-              probability: shares?.[i * shown + k] ?? 0,
-            })),
-          ),
-          entropy: [...entropies],
-        };
-      };
-      const plane = moves ? principalPlane(table as Float32Array, width) : undefined;
-      const wayFrom = (from: Float32Array, to: Float32Array): Pick<FormingMoment, "plane"> => {
-        if (plane === undefined) return {};
-        const ends = plane.project(to);
-        return {
-          plane: plane.project(from).map(([x, y], i) => {
-            const [endX, endY] = ends[i] ?? [x, y];
-            return { x, y, dx: endX - x, dy: endY - y };
-          }),
-        };
-      };
-      // At the end the state is what was said last, or what was drawn.
-      const decided = drawn ? { top: certain(tokens), entropy: Array<number>(length).fill(0) } : undefined;
-      const moments = taus.map((tau, i): FormingMoment => {
-        if (i === calls)
-          return {
-            tau,
-            ...(decided ?? saying(calls - 1)),
-            ...wayFrom(end as Float32Array, end as Float32Array),
-          };
-        return {
-          tau,
-          ...saying(i),
-          ...wayFrom(part(place, i) as Float32Array, part(expected, i) as Float32Array),
-        };
-      });
-      return { about, moments, text: decode(vocabulary, tokens as Int32Array), milliseconds };
     },
     dispose: () => watching.dispose(),
   };

@@ -196,7 +196,7 @@ export interface FormingMoment {
   readonly entropy?: readonly number[];
   /**
    * Per position, the state in a plane (that of the two most different directions of the clean states), and from there to the clean state
-   * that the network expects, where the flow takes it. At the end there is nowhere to go. Absent where states do not move through a plane.
+   * that the network expects, where the flow takes it. At the end there is nowhere to go. Absent where it would say nothing; see {@link Forming.unmoved}.
    */
   readonly plane?: readonly {
     readonly x: number;
@@ -209,6 +209,8 @@ export interface FormingMoment {
 export interface Forming {
   /** What is to be known of what is shown, where it is not the usual: a sentence each. */
   readonly about: readonly string[];
+  /** Why states have no way through a plane, in a sentence, where they have none. */
+  readonly unmoved?: string;
   /** Moments 0 to `steps`: before each step, and at the end. */
   readonly moments: readonly FormingMoment[];
   readonly text: string;

@@ -5,40 +5,19 @@
 import { describe, expect, it } from "vitest";
 import { fold, key } from "../../../src/models/flow/host-random.ts";
 import { keyData } from "../../../src/models/training/batches.ts";
-import type { ModelOptions } from "../../../src/models/training/programs.ts";
 import { saysTokens, watchingProgram } from "../../../src/models/training/watching.ts";
-import { weightsSpec } from "../../../src/models/training/state.ts";
 import { compile } from "../../../src/runtime/compile.ts";
 import type { DeviceValue } from "../../../src/runtime/device.ts";
 import { openInterpreter } from "../../../src/runtime/interpreter-device.ts";
 import { openModelSampler, ownDrawing } from "../../../src/runtime/training/model-sampler.ts";
-import { publishedSubject, stockVariant, subjectOf } from "../../../src/runtime/training/subject.ts";
-import { outputsOf, usualSpace } from "../../../src/runtime/training/subject.ts";
+import { publishedSubject } from "../../../src/runtime/training/subject.ts";
 import type { Subject } from "../../../src/runtime/training/subject.ts";
+import { declared, LENGTH, modelOf, VOCAB, WIDTH } from "../../support/declared-model.ts";
 import { distance } from "../../support/evaluate.ts";
-import { randomParams } from "../../models/networks/random-weights.ts";
 
-const [VOCAB, LENGTH, WIDTH, STEPS] = [9, 3, 8, 4];
+const STEPS = 4;
 const device = openInterpreter();
-
-const declared = (name: string): Subject => subjectOf(stockVariant(name, VOCAB, LENGTH));
 const published = publishedSubject(VOCAB);
-
-/** As a run makes them of its subject. */
-function modelOf(subject: Subject, phase: "flm" | "fmlm") {
-  const { flow } = subject;
-  const network = {
-    ...{ vocab: VOCAB, length: LENGTH, width: WIDTH, depth: 1, heads: 2, conditioning: 8 },
-    ...outputsOf(flow, WIDTH),
-    ...(phase === "fmlm" ? { targetTime: true } : {}),
-  };
-  const options: ModelOptions = {
-    ...{ network, batch: 1, beta1: 0.9, beta2: 0.99, weightDecay: 0, clip: 1, emaDecay: 0.99 },
-    space: usualSpace(flow, "projected"),
-  };
-  const params = randomParams(network, 5);
-  return { model: { subject, phase, options, spec: weightsSpec(network), gamma: 0.8 }, params };
-}
 
 describe.each<readonly [string, Subject, "flm" | "fmlm", number]>([
   ["FLM", published, "flm", STEPS],

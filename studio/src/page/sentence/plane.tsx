@@ -63,10 +63,15 @@ function Picture({
   const crowd = (shown.moments[0]?.plane ?? [])
     .map((_, i) => pathOf(shown, i))
     .filter((_, i) => i !== position);
-  // The crowd may reach beyond the frame: what is looked at must fill it.
-  const to = scaleOf([...way, ...jump]);
-  const now = to(steps[Math.min(at, steps.length - 1)] ?? start);
   const every = Math.max(1, Math.ceil((way.length - 1) / MOST_ARROWS));
+  const arrows = (flm?.moments ?? []).slice(0, -1).flatMap(({ plane }, i) => {
+    const here = plane?.[position];
+    if (here === undefined || i % every !== 0) return [];
+    return [{ i, from: here, end: { x: here.x + here.dx, y: here.y + here.dy } }];
+  });
+  // The crowd may reach beyond the frame: what is looked at must fill it.
+  const to = scaleOf([...way, ...jump, ...arrows.map(({ end }) => end)]);
+  const now = to(steps[Math.min(at, steps.length - 1)] ?? start);
   const [jumpStart, jumpEnd] = [jump[0], jump.at(-1)];
   const last = visible(shown.moments.at(-1)?.top[position]?.[0]?.token ?? "");
   const stop = to(end);
@@ -84,18 +89,9 @@ function Picture({
         <path class="jump" d={arrow(to(jumpStart), to(jumpEnd), 9)} />
       )}
       <path class="way" d={d(way.map(to))} />
-      {flm?.moments.map(({ plane }, i) => {
-        const here = plane?.[position];
-        if (here === undefined || i % every !== 0 || i === flm.moments.length - 1) return null;
-        const from = to(here);
-        return (
-          <path
-            key={i}
-            class={i <= at ? "flow past" : "flow"}
-            d={arrow(from, to({ x: here.x + here.dx, y: here.y + here.dy }))}
-          />
-        );
-      })}
+      {arrows.map((one) => (
+        <path key={one.i} class={one.i <= at ? "flow past" : "flow"} d={arrow(to(one.from), to(one.end))} />
+      ))}
       <circle class="noise" {...{ cx: to(start).x, cy: to(start).y, r: 5 }} />
       <circle class="now" cx={now.x} cy={now.y} r="6" />
       <text
@@ -142,12 +138,12 @@ function Shares({
           <span class="soft numeric"> entropy {(entropy[position] ?? 0).toFixed(2)} nats</span>
         )}
       </h4>
-      <ol>
+      <ol class={entropy === undefined ? "nearest" : undefined}>
         {(moment?.top[position] ?? [])
           .filter(isSeen)
           .slice(0, 5)
           .map(({ token, probability }, i) => (
-            <li key={i} style={{ "--p": probability }}>
+            <li key={i} style={{ "--p": entropy === undefined ? 0 : probability }}>
               <span class="token">{visible(token)}</span>
               {entropy !== undefined && <span class="numeric soft">{percent(probability)}</span>}
             </li>
@@ -189,7 +185,9 @@ export function TokenWay({ state }: { readonly state: SentenceStore }) {
             : "Choose a word to see what else it may become. Words sharpen as they are decided; the bar under a word is its entropy."}
         </p>
       </div>
-      {first?.plane !== undefined && (
+      {first?.plane === undefined ? (
+        <p class="small soft unmoved">{steppedOf(pair)?.unmoved}</p>
+      ) : (
         <figure>
           <Picture pair={pair} position={position} at={at} />
           <figcaption class="small soft">{caption(pair)}</figcaption>

@@ -91,17 +91,19 @@ export function Positions({
               {visible(best?.token ?? "")}
             </span>
             <span class="entropy" aria-hidden="true" />
-            <span class="others" aria-hidden="true">
-              {Array.from({ length: OTHERS }, (_, k) => {
-                const other = others[k];
-                const shown = other !== undefined && isSeen(other) ? other : undefined;
-                return (
-                  <span key={k} style={{ "--p": shown?.probability ?? 0 }}>
-                    {shown === undefined ? "\u00a0" : visible(shown.token)}
-                  </span>
-                );
-              })}
-            </span>
+            {moment.entropy !== undefined && (
+              <span class="others" aria-hidden="true">
+                {Array.from({ length: OTHERS }, (_, k) => {
+                  const other = others[k];
+                  const shown = other !== undefined && isSeen(other) ? other : undefined;
+                  return (
+                    <span key={k} style={{ "--p": shown?.probability ?? 0 }}>
+                      {shown === undefined ? "\u00a0" : visible(shown.token)}
+                    </span>
+                  );
+                })}
+              </span>
+            )}
           </button>
         );
       })}
