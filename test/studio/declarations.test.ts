@@ -20,7 +20,7 @@ const detail = (id: string, parts: Partial<RunDetail> = {}): RunDetail => ({
   tokens: [],
   clock: [0, 1],
   labels: { flm: "FLM", fmlm: "FMLM" },
-  forms: true,
+  published: true,
   ...parts,
 });
 

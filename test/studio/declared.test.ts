@@ -1,6 +1,6 @@
 /**
  * Runs of declarations in users' files, in the page as it is shipped: the file is asked for, runs when somebody says so and not before, and
- * then the run writes what the command line writes. Code that is wrong is told by its line, code that never ends is stopped.
+ * then the run writes what the command line writes, also while it is watched. Code that is wrong is told by its line, code that never ends is stopped.
  */
 import { cp, mkdir, readdir, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
@@ -99,7 +99,7 @@ describe.skipIf(missing !== undefined)("a run of a user's declaration", () => {
       page.setDefaultTimeout(60_000);
       await open(page);
       await notice(page).getByText("trained from the declaration leaps in own.ts").waitFor();
-      await page.getByText("Of this run nothing can be watched").waitFor();
+      await page.getByText("How a text of this run forms is seen once its declaration runs.").waitFor();
       expect(await page.locator("table.numbers tbody tr").count()).toBeGreaterThan(0);
       await page.getByRole("link", { name: "Write" }).click();
       await page.getByText("They write once their declaration runs.").waitFor();
@@ -117,11 +117,36 @@ describe.skipIf(missing !== undefined)("a run of a user's declaration", () => {
       };
       expect(await write(/^leaps, 1 step, seed 1;/)).toEqual(await sampled("--steps", "1", "--seed", "1"));
       await page.getByLabel("Steps from noise to text").fill("3");
-      await page.getByText("lingering noise", { exact: true }).click();
+      await page.locator("form.request").getByText("lingering noise", { exact: true }).click();
       await page.getByLabel("Temperature").fill("0.7");
       await page.getByLabel("Top-p").fill("0.9");
       const shaped = ["--model", "flow", "--steps", "3", "--temperature", "0.7", "--top-p", "0.9", "--seed", "2"]; // prettier-ignore
       expect(await write(/^lingering noise, 3 steps, seed 2, temperature 0.7, top-p 0.9;/)).toEqual(await sampled(...shaped)); // prettier-ignore
+
+      // How a text forms ends with the text that is written from the same noise: in 16 steps of the flow, and in one jump.
+      await page.getByRole("link", { name: "Train", exact: true }).click();
+      await page.getByText(/both from the same noise\.$/).waitFor();
+      await page.locator(".sentence[aria-busy=false]").waitFor();
+      const formed = async (model: string): Promise<string> => {
+        const positions = page.getByRole("group", { name: `${model}: the text at this step` });
+        return (await positions.locator(".best").allInnerTexts()).join(" ");
+      };
+      const slider = page.getByRole("slider", { name: "Step from noise to text" });
+      await slider.fill("16");
+      expect([await formed("leaps")]).toEqual((await sampled("--steps", "1", "--seed", "7")).slice(0, 1));
+      const flow = ["--model", "flow", "--steps", "16", "--seed", "7"];
+      expect([await formed("lingering noise")]).toEqual((await sampled(...flow)).slice(0, 1));
+      const nats = async (step: number): Promise<number> => {
+        await slider.fill(String(step));
+        return Number(/mean entropy ([\d.]+) nats/.exec((await slider.getAttribute("aria-valuetext")) ?? "")?.[1]); // prettier-ignore
+      };
+      for (const step of [0, 16]) {
+        const entropy = await nats(step);
+        expect(entropy).toBeGreaterThan(0);
+        expect(entropy).toBeLessThanOrEqual(Math.log(60));
+      }
+      expect(await page.locator(".plane path.flow").count()).toBe(16);
+      expect(await page.locator(".plane path.jump").getAttribute("d")).not.toBe("");
 
       await page.reload();
       await page.getByRole("link", { name: "Train", exact: true }).click();
@@ -194,6 +219,7 @@ describe.skipIf(missing !== undefined)("a run of a user's declaration", () => {
       await problem(/own\.ts:9: .*no alpha/);
       await another(OWN.replace("export const leaps =", "let asked = 0;\nexport const leaps = () => { if (asked++ > 0) while (true); return ").replace("8,\n});\n", "8,\n}); };\n")); // prettier-ignore
       await notice(page).getByText("own.ts runs for this run").waitFor();
+      await page.locator(".sentence[aria-busy=true]").waitFor();
       await page.getByRole("link", { name: "Write" }).click();
       await page.getByRole("button", { name: "Write", exact: true }).click();
       await page.getByRole("button", { name: "Writing…" }).waitFor();
@@ -238,6 +264,9 @@ describe.skipIf(missing !== undefined)("a run of a user's declaration", () => {
     await notice(page).getByText("own.ts runs for this run").waitFor();
     await part.getByRole("button", { name: /^Resume/ }).click();
     await page.getByText("· from files ·").waitFor();
+    // A flow that is all there is has the place for itself.
+    await page.getByText(/^From story\.js\.$/).waitFor();
+    expect(await page.locator(".forming").count()).toBe(1);
     const weights = page.waitForEvent("download", (one) => one.suggestedFilename() === "flm.safetensors");
     await page.getByRole("button", { name: /^Save files/ }).click();
     const mine = await readFile(await (await weights).path());

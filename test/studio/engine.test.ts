@@ -259,7 +259,7 @@ describe.skipIf(missing !== undefined)("the engine", () => {
         );
         expect([formed.text]).toEqual(texts);
         expect(formed.moments).toHaveLength(steps + 1);
-        for (const { top, entropy, plane } of formed.moments) {
+        for (const { top, entropy = [], plane = [] } of formed.moments) {
           expect([top.length, entropy.length, plane.length]).toEqual([8, 8, 8]);
           for (const [i, row] of top.entries()) {
             const shares = row.map(({ probability }) => probability);
@@ -273,8 +273,8 @@ describe.skipIf(missing !== undefined)("the engine", () => {
           expect(plane.flatMap(({ x, y, dx, dy }) => [x, y, dx, dy]).every(Number.isFinite)).toBe(true);
         }
         // At the end there is nowhere to go.
-        expect(formed.moments.at(-1)?.plane.every(({ dx, dy }) => dx === 0 && dy === 0)).toBe(true);
-        expect(formed.moments[0]?.plane.some(({ dx, dy }) => Math.hypot(dx, dy) > 1e-3)).toBe(true);
+        expect(formed.moments.at(-1)?.plane?.every(({ dx, dy }) => dx === 0 && dy === 0)).toBe(true);
+        expect(formed.moments[0]?.plane?.some(({ dx, dy }) => Math.hypot(dx, dy) > 1e-3)).toBe(true);
       }
     });
 

@@ -139,7 +139,7 @@ const RUN: RunDetail = {
   tokens: [],
   clock: [0, 1],
   labels: { flm: "FLM", fmlm: "FMLM" },
-  forms: true,
+  published: true,
 };
 
 /** An engine of which each test says what it does. */

@@ -3,7 +3,7 @@
  * but files of users are run without their types being checked: a part that is none would be noticed where nothing names the declaration any
  * more, and a misspelt one not at all, so that another flow would be trained and verified than the one that was meant.
  *
- * Consumed by all functions that declare something from an object: flows and maps, clocks, sources, states, schedules, weightings. A new one
+ * Consumed by all functions that declare something from an object: flows and maps, objectives, clocks, sources, states, schedules, weightings. A new one
  * takes its options by `partsOf`.
  */
 

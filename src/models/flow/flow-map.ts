@@ -7,8 +7,9 @@
  */
 import { lossName, needsDistribution } from "./bregman.ts";
 import type { Loss } from "./bregman.ts";
-import { partsOf, requireName, requirePart } from "./declared-parts.ts";
+import { partsOf, requireName } from "./declared-parts.ts";
 import type { Flow } from "./flow.ts";
+import { checkObjective } from "./objectives/objective.ts";
 import type { Objective } from "./objectives/objective.ts";
 import type { Parameterization } from "./parameterization.ts";
 import type { JumpTimes, Midpoint } from "./times.ts";
@@ -70,7 +71,7 @@ export function judgedAs(map: Pick<FlowMap, "flow" | "parameterization">): Flow[
 export const needsFlow = ({ teacher }: FlowMap): boolean =>
   typeof teacher === "boolean" ? teacher : teacher.parameterization === "corrected velocity";
 
-/** @throws RangeError when it has no name, a part is none or misspelt, or parts do not fit together, in one sentence that says which */
+/** @throws RangeError when it has no name, a part is none or misspelt, of its objective too, or parts do not fit together, in one sentence that says which */
 export function flowMap(declared: FlowMapDeclaration): FlowMap {
   requireName("A flow map", declared.name);
   const {
@@ -103,7 +104,7 @@ export function flowMap(declared: FlowMapDeclaration): FlowMap {
       `The flow map "${declared.name}" is a weighted sum of a state and an endpoint, which leaves the sphere that the states of "${flow.name}" are on, ` +
         `and tangents at different points of a sphere have no sum that would take its place: a flow map follows what flow() declares.`,
     );
-  requirePart(`The flow map "${declared.name}"`, "objective", objective, ["target"]);
+  checkObjective(declared.name, objective);
   const parameterization = declared.parameterization ?? usualParameterization(flow);
   const distributions = overTokens({ flow, parameterization }) && objective.onSimplex;
   const map: FlowMap = {

@@ -11,7 +11,6 @@ import { drawNoise, spaceOf } from "../flow/state-space.ts";
 import type { NoiseFactor, OneHotSpace } from "../flow/state-space.ts";
 import { flmLoss } from "../language/flm.ts";
 import { fmlmLoss } from "../language/fmlm.ts";
-import { predict } from "../language/denoiser.ts";
 import { decodeStep, samplerStep } from "../language/sampler.ts";
 import type { DitConfig, DitParams } from "../networks/dit.ts";
 import { dit } from "../networks/dit.ts";
@@ -232,31 +231,6 @@ export function samplerProgram(options: ModelOptions, params: SpecOf<DitParams>,
       },
       space,
     );
-  });
-}
-
-/**
- * (params, state, times) -> what the network says of a state [batch, length, dim]: probabilities [batch, length, vocab], and in the network's
- * width the state and the clean state that it expects, [batch, length, width].
- */
-export function lookProgram(options: ModelOptions, params: SpecOf<DitParams>, state: SpecOf<Tensor>) {
-  const network = networkOf(options.network, options);
-  const space = spaceOf(options.space);
-  const { batch } = options;
-  return fn({ params, state, tau: f32(), target: f32() }, (input) => {
-    const everyRow = (x: Tensor): Tensor => broadcastTo(x, [batch]);
-    const weights = input.params as unknown as DitParams;
-    const embedding = network.embedding(weights);
-    const times = {
-      tau: everyRow(input.tau),
-      ...(options.network.targetTime === true ? { target: everyRow(input.target) } : {}),
-    };
-    const prediction = predict(network, weights, space, input.state, times);
-    return {
-      probabilities: prediction.probabilities(),
-      place: space.embed(input.state, embedding),
-      expected: space.embed(prediction.expected(), embedding),
-    };
   });
 }
 

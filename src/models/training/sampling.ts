@@ -1,8 +1,8 @@
 /**
  * Sampling from the networks of a run by any schedule, as one program: all steps of a batch of samples.
  *
- * Consumed by runtime/training/scheduled-sampler.ts, for declared flows and maps. FLM and FMLM's own samplers have a program of one step (programs.ts), which
- * streams the vocabulary where it is large; this one writes all logits down.
+ * Consumed by runtime/training/scheduled-sampler.ts, for declared flows and maps, and by watching.ts, for every model. FLM and FMLM's own samplers have a program
+ * of one step (programs.ts), which streams the vocabulary where it is large; this one writes all logits down.
  */
 import { fn, i32, u32 } from "../../dsl/index.ts";
 import type { SpecOf } from "../../dsl/index.ts";
@@ -12,6 +12,7 @@ import type { AdaptiveOptions } from "../flow/samplers/adaptive.ts";
 import type { Flow } from "../flow/flow.ts";
 import { sampleEndpoints } from "../flow/samplers/endpoints.ts";
 import { shaped } from "../flow/samplers/posterior.ts";
+import type { SampledDenoiser } from "../flow/samplers/sampled-denoiser.ts";
 import { sample } from "../flow/samplers/sample.ts";
 import type { Schedule } from "../flow/samplers/schedule.ts";
 import { worldOf } from "../flow/samplers/world.ts";
@@ -36,6 +37,14 @@ export interface SamplingOptions {
   readonly priorScale?: number;
 }
 
+/** A run's network as what is sampled from: a flow map where it has a target time. */
+export function modelDenoiser(flow: Flow, options: ModelOptions): (params: DitParams) => SampledDenoiser {
+  const network = dit(options.network);
+  const space = spaceOfFlow(flow, options);
+  const kind = options.network.targetTime === true ? "flow map" : "flow";
+  return (params) => sampledDenoiser(flow, { network, params, space }, kind);
+}
+
 /**
  * (params, keys [batch, 2], given [batch, length]) -> tokens [batch, length]: samples of a flow, or of its flow map where the network has a
  * target time, with the given tokens kept; negative where any may come.
@@ -46,9 +55,9 @@ export function samplingProgram(
   params: SpecOf<DitParams>,
   { flow: declared, schedule, posterior, priorScale }: SamplingOptions,
 ) {
-  const network = dit(options.network);
+  const { network } = options;
   const flow = declared ?? flm(network.vocab);
-  const space = spaceOfFlow(flow, options);
+  const denoiserOf = modelDenoiser(flow, options);
   if (priorScale !== undefined && priorScale !== 1 && flow.source.mean !== 0)
     throw new RangeError(
       `The flow "${flow.name}" begins with a ${flow.source.name} source, whose noise is not around 0, and a prior scale would move it to ` +
@@ -58,8 +67,7 @@ export function samplingProgram(
   const { length } = network;
   return fn({ params, keys: u32(batch, 2), given: i32(batch, length) }, (input) => {
     const weights = input.params as unknown as DitParams; // the tree that the specification is of
-    const kind = options.network.targetTime === true ? "flow map" : "flow";
-    const plain = sampledDenoiser(flow, { network, params: weights, space }, kind);
+    const plain = denoiserOf(weights);
     const denoiser = posterior === undefined ? plain : shaped(plain, posterior);
     const inputs = {
       keys: input.keys,

@@ -57,9 +57,7 @@ export async function openModelSampler(device: Device, model: SampledModel): Pro
   if (!subject.published)
     return {
       async prepare(steps, asked) {
-        // Renewing a part of the noise needs a Gaussian source; of another a map jumps alone, unless asked for what cannot be.
-        const share = asked ?? (flow.source.scale === undefined || flow.source.mean !== 0 ? 0 : gamma);
-        const schedule = ownSchedule(flow, phase, steps, share);
+        const schedule = ownDrawing(model, steps, asked);
         const sampler = await openScheduledSampler(device, options, spec, { flow, schedule });
         return {
           sample: async (params, count, key, hooks) => ({
@@ -87,13 +85,20 @@ export async function openModelSampler(device: Device, model: SampledModel): Pro
 }
 
 /**
- * How a declared model is sampled in so many steps.
+ * How a model is sampled in so many steps where nothing else is asked for. FLM and FMLM as well: their own steps are these.
+ * @param asked share of renewed noise of a map
  * @throws UserError for what the flow does not allow
  */
-function ownSchedule(flow: Flow, phase: PhaseName, steps: number, gamma: number): Drawing {
+export function ownDrawing(
+  { subject: { flow }, phase, gamma: usual }: Pick<SampledModel, "subject" | "phase" | "gamma">,
+  steps: number,
+  asked?: number,
+): Drawing {
   const alone = onlyOwn(flow, steps);
   if (alone !== undefined) return alone;
   const start = startOf(flow);
+  // Renewing a part of the noise needs a Gaussian source; of another a map jumps alone, unless asked for what cannot be.
+  const gamma = asked ?? (flow.source.scale === undefined || flow.source.mean !== 0 ? 0 : usual);
   try {
     return phase === "flm" ? euler(flow, steps, start) : gammaResampling(flow, steps, { ...start, gamma });
   } catch (error) {

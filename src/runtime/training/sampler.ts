@@ -34,11 +34,6 @@ export interface Samples {
 
 /** How a sampling is watched. */
 export interface SampleHooks {
-  /**
-   * Shown the states [batch, length, dim] of the first batch, before each step and after the last, which they do not outlive. `next` is the
-   * step that is about to be taken; undefined after the last. Only of FLM's and FMLM's samplers.
-   */
-  readonly look?: (state: DeviceValue, next: SamplerStep | undefined) => Promise<void>;
   /** Called after every call of the denoiser, with the number of samples that it served. */
   readonly step?: (samples: number) => void;
   /** Aborting it ends the sampling before its next step. */
@@ -148,7 +143,6 @@ export async function openSampler(device: Device, options: ModelOptions, params:
         current.dispose();
         hooks.signal.throwIfAborted();
       }
-      if (trajectory !== undefined) await hooks.look?.(current, steps[i]);
       // Without noise to add, the state stands in: its weight is zero.
       const fresh = noiseWeight === 0 ? current : await draw(factor, keys, i + 1);
       const input = {
@@ -176,7 +170,6 @@ export async function openSampler(device: Device, options: ModelOptions, params:
       current = output.state;
       hooks.step?.(batch);
     }
-    if (trajectory !== undefined) await hooks.look?.(current, undefined);
     return { state: current, tokens };
   }
 

@@ -84,19 +84,12 @@ export class Models {
   async form(asked: Asked, { steps, seed }: FormingRequest, lend: Lend | undefined): Promise<Forming> {
     const { run, subject, vocabulary, model } = asked;
     checkWhole("steps", steps, 64);
-    if (!subject.published)
-      throw new UserError(
-        "Only FLM and FMLM can be watched while they form a text; this run trains something else.",
-      );
-    const former = await this.#keep(JSON.stringify(["form", run.id, model]), () =>
-      openFormer(
-        this.#device,
-        { subject, name: model, gamma: run.config.sampling.gamma },
-        vocabulary,
-        modelShape({ run, name: model, vocab: vocabulary.tokens.length }, 1),
-      ),
-    );
-    return this.#withWeights(asked, lend, (params) => former.form(params, steps, seed));
+    const { gamma } = run.config.sampling;
+    const former = await this.#keep(JSON.stringify(["form", run.id, model, steps]), () => {
+      const shape = modelShape({ run, name: model, vocab: vocabulary.tokens.length }, 1);
+      return openFormer(this.#device, { subject, phase: model, gamma, ...shape }, vocabulary, steps);
+    });
+    return this.#withWeights(asked, lend, (params) => former.form(params, seed));
   }
 
   /** Forgets a run, whose weights may be others from now on. */

@@ -107,8 +107,10 @@ export interface RunDetail extends RunSummary {
   readonly clock: readonly number[];
   /** What its models are called. */
   readonly labels: Readonly<Record<ModelName, string>>;
-  /** Whether its models can be watched while they form a text. */
-  readonly forms: boolean;
+  /** Whether these are FLM and FMLM, or something that was declared. */
+  readonly published: boolean;
+  /** Why its models cannot be watched while they form a text, in a sentence; absent where they can be. */
+  readonly unwatched?: string;
 }
 
 /** What the engine tells without being asked. */
@@ -185,15 +187,18 @@ export interface FormingRequest {
 export interface FormingMoment {
   /** Clock time of the state. */
   readonly tau: number;
-  /** Per position, the most probable tokens with their probabilities, the best first. */
-  readonly top: readonly (readonly { readonly token: string; readonly probability: number }[])[];
-  /** Per position, entropy in nats. */
-  readonly entropy: readonly number[];
   /**
-   * Per position, the state in a plane (that of the two most different directions of the token embeddings), and from there to the clean state
-   * that the network expects, where the flow takes it. At the end there is nowhere to go.
+   * Per position, the most probable tokens with their probabilities, the best first. Of a network that says points, the token that is nearest,
+   * as if it were certain.
    */
-  readonly plane: readonly {
+  readonly top: readonly (readonly { readonly token: string; readonly probability: number }[])[];
+  /** Per position, entropy in nats; absent of a network that says points. */
+  readonly entropy?: readonly number[];
+  /**
+   * Per position, the state in a plane (that of the two most different directions of the clean states), and from there to the clean state
+   * that the network expects, where the flow takes it. At the end there is nowhere to go. Absent where it would say nothing; see {@link Forming.unmoved}.
+   */
+  readonly plane?: readonly {
     readonly x: number;
     readonly y: number;
     readonly dx: number;
@@ -202,6 +207,10 @@ export interface FormingMoment {
 }
 
 export interface Forming {
+  /** What is to be known of what is shown, where it is not the usual: a sentence each. */
+  readonly about: readonly string[];
+  /** Why states have no way through a plane, in a sentence, where they have none. */
+  readonly unmoved?: string;
   /** Moments 0 to `steps`: before each step, and at the end. */
   readonly moments: readonly FormingMoment[];
   readonly text: string;

@@ -5,6 +5,7 @@ import type { TrainingConfig } from "../../../src/runtime/training/config.ts";
 import { labelOf, phasesOf } from "../../../src/runtime/training/subject.ts";
 import type { Subject } from "../../../src/runtime/training/subject.ts";
 import { declaredOf, keptDeclaration } from "./declaration.ts";
+import { unwatched } from "./forming.ts";
 import type { LossPoint, ModelName, RunDetail, RunState, RunSummary } from "./protocol.ts";
 import { fileOfText, TEXT } from "./runs.ts";
 import type { KnownRun } from "./runs.ts";
@@ -128,17 +129,24 @@ const CLOCK_POINTS = 65;
 export function aboutSubject(
   subject: Subject | undefined,
   { variant }: TrainingConfig,
-): Pick<RunDetail, "clock" | "labels" | "forms"> {
+): Pick<RunDetail, "clock" | "labels" | "published" | "unwatched"> {
   if (subject === undefined) {
     const name = variant?.name ?? "the model";
     const flow = variant?.kind === "flow" ? name : `the flow of ${name}`;
-    return { clock: [], labels: { flm: flow, fmlm: name }, forms: false };
+    return {
+      clock: [],
+      labels: { flm: flow, fmlm: name },
+      published: false,
+      unwatched: "How a text of this run forms is seen once its declaration runs.",
+    };
   }
   const { clock } = subject.flow;
+  const why = unwatched(subject.flow);
   return {
     clock: Array.from({ length: CLOCK_POINTS }, (_, i) => clock.tau(i / (CLOCK_POINTS - 1))),
     labels: { flm: labelOf(subject, "flm"), fmlm: labelOf(subject, "fmlm") },
-    forms: subject.published,
+    published: subject.published,
+    ...(why === undefined ? {} : { unwatched: why }),
   };
 }
 

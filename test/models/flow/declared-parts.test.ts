@@ -35,6 +35,22 @@ describe("a part that there is not", () => {
     ],
     ['The flow map "leap" has no part "diag"; "diagonal" is', () => flowMap(given({ ...leap, diag: 0.9 }))],
     [
+      'The semigroup objective of "leap" has no part "onSimplx"; "onSimplex" is the nearest of its parts.',
+      () => flowMap({ ...leap, objective: given({ ...objectives.semigroup(), onSimplx: false }) }),
+    ],
+    [
+      'The own objective of "leap" has no part "needTeacher"; "needsTeacher" is',
+      () =>
+        flowMap({
+          ...leap,
+          objective: given({ ...objectives.lagrangian(), name: "own", needTeacher: true }),
+        }),
+    ],
+    [
+      'The mean flow objective of "leap" has no part "colour"; its parts are name, formula, usesMiddle, onSimplex, atData, needsTeacher, needsLogits, limit, target.',
+      () => flowMap({ ...leap, objective: given({ ...objectives.meanFlow(), colour: "red" }) }),
+    ],
+    [
       'The spherical flow "ball" has no part "sates"; "states" is',
       () => sphericalFlow(given({ name: "ball", sates: "frozen" })),
     ],
@@ -114,6 +130,19 @@ describe("a part that there is not", () => {
     expect(declare).toThrow(message);
   });
 
+  it.each(Object.entries(objectives))("is none of those of the objective %s", (_, objective) => {
+    const taught = flowMap({
+      name: "by a map",
+      flow: circle,
+      objective: objectives.distillation(),
+      teacher: leap,
+    });
+    const map = { ...taught, loss: "squared error", boundary: 0, midpoint: { after: 1 / 64 } } as const;
+    const { atData } = objective();
+    const times = atData === "only" ? "to the data" : "length first";
+    expect(() => flowMap({ ...map, objective: objective(), times })).not.toThrow();
+  });
+
   it("may be one of a declared flow or map that another is made of", () => {
     expect(flow(given({ ...circle, name: "again" })).interpolant).toBe(circle.interpolant);
     expect(flowMap({ ...leap, name: "again", diagonal: 0.25 }).diagonal).toBe(0.25);
@@ -139,6 +168,10 @@ it.each<readonly [string, () => unknown]>([
     () => flow(given({})),
   ],
   ["A flow map has a name", () => flowMap(given({ flow: circle, objective: objectives.semigroup() }))],
+  [
+    'The objective of "leap" has a name',
+    () => flowMap({ ...leap, objective: given({ ...objectives.semigroup(), name: undefined }) }),
+  ],
   ["A spherical flow has a name", () => sphericalFlow(given({}))],
   ["An interpolant has a name", () => flows.interpolant(given({ alpha: linear.alpha, beta: linear.beta }))],
   ["A clock has a name", () => clocks.clock(given({ tau: linear.beta }))],

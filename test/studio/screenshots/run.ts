@@ -1,11 +1,12 @@
 /**
  * Makes the pictures of docs/studio: `npm run screenshots -- RUN` with the folder of a run that the command line trained, by default the newest
- * in runs/. It builds the studio, drives it in the browser of the tests, and writes each state as WebP of at most 40 kB.
+ * in runs/. It builds the studio, drives it in the browser of the tests, and writes each state as WebP of at most 40 kB. Of a run of
+ * examples/own-flow.ts those are made that show such a run, of any other run the others.
  *
  * Consumed by people. To add a picture: an entry in {@link SCENES}, and where it is shown in docs/studio.md.
  */
 import { mkdir, readdir, readFile, writeFile } from "node:fs/promises";
-import { join } from "node:path";
+import { basename, join } from "node:path";
 import type { Browser, BrowserContextOptions, Page } from "playwright";
 import { launch, openPage } from "../support/browser.ts";
 import { buildStudio, ROOT, serve } from "../support/build.ts";
@@ -33,6 +34,8 @@ type Files = readonly (readonly [name: string, base64: string])[];
 interface Scene {
   readonly name: string;
   readonly options?: BrowserContextOptions;
+  /** Of a run that was trained from a user's declaration. */
+  readonly declared?: true;
   /** In the page of the scene before. */
   readonly goesOn?: true;
   /** Brings the page to its state, and says which parts of it are shown: by default all that the window shows. */
@@ -52,9 +55,13 @@ async function take(page: Page, run: Files): Promise<void> {
   await page.getByText("· from files ·").waitFor();
 }
 
-/** The run's sentence at a step, and a place in it. */
+/** The declaration of the run, if it is of one in a user's file. */
+const DECLARATION = "own-flow.ts";
+
+/** The run's sentence at a step, and a place in it. Its declaration is dropped with it, where it has one. */
 async function form(page: Page, run: Files, step: number, position: number): Promise<void> {
   await take(page, run);
+  if (isDeclared) await button(page, `Run ${DECLARATION}`).click();
   await page.getByText(/both from the same noise\.$/).waitFor();
   await page.locator(".sentence[aria-busy=false]").waitFor();
   await page.locator(".positions").first().locator("button").nth(position).click();
@@ -152,6 +159,16 @@ const SCENES: readonly Scene[] = [
     },
   },
   {
+    name: "declared",
+    declared: true,
+    options: { viewport: { width: 1120, height: 944 } },
+    async play(page, run) {
+      await form(page, run, 9, 3);
+      await page.evaluate("scrollTo(0, 0)");
+      return [];
+    },
+  },
+  {
     name: "training",
     options: { viewport: { width: 1120, height: 960 } },
     async play(page) {
@@ -236,10 +253,16 @@ async function newestRun(): Promise<string> {
 
 const [given, ...only] = process.argv.slice(2);
 const from = given ?? (await newestRun());
+const settings = JSON.parse(await readFile(join(from, "config.json"), "utf8")) as {
+  readonly config?: { readonly variant?: { readonly file?: string } };
+}; // as runs have it
+const isDeclared = settings.config?.variant?.file === DECLARATION;
+const paths = (await readdir(from))
+  .filter((name) => /\.(json|jsonl|safetensors)$/.test(name) && !name.startsWith("state"))
+  .map((name) => join(from, name));
+if (isDeclared) paths.push(join(ROOT, "examples", DECLARATION));
 const run: Files = await Promise.all(
-  (await readdir(from))
-    .filter((name) => /\.(json|jsonl|safetensors)$/.test(name) && !name.startsWith("state"))
-    .map(async (name) => [name, (await readFile(join(from, name))).toString("base64")] as const),
+  paths.map(async (path) => [basename(path), (await readFile(path)).toString("base64")] as const),
 );
 const folder = join(ROOT, "docs/studio");
 for (const made of [folder, join(ROOT, ".cache/screenshots")]) await mkdir(made, { recursive: true });
@@ -248,6 +271,7 @@ const served = await serve(built.folder);
 try {
   let page: Page | undefined;
   for (const scene of SCENES) {
+    if ((scene.declared ?? false) !== isDeclared) continue;
     if (only.length > 0 && !only.includes(scene.name)) continue;
     if (page === undefined || scene.goesOn !== true) {
       await page?.context().close();

@@ -46,7 +46,7 @@ const summary = ({
   tokens: _t,
   clock: _c,
   labels: _l,
-  forms: _f,
+  published: _p,
   ...rest
 }: RunDetail): RunSummary => rest;
 
@@ -89,7 +89,7 @@ function detailOf(settings: RunSettings, text: string): RunDetail {
     tokens: WORDS,
     clock: Array.from({ length: 65 }, (_, i) => 1 / (1 + Math.exp(-12 * (i / 64 - 0.6)))),
     labels: { flm: "FLM", fmlm: "FMLM" },
-    forms: true,
+    published: true,
   };
 }
 
@@ -238,7 +238,12 @@ const engine: Engine = {
       models: ["flm", "fmlm"],
       // Of a user's declaration, whose file is to be given.
       ...(files.some(({ name }) => name === "declared.json")
-        ? { declared: { file: "own-flow.ts", export: "leaps" }, clock: [], forms: false }
+        ? {
+            declared: { file: "own-flow.ts", export: "leaps" },
+            clock: [],
+            published: false,
+            unwatched: "It is seen once it runs.",
+          }
         : {}),
     };
     await save(run);
@@ -268,7 +273,7 @@ const engine: Engine = {
     const { length } = known(run).settings;
     const n = model === "fmlm" ? steps : steps;
     const moments = Array.from({ length: n + 1 }, (_, i) => momentOf(length, seed, i / n));
-    return { moments, text: textOf(length, seed), milliseconds: 3.4 * n };
+    return { about: [], moments, text: textOf(length, seed), milliseconds: 3.4 * n };
   },
   explain(run) {
     listener({ kind: "explaining", run, progress: { stage: "compiling", done: 3, total: 9 } });

@@ -6,6 +6,7 @@
  * Consumed by flowMap(). To add an objective, return one of these; new-objective.ts in examples shows how.
  */
 import type { Tensor } from "../../../dsl/index.ts";
+import { partsOf, requireName, requirePart } from "../declared-parts.ts";
 import type { OneTimeDenoiser, Time, TwoTimeDenoiser } from "../two-time.ts";
 
 /** Rows of a batch: states [batch, length, dim] at their source time, and the times s <= u <= t. */
@@ -48,4 +49,26 @@ export interface Objective {
   readonly limit?: { readonly order: number };
   /** The value that ψ_{s,t}(x) should have: of the same kind as the student's. */
   target(targets: Targets, rows: Rows): Tensor;
+}
+
+/**
+ * What flowMap() is given as its objective, when it is one. An objective of a user's own is a plain object, so nothing has looked at it
+ * before: with a misspelt part it would be trained by what the part is where it is left out.
+ * @param map that it is the objective of, by its name
+ * @throws RangeError when it has no name or no target, or a part that there is not
+ */
+export function checkObjective(map: string, objective: Objective): void {
+  requirePart(`The flow map "${map}"`, "objective", objective, ["target"]);
+  requireName(`The objective of "${map}"`, objective.name);
+  partsOf(`The ${objective.name} objective of "${map}"`, objective, [
+    "name",
+    "formula",
+    "usesMiddle",
+    "onSimplex",
+    "atData",
+    "needsTeacher",
+    "needsLogits",
+    "limit",
+    "target",
+  ]);
 }

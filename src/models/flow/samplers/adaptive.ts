@@ -30,7 +30,7 @@ export interface AdaptiveOptions {
 }
 
 /** What adaptive sampling also tells, each [batch] i32. */
-export interface AdaptiveSamples extends Omit<Samples, "trajectory"> {
+export interface AdaptiveSamples extends Omit<Samples, "trajectory" | "watched"> {
   /** Steps that were taken. */
   readonly steps: Tensor;
   /** Steps that were tried, each by three calls of the denoiser. */
@@ -64,6 +64,7 @@ function check({ tolerance, shortest = 6, longest = 0 }: AdaptiveOptions) {
 
 /**
  * Samples by jumps of chosen lengths; of every pair of half jumps that is let pass, or cannot be shorter, the end is kept.
+ * Nothing is watched: how many steps there are is known at the end alone.
  * @throws RangeError for a tolerance that is not positive, bounds that are none, or a course that begins at a point mass
  */
 export function sampleAdaptively(

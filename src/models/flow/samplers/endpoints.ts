@@ -20,6 +20,7 @@ import {
   random,
   scan,
   slice,
+  softmax,
   squeeze,
   where,
   zeros,
@@ -47,7 +48,7 @@ export function sampleEndpoints(
   denoiser: SampledDenoiser,
   course: Course,
   { steps, ...ends }: ScheduleOptions & { readonly steps: number },
-  { keys, world, priorScale = 1, given }: SampleInputs,
+  { keys, world, priorScale = 1, given, watch }: SampleInputs,
 ): Samples {
   const logits = logitsNeeded("A sampler that draws endpoints", denoiser);
   const { interpolant } = denoiser;
@@ -74,7 +75,7 @@ export function sampleEndpoints(
     tau: everyRow(tau),
     rate: everyRow(rate),
   });
-  const [[state], trajectory] = scan(
+  const [[state], { tokens: trajectory, seen: watched }] = scan(
     (
       [before, last]: readonly [Tensor, Tensor],
       row: { readonly s: Time; readonly t: Time; readonly draw: Tensor },
@@ -93,7 +94,12 @@ export function sampleEndpoints(
       const point = denoiser.point(oneHot(tokens, found.shape[2] ?? 0));
       const next = moved(x, point, jump(from, pointAt(interpolant, t.t)));
       const kept = known.tokens(tokens);
-      return [[next, kept], kept] as const;
+      const said = (): Tensor => {
+        const known = oneHot(last as Tensor<[], "i32">, found.shape[2] ?? 0) as Tensor;
+        return where(expandDims(perToken, 2) as Tensor, known, softmax(found));
+      };
+      const seen = watch?.({ state: x, value: said(), tokens: kept }) ?? {};
+      return [[next, kept], { tokens: kept, seen }] as const;
     },
     [prior, zeros([batch, prior.shape[1] ?? 0], "i32") as Tensor] as const,
     { s: columns(0), t: columns(1), draw },
@@ -102,5 +108,6 @@ export function sampleEndpoints(
     state: known.state(state, everyRow(constant([times.at(-1)?.t ?? 1], []))),
     tokens: squeeze(slice(trajectory, 0, steps - 1, steps), 0),
     trajectory,
+    watched,
   };
 }

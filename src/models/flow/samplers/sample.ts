@@ -4,13 +4,14 @@
  *
  * Consumed by users, by tests on the exact flow of a corpus, and by verify.
  */
-import { add, argmax, broadcastTo, constant, mul, oneHot, random, scan, slice, squeeze, where } from "../../../dsl/index.ts"; // prettier-ignore
+import { add, argmax, broadcastTo, constant, mul, oneHot, random, scan, slice, softmax, squeeze, where } from "../../../dsl/index.ts"; // prettier-ignore
 import type { Tensor } from "../../../dsl/index.ts";
 import type { Time, TwoTimeDenoiser } from "../two-time.ts";
 import { given } from "./given.ts";
 import { logitsNeeded, tokensOf } from "./sampled-denoiser.ts";
 import type { SampledDenoiser } from "./sampled-denoiser.ts";
 import type { Call, HostTime, Schedule } from "./schedule.ts";
+import type { Watch, Watched } from "./watch.ts";
 import { foldedKeys, perKey } from "./world.ts";
 import type { World } from "./world.ts";
 
@@ -22,6 +23,7 @@ export interface SampleInputs {
   readonly priorScale?: number | Tensor;
   /** Tokens that must be kept, [batch, length] i32, negative where any may come. */
   readonly given?: Tensor;
+  readonly watch?: Watch;
 }
 
 export interface Samples {
@@ -31,6 +33,8 @@ export interface Samples {
   readonly tokens: Tensor;
   /** The tokens of every call, [calls, batch, length] i32. */
   readonly trajectory: Tensor;
+  /** What `watch` returned in every call, [calls, ...] each; nothing without it. */
+  readonly watched: Watched;
 }
 
 /** Draws of tokens have keys from here on; noise has the keys 0 (the first), 1, 2, ... */
@@ -74,19 +78,23 @@ function table(calls: readonly Call[]) {
 
 type Row = { readonly [K in keyof ReturnType<typeof table>]: K extends "time" | "target" ? Time : Tensor };
 
-/** The endpoint p of a call, [batch, length, dim], and its tokens. */
+/** The endpoint p of a call, [batch, length, dim], its tokens, and what the denoiser says, which is computed where it is watched. */
 type Endpoint = (
   x: Tensor,
   s: Time,
   t: Time,
   choice: Tensor,
-) => { readonly point: Tensor; readonly tokens: Tensor };
+) => { readonly point: Tensor; readonly tokens: Tensor; value(): Tensor };
 
 const expectedEndpoint =
   (denoiser: SampledDenoiser): Endpoint =>
   (x, s, t) => {
     const value = denoiser.denoiser(x, s, t);
-    return { point: denoiser.point(value), tokens: tokensOf(denoiser, value, x, s, t) };
+    return {
+      point: denoiser.point(value),
+      tokens: tokensOf(denoiser, value, x, s, t),
+      value: () => value,
+    };
   };
 
 function drawnEndpoint(denoiser: TwoTimeDenoiser, keys: Tensor): Endpoint {
@@ -98,7 +106,8 @@ function drawnEndpoint(denoiser: TwoTimeDenoiser, keys: Tensor): Endpoint {
       foldedKeys(keys, choice as Tensor<[], "i32">),
     );
     const tokens = argmax(add(found, gumbel), 2);
-    return { point: denoiser.point(oneHot(tokens, found.shape[2] ?? 0)), tokens };
+    const point = denoiser.point(oneHot(tokens, found.shape[2] ?? 0));
+    return { point, tokens, value: () => softmax(found) };
   };
 }
 
@@ -110,7 +119,7 @@ function drawnEndpoint(denoiser: TwoTimeDenoiser, keys: Tensor): Endpoint {
 export function sample(
   denoiser: SampledDenoiser,
   { calls, end, endpoint: kind }: Schedule,
-  { keys, world, priorScale = 1, given: tokens }: SampleInputs,
+  { keys, world, priorScale = 1, given: tokens, watch }: SampleInputs,
 ): Samples {
   if (calls[0]?.begins !== true)
     throw new RangeError("A schedule has at least one call, and the first begins a step.");
@@ -131,21 +140,24 @@ export function sample(
       rate: everyRow(time.rate, batch),
     })) as [Time, Time]; // two in, two out
     const x = known.state(before, s.t);
-    const { point, tokens: found } = endpoint(x, s, t, row.choice);
+    const { point, tokens: found, value } = endpoint(x, s, t, row.choice);
     const z = several ? (where(row.begins as Tensor<[], "bool">, x, anchor) as Tensor) : x;
     const first = several ? (where(row.begins as Tensor<[], "bool">, point, before1) as Tensor) : point;
     const parts: Tensor[] = [mul(row.state, z), mul(row.denoiser, point)];
     if (several) parts.push(mul(row.first, first));
     if (noisy) parts.push(mul(row.noise, world.noise(foldedKeys(keys, row.draw as Tensor<[], "i32">))));
     const next = parts.reduce((a, b) => add(a, b));
-    return [several ? [next, z, first] : [next], known.tokens(found)] as const;
+    const kept = known.tokens(found);
+    const seen = watch?.({ state: x, value: value(), tokens: kept }) ?? {};
+    return [several ? [next, z, first] : [next], { tokens: kept, seen }] as const;
   };
 
   const start: readonly Tensor[] = several ? [prior, prior, prior] : [prior];
-  const [[last = prior], trajectory] = scan(body, start, table(calls));
+  const [[last = prior], { tokens: trajectory, seen: watched }] = scan(body, start, table(calls));
   return {
     state: known.state(last, constant(Array<number>(batch).fill(end.t), [batch])),
     tokens: squeeze(slice(trajectory, 0, calls.length - 1, calls.length), 0),
     trajectory,
+    watched,
   };
 }

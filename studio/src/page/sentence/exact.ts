@@ -7,7 +7,7 @@
  * Consumed by sentence-store.ts. To change the language: PLACES.
  */
 import { decodingError } from "../../../../src/models/flow/clock-decoding-error.ts";
-import type { Forming, FormingMoment } from "../../engine/protocol.ts";
+import type { Forming } from "../../engine/protocol.ts";
 
 const PLACES = [
   "the this every one no",
@@ -67,8 +67,15 @@ const Y = Float64Array.from(VOCABULARY, (_, id) => Math.sin((2 * Math.PI * id) /
 const along = (axis: Float64Array, values: Float64Array, position: number): number =>
   axis.reduce((sum, a, id) => sum + a * (values[position * V + id] ?? 0), 0);
 
+/** A moment, of which nothing is left out. */
+type Whole = Required<Forming["moments"][number]>;
+
+interface ExactForming extends Forming {
+  readonly moments: readonly Whole[];
+}
+
 /** A moment as the page shows it. `weight` is how far the step goes along D − x. */
-function momentOf(state: Float64Array, rows: Float64Array, tau: number, weight: number): FormingMoment {
+function momentOf(state: Float64Array, rows: Float64Array, tau: number, weight: number): Whole {
   const positions = Array.from({ length: LENGTH }, (_, i) => i);
   return {
     tau,
@@ -116,16 +123,19 @@ function decided(state: Float64Array): Float64Array {
   return rows;
 }
 
-const textOf = (moment: FormingMoment | undefined): string =>
+const textOf = (moment: Whole | undefined): string =>
   (moment?.top ?? []).map(([best]) => best?.token ?? "").join(" ");
 
 /** Fine enough that the end of the flow is the flow map's. */
 const FINE = 256;
 
 /** The exact flow in steps, and the exact flow map in one jump, from the same noise. */
-export function exactForming(seed: number, steps: number): { readonly flm: Forming; readonly fmlm: Forming } {
+export function exactForming(
+  seed: number,
+  steps: number,
+): { readonly flm: ExactForming; readonly fmlm: ExactForming } {
   const start = noise(seed);
-  const moments: FormingMoment[] = [];
+  const moments: Whole[] = [];
   follow(start, steps, (...moment) => moments.push(momentOf(...moment)));
   const end = follow(start, FINE, () => undefined);
   const rows = decided(end);
@@ -134,7 +144,7 @@ export function exactForming(seed: number, steps: number): { readonly flm: Formi
   const towards = momentOf(start, rows, 0, 1).plane;
   const jumps = [{ ...jump, plane: towards }, momentOf(rows, rows, 1, 0)];
   return {
-    flm: { moments, text: textOf(moments.at(-1)), milliseconds: 0 },
-    fmlm: { moments: jumps, text: textOf(jumps.at(-1)), milliseconds: 0 },
+    flm: { about: [], moments, text: textOf(moments.at(-1)), milliseconds: 0 },
+    fmlm: { about: [], moments: jumps, text: textOf(jumps.at(-1)), milliseconds: 0 },
   };
 }

@@ -4,7 +4,7 @@
  */
 import type { Forming } from "../../engine/protocol.ts";
 import { percent, visible } from "../format.ts";
-import { momentAt, type Pair, type SentenceStore } from "./sentence-store.ts";
+import { momentAt, steppedOf, type Pair, type SentenceStore } from "./sentence-store.ts";
 
 const [W, H, MARGIN] = [480, 300, 28];
 /** More arrows than this cover each other. */
@@ -16,7 +16,7 @@ interface Point {
 }
 
 const pathOf = (forming: Forming, position: number): readonly Point[] =>
-  forming.moments.flatMap(({ plane }) => plane[position] ?? []);
+  forming.moments.flatMap(({ plane }) => plane?.[position] ?? []);
 
 /** From the plane to the picture, the same for both axes, so that directions stay true. */
 function scaleOf(points: readonly Point[]): (point: Point) => Point {
@@ -54,17 +54,26 @@ function Picture({
   readonly at: number;
 }) {
   const { flm, fmlm } = pair;
-  const way = pathOf(flm, position);
+  const shown = steppedOf(pair);
+  const way = flm === undefined ? [] : pathOf(flm, position);
   const jump = fmlm === undefined ? [] : pathOf(fmlm, position);
-  const crowd = (flm.moments[0]?.plane ?? []).map((_, i) => pathOf(flm, i)).filter((_, i) => i !== position);
-  const [start, end] = [way[0], way.at(-1)];
-  if (start === undefined || end === undefined) return null;
-  // The crowd may reach beyond the frame: what is looked at must fill it.
-  const to = scaleOf([...way, ...jump]);
-  const now = to(way[Math.min(at, way.length - 1)] ?? start);
+  const steps = way.length > 0 ? way : jump;
+  const [start, end] = [steps[0], steps.at(-1)];
+  if (shown === undefined || start === undefined || end === undefined) return null;
+  const crowd = (shown.moments[0]?.plane ?? [])
+    .map((_, i) => pathOf(shown, i))
+    .filter((_, i) => i !== position);
   const every = Math.max(1, Math.ceil((way.length - 1) / MOST_ARROWS));
+  const arrows = (flm?.moments ?? []).slice(0, -1).flatMap(({ plane }, i) => {
+    const here = plane?.[position];
+    if (here === undefined || i % every !== 0) return [];
+    return [{ i, from: here, end: { x: here.x + here.dx, y: here.y + here.dy } }];
+  });
+  // The crowd may reach beyond the frame: what is looked at must fill it.
+  const to = scaleOf([...way, ...jump, ...arrows.map(({ end }) => end)]);
+  const now = to(steps[Math.min(at, steps.length - 1)] ?? start);
   const [jumpStart, jumpEnd] = [jump[0], jump.at(-1)];
-  const last = visible(flm.moments.at(-1)?.top[position]?.[0]?.token ?? "");
+  const last = visible(shown.moments.at(-1)?.top[position]?.[0]?.token ?? "");
   const stop = to(end);
   return (
     <svg
@@ -80,18 +89,9 @@ function Picture({
         <path class="jump" d={arrow(to(jumpStart), to(jumpEnd), 9)} />
       )}
       <path class="way" d={d(way.map(to))} />
-      {flm.moments.map(({ plane }, i) => {
-        const here = plane[position];
-        if (here === undefined || i % every !== 0 || i === flm.moments.length - 1) return null;
-        const from = to(here);
-        return (
-          <path
-            key={i}
-            class={i <= at ? "flow past" : "flow"}
-            d={arrow(from, to({ x: here.x + here.dx, y: here.y + here.dy }))}
-          />
-        );
-      })}
+      {arrows.map((one) => (
+        <path key={one.i} class={one.i <= at ? "flow past" : "flow"} d={arrow(to(one.from), to(one.end))} />
+      ))}
       <circle class="noise" {...{ cx: to(start).x, cy: to(start).y, r: 5 }} />
       <circle class="now" cx={now.x} cy={now.y} r="6" />
       <text
@@ -120,27 +120,32 @@ function Shares({
   at,
   position,
   name,
+  label,
 }: {
   readonly forming: Forming;
   readonly at: number;
   readonly position: number;
   readonly name: "flm" | "fmlm";
+  readonly label: string;
 }) {
   const moment = momentAt(forming, at);
+  const entropy = moment?.entropy;
   return (
     <div class={`shares ${name}`}>
       <h4>
-        {name.toUpperCase()}{" "}
-        <span class="soft numeric">entropy {(moment?.entropy[position] ?? 0).toFixed(2)} nats</span>
+        {label}
+        {entropy !== undefined && (
+          <span class="soft numeric"> entropy {(entropy[position] ?? 0).toFixed(2)} nats</span>
+        )}
       </h4>
-      <ol>
+      <ol class={entropy === undefined ? "nearest" : undefined}>
         {(moment?.top[position] ?? [])
           .filter(isSeen)
           .slice(0, 5)
           .map(({ token, probability }, i) => (
-            <li key={i} style={{ "--p": probability }}>
+            <li key={i} style={{ "--p": entropy === undefined ? 0 : probability }}>
               <span class="token">{visible(token)}</span>
-              <span class="numeric soft">{percent(probability)}</span>
+              {entropy !== undefined && <span class="numeric soft">{percent(probability)}</span>}
             </li>
           ))}
       </ol>
@@ -148,11 +153,18 @@ function Shares({
   );
 }
 
+function caption({ flm, fmlm }: Pair): string {
+  if (flm === undefined) return "Its state in a plane, before and after the jump.";
+  const arrows = fmlm === undefined ? "" : "; the long one is the jump";
+  return `Its state in a plane, step by step. Arrows are the flow's${arrows}.`;
+}
+
 export function TokenWay({ state }: { readonly state: SentenceStore }) {
   const pair = state.pair.value;
   const position = state.position.value;
   const at = state.at.value;
-  const length = pair.flm.moments[0]?.top.length ?? 0;
+  const first = steppedOf(pair)?.moments[0];
+  const length = first?.top.length ?? 0;
   return (
     <div class="way-of">
       <div class="side">
@@ -160,20 +172,27 @@ export function TokenWay({ state }: { readonly state: SentenceStore }) {
           Token {position + 1} <span class="soft">of {length}</span>
         </h3>
         <div class="pairs">
-          <Shares forming={pair.flm} at={at} position={position} name="flm" />
-          {pair.fmlm !== undefined && <Shares forming={pair.fmlm} at={at} position={position} name="fmlm" />}
+          {(["flm", "fmlm"] as const).map((name) => {
+            const forming = pair[name];
+            if (forming === undefined) return null;
+            const of = { forming, at, position, name, label: pair.labels[name] };
+            return <Shares key={name} {...of} />;
+          })}
         </div>
         <p class="small soft how">
-          Choose a word to see what else it may become. Words sharpen as they are decided; the bar under a
-          word is its entropy.
+          {first?.entropy === undefined
+            ? "Choose a word to see its way."
+            : "Choose a word to see what else it may become. Words sharpen as they are decided; the bar under a word is its entropy."}
         </p>
       </div>
-      <figure>
-        <Picture pair={pair} position={position} at={at} />
-        <figcaption class="small soft">
-          Its state in a plane, step by step. Arrows are the flow's; the long one is the jump.
-        </figcaption>
-      </figure>
+      {first?.plane === undefined ? (
+        <p class="small soft unmoved">{steppedOf(pair)?.unmoved}</p>
+      ) : (
+        <figure>
+          <Picture pair={pair} position={position} at={at} />
+          <figcaption class="small soft">{caption(pair)}</figcaption>
+        </figure>
+      )}
     </div>
   );
 }

@@ -33,10 +33,14 @@ function widths(forming: Forming): readonly number[] {
 }
 
 const spoken = (moment: FormingMoment, i: number): string => {
-  const tokens = (moment.top[i] ?? [])
+  const { top, entropy } = moment;
+  const tokens = (top[i] ?? [])
     .slice(0, 1 + OTHERS)
-    .map(({ token, probability }) => `${visible(token)} ${percent(probability)}`);
-  return `Position ${i + 1}: ${tokens.join(", ")}; entropy ${(moment.entropy[i] ?? 0).toFixed(2)} nats`;
+    .map(({ token, probability }) =>
+      entropy === undefined ? visible(token) : `${visible(token)} ${percent(probability)}`,
+    );
+  const said = entropy === undefined ? "" : `; entropy ${(entropy[i] ?? 0).toFixed(2)} nats`;
+  return `Position ${i + 1}: ${tokens.join(", ")}${said}`;
 };
 
 export function Positions({
@@ -54,7 +58,7 @@ export function Positions({
 }) {
   const room = widths(forming);
   // Of all moments, so that a bar of full width means "as undecided as it ever was".
-  const most = Math.max(1e-6, ...forming.moments.flatMap(({ entropy }) => entropy));
+  const most = Math.max(1e-6, ...forming.moments.flatMap(({ entropy = [] }) => entropy));
   const last = moment.top.length - 1;
   const move = (event: KeyboardEvent): void => {
     const to = { ArrowRight: selected + 1, ArrowLeft: selected - 1, Home: 0, End: last }[event.key];
@@ -78,7 +82,7 @@ export function Positions({
             tabIndex={i === selected ? 0 : -1}
             style={{
               "--p": best?.probability ?? 0,
-              "--h": (moment.entropy[i] ?? 0) / most,
+              "--h": (moment.entropy?.[i] ?? 0) / most,
               "--room": room[i] ?? 1,
             }}
             onClick={() => onSelect(i)}
@@ -87,17 +91,19 @@ export function Positions({
               {visible(best?.token ?? "")}
             </span>
             <span class="entropy" aria-hidden="true" />
-            <span class="others" aria-hidden="true">
-              {Array.from({ length: OTHERS }, (_, k) => {
-                const other = others[k];
-                const shown = other !== undefined && isSeen(other) ? other : undefined;
-                return (
-                  <span key={k} style={{ "--p": shown?.probability ?? 0 }}>
-                    {shown === undefined ? "\u00a0" : visible(shown.token)}
-                  </span>
-                );
-              })}
-            </span>
+            {moment.entropy !== undefined && (
+              <span class="others" aria-hidden="true">
+                {Array.from({ length: OTHERS }, (_, k) => {
+                  const other = others[k];
+                  const shown = other !== undefined && isSeen(other) ? other : undefined;
+                  return (
+                    <span key={k} style={{ "--p": shown?.probability ?? 0 }}>
+                      {shown === undefined ? "\u00a0" : visible(shown.token)}
+                    </span>
+                  );
+                })}
+              </span>
+            )}
           </button>
         );
       })}

@@ -1,6 +1,6 @@
 /** The steps from noise to text as a slider, under a line that shows how undecided the text is at each. Consumed by sentence.tsx. */
 import type { Forming } from "../../engine/protocol.ts";
-import { meanEntropy, type SentenceStore } from "./sentence-store.ts";
+import { meanEntropy, steppedOf, stepsOf, type SentenceStore } from "./sentence-store.ts";
 
 const H = 36;
 
@@ -9,21 +9,23 @@ function line(forming: Forming, steps: number, most: number): string {
   return Array.from({ length: steps + 1 }, (_, i) => {
     const moment = forming.moments[Math.min(i, forming.moments.length - 1)];
     const x = (100 * i) / steps;
-    const y = H - 2 - (H - 6) * (meanEntropy(moment?.entropy ?? []) / most);
+    const y = H - 2 - (H - 6) * (meanEntropy(moment?.entropy) / most);
     // A jump has nothing between before and after.
     return `${i === 0 ? "M" : "L"}${x.toFixed(2)} ${y.toFixed(2)}`;
   }).join("");
 }
 
 export function Scrubber({ state }: { readonly state: SentenceStore }) {
-  const { flm, fmlm } = state.pair.value;
-  const steps = Math.max(1, flm.moments.length - 1);
+  const pair = state.pair.value;
+  const { flm, fmlm } = pair;
+  const steps = stepsOf(pair);
   const at = Math.min(state.at.value, steps);
-  const moment = flm.moments[at];
-  const all = [...flm.moments, ...(fmlm?.moments ?? [])].map(({ entropy }) => meanEntropy(entropy));
+  const moment = steppedOf(pair)?.moments[at];
+  const all = [...(flm?.moments ?? []), ...(fmlm?.moments ?? [])].map(({ entropy }) => meanEntropy(entropy));
   const most = Math.max(1e-6, ...all);
   const playing = state.playing.value;
-  const said = `step ${at} of ${steps}, mean entropy ${meanEntropy(moment?.entropy ?? []).toFixed(2)} nats`;
+  const entropy = moment?.entropy;
+  const said = `step ${at} of ${steps}${entropy === undefined ? "" : `, mean entropy ${meanEntropy(entropy).toFixed(2)} nats`}`;
   return (
     <div class="scrubber">
       <button
@@ -41,13 +43,17 @@ export function Scrubber({ state }: { readonly state: SentenceStore }) {
         </svg>
       </button>
       <div class="track">
-        <svg viewBox={`0 0 100 ${H}`} preserveAspectRatio="none" aria-hidden="true">
-          {fmlm !== undefined && <path class="fmlm" d={line(fmlm, steps, most)} />}
-          <path class="flm" d={line(flm, steps, most)} />
-        </svg>
-        <span class="axis small soft" aria-hidden="true">
-          mean entropy
-        </span>
+        {entropy !== undefined && (
+          <>
+            <svg viewBox={`0 0 100 ${H}`} preserveAspectRatio="none" aria-hidden="true">
+              {fmlm !== undefined && <path class="fmlm" d={line(fmlm, steps, most)} />}
+              {flm !== undefined && <path class="flm" d={line(flm, steps, most)} />}
+            </svg>
+            <span class="axis small soft" aria-hidden="true">
+              mean entropy
+            </span>
+          </>
+        )}
         <input
           type="range"
           min="0"

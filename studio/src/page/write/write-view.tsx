@@ -109,14 +109,14 @@ function NumberInput({ field, value }: { readonly field: NumberField; readonly v
 }
 
 /** FLM and FMLM, of which one may be missing as yet; or what there is of what was declared. */
-const modelsOf = ({ labels, models, forms }: RunDetail) =>
+const modelsOf = ({ labels, models, published }: RunDetail) =>
   (["fmlm", "flm"] as const)
-    .filter((name) => forms || models.includes(name))
+    .filter((name) => published || models.includes(name))
     .map((name) => [name, labels[name], !models.includes(name)] as const);
 
 /** How its models want to be used. */
-function advice({ labels, models, forms }: RunDetail): string {
-  if (forms) return "FMLM needs one step. FLM's texts get better with more.";
+function advice({ labels, models, published }: RunDetail): string {
+  if (published) return "FMLM needs one step. FLM's texts get better with more.";
   const jumps = models.includes("fmlm") ? `${labels.fmlm} jumps: it needs few steps.` : "";
   const flows = models.includes("flm") ? `The texts of ${labels.flm} get better with more steps.` : "";
   return `${jumps} ${flows}`.trim();
