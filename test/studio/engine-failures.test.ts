@@ -126,7 +126,7 @@ describe.skipIf(missing !== undefined)("the engine, where something is missing o
         text: (await engine.run(id)).text,
       };
     }, run.id);
-    const sentence = `The run ${run.id} is in use by another tab of this page; pause it there or close that tab.`;
+    const sentence = "This run is in use by another tab of this page; pause it there or close that tab.";
     expect(told).toEqual({ resume: sentence, remove: sentence, text: "story.txt" });
     // Closing a tab gives the run back, at its last saved state.
     await one.close();

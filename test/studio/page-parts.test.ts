@@ -46,6 +46,15 @@ describe("curves", () => {
     );
   });
 
+  it("smooth to both sides: a loss that falls evenly stays itself, away from the ends", () => {
+    const points = Array.from(
+      { length: 201 },
+      (_, step) => ({ phase: "flm", step, loss: 5 - step / 50 }) as const,
+    );
+    const { flmSmooth } = curvesOf(points, 201, 0.9);
+    for (let step = 98; step <= 102; step++) expect(flmSmooth[step]).toBeCloseTo(5 - step / 50, 3);
+  });
+
   it("give a table a few rows, the first and the last among them", () => {
     const points = Array.from({ length: 100 }, (_, step) => ({ phase: "flm", step, loss: 1 }) as const);
     const rows = someRows(curvesOf(points, 100, 0.9), 8);

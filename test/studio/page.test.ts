@@ -257,6 +257,29 @@ describe.skipIf(missing !== undefined)("the studio's page", () => {
     await page.context().close();
   });
 
+  it("writes a name as long as a file may have, and one that turns the text, without its own words suffering", async () => {
+    const { page } = await openPage(browser, served.url, {
+      reducedMotion: "reduce",
+      viewport: { width: 390, height: 844 },
+    });
+    const name = `a\u202Egpj ${"x".repeat(200)}.txt`;
+    await drop(page, [[name, 2]]);
+    await page.getByText("Sizes").click();
+    await page.getByLabel("Words of the vocabulary").fill("666");
+    await start(page);
+    await page.locator(".problems li").waitFor();
+    await page.getByLabel("Words of the vocabulary").fill("60");
+    await start(page);
+    await finished(page);
+    await drop(page, [[`${name}.png`, 0]]);
+    await page.getByText("is empty").waitFor();
+    expect(await page.evaluate(() => document.documentElement.scrollWidth)).toBeLessThanOrEqual(390);
+    const shown = await page.evaluate(() => document.body.innerText);
+    expect(shown).toContain(`From agpj ${"x".repeat(200)}.txt`);
+    expect(shown).not.toContain("\u202E");
+    await page.context().close();
+  });
+
   it("refuses what its policy does not allow", async () => {
     const { page, faults } = await openPage(browser, served.url);
     const inline = await page.evaluate(async () => {

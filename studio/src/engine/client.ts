@@ -10,6 +10,7 @@ import { declarationStore } from "./declaration-store.ts";
 import type { DeclarationStore } from "./declaration-store.ts";
 import { STOPPED } from "./declared.ts";
 import type { Declarations } from "./declared.ts";
+import { legible } from "./legible.ts";
 import type {
   DeviceInfo,
   EngineEvent,
@@ -26,6 +27,9 @@ import type {
   StepExplanation,
   TextSource,
 } from "./protocol.ts";
+
+/** A run whose text has a name that can be read among other words. */
+const named = <T extends RunSummary>(run: T): T => ({ ...run, text: legible(run.text) });
 
 /** Something that did not work, said so that the visitor knows what to do. */
 export interface Problem {
@@ -127,13 +131,14 @@ export function studio(declarations: Declarations): Studio {
   const problems = signal<readonly Problem[]>([]);
   let problemCount = 0;
 
-  const report = (text: string): void => {
+  const report = (problem: string): void => {
+    const text = legible(problem);
     // The same sentence twice says nothing new.
     const others = problems.value.filter((other) => other.text !== text);
     problems.value = [...others, { id: ++problemCount, text }];
   };
   const say = (text: string): void => {
-    note.value = text;
+    note.value = legible(text);
   };
   async function attempt<T>(what: string, task: () => Promise<T>): Promise<T | undefined> {
     try {
@@ -148,8 +153,9 @@ export function studio(declarations: Declarations): Studio {
 
   /** Counts what was chosen to be looked at; what is shown makes older choices void. */
   let chosen = 0;
-  const show = (detail: RunDetail): void =>
+  const show = (told: RunDetail): void =>
     batch(() => {
+      const detail = named(told);
       chosen++;
       if (run.value?.id !== detail.id) {
         texts.value = [];
@@ -229,8 +235,9 @@ export function studio(declarations: Declarations): Studio {
         break;
       case "state":
         batch(() => {
-          put(event.run);
-          if (run.value !== undefined && isOpen(event.run.id)) run.value = { ...run.value, ...event.run };
+          const summary = named(event.run);
+          put(summary);
+          if (run.value !== undefined && isOpen(summary.id)) run.value = { ...run.value, ...summary };
           if (event.run.state === "training") training.value = event.run.id;
           else if (training.value === event.run.id) {
             training.value = undefined;
@@ -284,7 +291,7 @@ export function studio(declarations: Declarations): Studio {
       if (opened === undefined) return;
       batch(() => {
         device.value = opened.device;
-        runs.value = [...opened.runs].sort((a, b) => b.created.localeCompare(a.created));
+        runs.value = opened.runs.map(named).sort((a, b) => b.created.localeCompare(a.created));
       });
       const [newest] = runs.value;
       if (newest !== undefined && run.value === undefined) await this.choose(newest.id);

@@ -12,6 +12,7 @@ import {
   bool,
   cast,
   compile,
+  cond,
   disposeTree,
   exportTfjs,
   f16,
@@ -20,13 +21,16 @@ import {
   i32,
   matmul,
   mul,
+  neg,
   OpError,
+  openInterpreter,
   random,
   scan,
   sort,
   sum,
   tanh,
   u32,
+  where,
 } from "fluxion";
 import type { Tensor } from "fluxion";
 import { openDevice } from "fluxion/node";
@@ -228,6 +232,117 @@ describe("exportTfjs", () => {
     expect(read["words"]).toEqual([7, 2 ** 31, 2 ** 32 - 1].map((x) => x | 0)); // bit by bit
     for (const output of Object.values(outputs)) output.dispose();
     model.dispose();
+  });
+
+  it("writes counters of random bits as a range: without weights there is no second file", async () => {
+    const noise = fn({ key: u32(2) }, ({ key }) => random.normal(key, [5, 101]));
+    const written = exportTfjs(noise);
+    expect(written.weights.length).toBe(0);
+    expect(written.code.length).toBeLessThan(20_000);
+    await tf.setBackend("cpu");
+    const model = await (await imported(written)).load(tf);
+    const { output } = await model.run({ key: [3, 4] });
+    const expected = await (await compile(noise, { device: openInterpreter() })).run({ key: [3, 4] });
+    const numbers = Array.from((await expected.read()).data);
+    output?.dataSync().forEach((x, i) => expect(x).toBeCloseTo(numbers[i] as number, 5));
+    output?.dispose();
+    model.dispose();
+  });
+
+  it("takes any number but 0 for true, as every device does", async () => {
+    await tf.setBackend("cpu");
+    const program = fn({ yes: bool(), flags: bool(4), x: f32(4) }, ({ yes, flags, x }) => ({
+      chosen: cond(yes, (y) => mul(y, 2), neg, x),
+      kept: where(flags, x, 0),
+    }));
+    const given = { yes: 2, flags: [2, 256, 0.5, 0], x: [1, 2, 3, 4] };
+    const model = await (await imported(exportTfjs(program))).load(tf);
+    const outputs = await model.run(given);
+    expect(Array.from(outputs["chosen"]?.dataSync() ?? [])).toEqual([2, 4, 6, 8]);
+    expect(Array.from(outputs["kept"]?.dataSync() ?? [])).toEqual([1, 2, 3, 0]);
+    for (const tensor of Object.values(outputs)) tensor.dispose();
+    model.dispose();
+  });
+
+  it("refuses what is no tensor of an input's shape and no numbers, and names the input", async () => {
+    await tf.setBackend("cpu");
+    const layer = fn({ p: { w: f32(2, 3) }, x: f32(4, 2) }, ({ p, x }) => matmul(x, p.w));
+    const model = await (await imported(exportTfjs(layer))).load(tf);
+    const good = { "p.w": wave(6), x: wave(8) };
+    const before = tf.memory().numTensors;
+    const [turned, gone] = [tf.tensor(wave(8) as number[], [2, 4]), tf.tensor([1])];
+    gone.dispose();
+    const kind = 'The input "x" is neither numbers nor a tensor; it is f32[4, 2].';
+    for (const [given, message] of [
+      [{ ...good, x: turned }, 'The input "x" is a tensor of the shape [2, 4]; it is f32[4, 2].'],
+      [{ ...good, x: gone }, 'The input "x" is a tensor that was disposed of; it is f32[4, 2].'],
+      [{ ...good, x: null }, kind],
+      [{ ...good, x: Array.from("12345678") }, kind],
+      [{ ...good, x: Promise.resolve(wave(8)) }, kind],
+      [{ ...good, x: new BigInt64Array(8) }, kind],
+      [{ ...good, x: new DataView(new ArrayBuffer(8)) }, kind],
+      [
+        { p: { w: wave(6) }, x: wave(8) },
+        'The input "p.w" is missing. It is given by this name: { "p.w": … }.',
+      ],
+    ] as const)
+      await expect(model.run(given)).rejects.toThrow(message);
+    turned.dispose();
+    expect(tf.memory().numTensors).toBe(before);
+    model.dispose();
+  });
+
+  it("reads all inputs when it is called: they may be disposed of or written over at once", async () => {
+    await tf.setBackend("cpu");
+    const sums = fn({ a: f32(2), b: f32(2), c: f32(2) }, ({ a, b, c }) => add(a, add(b, c)));
+    const model = await (await imported(exportTfjs(sums))).load(tf);
+    const [a, b, c] = [tf.tensor([1, 2]), tf.tensor([10, 20]), new Float32Array([100, 200])];
+    const result = model.run({ a, b, c });
+    a.dispose();
+    b.dispose();
+    c.fill(0);
+    const { output } = await result;
+    expect(Array.from(output?.dataSync() ?? [])).toEqual([111, 222]);
+    output?.dispose();
+    model.dispose();
+  });
+
+  it("ends the runs that go on before it lets go of its weights, and runs no more", async () => {
+    await tf.setBackend("cpu");
+    const before = tf.memory().numTensors;
+    const scaled = fn({ w: f32(2), x: f32(2) }, ({ w, x }) => mul(w, x));
+    const written = exportTfjs(scaled, { weights: { w: [2, 3] } });
+    const model = await (await imported(written)).load(tf, written.weights);
+    const runs = [model.run({ x: [1, 1] }), model.run({ x: [2, 2] })];
+    model.dispose();
+    const read = (await Promise.all(runs)).map(({ output }) => {
+      const numbers = Array.from(output?.dataSync() ?? []);
+      output?.dispose();
+      return numbers;
+    });
+    expect(read).toEqual([[2, 3], [4, 6]]); // prettier-ignore
+    await expect(model.run({ x: [1, 1] })).rejects.toThrow(
+      "The model was disposed of, and runs no more: load it again.",
+    );
+    model.dispose();
+    expect(tf.memory().numTensors).toBe(before);
+  });
+
+  it("says what load is to be given", async () => {
+    const held = fn({ w: f32(40), key: u32(2) }, ({ w, key }) => add(w, random.normal(key, [40])));
+    const written = exportTfjs(held, { weights: { w: wave(40) } });
+    const { load } = await imported(written);
+    for (const weights of [null, "./held.bin", new Response(), Promise.resolve(written.weights)])
+      await expect(load(tf, weights as unknown as Uint8Array)).rejects.toThrow(
+        "The module needs its weights: load(tf, weights). They are bytes: an ArrayBuffer or a typed array.",
+      );
+    await expect(load(undefined, written.weights)).rejects.toThrow(
+      "load takes the module of TensorFlow.js: load(tf, weights).",
+    );
+    const without = { ...tf, engine: () => ({ findBackend: () => null }) };
+    await expect(load(without, written.weights)).rejects.toThrow(
+      'The module computes a part on TensorFlow.js\'s backend "cpu": import @tensorflow/tfjs-backend-cpu too.',
+    );
   });
 
   it("names the user's line, and refuses weights that do not fit", () => {

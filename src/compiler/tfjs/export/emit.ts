@@ -101,7 +101,7 @@ export class Emitter {
       lines.push(this.#equation(equation, (id) => typeOf(program, id)));
     const results = program.outputs.map((id, i) => {
       const { shape, dtype } = typeOf(program, id);
-      return `${tensor(outputs[i] as Slot)} = make(ARRAYS[${json(dtype)}].from(v${id}), ${json(shape)}, ${json(dtype)});`;
+      return `${tensor(outputs[i] as Slot)} = make(new ARRAYS[${json(dtype)}](v${id}), ${json(shape)}, ${json(dtype)});`;
     });
     return ["{", ...indented([...lines, ...results]), "}"];
   }
@@ -123,16 +123,28 @@ export class Emitter {
         this.helpers.add("broadcast");
         return `const ${result[0]} = broadcast(v${x}, ${json(type(x).shape)}, ${json(params.shape)}, ${json(params.dims)});`;
       case "cast":
-        this.helpers.add("cast");
-        return `const ${result[0]} = Array.from(v${x}, (x) => castScalar(x, ${json(type(x).dtype)}, ${json(params.dtype)}));`;
+        return `const ${result[0]} = ${this.#cast(`v${x}`, type(x).dtype, params.dtype)};`;
       default: {
         const text = ELEMENTWISE[op];
         if (text === undefined) throw new Error(`tfjs: ${op} has no text for an exported module`);
         if (op === "erf") this.helpers.add("erf");
         const second = y === undefined ? "" : `const y = v${y}[i]; `;
-        return `const ${result[0]} = Array.from(v${x}, (x, i) => { const d = ${json(type(x).dtype)}; ${second}return ${text}; });`;
+        return `const ${result[0]} = each(v${x}, (x, i) => { const d = ${json(type(x).dtype)}; ${second}return ${text}; });`;
       }
     }
+  }
+
+  /** Numbers of one dtype as those of another; words wrap where they are stored. */
+  #cast(values: string, from: string, to: string): string {
+    if (to === "bool") return `each(${values}, ${this.#helper("toBool")})`;
+    if (!from.startsWith("f") || to.startsWith("f")) return values;
+    const bounds = to === "i32" ? "-(2 ** 31), 2 ** 31 - 1" : "0, 2 ** 32 - 1";
+    return `each(${values}, (x) => ${this.#helper("toWord")}(x, ${bounds}))`;
+  }
+
+  #helper(name: Helper): Helper {
+    this.helpers.add(name);
+    return name;
   }
 
   #scan({ length, reverse, carried, scanned, body, outputs, stacked }: ScanStep): readonly string[] {

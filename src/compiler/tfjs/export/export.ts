@@ -139,6 +139,26 @@ const quoted = (name: string): string =>
 const described = (list: readonly Named[]): string =>
   JSON.stringify(list.map(({ name, type: { dtype, shape } }) => ({ name, dtype, shape })));
 
+/** Checks of what `load` is given. */
+const NEEDS_WEIGHTS = `  if (typeof weights?.byteLength !== "number")
+    throw new Error("The module needs its weights: load(tf, weights). They are bytes: an ArrayBuffer or a typed array.");`;
+const NEEDS_CPU = `  if (!engine.findBackend("cpu"))
+    throw new Error("The module computes a part on TensorFlow.js's backend \\"cpu\\": import @tensorflow/tfjs-backend-cpu too.");`;
+
+/** What numbers that are given for an input go through, besides what their arrays do. */
+const ROUND: { readonly [dtype: string]: "toF16" | "toBool" } = { f16: "toF16", bool: "toBool" };
+
+/** Whether the numbers follow each other, as the counters of random bits do. */
+const isRange = ({ storage, values }: Held): boolean =>
+  storage === "int32" && typeof values !== "number" && values.every((x, i) => x === (values[0] ?? 0) + i);
+
+/** The values of a constant as a JavaScript list. */
+function listed(held: Held): string {
+  const values = [held.values].flat();
+  if (values.length <= FEW) return `[${values.map(literal).join(", ")}]`;
+  return `Array.from({ length: ${values.length} }, (_, i) => i + ${literal(values[0] as number)})`; // there are more than a few
+}
+
 /** The text of a module. */
 function moduleText(
   plan: Plan,
@@ -153,14 +173,19 @@ function moduleText(
   const { inputs, outputs, few, many } = parts;
   const emitter = new Emitter();
   const lines = emitter.block(plan.main);
-  if (inputs.some(({ type }) => type.dtype === "f16")) emitter.helpers.add("toF16");
+  for (const { type } of inputs) {
+    const round = ROUND[type.dtype];
+    if (round !== undefined) emitter.helpers.add(round);
+  }
   const shape = (one: { readonly shape: readonly number[] }): string => JSON.stringify(one.shape);
-  const constants = few.map(
-    (one) =>
-      `[${one.slot}, [${[one.values].flat().map(literal).join(", ")}], ${shape(one)}, "${one.storage}"],`,
-  );
+  const constants = few.map((one) => `[${one.slot}, ${listed(one)}, ${shape(one)}, "${one.storage}"],`);
   const weights = many.map((one) => `[${one.slot}, ${sizeOf(one.shape)}, ${shape(one)}, "${one.storage}"],`);
+  const needsCpu = lines.some((line) => /\b(?:onCpu|copy|share|slice|stack)\(/.test(line));
   const takesWeights = many.length > 0 && inline === undefined;
+  const takeLine = ({ name, type }: Named): string =>
+    `      take(${[quoted(name), "given", shape(type), `"${type.dtype}"`, ...[ROUND[type.dtype] ?? []].flat()].join(", ")}),\n`;
+  const makeLine = ({ slot, type }: Named, i: number): string =>
+    `      (t[${slot}] = make(taken[${i}], ${shape(type)}, "${type.dtype}")),\n`;
   return `// ${name.replaceAll(/\s+/g, " ")}. Written by Fluxion: calls of TensorFlow.js, and nothing else.
 //
 //   const model = await load(tf${takesWeights ? ', await (await fetch("…")).arrayBuffer()' : ""});
@@ -186,7 +211,8 @@ const TYPES = { float32: Float32Array, int32: Int32Array, bool: Uint8Array };
 
 /** Makes the tensors of constants and weights. \`tf\` is the module of TensorFlow.js, with a backend selected and ready. */
 export async function load(tf${takesWeights ? ", weights" : ""}) {
-${takesWeights ? '  if (weights === undefined) throw new Error("The module needs its weights: load(tf, weights).");\n' : ""}${
+  if (typeof tf?.engine !== "function") throw new Error("load takes the module of TensorFlow.js: load(tf${takesWeights ? ", weights" : ""}).");
+${takesWeights ? `${NEEDS_WEIGHTS}\n` : ""}${
     many.length === 0
       ? ""
       : `${inline === undefined ? "  const bytes = new Uint8Array(weights.buffer ?? weights, weights.byteOffset ?? 0, weights.byteLength);" : "  const bytes = Uint8Array.from(atob(INLINE), (c) => c.charCodeAt(0));"}
@@ -194,7 +220,7 @@ ${takesWeights ? '  if (weights === undefined) throw new Error("The module needs
   if (bytes.length !== total) throw new Error(\`These are \${bytes.length} bytes of weights; the module has \${total}.\`);
 `
   }  const engine = tf.engine();
-  const held = [];
+${needsCpu ? `${NEEDS_CPU}\n` : ""}  const held = [];
   const hold = (slot, values, shape, dtype) => {
     held[slot] = tf.keep(engine.makeTensor(values, shape, dtype));
   };
@@ -214,26 +240,39 @@ ${
     hold(slot, dtype === "bool" ? Uint8Array.from(words) : words, shape, dtype);
   }
 `
-}  return {
-    run: (given = {}) => run(tf, held, given),
+}  let [running, ended] = [0, false];
+  const free = () => {
+    if (ended && running === 0) for (const tensor of held.splice(0)) tensor?.dispose();
+  };
+  return {
+    run: async (given = {}) => {
+      if (ended) throw new Error("The model was disposed of, and runs no more: load it again.");
+      running++;
+      try {
+        return await run(tf, held, given);
+      } finally {
+        running--;
+        free();
+      }
+    },
+    /** Runs that go on are ended first. */
     dispose: () => {
-      for (const tensor of held.splice(0)) tensor?.dispose();
+      ended = true;
+      free();
     },
   };
 }
 
 async function run(tf, held, given) {
-  const { alive, make, kernel, onCpu, copy, end, reshape, slice, stack, input } = workspace(tf);
+  const { alive, make, kernel, onCpu, copy, end, reshape, slice, stack } = workspace(tf);
   const share = (x) => reshape(x, x.shape, x.dtype === "int32" ? "i32" : "f32");
   const t = held.slice();
   try {
-    const own = [];
-${inputs
-  .map(
-    ({ name, slot, type }) =>
-      `    own.push((t[${slot}] = await input(${quoted(name)}, given, ${shape(type)}, "${type.dtype}"${type.dtype === "f16" ? ", toF16" : ""})));\n`,
-  )
-  .join("")}${lines.map((line) => `    ${line}\n`).join("")}    end(...own);
+    const taken = await Promise.all([
+${inputs.map(takeLine).join("")}    ]);
+    const own = [
+${inputs.map(makeLine).join("")}    ];
+${lines.map((line) => `    ${line}\n`).join("")}    end(...own);
     return { ${outputs.map(({ name, slot }) => `[${quoted(name)}]: t[${slot}]`).join(", ")} };
   } catch (error) {
     for (const tensor of alive) tensor.dispose();
@@ -278,7 +317,8 @@ export function moduleOf(
       { slot, shape: type.shape, storage: storageOf(type.dtype), values: numbersOf(given[i], name, type) },
     ];
   });
-  const isFew = ({ values }: Held): boolean => typeof values === "number" || values.length <= FEW;
+  const isFew = (one: Held): boolean =>
+    typeof one.values === "number" || one.values.length <= FEW || isRange(one);
   const few = plan.constants.filter(isFew);
   const many = [...plan.constants.filter((one) => !isFew(one)), ...bound];
   const bytes = packed(many);

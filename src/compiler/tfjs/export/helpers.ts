@@ -75,19 +75,38 @@ function workspace(tf) {
     end(...rows, ...new Set([...flat, joined]));
     return result;
   };
-  /** What the caller gives for an input: numbers, or a tensor, which stays his. Numbers go through \`round\`. */
-  const input = async (name, given, shape, dtype, round) => {
-    const value = Object.hasOwn(given, name) ? given[name] : undefined;
-    if (value === undefined) throw new Error(\`The input "\${name}" is missing.\`);
-    let numbers = value;
-    if (value.dataId !== undefined) numbers = await value.data();
-    else if (!ArrayBuffer.isView(value)) numbers = [value].flat(Infinity);
-    if (numbers.length !== sizeOf(shape))
-      throw new Error(\`The input "\${name}" has \${numbers.length} values; it is \${dtype}[\${shape.join(", ")}].\`);
-    return make(ARRAYS[dtype].from(numbers, round), shape, dtype);
-  };
-  return { alive, make, kernel, onCpu, copy, end, reshape, slice, stack, input };
+  return { alive, make, kernel, onCpu, copy, end, reshape, slice, stack };
 }
+
+/**
+ * A copy of what the caller gives for an input: numbers, or a tensor, which stays his. Numbers go through \`round\`. It is begun before
+ * anything is waited for, so what is given may change, and tensors be disposed of, as soon as a run was called.
+ */
+async function take(name, given, shape, dtype, round) {
+  const refuse = (why) => {
+    throw new Error(\`The input "\${name}" \${why}; it is \${dtype}[\${shape.join(", ")}].\`);
+  };
+  const value = Object.hasOwn(given, name) ? given[name] : undefined;
+  if (value === undefined) throw new Error(\`The input "\${name}" is missing. It is given by this name: { \${JSON.stringify(name)}: … }.\`);
+  let numbers = value;
+  if (value?.dataId !== undefined) {
+    if (value.isDisposed) refuse("is a tensor that was disposed of");
+    if (value.shape.join() !== shape.join()) refuse(\`is a tensor of the shape [\${value.shape.join(", ")}]\`);
+    numbers = await value.data();
+  } else if (!ArrayBuffer.isView(value) || typeof (value[0] ?? 0) !== "number" || value.length === undefined) {
+    numbers = [value].flat(Infinity);
+    if (numbers.some((x) => typeof x !== "number" && typeof x !== "boolean")) refuse("is neither numbers nor a tensor");
+  }
+  if (numbers.length !== sizeOf(shape)) refuse(\`has \${numbers.length} values\`);
+  return round === undefined ? new ARRAYS[dtype](numbers) : ARRAYS[dtype].from(numbers, round);
+}
+
+/** A function of each number and its place; as float64, which holds every word. */
+const each = (values, f) => {
+  const results = new Float64Array(values.length);
+  for (let i = 0; i < results.length; i++) results[i] = f(values[i], i);
+  return results;
+};
 
 /** Numbers as they are read: u32 lies in an int32, bit by bit. */
 const read = async (tensor, dtype) => {
@@ -115,12 +134,10 @@ function toF16(x) {
   return (2 / Math.sqrt(Math.PI)) * Math.exp(-x * x) * sum;
 }
 `,
-  cast: `function castScalar(x, from, to) {
-  if (to === "bool") return x === 0 ? 0 : 1;
-  if (!/^f/.test(from) || /^f/.test(to)) return x;
-  const [low, high] = to === "i32" ? [-(2 ** 31), 2 ** 31 - 1] : [0, 2 ** 32 - 1];
-  return Number.isNaN(x) ? 0 : Math.min(Math.max(Math.trunc(x), low), high);
-}
+  toBool: `const toBool = (x) => (Number(x) === 0 ? 0 : 1);
+`,
+  toWord: `/** The whole number towards 0, within bounds; NaN is 0. */
+const toWord = (x, low, high) => (x !== x ? 0 : Math.min(Math.max(Math.trunc(x), low), high));
 `,
   broadcast: `/** Axis i of \`values\` becomes axis dims[i]. */
 function broadcast(values, from, shape, dims) {

@@ -42,9 +42,7 @@ export async function lockRun(id: string): Promise<Lock> {
     }));
   if (!got) {
     held.delete(id);
-    throw new UserError(
-      `The run ${id} is in use by another tab of this page; pause it there or close that tab.`,
-    );
+    throw new UserError("This run is in use by another tab of this page; pause it there or close that tab.");
   }
   return {
     release: () => {

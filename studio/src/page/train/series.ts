@@ -14,18 +14,35 @@ export interface Curves {
   readonly validation: readonly (number | null)[];
 }
 
-/** An exponential moving average without the bias of its first value (as Adam's, arXiv:1412.6980). */
+/**
+ * An average of the points on both sides, each step away with a share `keep` of the weight of the one before: so a curve that falls is not drawn
+ * above its losses, as it is by an average of the past alone.
+ */
 function smooth(values: readonly (number | null)[], keep: number): (number | null)[] {
-  let [average, weight] = [0, 0];
+  const there = values.filter((value) => value !== null);
+  const before = pastSums(there, keep);
+  const after = pastSums(there.toReversed(), keep).toReversed();
+  let at = 0;
   return values.map((value) => {
     if (value === null) return null;
-    average = keep * average + (1 - keep) * value;
-    weight = keep * weight + (1 - keep);
-    return average / weight;
+    const [left, right] = [before[at] as Sum, after[at] as Sum]; // one for each
+    at++;
+    // The point itself is in both.
+    return (left.total + right.total - value) / (left.weight + right.weight - 1);
   });
 }
 
-/** @param keep share of the past in the smoothed curves, in [0, 1) */
+interface Sum {
+  readonly total: number;
+  readonly weight: number;
+}
+
+function pastSums(values: readonly number[], keep: number): Sum[] {
+  let sum: Sum = { total: 0, weight: 0 };
+  return values.map((value) => (sum = { total: keep * sum.total + value, weight: keep * sum.weight + 1 }));
+}
+
+/** @param keep weight of a neighbour in the smoothed curves, in [0, 1) */
 export function curvesOf(points: readonly LossPoint[], flmSteps: number, keep: number): Curves {
   const rows = new Map<number, { flm?: number; fmlm?: number; validation?: number }>();
   for (const { phase, step, loss, validation } of points) {

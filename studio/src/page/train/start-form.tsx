@@ -3,6 +3,7 @@ import { signal } from "@preact/signals";
 import { useRef } from "preact/hooks";
 import type { Preset } from "../../../../src/runtime/training/config.ts";
 import type { Studio } from "../../engine/client.ts";
+import { legible } from "../../engine/legible.ts";
 import { ownText, take } from "../drop.ts";
 import { bytes } from "../format.ts";
 import { Choice } from "../parts/choice.tsx";
@@ -60,7 +61,7 @@ function TextSource({ store }: { readonly store: Studio }) {
       <span class="label">Text</span>
       <div class="row">
         <span class="name" title={file?.name}>
-          {file === undefined ? "Definitions of WordNet" : `${file.name}, ${bytes(file.size)}`}
+          {file === undefined ? "Definitions of WordNet" : `${legible(file.name)}, ${bytes(file.size)}`}
         </span>
         {file !== undefined && (
           <button type="button" class="plain" onClick={() => (ownText.value = undefined)}>
