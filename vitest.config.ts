@@ -4,6 +4,7 @@ import { playwright } from "@vitest/browser-playwright";
 import { defineConfig } from "vitest/config";
 import type { TestProjectConfiguration } from "vitest/config";
 import { LAUNCH, missing } from "./test/browser/chromium.ts";
+import { LongestFirst } from "./test/support/order.ts";
 
 /** Examples and documents import the package by its name, as users do; here the name stands for the sources. */
 const source = (file: string): string => fileURLToPath(new URL(`src/${file}`, import.meta.url));
@@ -64,11 +65,16 @@ export default defineConfig({
     ],
   },
   test: {
-    // Not the cache of whoever runs the tests: what `fluxion tune` found on this machine must not change what they compile.
-    env: { FLUXION_CACHE: fileURLToPath(new URL(".cache/test", import.meta.url)) },
+    env: {
+      // Not the cache of whoever runs the tests: what `fluxion tune` found on this machine must not change what they compile.
+      FLUXION_CACHE: fileURLToPath(new URL(".cache/test", import.meta.url)),
+      // As many files run at a time as there are cores, so a second thread of ONNX Runtime would take the core from another file's.
+      FLUXION_THREADS: process.env["FLUXION_THREADS"] ?? "1",
+    },
     provide: { seed },
     setupFiles: ["test/support/seed.ts"],
     maxWorkers: WORKERS,
+    sequence: { sequencer: LongestFirst },
     projects: missing === undefined ? [node, browser] : [node],
   },
 });

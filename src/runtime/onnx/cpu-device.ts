@@ -152,7 +152,7 @@ class CpuExecutable implements Executable {
 }
 
 export interface CpuOptions {
-  /** Threads of one op; default: one per physical core. */
+  /** Threads of one op; default: `FLUXION_THREADS`, else one per physical core. Processes that share cores are quicker with few. */
   readonly threads?: number;
 }
 
@@ -256,12 +256,21 @@ export class CpuDevice implements Device {
 
 const messageOf = (error: unknown): string => (error instanceof Error ? error.message : String(error));
 
-/** Opens the CPU device. @throws UserError when ONNX Runtime is missing or has no build for this platform. */
+/**
+ * Opens the CPU device. @throws UserError when ONNX Runtime is missing or has no build for this platform, or the number of threads is none
+ */
 export async function openCpu(options: CpuOptions = {}): Promise<CpuDevice> {
-  if (options.threads !== undefined && !(Number.isInteger(options.threads) && options.threads >= 1)) {
-    throw new UserError(
-      `The number of threads must be a whole number of at least 1, got ${options.threads}.`,
-    );
+  const { threads = wantedThreads(process.env["FLUXION_THREADS"]) } = options;
+  if (threads !== undefined && !(Number.isInteger(threads) && threads >= 1)) {
+    throw new UserError(`The number of threads must be a whole number of at least 1, got ${threads}.`);
   }
-  return new CpuDevice(await loadEngine(), options);
+  return new CpuDevice(await loadEngine(), threads === undefined ? {} : { threads });
+}
+
+/** What the environment says. @throws UserError when that is no number of threads */
+function wantedThreads(text: string | undefined): number | undefined {
+  if (text === undefined || text === "") return undefined;
+  const threads = Number(text);
+  if (Number.isInteger(threads) && threads >= 1) return threads;
+  throw new UserError(`FLUXION_THREADS is "${text}": give a whole number of at least 1.`);
 }

@@ -1,5 +1,7 @@
-import { afterAll, describe, expect, it } from "vitest";
+import { afterAll, describe, expect, it, vi } from "vitest";
 import { toNumbers } from "../../../src/compiler/host-tensor.ts";
+import type { HostTensor } from "../../../src/compiler/host-tensor.ts";
+import { interpret } from "../../../src/compiler/interpret/interpret.ts";
 import type { Program } from "../../../src/dsl/program/program.ts";
 import type { DeviceValue } from "../../../src/runtime/device.ts";
 import { UserError } from "../../../src/runtime/files/errors.ts";
@@ -7,7 +9,7 @@ import { openInterpreter } from "../../../src/runtime/interpreter-device.ts";
 import { openCpu } from "../../../src/runtime/onnx/cpu-device.ts";
 import { StoragePool } from "../../../src/runtime/onnx/storage.ts";
 import { step, testContract } from "../../support/device-contract.ts";
-import { program, tensor } from "../../support/programs.ts";
+import { difference, program, tensor } from "../../support/programs.ts";
 
 const device = await openCpu({ threads: 1 });
 afterAll(() => device.dispose());
@@ -86,6 +88,50 @@ describe("the cpu device", () => {
   it("says what it is, and refuses half a thread", async () => {
     expect(device.describe()).toMatch(/^ONNX Runtime \d+\.\d+\.\d+, 1 thread \(\d+ × /);
     await expect(openCpu({ threads: 0.5 })).rejects.toThrow(UserError);
+  });
+
+  it("takes the number of threads from the environment where none is given", async () => {
+    const describeWith = async (text: string): Promise<string> => {
+      vi.stubEnv("FLUXION_THREADS", text);
+      const opened = await openCpu();
+      await opened.dispose();
+      return opened.describe();
+    };
+    try {
+      expect(await describeWith("3")).toContain(", 3 threads (");
+      expect(await describeWith("")).toContain(", a thread per core (");
+      await expect(describeWith("none")).rejects.toThrow(
+        'FLUXION_THREADS is "none": give a whole number of at least 1.',
+      );
+      await expect(describeWith("0")).rejects.toThrow(UserError);
+    } finally {
+      vi.unstubAllEnvs();
+    }
+  });
+
+  it("computes the same with one thread, two and three", async () => {
+    // Sizes that are cut into unequal parts: a product, a sum and what is elementwise.
+    const large = program(["f32[131,257]", "f32[257,67]"], (w, a, b) => {
+      const product = w.one("dot", [a, b], {
+        lhsBatch: [],
+        rhsBatch: [],
+        lhsContract: [1],
+        rhsContract: [0],
+      });
+      return [product, w.one("reduceSum", [w.one("exp", [product], none)], { axes: [1] })];
+    });
+    const wave = (size: number): number[] => Array.from({ length: size }, (_, i) => Math.sin(i) / 16);
+    const results: HostTensor[][] = [];
+    const inputs = [tensor("f32[131,257]", wave(131 * 257)), tensor("f32[257,67]", wave(257 * 67))];
+    for (const threads of [1, 2, 3]) {
+      const own = await openCpu({ threads });
+      const outputs = await (await own.compile(large)).run(inputs.map((input) => own.upload(input)));
+      results.push(await Promise.all(outputs.map((output) => output.read())));
+      await own.dispose();
+    }
+    const [one = [], ...others] = results;
+    for (const other of others) expect(difference(other, one, 1e-5)).toBeUndefined();
+    expect(difference(interpret(large, inputs), one, 1e-4)).toBeUndefined();
   });
 });
 
