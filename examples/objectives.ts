@@ -1,7 +1,8 @@
 /**
  * One teacher, five objectives. The corpus is two phrases, as in two-phrases.ts; a flow map that has learned writes one of them in a
  * single step. What differs between the students is one word of a declaration: by which identity of flow maps they are trained. The
- * Eulerian identity on probabilities is the one that fails, as its authors say ("highly unstable"); on logits it does not.
+ * Eulerian identity on probabilities is the one that fails, as its authors say ("highly unstable"); on logits it does not. How badly it
+ * fails is chance: with other seeds, numbers of steps and learning rates it wrote from 0 to 92 % whole phrases.
  */
 import { compile, disposeTree, openDevice } from "fluxion/node";
 import { f32, fn, models, outputSpec, random, u32 } from "fluxion";
@@ -10,10 +11,10 @@ import type { DeviceValue } from "fluxion";
 const { flows, gammaSchedule, objectives, training, variants } = models;
 const { flowDraw, flowMapDraw, flowMapStep, flowStep, initFlm, initFmlm, samplerProgram, stepKey } = training;
 
-const [BATCH, LENGTH, VOCAB, STEPS, SAMPLES] = [128, 2, 4, 800, 2000];
+const [BATCH, LENGTH, VOCAB, STEPS, SAMPLES] = [64, 2, 4, 600, 2000];
 /** Every batch: the phrases 0 1 and 2 3, half of the rows each. Of a longer text a step would be dealt windows. */
 const tokens = Int32Array.from({ length: LENGTH * BATCH }, (_, i) => i % VOCAB);
-const network = { vocab: VOCAB, length: LENGTH, width: 16, depth: 4, heads: 4, conditioning: 16 };
+const network = { vocab: VOCAB, length: LENGTH, width: 16, depth: 2, heads: 4, conditioning: 16 };
 const options = {
   network,
   batch: BATCH,
@@ -38,7 +39,7 @@ async function train<S>(
 ): Promise<S> {
   let current = first;
   for (let step = 0; step < STEPS; step++) {
-    const learningRate = 5e-3 * Math.min(1, (step + 1) / 50) * Math.cos((Math.PI / 2) * (step / STEPS)) ** 2;
+    const learningRate = 1e-2 * Math.min(1, (step + 1) / 50) * Math.cos((Math.PI / 2) * (step / STEPS)) ** 2;
     const { state, ...report } = await one(current, step, learningRate);
     disposeTree(report);
     current = state;
