@@ -31,7 +31,7 @@ async function link(target: string, path: string): Promise<void> {
 
 beforeAll(async () => {
   staged = await stage();
-  await succeed(staged.folder, "npm", ["run", "--silent", "build"]);
+  // Which builds first, by the script "prepack".
   [packed] = JSON.parse(await succeed(staged.folder, "npm", ["pack", "--json"])) as [Packed];
   tarball = join(staged.folder, packed.filename);
   consumer = await mkdtemp(join(tmpdir(), "fluxion-consumer-"));
