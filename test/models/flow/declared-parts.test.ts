@@ -40,19 +40,19 @@ describe("a part that is none of what it may be", () => {
       () => flows.learnedEmbedding(given({ norm: "root of widht" })),
     ],
     [
-      'The semigroup objective of the flow map "leap" has no part "usesMiddel"; "usesMiddle" is the nearest of its parts.',
+      'The semigroup objective of "leap" has no part "usesMiddel"; "usesMiddle" is the nearest of its parts.',
       () => flowMap(given({ ...leap, objective: { ...own, usesMiddel: true } })),
     ],
     [
-      'The own objective of the flow map "leap" has undefined for its formula, which is a text, by which reports call it.',
+      'The own objective of "leap" has undefined for its formula, which is a text, by which reports call it.',
       () => flowMap(given({ ...leap, objective: { name: "own", target: own.target } })),
     ],
     [
-      'The own objective of the flow map "leap" has undefined for its usesMiddle, which is true or false.',
+      'The own objective of "leap" has undefined for its usesMiddle, which is true or false.',
       () => flowMap(given({ ...leap, objective: { name: "own", formula: "ψ = ψ", target: own.target } })),
     ],
     [
-      'The semigroup objective of the flow map "leap" has data for its atData, which is true, false or "only".',
+      'The semigroup objective of "leap" has "data" for its atData, which is true, false or "only".',
       () => flowMap(given({ ...leap, objective: { ...own, atData: "data" } })),
     ],
   ])("%s", (message, declare) => {
