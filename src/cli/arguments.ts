@@ -40,7 +40,10 @@ export interface Parsed {
   choice<const C extends string>(name: string, choices: readonly C[]): C | undefined;
 }
 
-/** Parses the arguments of a command. @throws UserError for an unknown option, a missing value or too many arguments */
+/**
+ * Parses the arguments of a command.
+ * @throws UserError for an unknown option, a missing value, an option that is given twice, or too many arguments
+ */
 export function parseArguments(command: Command, argv: readonly string[]): Parsed {
   const options = Object.fromEntries(
     Object.entries(command.options).map(([name, { value }]) => [
@@ -49,6 +52,7 @@ export function parseArguments(command: Command, argv: readonly string[]): Parse
     ]),
   );
   const parsed = parseOrExplain(command, argv, options);
+  refuseRepeated(command, parsed.tokens);
   const values = parsed.values as Readonly<Record<string, string | boolean | undefined>>;
   const missing = command.positionals[parsed.positionals.length];
   if (missing !== undefined && !missing.startsWith("["))
@@ -97,13 +101,34 @@ export function parseArguments(command: Command, argv: readonly string[]): Parse
   };
 }
 
+/**
+ * No option is a list, and the one that would win is not the one that everybody expects: a script that adds an option to a line which
+ * has it already would compute something else than it says.
+ */
+function refuseRepeated(
+  command: Command,
+  tokens: readonly { readonly kind: string; readonly name?: string; readonly value?: string | undefined }[],
+): void {
+  const first = new Map<string, string | undefined>();
+  for (const { kind, name, value } of tokens) {
+    if (kind !== "option" || name === undefined) continue;
+    if (first.has(name)) {
+      const values = value === undefined ? "" : `, "${first.get(name)}" and "${value}"`;
+      throw new UserError(
+        `--${name} is given twice${values}; give it once, see fluxion ${command.name} --help`,
+      );
+    }
+    first.set(name, value);
+  }
+}
+
 function parseOrExplain(
   command: Command,
   argv: readonly string[],
   options: Record<string, { type: "boolean" | "string" }>,
 ) {
   try {
-    return parseArgs({ args: [...argv], options, allowPositionals: true, strict: true });
+    return parseArgs({ args: [...argv], options, allowPositionals: true, strict: true, tokens: true });
   } catch (error) {
     const message = error instanceof Error ? (error.message.split("\n")[0] ?? "") : String(error);
     const option = /'(?:-\w, )?(--?[^ '=]+)/.exec(message)?.[1];

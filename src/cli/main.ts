@@ -38,21 +38,28 @@ function overview(): string {
   ].join("\n");
 }
 
+/** @throws UserError naming the commands, where there is none of that name */
+function commandNamed(name: string): Command {
+  const command = COMMANDS.find((candidate) => candidate.name === name);
+  if (command === undefined)
+    throw new UserError(
+      `there is no command "${name}"; the commands are ${COMMANDS.map((known) => known.name).join(", ")}`,
+    );
+  return command;
+}
+
 async function main(argv: readonly string[]): Promise<number> {
   const [name, ...rest] = argv;
   if (name === undefined || name === "--help" || name === "-h" || name === "help") {
-    process.stdout.write(overview());
+    const [asked] = rest;
+    process.stdout.write(name !== "help" || asked === undefined ? overview() : helpText(commandNamed(asked)));
     return 0;
   }
   if (name === "--version" || name === "-V") {
     process.stdout.write(`${VERSION}\n`);
     return 0;
   }
-  const command = COMMANDS.find((candidate) => candidate.name === name);
-  if (command === undefined)
-    throw new UserError(
-      `there is no command "${name}"; the commands are ${COMMANDS.map((known) => known.name).join(", ")}`,
-    );
+  const command = commandNamed(name);
   if (rest.includes("--help") || rest.includes("-h")) {
     process.stdout.write(helpText(command));
     return 0;

@@ -14,7 +14,7 @@ import type { Parsed } from "./arguments.ts";
 import { stoppedCode, whenOutputIsLost } from "./output.ts";
 import { listenForInterrupt } from "./signal.ts";
 import { textOf } from "./text.ts";
-import { intervalsFrom } from "./training-options.ts";
+import { askedIntervals, intervalsFor } from "./training-options.ts";
 import { STOPPING, trainAndMeasure } from "./training-run.ts";
 import type { Job } from "./training-run.ts";
 
@@ -31,7 +31,7 @@ export interface Plan {
 
 /** Trains what a command plans, or goes on with it. @returns the exit code */
 export async function trainPlanned(args: Parsed, planOf: (args: Parsed) => Promise<Plan>): Promise<number> {
-  const intervals = intervalsFrom(args);
+  askedIntervals(args); // what is none is said before anything is opened
   const plan = await planOf(args);
   const name = args.text("device") ?? "auto";
   const devices = await ReopenableDevice.open(() => openDevice(name));
@@ -42,7 +42,8 @@ export async function trainPlanned(args: Parsed, planOf: (args: Parsed) => Promi
     const { notice, ...opened } = await plan.open(text);
     await saveVocabulary(opened.run, text.vocabulary, textFingerprint(text));
     if (notice !== undefined) process.stdout.write(`${notice}\n`);
-    const code = await trainAndMeasure({ ...opened, text, devices, signal: interruption.signal }, intervals);
+    const job = { ...opened, text, devices, signal: interruption.signal };
+    const code = await trainAndMeasure(job, intervalsFor(args, opened.run));
     return code === 0 ? 0 : stoppedCode(code);
   } finally {
     unwatch();

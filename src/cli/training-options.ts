@@ -9,6 +9,7 @@ import { PRESETS } from "../runtime/training/config.ts";
 import type { TrainingConfig } from "../runtime/training/config.ts";
 import { DEFAULT_INTERVALS } from "../runtime/training/trainer.ts";
 import type { TrainingIntervals } from "../runtime/training/trainer.ts";
+import type { AskedIntervals, RunConfig } from "../runtime/run/store.ts";
 import type { Option, Parsed } from "./arguments.ts";
 
 /** What a model is made of. */
@@ -21,7 +22,7 @@ export const MODEL_OPTIONS = {
   },
   "keep-repeats": { help: "Learns lines as often as the text has them, not each once." },
   tokens: { value: "KIND", help: "words or chars (default: words)." },
-  vocab: { value: "N", help: "Size of a word vocabulary." },
+  vocab: { value: "N", help: "Size of a vocabulary of words; characters have one of 27." },
   length: { value: "N", help: "Tokens per sequence." },
   width: { value: "N", help: "Width of the network." },
   depth: { value: "N", help: "Blocks of the network." },
@@ -36,10 +37,13 @@ export const RUN_OPTIONS = {
   device: { value: "NAME", help: "Device to run on (default: auto; see fluxion devices)." },
   out: { value: "DIR", help: "Run folder to make (default: runs/ and the time)." },
   resume: { value: "DIR", help: "Goes on with an interrupted run; a finished one is measured again." },
-  "save-every": { value: "S", help: "Seconds between saved states (default: 30; 0: every step)." },
+  "save-every": {
+    value: "S",
+    help: "Seconds between saved states (0: every step; default: those of the run that is resumed, or 30).",
+  },
   "sample-every": {
     value: "S",
-    help: "Seconds between samples to read while training (default: 30; 0: every step).",
+    help: "Seconds between samples to read while training (0: every step; default: as for --save-every).",
   },
 } as const satisfies Readonly<Record<string, Option>>;
 
@@ -57,9 +61,18 @@ export function checkResumed(args: Parsed, allowed: readonly string[] = []): voi
     );
 }
 
-export const intervalsFrom = (args: Parsed): TrainingIntervals => ({
-  save: args.number("save-every", { min: 0 }) ?? DEFAULT_INTERVALS.save,
-  sample: args.number("sample-every", { min: 0 }) ?? DEFAULT_INTERVALS.sample,
+/** The intervals that the options ask for; a new run keeps them. @throws UserError for a value that is none */
+export function askedIntervals(args: Parsed): AskedIntervals {
+  const save = args.number("save-every", { min: 0 });
+  const sample = args.number("sample-every", { min: 0 });
+  return { ...(save === undefined ? {} : { save }), ...(sample === undefined ? {} : { sample }) };
+}
+
+/** The intervals of this process: those of the options, else those that the run began with, else the usual ones. */
+export const intervalsFor = (args: Parsed, { intervals }: RunConfig<unknown>): TrainingIntervals => ({
+  ...DEFAULT_INTERVALS,
+  ...intervals,
+  ...askedIntervals(args),
 });
 
 /** Folder of a new run. @throws UserError for an empty name */
@@ -89,6 +102,11 @@ export function settingsFrom(args: Parsed, preset: TrainingConfig): TrainingConf
   const file = args.text("data");
   const batch = args.whole("batch", POSITIVE);
   const tokens = args.choice("tokens", ["words", "chars"]) ?? preset.data.tokens;
+  const vocabularySize = args.whole("vocab", { min: 8, max: 1_000_000 });
+  if (vocabularySize !== undefined && tokens === "chars")
+    throw new UserError(
+      `--vocab is the size of a vocabulary of words, and that of characters is always a to z and the space; leave out --vocab, or take --tokens words`,
+    );
   const usualLength = tokens === "chars" && preset.data.tokens === "words" ? 32 : preset.network.length;
   return {
     ...preset,
@@ -98,7 +116,7 @@ export function settingsFrom(args: Parsed, preset: TrainingConfig): TrainingConf
       ...(file === undefined ? {} : { file: resolve(file) }),
       ...(args.flag("keep-repeats") ? { repeats: "keep" } : {}),
       tokens,
-      vocabularySize: args.whole("vocab", { min: 8, max: 1_000_000 }) ?? preset.data.vocabularySize,
+      vocabularySize: vocabularySize ?? preset.data.vocabularySize,
     },
     network: {
       ...preset.network,

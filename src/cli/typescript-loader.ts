@@ -23,7 +23,10 @@ export async function load(url, context, next) {
   return { format: "module", source: code, shortCircuit: true };
 }`;
 
-/** Only what is found nowhere else: a project's own copy of the package is the one that its files mean. */
+/**
+ * Only what is found nowhere else: a project's own copy of the package is the one that its files mean. In TypeScript "./other.js" and
+ * "./other" may mean other.ts, which the compiler of types and esbuild know, and Node does not.
+ */
 const OWN_HOOK = `
 let own;
 export async function initialize(data) {
@@ -33,8 +36,13 @@ export async function resolve(specifier, context, next) {
   try {
     return await next(specifier, context);
   } catch (error) {
-    if (error?.code !== "ERR_MODULE_NOT_FOUND" || !Object.hasOwn(own, specifier)) throw error;
-    return next(own[specifier], context);
+    if (error?.code !== "ERR_MODULE_NOT_FOUND") throw error;
+    if (Object.hasOwn(own, specifier)) return next(own[specifier], context);
+    if (!/^\\.\\.?\\//.test(specifier) || !/\\.m?ts$/.test(context.parentURL ?? "")) throw error;
+    const typed = /\\.m?js$/.test(specifier) ? specifier.replace(/js$/, "ts") : specifier + ".ts";
+    return next(typed, context).catch(() => {
+      throw error;
+    });
   }
 }`;
 

@@ -12,6 +12,9 @@ const OWN_MODULE = /cli\/[^/]+\.[jt]s:\d+:\d+$/;
 const framesOf = (stack: string | undefined): readonly string[] =>
   (stack ?? "").split("\n").flatMap((line) => placeOf(line) ?? []);
 
+/** Neither Node's, nor of a hook of Node's loader, which has no file. */
+const isOfFile = (place: string): boolean => !/^(?:node|data):/.test(place);
+
 const isUsers = (place: string): boolean => {
   // Read off a stack, so that it is written as the engine writes it in the other one.
   const [own = ""] = framesOf(new Error("where this is").stack);
@@ -31,13 +34,13 @@ export function userLine(error: unknown): string | undefined {
   if (!(error instanceof Error)) return undefined;
   // Of an import that is missing, Node writes the place alone above the message.
   const linked = /^(\S.*:\d+)\n/.exec(error.stack ?? "")?.[1];
-  const place = linked ?? framesOf(error.stack).find((frame) => !frame.startsWith("node:") && isUsers(frame));
+  const place = linked ?? framesOf(error.stack).find((frame) => isOfFile(frame) && isUsers(frame));
   return place === undefined ? undefined : written(place);
 }
 
 /** The same where the user's own code threw; undefined where it was the package's, which may be at fault. */
 export function thrownByUser(error: unknown): string | undefined {
   if (!(error instanceof Error)) return undefined;
-  const [innermost] = framesOf(error.stack).filter((frame) => !frame.startsWith("node:"));
+  const [innermost] = framesOf(error.stack).filter(isOfFile);
   return innermost !== undefined && isUsers(innermost) ? written(innermost) : undefined;
 }

@@ -101,6 +101,11 @@ export async function subjectOfRun(
   if (stock !== undefined) {
     if ((given !== undefined && given !== variant?.name) || name !== undefined)
       throw new UserError(`${dir} trains ${recordedText(config)}, which needs no file; leave it out.`);
+    // A run that was ended before its teacher was copied still may take another one.
+    if (force && variant?.teacherRun === undefined)
+      throw new UserError(
+        `--force takes a file whose code has changed, and ${dir} trains ${recordedText(config)}, which has none; leave it out.`,
+      );
     return stock;
   }
   if (given === undefined)

@@ -103,20 +103,22 @@ async function flowOf(run: RunFolder<TrainingConfig>, vocab: number, args: Parse
   return flow;
 }
 
-/** "NAME=X; NAME=X" as numbers by name. */
+/** "NAME=X; NAME=X" as numbers by name. @throws UserError for what says nothing, or two things of one residual */
 function tolerancesIn(text: string | undefined): Readonly<Record<string, number>> {
-  const parts = (text ?? "").split(";").map((part) => part.trim());
-  return Object.fromEntries(
-    parts
-      .filter((part) => part !== "")
-      .map((part) => {
-        const sign = part.lastIndexOf("=");
-        const value = part.slice(sign + 1).trim();
-        if (sign < 1 || value === "" || !Number.isFinite(Number(value)))
-          throw new UserError(`--tolerance is NAME=X with a number X, got "${part}"`);
-        return [part.slice(0, sign).trim(), Number(value)];
-      }),
-  );
+  const tolerances: Record<string, number> = {};
+  if (text === undefined) return tolerances;
+  const parts = text.split(";").map((part) => part.trim());
+  const some = parts.filter((part) => part !== "");
+  for (const part of some.length === 0 ? [text] : some) {
+    const sign = part.lastIndexOf("=");
+    const [name, value] = [part.slice(0, sign).trim(), part.slice(sign + 1).trim()];
+    if (sign < 1 || value === "" || !Number.isFinite(Number(value)))
+      throw new UserError(`--tolerance is NAME=X with a number X, got "${part}"`);
+    if (Object.hasOwn(tolerances, name))
+      throw new UserError(`--tolerance names "${name}" twice; name it once`);
+    tolerances[name] = Number(value);
+  }
+  return tolerances;
 }
 
 /** Whether the teacher speaks of the same texts. */

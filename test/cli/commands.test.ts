@@ -22,6 +22,7 @@ describe("help", options, () => {
     expect({ code, stderr }).toEqual({ code: 0, stderr: "" });
     expect(stdout).toMatch(new RegExp(`^Usage: fluxion ${command}\\b`));
     expect(stdout).toMatch(/^ {2}--help {2,}Shows this\.$/m);
+    expect((await fluxion(["help", command])).stdout).toBe(stdout);
     if (command === "demo")
       for (const name of ["quick", "data", "resume", "save-every"]) expect(stdout).toContain(`  --${name}`);
   });
@@ -133,6 +134,31 @@ describe("mistyped commands: one line, exit code 2", options, () => {
     ['--lr must be a number >= 0, got "fast"', ["demo", "--lr", "fast"]],
     ['--tokens must be one of words, chars, got "bytes"', ["demo", "--tokens", "bytes"]],
     ["--quick and --full contradict each other", ["demo", "--quick", "--full"]],
+    [
+      '--steps is given twice, "5" and "6"; give it once, see fluxion demo --help',
+      ["demo", "--steps", "5", "--quick", "--steps=6"],
+    ],
+    ["--quick is given twice; give it once, see fluxion demo --help", ["demo", "--quick", "--quick"]],
+    [
+      "--vocab is the size of a vocabulary of words, and that of characters is always a to z and the space; leave out --vocab, or take --tokens words",
+      ["demo", "--tokens", "chars", "--vocab", "20"],
+    ],
+    [
+      "--raw shows the program before any pass, and --passes what each of them does; give one of them",
+      ["inspect", "flm-step", "--raw", "--passes"],
+    ],
+    [
+      "--kernels is of the table, and --json prints everything instead; leave one of them out",
+      ["explain", "flm-step", "--json", "--kernels", "3"],
+    ],
+    [
+      "--force takes changed code with --resume, or another flow with --teacher, and neither is given; leave it out.",
+      ["train", "flm", "--force"],
+    ],
+    [
+      'there is no command "dmeo"; the commands are demo, train, sample, verify, inspect, explain, tune, devices',
+      ["help", "dmeo"],
+    ],
     [
       'There is no device "warp"; choose one of auto, cpu, interpreter, webgpu, webgpu-minimum, ' +
         "tfjs:cpu, tfjs:wasm, tfjs:webgl, tfjs:webgpu, tfjs:node, tfjs:node-gpu.",

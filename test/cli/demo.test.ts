@@ -246,6 +246,18 @@ describe("fluxion sample", options, () => {
     expect(asked).toMatchObject({ code: 0, stderr: "", stdout: usual.stdout });
   });
 
+  // Of one jump the tokens are the most probable ones, whatever shapes the distribution, and nothing comes after it.
+  it("says which options change nothing in one step", async () => {
+    const plain = await sample("--count", "6");
+    const asked = await sample("--count", "6", "--gamma", "0.1", "--temperature", "3", "--top-p", "0.3");
+    expect(asked).toEqual({
+      ...plain,
+      stderr:
+        "In one step --gamma and --temperature and --top-p change nothing: it goes from noise to the most probable tokens.\n",
+    });
+    expect(await sample("--count", "1", "--steps", "2", "--gamma", "0.1")).toMatchObject({ stderr: "" });
+  });
+
   it.each([
     [
       "--infill needs 2 steps or more: the first begins with noise alone, so in 1 the other words would be written without the given ones",
@@ -263,9 +275,17 @@ describe("fluxion sample", options, () => {
     ['--infill "_ _" gives nothing: write words to keep, and _ where any may come', ["--infill", "_ _"]],
     ['--infill: "xyzzy" is not in the run\'s vocabulary of 51', ["--infill", "_ Xyzzy"]],
     ['--steps must be a number >= 1 and <= 10000, got "1e9"', ["--steps", "1e9"]],
+    [
+      "--force takes a file whose code has changed, and RUN trains the demo's FLM and FMLM, which has none; leave it out.",
+      ["--force"],
+    ],
     ['--top-p must be a number >= 0.001 and <= 1, got "2"', ["--top-p", "2"]],
   ])("says %s", async (message, args) => {
-    expect(await sample(...args)).toMatchObject({ code: 2, stderr: `fluxion: ${message}\n` });
+    const { code, stderr } = await sample(...args);
+    expect({ code, stderr: stderr.replaceAll(run, "RUN") }).toEqual({
+      code: 2,
+      stderr: `fluxion: ${message}\n`,
+    });
   });
 
   it("refuses a setting of the other model's sampler", async () => {

@@ -120,6 +120,25 @@ describe("a run that is stopped and resumed", options, () => {
     expect(await readdir(dir)).toEqual(await readdir(undisturbed));
   });
 
+  it("is saved as often as the run began with, unless it is asked for otherwise", async () => {
+    // The state of FLM is removed when FLM is finished, so one that is there later is FMLM's. Half a minute does not pass.
+    const savesInFmlm = async (name: string, ...more: readonly string[]): Promise<boolean> => {
+      const dir = await copyOfBegun(name);
+      const { child, saw, done } = await start(["demo", "--resume", dir, ...more]);
+      await saw(/FMLM \d+\/30/);
+      let seen = false;
+      while (child.exitCode === null && !seen) {
+        seen = (await readdir(dir)).includes("state.safetensors");
+        await new Promise((resolve) => setTimeout(resolve, 2));
+      }
+      child.kill("SIGKILL");
+      await done;
+      return seen;
+    };
+    expect(await savesInFmlm("kept-interval")).toBe(true);
+    expect(await savesInFmlm("other-interval", "--save-every", "60")).toBe(false);
+  });
+
   it("is saved when the reader of its output leaves, and goes on with the same bytes", async () => {
     const dir = join(folder, "unread");
     const started = await start(job(dir));
@@ -136,11 +155,7 @@ describe("a run that is stopped and resumed", options, () => {
     // Steps of seconds, so that the second signal comes within one.
     const started = await start([
       "demo",
-      ...TINY,
-      "--batch",
-      "16384",
-      "--width",
-      "64",
+      ...TINY.map((word, i) => ({ "--batch": "16384", "--width": "64" })[TINY[i - 1] ?? ""] ?? word),
       "--data",
       data,
       "--out",

@@ -251,6 +251,7 @@ describe("what cannot be trained: a line, exit code 2 and no folder", options, (
     ['The flow map "alone" is declared without a teacher; leave out --teacher.', (own) => [own, "--export", "alone", "--teacher", join(own, "../flow")]], // prettier-ignore
     ["--teacher-steps is for a teacher that is trained first", () => ["flm", "--teacher-steps", "3"]],
     ['The flow "velocity flow" predicts a velocity of the vocabulary\'s size', () => ["velocity-flow", "--space", "projected"]], // prettier-ignore
+    ['has rows of a learned embedding as states; leave it out.', () => ["embedding-flow", "--space", "projected"]], // prettier-ignore
     ['--space must be one of projected, vocabulary, got "moon"', () => ["flm", "--space", "moon"]],
     ['--samples must be a number >= 1 and <= 1000000, got "1e11"', () => ["flm", "--samples", "1e11"]],
     ["A distillation batch of 7 does not divide", () => ["shortcut", "--batch", "7"]],

@@ -66,6 +66,10 @@ describe("fluxion verify RUN", options, () => {
     expect(await wrong("--tolerance", "simplex")).toBe(
       'fluxion: --tolerance is NAME=X with a number X, got "simplex"',
     );
+    expect(await wrong("--tolerance", " ;")).toBe('fluxion: --tolerance is NAME=X with a number X, got " ;"');
+    expect(await wrong("--tolerance", "simplex=1; simplex=2")).toBe(
+      'fluxion: --tolerance names "simplex" twice; name it once',
+    );
     expect(await wrong("--tolerance", "colour=1")).toMatch(
       /There is no residual "colour"; there are diagonal; /,
     );

@@ -1,6 +1,6 @@
 /** `fluxion verify`: tables and JSON, exit codes, and a sentence for every file that cannot be verified. */
 import { writeFile } from "node:fs/promises";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { fluxion, packageUrl, start, testFolder } from "../support/cli.ts";
 
@@ -169,6 +169,19 @@ describe("fluxion verify", options, () => {
       code: 0,
       stdout: expect.stringContaining("typed (flow)") as string,
     });
+  });
+
+  // As types are checked with Node's rules for modules, where a TypeScript file is imported by the name that it is compiled to.
+  it.each(["./beside.js", "./beside"])("finds a TypeScript file beside it as %s", async (specifier) => {
+    const beside = await userFile("beside.ts", RIGHT);
+    const file = join(dirname(beside), "main.ts");
+    await writeFile(file, `export { bounded } from "${specifier}";\n`);
+    expect(await fluxion(["verify", file, "--cases", "1"])).toMatchObject({ code: 0 });
+    await writeFile(file, 'import "./nothing.js";\n');
+    const { stderr } = await fluxion(["verify", file]);
+    expect(stderr).toMatch(
+      /^fluxion: \S*main\.ts: Cannot find module '\S*nothing\.js' imported from \S*main\.ts\n$/,
+    );
   });
 
   it.each<[string, string, RegExp]>([

@@ -11,6 +11,7 @@ import { publishedSubject } from "../../runtime/training/subject.ts";
 import type { PreparedText } from "../../models/data/index.ts";
 import type { Command, Parsed } from "../arguments.ts";
 import {
+  askedIntervals,
   checkResumed,
   MODEL_OPTIONS,
   newFolder,
@@ -65,7 +66,8 @@ async function planOf(args: Parsed): Promise<Plan> {
     config,
     async open(text) {
       const data = { ...config.data, fingerprint: textFingerprint(text) };
-      return opened(await createRun(dir, { ...config, data }), text);
+      const run = await createRun(dir, { ...config, data }, { intervals: askedIntervals(args) });
+      return opened(run, text);
     },
   };
 }

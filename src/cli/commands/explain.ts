@@ -55,6 +55,12 @@ export const explain: Command = {
     const time = args.flag("time");
     if (order === "time" && !time) throw new UserError("--order time needs --time");
     if (args.text("runs") !== undefined && !time) throw new UserError("--runs needs --time");
+    const whole = ["json", "html"].find((name) => args.given.includes(name));
+    const ofTable = args.given.filter((name) => name === "order" || name === "kernels");
+    if (whole !== undefined && ofTable.length > 0)
+      throw new UserError(
+        `--${ofTable[0]} is of the table, and --${whole} prints everything instead; leave one of them out`,
+      );
     const fusion = args.choice("fusion", ["on", "off"]) !== "off";
     const limitsOf = args.choice("limits", ["minimum", "adapter"]) ?? (time ? "adapter" : "minimum");
     const subject = await subjectOf(args);

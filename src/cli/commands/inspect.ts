@@ -6,6 +6,7 @@ import { print } from "../../dsl/program/print.ts";
 import { hashProgram } from "../../dsl/program/hash.ts";
 import { inputTypes, sizeOf } from "../../dsl/program/program.ts";
 import type { Program } from "../../dsl/program/program.ts";
+import { UserError } from "../../runtime/files/errors.ts";
 import type { Command } from "../arguments.ts";
 import { planned } from "../explain/planned.ts";
 import { SIZE_OPTIONS, STEPS, tracedStep } from "../steps.ts";
@@ -23,6 +24,10 @@ export const inspect: Command = {
     raw: { help: "The program as traced, before any pass." },
   },
   async run(args) {
+    if (args.flag("raw") && args.flag("passes"))
+      throw new UserError(
+        "--raw shows the program before any pass, and --passes what each of them does; give one of them",
+      );
     const { name, traced } = await tracedStep(args.positionals[0], args);
     const out = (line: string): void => void process.stdout.write(`${line}\n`);
     const started = inlineCalls(traced.program);

@@ -5,7 +5,14 @@ import { openDevice } from "../../runtime/devices.ts";
 import { openRun } from "../../runtime/files/run-folder.ts";
 import { checkConfig } from "../../runtime/training/config.ts";
 import { loadModel } from "../../runtime/training/load-model.ts";
-import { METHODS, plannedTexts, textsBatch, textsKey, usualSteps } from "../../runtime/training/texts.ts";
+import {
+  METHODS,
+  plannedTexts,
+  textsBatch,
+  textsKey,
+  usualSteps,
+  withoutEffect,
+} from "../../runtime/training/texts.ts";
 import type { Command } from "../arguments.ts";
 import { MODEL_OPTION, modelOf } from "../run-model.ts";
 import { vocabularyOf } from "../text.ts";
@@ -51,29 +58,34 @@ export const sample: Command = {
     const vocabulary = await vocabularyOf(run);
     const vocab = vocabulary.tokens.length;
     const subject = await subjectOfRun(run, vocab, givenVariant(args));
+    const model = { run, subject, name, vocabulary };
+    const wishes = {
+      steps,
+      gamma,
+      method: args.choice("method", METHODS),
+      temperature: args.number("temperature", { min: 0.001 }),
+      topP: args.number("top-p", { min: 0.001, max: 1 }),
+      priorScale: args.number("prior-scale", { min: 0 }),
+      infill,
+    };
     // Before a device is opened: what cannot be is said at once.
-    const plan = plannedTexts(
-      { run, subject, name, vocabulary },
-      {
-        steps,
-        gamma,
-        method: args.choice("method", METHODS),
-        temperature: args.number("temperature", { min: 0.001 }),
-        topP: args.number("top-p", { min: 0.001, max: 1 }),
-        priorScale: args.number("prior-scale", { min: 0 }),
-        infill,
-      },
-    );
+    const plan = plannedTexts(model, wishes);
     if (asked === undefined && steps !== usualSteps(name))
       process.stderr.write(`In ${steps} steps, for one does not see the words of --infill.\n`);
+    // No error: a script that goes through numbers of steps has one among them.
+    const idle = withoutEffect(model, wishes).map((wish) => (wish === "topP" ? "--top-p" : `--${wish}`));
+    if (idle.length > 0)
+      process.stderr.write(
+        `In one step ${idle.join(" and ")} ${idle.length === 1 ? "changes" : "change"} nothing: it goes from noise to the most probable tokens.\n`,
+      );
     const device = await openDevice(args.text("device") ?? "auto");
     // Which GPU it is, or that it is none, is worth a line; only texts go to standard output.
     if (device.name === "webgpu") process.stderr.write(`Device webgpu: ${device.describe()}.\n`);
-    const model = await loadModel(run, name, vocab, device, textsBatch(run.config, count));
-    const drawer = await plan(device, model);
-    const tokens = await drawer.draw(model.params, count, textsKey(seed));
+    const loaded = await loadModel(run, name, vocab, device, textsBatch(run.config, count));
+    const drawer = await plan(device, loaded);
+    const tokens = await drawer.draw(loaded.params, count, textsKey(seed));
     await drawer.dispose();
-    disposeTree(model.params);
+    disposeTree(loaded.params);
     await device.dispose();
     const { length } = run.config.network;
     const rows = Array.from({ length: count }, (_, i) => tokens.subarray(i * length, (i + 1) * length));

@@ -5,6 +5,7 @@
 import { resolve } from "node:path";
 import type { FlowMap } from "../../models/flow/flow-map.ts";
 import type { Flow } from "../../models/flow/flow.ts";
+import { statesName } from "../../models/flow/states.ts";
 import type { OneHotSpace } from "../../models/flow/state-space.ts";
 import { stock } from "../../models/language/variants/index.ts";
 import { textFingerprint } from "../../runtime/text/documents.ts";
@@ -18,6 +19,7 @@ import { checkCanTeach, checkTeacher, teacherWeights } from "../../runtime/train
 import { isPublished, outputsOf, usualSpace, subjectOf } from "../../runtime/training/subject.ts";
 import type { Command, Parsed } from "../arguments.ts";
 import {
+  askedIntervals,
   checkResumed,
   MODEL_OPTIONS,
   newFolder,
@@ -129,6 +131,10 @@ async function planOf(args: Parsed): Promise<Plan> {
     throw new UserError(
       `fluxion train needs a file that declares a flow or flow map, or one of ${Object.keys(stock).join(", ")}; see fluxion train --help`,
     );
+  if (args.flag("force") && args.text("teacher") === undefined)
+    throw new UserError(
+      "--force takes changed code with --resume, or another flow with --teacher, and neither is given; leave it out.",
+    );
   const source = await variantSource(given, args.text("export"));
   const dir = newFolder(args);
   const teacherDir = args.text("teacher");
@@ -148,10 +154,12 @@ async function planOf(args: Parsed): Promise<Plan> {
         throw new UserError(
           `The interpolant "${flow.interpolant.name}" is for texts of ${flow.interpolant.length} tokens, and this run's have ${length}: use --length ${flow.interpolant.length}.`,
         );
-      const space: OneHotSpace =
-        args.choice("space", ["projected", "vocabulary"]) ??
-        teacher?.config.space ??
-        usualSpace(flow, settings.space);
+      const asked = args.choice("space", ["projected", "vocabulary"]);
+      if (asked !== undefined && flow.states.kind === "embedded")
+        throw new UserError(
+          `--space says how one-hot states are computed, and the flow "${flow.name}" has ${statesName(flow.states)} as states; leave it out.`,
+        );
+      const space: OneHotSpace = asked ?? teacher?.config.space ?? usualSpace(flow, settings.space);
       const network = { ...settings.network, ...outputsOf(flow, settings.network.width) };
       const data = { ...settings.data, fingerprint: textFingerprint(text) };
       const sized = { ...settings, space, network, data };
@@ -166,7 +174,7 @@ async function planOf(args: Parsed): Promise<Plan> {
       const student = { config, vocabulary: text.vocabulary, flow, force: args.flag("force") };
       if (teacher !== undefined) await checkTeacher(teacher, student);
       const copy = teacher === undefined ? undefined : await teacherWeights(teacher, config, vocab);
-      const run = await createRun(dir, config, { source: source.source });
+      const run = await createRun(dir, config, { source: source.source, intervals: askedIntervals(args) });
       await copy?.(run);
       const commands = commandsOf(run, given);
       if (record.teacher !== "trained") return { run, subject, ...commands };

@@ -21,9 +21,11 @@ import {
   sum,
 } from "../../dsl/index.ts";
 import type { Tensor } from "../../dsl/index.ts";
+import { partsOf, requirePart, requireWord } from "./declared-parts.ts";
 
 /** How a distribution over tokens is judged. Cross-entropy and KL divergence have one gradient; against tokens they are one. */
-export type TokenLoss = "cross-entropy" | "KL" | "squared error";
+export const TOKEN_LOSSES = ["cross-entropy", "KL", "squared error"] as const;
+export type TokenLoss = (typeof TOKEN_LOSSES)[number];
 
 /** A convex function of a distribution or a point, per token: [..., entries] -> [...]. */
 export type Potential = (x: Tensor) => Tensor;
@@ -37,6 +39,12 @@ export interface Bregman<D extends Domain = Domain> {
   readonly name: string;
   readonly domain: D;
   readonly potential: Potential;
+}
+
+/** @throws RangeError for what judges nothing @param of what is judged by it, as 'The flow "name"' */
+export function checkLoss(of: string, loss: Loss): void {
+  requireWord(of, "loss", loss, TOKEN_LOSSES);
+  if (typeof loss === "object") requirePart(of, "loss", loss, ["potential"]);
 }
 
 /** How a prediction is judged. */
@@ -63,11 +71,13 @@ interface Declared<D extends Domain> {
  * the target.
  * @throws RangeError when φ does not give one number per token
  */
-export function bregman<const D extends Domain = "everywhere">({
-  name,
-  potential,
-  domain,
-}: Declared<D>): Bregman<D> {
+export function bregman<const D extends Domain = "everywhere">(declared: Declared<D>): Bregman<D> {
+  const { name, potential, domain } = partsOf(`The loss "${declared.name}"`, declared, [
+    "name",
+    "potential",
+    "domain",
+  ]);
+  if (domain !== undefined) requireWord(`The loss "${name}"`, "domain", domain, ["simplex", "everywhere"]);
   // Different sizes, so that no axis is taken for another.
   const { shape } = outputSpec(fn({ x: f32(2, 3, 5) }, ({ x }) => potential(x)));
   if (shape.join() !== "2,3")

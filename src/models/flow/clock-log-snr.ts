@@ -26,7 +26,8 @@ const LAST = 1 - 2 ** -53;
  * @param options.scale σ of the Gaussian source, 1 by default
  * @param options.from log SNR at τ = 0.12, −2 by default
  * @param options.to log SNR at τ = 0.88, 2 by default
- * @throws RangeError unless from < to and σ > 0, and where the ends are so far apart that the rate dτ/dt is infinite at t = 0 or t = 1
+ * @throws RangeError unless from < to and σ > 0, where the ends are so far apart that the rate dτ/dt is infinite at t = 0 or t = 1, and
+ * where α is rounded to 0 before t = 1
  */
 export function logSnrClock(
   options: {
@@ -71,6 +72,11 @@ export function logSnrClock(
     [1, LAST],
   ] as const) {
     const rate = rateAt(t);
+    if (Number.isNaN(rate) && end === 1 && alpha(t) === 0)
+      throw new RangeError(
+        `The log-SNR clock of the ${interpolant.name} interpolant has no rate dτ/dt at t = 1, for its α is 0 before, and no ends mend that. ` +
+          "Where α is √(1 − β²), β is rounded to 1 first: write α so that it is 0 at t = 1 alone, or take another clock.",
+      );
     if (!(rate <= LARGEST_RATE))
       throw new RangeError(
         `The log-SNR clock of the ${interpolant.name} interpolant has an infinite rate dτ/dt at t = ${end}: ` +

@@ -5,13 +5,15 @@
  *
  * Consumed by training, samplers and verify. What cannot be is refused below, a line each.
  */
-import { lossName, needsDistribution } from "./bregman.ts";
+import { checkLoss, lossName, needsDistribution } from "./bregman.ts";
 import type { Loss } from "./bregman.ts";
-import { partsOf, requireName } from "./declared-parts.ts";
+import { partsOf, requireName, requireWord } from "./declared-parts.ts";
 import type { Flow } from "./flow.ts";
 import { checkObjective } from "./objectives/objective.ts";
 import type { Objective } from "./objectives/objective.ts";
+import { PARAMETERIZATIONS } from "./parameterization.ts";
 import type { Parameterization } from "./parameterization.ts";
+import { JUMP_TIMES, MIDPOINTS } from "./times.ts";
 import type { JumpTimes, Midpoint } from "./times.ts";
 import { checkMapWeight } from "./weighting-checks.ts";
 import { varianceOf } from "./weighting.ts";
@@ -122,6 +124,11 @@ export function flowMap(declared: FlowMapDeclaration): FlowMap {
     surgery,
     ...(weighting === undefined ? {} : { weighting }),
   };
+  const of = `The flow map "${map.name}"`;
+  checkLoss(of, map.loss);
+  requireWord(of, "parameterization", map.parameterization, PARAMETERIZATIONS);
+  requireWord(of, "times", map.times, JUMP_TIMES);
+  requireWord(of, "midpoint", map.midpoint, MIDPOINTS);
   const refused = [
     ...refusedShares(map),
     ...refusedValues(map),

@@ -5,7 +5,7 @@
  * Consumed by flowMap(), by training and sampling, and by verify, which checks a declaration on the exact flow of a corpus.
  */
 import type { Tensor } from "../../dsl/index.ts";
-import { lossName, needsDistribution } from "./bregman.ts";
+import { checkLoss, lossName, needsDistribution } from "./bregman.ts";
 import type { Loss, PointLoss } from "./bregman.ts";
 import { uniformClock } from "./clock.ts";
 import type { Clock } from "./clock.ts";
@@ -96,6 +96,7 @@ export function flow(declared: FlowDeclaration): Flow {
     );
   };
   if (predicts === "score") scored();
+  checkLoss(of, loss);
   // Types exclude it; a declaration in JavaScript may still say so.
   if (predicts !== "clean token" && needsDistribution(loss))
     throw new RangeError(

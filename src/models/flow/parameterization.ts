@@ -22,7 +22,13 @@ import { convert } from "./quantities.ts";
 import { byTime } from "./two-time.ts";
 import type { Time } from "./two-time.ts";
 
-export type Parameterization = "two-time denoiser" | "mean velocity" | "corrected velocity" | "direct map";
+export const PARAMETERIZATIONS = [
+  "two-time denoiser",
+  "mean velocity",
+  "corrected velocity",
+  "direct map",
+] as const;
+export type Parameterization = (typeof PARAMETERIZATIONS)[number];
 
 /** A function of a state [batch, length, dim] and two times: what a network puts out, or ψ. */
 export type OfTwoTimes = (x: Tensor, s: Time, t: Time) => Tensor;

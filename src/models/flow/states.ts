@@ -4,7 +4,7 @@
  *
  * Consumed by flow(). What training and sampling do in a space is state-space.ts, which makes one of these: `spaceFor`.
  */
-import { partsOf } from "./declared-parts.ts";
+import { partsOf, requireWord } from "./declared-parts.ts";
 
 /** Rows of the vocabulary's identity: on R^vocab. */
 export interface OneHotStates {
@@ -31,6 +31,8 @@ interface NormOptions {
 export const oneHotStates: OneHotStates = { kind: "one-hot" };
 
 function embedded(table: EmbeddedStates["table"], { norm }: NormOptions): EmbeddedStates {
+  if (norm !== undefined && typeof norm !== "number")
+    requireWord("An embedding", "norm", norm, ["root of width"]);
   if (typeof norm === "number" && !(norm > 0 && Number.isFinite(norm)))
     throw new RangeError(`Rows of an embedding are brought to a positive length, got ${norm}.`);
   return { kind: "embedded", table, ...(norm === undefined ? {} : { norm }) };

@@ -15,13 +15,15 @@ export type RowKind = "diagonal" | "boundary" | "off-diagonal";
  * Where the middle time u of a jump lies: half-way in clock time, half-way in t, random in clock time, or a fixed clock time after s, but
  * at t where that is nearer.
  */
-export type Midpoint = "clock" | "time" | "random" | { readonly after: number };
+export const MIDPOINTS = ["clock", "time", "random"] as const;
+export type Midpoint = (typeof MIDPOINTS)[number] | { readonly after: number };
 
 /**
  * How the times of a jump are drawn, all on the clock. "length first" (FMLM): a length d, then where it lies, s = U·(1 − d), t = s + d.
  * "end first" (CFM): the end t, then s = U·t. "to the data": t = 1, and s = U.
  */
-export type JumpTimes = "length first" | "end first" | "to the data";
+export const JUMP_TIMES = ["length first", "end first", "to the data"] as const;
+export type JumpTimes = (typeof JUMP_TIMES)[number];
 
 /** The times of one row: clock times and the interpolant's times, source <= middle <= target. */
 export interface RowTimes {

@@ -64,9 +64,25 @@ export interface ResidualWeighting {
 export type FlowWeighting = WeightOfTime | TimeWeighting | LearnedWeighting;
 export type Weighting = FlowWeighting | ResidualWeighting;
 
+/** A user's weight, whose types nobody may have checked. @throws RangeError unless it is a number for every row, or for every token of each */
+function ofRows(weight: Tensor, { shape: [rows] }: Tensor): Tensor {
+  const given: unknown = weight;
+  if (typeof given !== "object" || given === null || !("shape" in given))
+    throw new RangeError(
+      `A weighting gives a tensor, with a number for every row, and this one gives ${given === undefined ? "nothing" : `a ${typeof given}`}: ` +
+        "write it in ops of the language, for a constant add(mul(t, 0), 2).",
+    );
+  if (rows !== undefined && weight.shape[0] !== rows)
+    throw new RangeError(
+      `A weighting gives a number for every row, [${rows}] as its time, and this one gives [${weight.shape.join(", ")}]: weigh each row by its own times.`,
+    );
+  return weight;
+}
+
 /** The weight by time, of weightings that have one. */
 export function weightOfTime(weighting: Weighting, weighed: Weighed): Tensor | undefined {
-  if (typeof weighting === "function") return weighting(weighed.at.t, weighed.at.point, weighed.target);
+  if (typeof weighting === "function")
+    return ofRows(weighting(weighed.at.t, weighed.at.point, weighed.target), weighed.at.t);
   return weighting.kind === "time" ? weighting.weight(weighed) : undefined;
 }
 

@@ -29,6 +29,7 @@ import type { Envelope } from "../run/format.ts";
 import { checkpointNames, runVersion, texts } from "../run/store.ts";
 import type {
   Advice,
+  AskedIntervals,
   Checkpoint,
   CheckpointMeta,
   CheckpointName,
@@ -57,13 +58,18 @@ const checkpointPath = (dir: string, name: CheckpointName): string => join(dir, 
  * Makes `dir` a new run folder. An existing run is only replaced when `replace` says so, and then only the
  * files of a run are removed.
  *
- * @param options.source see `RunConfig`
+ * @param options.source see `RunConfig`, as for `options.intervals`
  * @throws UserError when `dir` holds a run (without `replace`), holds anything else, is in use or cannot be written.
  */
 export async function createRun<T>(
   dir: string,
   config: T,
-  options: { readonly replace?: boolean; readonly now?: Date; readonly source?: string | undefined } = {},
+  options: {
+    readonly replace?: boolean;
+    readonly now?: Date;
+    readonly source?: string | undefined;
+    readonly intervals?: AskedIntervals;
+  } = {},
 ): Promise<RunFolder<T>> {
   // Looked at before and after: what is not ours gets no lock either, and another process may be making the same run.
   await emptyOrRun(dir, options);
@@ -75,7 +81,7 @@ export async function createRun<T>(
         throw fileError(error, "replace the run in", dir);
       });
     }
-    const content = newEnvelope(config, options.now ?? new Date(), options.source);
+    const content = newEnvelope(config, options.now ?? new Date(), options.source, options.intervals);
     await writeFileAtomic(configPath(dir), envelopeText(content));
     await removeLeftovers(dir);
     return new Folder(dir, content);
@@ -308,12 +314,14 @@ class Folder<T> implements RunFolder<T> {
   readonly version = runVersion;
   readonly created: string;
   readonly source?: string;
+  readonly intervals?: AskedIntervals;
   readonly config: T;
   readonly dir: string;
 
-  constructor(dir: string, { created, source, config }: Pick<RunConfig<T>, "created" | "source" | "config">) {
+  constructor(dir: string, { created, source, intervals, config }: Omit<RunConfig<T>, "format" | "version">) {
     this.created = created;
     if (source !== undefined) this.source = source;
+    if (intervals !== undefined) this.intervals = intervals;
     this.config = config;
     this.dir = dir;
   }

@@ -6,12 +6,14 @@
  */
 import { UserError } from "../files/errors.ts";
 import { fieldsOf } from "../files/fields.ts";
+import type { Fields } from "../files/fields.ts";
 import { jsonLines } from "../files/json-lines.ts";
 import { checkTensors, FormatError } from "../safetensors/tensor.ts";
 import type { ExpectedTensor } from "../safetensors/tensor.ts";
 import type { SafetensorsContent } from "../safetensors/format.ts";
 import { runVersion } from "./store.ts";
 import type {
+  AskedIntervals,
   Checkpoint,
   CheckpointMeta,
   CheckpointName,
@@ -21,20 +23,33 @@ import type {
 } from "./store.ts";
 
 /** A new run's settings with what is around them. */
-export const newEnvelope = <T>(config: T, now: Date, source?: string): RunConfig<T> => ({
+export const newEnvelope = <T>(
+  config: T,
+  now: Date,
+  source?: string,
+  intervals?: AskedIntervals,
+): RunConfig<T> => ({
   format: "fluxion-run",
   version: runVersion,
   created: now.toISOString(),
   ...(source === undefined ? {} : { source }),
+  ...(intervals === undefined || Object.keys(intervals).length === 0 ? {} : { intervals }),
   config,
 });
 
 /** The text of config.json. */
-export const envelopeText = ({ format, version, created, source, config }: RunConfig<unknown>): string =>
-  `${JSON.stringify({ format, version, created, source, config }, null, 2)}\n`;
+export const envelopeText = ({
+  format,
+  version,
+  created,
+  source,
+  intervals,
+  config,
+}: RunConfig<unknown>): string =>
+  `${JSON.stringify({ format, version, created, source, intervals, config }, null, 2)}\n`;
 
 /** What is read off config.json, its settings not looked at. */
-export type Envelope = Pick<RunConfig<unknown>, "created" | "source" | "config">;
+export type Envelope = Pick<RunConfig<unknown>, "created" | "source" | "intervals" | "config">;
 
 /**
  * What config.json says.
@@ -61,9 +76,15 @@ export function readEnvelopeText(text: string, path: string, place: string): Env
   return {
     created: fields.string("created"),
     ...(fields.has("source") ? { source: fields.string("source") } : {}),
+    ...(fields.has("intervals") ? { intervals: intervalsOf(fields.object("intervals")) } : {}),
     config: fields.value("config"),
   };
 }
+
+const intervalsOf = (fields: Fields): AskedIntervals => ({
+  ...(fields.has("save") ? { save: fields.number("save", { min: 0 }) } : {}),
+  ...(fields.has("sample") ? { sample: fields.number("sample", { min: 0 }) } : {}),
+});
 
 function checkVersion(version: number, path: string): void {
   if (version === runVersion) return;

@@ -21,6 +21,12 @@ export type JsonValue =
   | readonly JsonValue[]
   | { readonly [key: string]: JsonValue };
 
+/** Seconds between saved states and between samples to read, where somebody asked for others than the usual ones. */
+export interface AskedIntervals {
+  readonly save?: number;
+  readonly sample?: number;
+}
+
 /** Content of config.json. */
 export interface RunConfig<T> {
   readonly format: "fluxion-run";
@@ -32,6 +38,8 @@ export interface RunConfig<T> {
    * compares by it. It stands beside the settings, where versions that do not know it read past it.
    */
   readonly source?: string;
+  /** What was asked for when the run began, of which a resumed run goes on; beside the settings, for it changes nothing that is computed. */
+  readonly intervals?: AskedIntervals;
   readonly config: T;
 }
 

@@ -15,6 +15,7 @@ import {
   heun,
   midpoint,
 } from "../../models/flow/samplers/index.ts";
+import type { Flow } from "../../models/flow/flow.ts";
 import type { ModelOptions } from "../../models/training/programs.ts";
 import type { Device } from "../device.ts";
 import { refusalError, UserError } from "../files/errors.ts";
@@ -104,6 +105,10 @@ export function plannedTexts(
         ? "--gamma is a setting of fmlm's sampler; leave it out, or choose --model fmlm"
         : `--gamma renews noise between the jumps of a flow map, and ${run.place} has none; leave it out`,
     );
+  if (gamma !== undefined && onlyOwn(flow, steps) !== undefined)
+    throw new UserError(
+      `--gamma renews noise between jumps, and the flow "${flow.name}" ${ownTimes(flow) ? "gives every token a time of its own" : "has a point for noise"}, so that none is renewed; leave it out`,
+    );
   const usual = [asked.method, temperature, topP, priorScale, infill].every((wish) => wish === undefined);
   if (usual)
     return async (device, { options, spec }) => {
@@ -151,6 +156,25 @@ export function plannedTexts(
   };
 }
 
+/** Whether tokens have times of their own; a flow of which only its own sampler is known has a point for noise else. */
+const ownTimes = ({ interpolant }: Flow): boolean => interpolant.length !== undefined;
+
+/**
+ * Which wishes change nothing, by their fields: a single step goes from noise to the most probable tokens, with no jump after which noise
+ * is renewed, and the most probable token is the same at any temperature. Texts that are drawn on the way are drawn in the last step too.
+ */
+export function withoutEffect(
+  { subject: { flow } }: Pick<AskedModel, "subject">,
+  { steps, gamma, temperature, topP }: TextsAsked,
+): readonly ("gamma" | "temperature" | "topP")[] {
+  if (steps > 1 || onlyOwn(flow, steps) !== undefined) return [];
+  return [
+    ...(gamma === undefined ? [] : (["gamma"] as const)),
+    ...(temperature === undefined ? [] : (["temperature"] as const)),
+    ...(topP === undefined ? [] : (["topP"] as const)),
+  ];
+}
+
 /** The schedule of a method. @throws UserError where the flow does not allow it */
 function scheduleOf({ run, subject, name }: AskedModel, { steps, gamma, method: asked }: TextsAsked) {
   const { flow } = subject;
@@ -173,7 +197,7 @@ function scheduleOf({ run, subject, name }: AskedModel, { steps, gamma, method: 
   if (own !== undefined) {
     if (asked === undefined) return own;
     throw new UserError(
-      `The flow "${flow.name}" has ${flow.interpolant.length === undefined ? "a point for noise" : "a time of its own for every token"}, which no --method follows; leave it out`,
+      `The flow "${flow.name}" has ${ownTimes(flow) ? "a time of its own for every token" : "a point for noise"}, which no --method follows; leave it out`,
     );
   }
   try {

@@ -163,7 +163,7 @@ async function guarded(
       worst: null,
       tolerance: 0,
       passed: false,
-      cause,
+      // What was thrown says why; what usually is the cause of a wrong number is not the cause of it.
       error: error.message,
     };
   }

@@ -8,7 +8,12 @@ import type { Tensor } from "../../../src/dsl/index.ts";
 import { clock, cosineClock } from "../../../src/models/flow/clock-declared.ts";
 import { accumulatedLossClock, entropicClock, learnedClock } from "../../../src/models/flow/clock-learned.ts";
 import { logSnrClock } from "../../../src/models/flow/clock-log-snr.ts";
-import { linear, trigonometric, variancePreservingLinear } from "../../../src/models/flow/interpolant.ts";
+import {
+  interpolant,
+  linear,
+  trigonometric,
+  variancePreservingLinear,
+} from "../../../src/models/flow/interpolant.ts";
 
 const TIMES = Array.from({ length: 21 }, (_, i) => i / 20);
 
@@ -98,6 +103,19 @@ describe("the log-SNR clock", () => {
     [
       { interpolant: variancePreservingLinear, from: -4, to: 3 },
       "of the variance-preserving interpolant has an infinite rate dτ/dt at t = 1: bring -4 and 3 closer",
+    ],
+    [
+      // β is rounded to 1 before t = 1, and α to 0 with it, whatever the ends.
+      {
+        interpolant: interpolant({
+          name: "settled",
+          alpha: (t) => sqrt(sub(1, square(sin(mul(t, Math.PI / 2))))),
+          beta: (t) => sin(mul(t, Math.PI / 2)),
+        }),
+        from: -1,
+        to: 0,
+      },
+      "of the settled interpolant has no rate dτ/dt at t = 1, for its α is 0 before, and no ends mend that.",
     ],
   ])("refuses %o", (options, message) => {
     expect(() => logSnrClock(options)).toThrow(message);

@@ -15,6 +15,51 @@ const leap = flowMap({ name: "leap", flow: circle, objective: objectives.semigro
 /** As JavaScript may write it. */
 const given = (value: object): never => value as never;
 
+describe("a part that is none of what it may be", () => {
+  const own = objectives.semigroup();
+  it.each<readonly [string, () => unknown]>([
+    [
+      'The flow "circle" has "squared eror" for its loss, which takes "cross-entropy", "KL", "squared error".',
+      () => flow(given({ name: "circle", loss: "squared eror" })),
+    ],
+    [
+      'The flow map "leap" has "l2" for its loss, which takes "cross-entropy", "KL", "squared error".',
+      () => flowMap(given({ ...leap, loss: "l2" })),
+    ],
+    [
+      'The flow map "leap" has "mean velocty" for its parameterization, which takes "two-time denoiser", "mean velocity", "corrected velocity", "direct map".',
+      () => flowMap(given({ ...leap, parameterization: "mean velocty" })),
+    ],
+    [
+      'The flow map "leap" has "end frist" for its times,',
+      () => flowMap(given({ ...leap, times: "end frist" })),
+    ],
+    ['The flow map "leap" has "t" for its midpoint,', () => flowMap(given({ ...leap, midpoint: "t" }))],
+    [
+      'An embedding has "root of widht" for its norm, which takes "root of width".',
+      () => flows.learnedEmbedding(given({ norm: "root of widht" })),
+    ],
+    [
+      'The semigroup objective of "leap" has no part "usesMiddel"; "usesMiddle" is the nearest of its parts.',
+      () => flowMap(given({ ...leap, objective: { ...own, usesMiddel: true } })),
+    ],
+    [
+      'The own objective of "leap" has undefined for its formula, which is a text, by which reports call it.',
+      () => flowMap(given({ ...leap, objective: { name: "own", target: own.target } })),
+    ],
+    [
+      'The own objective of "leap" has undefined for its usesMiddle, which is true or false.',
+      () => flowMap(given({ ...leap, objective: { name: "own", formula: "ψ = ψ", target: own.target } })),
+    ],
+    [
+      'The semigroup objective of "leap" has "data" for its atData, which is true, false or "only".',
+      () => flowMap(given({ ...leap, objective: { ...own, atData: "data" } })),
+    ],
+  ])("%s", (message, declare) => {
+    expect(declare).toThrow(message);
+  });
+});
+
 describe("a part that there is not", () => {
   it.each<readonly [string, () => unknown]>([
     [

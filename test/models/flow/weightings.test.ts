@@ -3,7 +3,19 @@
  */
 import { describe, expect, it } from "vitest";
 import type { ExactTensor } from "../../../src/compiler/host-tensor.ts";
-import { constant, div, exp, grad, mul, onesLike, sqrt, square, sub, sum } from "../../../src/dsl/index.ts";
+import {
+  constant,
+  div,
+  exp,
+  grad,
+  mean,
+  mul,
+  onesLike,
+  sqrt,
+  square,
+  sub,
+  sum,
+} from "../../../src/dsl/index.ts";
 import type { Tensor } from "../../../src/dsl/index.ts";
 import { bregman, negativeEntropy, squaredNorm } from "../../../src/models/flow/bregman.ts";
 import { flow } from "../../../src/models/flow/flow.ts";
@@ -25,7 +37,7 @@ import type { Quantity } from "../../../src/models/flow/quantities.ts";
 import { dirichlet } from "../../../src/models/flow/source-dirichlet.ts";
 import { gaussian } from "../../../src/models/flow/source.ts";
 import { jumpLength, learned, none, residual, snr } from "../../../src/models/flow/weightings.ts";
-import { exponentOf, weighed } from "../../../src/models/flow/weighting.ts";
+import { exponentOf, weighed, weightOfTime } from "../../../src/models/flow/weighting.ts";
 import type { Moment, TimeWeighting, Weighting } from "../../../src/models/flow/weighting.ts";
 import { velocityWeight } from "../../../src/models/language/declared-network.ts";
 import { distance, evaluate, floats, list, words } from "../../support/evaluate.ts";
@@ -319,6 +331,14 @@ describe("refusals", () => {
       'The flow "mine" gives its loss a weight of -0.015625 at t = 0.265625, and no weight is negative.',
     ],
     [
+      { name: "mine", weighting: () => 2 as never },
+      "A weighting gives a tensor, with a number for every row, and this one gives a number: write it in ops",
+    ],
+    [
+      { name: "mine", weighting: () => undefined as never },
+      "A weighting gives a tensor, with a number for every row, and this one gives nothing",
+    ],
+    [
       // As JavaScript may declare it.
       { name: "mine", weighting: residual() as never },
       'The flow "mine" has a residual weighting, and learns from draws: their expectation is no longer what is best to predict',
@@ -326,6 +346,15 @@ describe("refusals", () => {
   ])("of flows (%#)", (declared, message) => {
     expect(() => flow(declared)).toThrow(RangeError);
     expect(() => flow(declared)).toThrow(message);
+  });
+
+  it("of all rows at once, where it is traced", () => {
+    const { weighting = none } = flow({ name: "mine", weighting: (t) => mean(t) }) as FlowDeclaration;
+    const weigh = (t: Tensor): Tensor =>
+      weightOfTime(weighting, { at: momentOf(linear, t), predicts: "clean token", variance: 1 }) ?? t;
+    expect(() => evaluate({ t: column(TIMES) }, ({ t }) => weigh(t))).toThrow(
+      "A weighting gives a number for every row, [6] as its time, and this one gives []: weigh each row by its own times.",
+    );
   });
 
   it.each<readonly [Partial<FlowMapDeclaration>, string]>([

@@ -276,7 +276,7 @@ describe("a report", () => {
         onIdentity: (name, i, total) => seen.push(`${i}/${total} ${name}`),
       });
     const report = await run();
-    expect(seen.slice(0, 2)).toEqual(["0/11 target", "1/11 target on the diagonal"]);
+    expect(seen.slice(0, 2)).toEqual(["0/12 target", "1/12 target on the diagonal"]);
     expect(JSON.parse(JSON.stringify(report))).toEqual(report);
     expect(await run()).toEqual(report);
     expect(report).toMatchObject({

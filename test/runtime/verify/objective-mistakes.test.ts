@@ -311,6 +311,28 @@ const mistakes: readonly (readonly [string, readonly string[], Objective])[] = [
     { ...lagrangian(), needsTeacher: "flow map" },
   ],
   [
+    "takes s for u in one of its two halves",
+    ["target that uses its middle time"],
+    {
+      ...lagrangian(),
+      usesMiddle: true,
+      target: (targets, rows) =>
+        mul(
+          add(semigroup().target(targets, { ...rows, u: rows.s }), lagrangian().target(targets, rows)),
+          0.5,
+        ),
+    },
+  ],
+  [
+    "uses a middle time and says that it does not",
+    ["target without a middle time"],
+    {
+      ...lagrangian(),
+      target: (targets, rows) =>
+        mul(add(semigroup().target(targets, rows), lagrangian().target(targets, rows)), 0.5),
+    },
+  ],
+  [
     "takes s for u, so that the target is the map's own value",
     ["target that teaches"],
     { ...semigroup(), target: (targets, rows) => semigroup().target(targets, { ...rows, u: rows.s }) },

@@ -55,7 +55,7 @@ export interface Objective {
  * What flowMap() is given as its objective, when it is one. An objective of a user's own is a plain object, so nothing has looked at it
  * before: with a misspelt part it would be trained by what the part is where it is left out.
  * @param map that it is the objective of, by its name
- * @throws RangeError when it has no name or no target, or a part that there is not
+ * @throws RangeError when it has no name or no target, or a part that there is not or has another value
  */
 export function checkObjective(map: string, objective: Objective): void {
   requirePart(`The flow map "${map}"`, "objective", objective, ["target"]);
@@ -71,4 +71,22 @@ export function checkObjective(map: string, objective: Objective): void {
     "limit",
     "target",
   ]);
+  checkValues(`The ${objective.name} objective of "${map}"`, objective);
+}
+
+const FLAGS = ["usesMiddle", "onSimplex", "needsLogits"] as const;
+
+/** @throws RangeError for what an objective does not say of itself, or not so: what is trained and verified goes by it */
+function checkValues(what: string, objective: Objective): void {
+  const wrong = (part: keyof Objective, values: string): RangeError =>
+    new RangeError(`${what} has ${JSON.stringify(objective[part])} for its ${part}, which is ${values}.`);
+  if (typeof objective.formula !== "string") throw wrong("formula", "a text, by which reports call it");
+  for (const part of FLAGS) if (typeof objective[part] !== "boolean") throw wrong(part, "true or false");
+  const { atData, needsTeacher, limit } = objective;
+  if (typeof atData !== "boolean" && atData !== "only") throw wrong("atData", 'true, false or "only"');
+  if (typeof needsTeacher !== "boolean" && needsTeacher !== "flow map")
+    throw wrong("needsTeacher", 'true, false or "flow map"');
+  // A step of length h is taken 1/h times, so of an order below 2 nothing vanishes.
+  if (limit !== undefined && !(limit.order >= 2))
+    throw new RangeError(`${what} has a limit of the order ${limit.order}, which is at least 2.`);
 }

@@ -1,6 +1,6 @@
 /**
- * Identities of what an objective claims of itself, of a flow map that is not exact: that something is learned, and by whom; that targets are
- * distributions. Consumed by objectives.ts.
+ * Identities of what an objective claims of itself, of a flow map that is not exact: that something is learned, by whom, and by way of which
+ * time; that targets are distributions. Consumed by objectives.ts.
  */
 import { add, cast, cos, greater, less, log, mul, sin, softmax, sub, sum } from "../../../dsl/index.ts";
 import type { Dim, Tensor } from "../../../dsl/index.ts";
@@ -14,6 +14,9 @@ import type { LeftOut, StateIdentity } from "./identity.ts";
 import { offSimplex } from "./maps.ts";
 import { gap } from "./measure.ts";
 import { REGIMES } from "./regimes.ts";
+
+/** What differs between claims. */
+type ClaimEntry = Omit<StateIdentity, "kind" | "family" | "everywhere" | "tolerance" | "single">;
 
 /** Values that are nearer than this are one value, also in single precision. */
 const SAME = 1e-6;
@@ -55,6 +58,39 @@ function otherwise(map: TwoTimeDenoiser, free: Tensor): ReturnType<typeof untrai
   return { student: untrained(map, free).student, instant, given };
 }
 
+/** Whether the middle time is used as the objective says: else its target would not be looked at for u near s and near t, or be but half of one. */
+function middleClaim(
+  claim: (entry: ClaimEntry) => StateIdentity,
+  { objective }: FlowMap,
+  times: StateIdentity["times"],
+): StateIdentity {
+  const { usesMiddle } = objective;
+  return claim({
+    ...(usesMiddle
+      ? {
+          name: "target that uses its middle time",
+          formula: "another u, another target, for a flow map that is not exact",
+          cause:
+            "The objective claims usesMiddle, but its target is the same for every u: often s or t was taken for u.",
+        }
+      : {
+          name: "target without a middle time",
+          formula: "another u, the same target, for a flow map that is not exact",
+          cause:
+            "The target is made of u, and the objective says usesMiddle: false, so that it is not looked at for u near s and near t: declare usesMiddle: true.",
+        }),
+    times,
+    residual({ x, free, s, u, t }, { map }) {
+      const targets = untrained(map, free);
+      const apart = gap(
+        objective.target(targets, { x, s, u, t }),
+        objective.target(targets, { x, s, u: t, t }),
+      );
+      return shown(usesMiddle ? less(apart, SAME) : greater(apart, SAME));
+    },
+  });
+}
+
 const shown = (condition: Tensor<readonly Dim[], "bool">): Tensor => cast(condition, "f32");
 
 export function claimIdentities(variant: FlowMap): {
@@ -62,9 +98,7 @@ export function claimIdentities(variant: FlowMap): {
   readonly leftOut: readonly LeftOut[];
 } {
   const { objective, flow, parameterization } = variant;
-  const claim = (
-    entry: Omit<StateIdentity, "kind" | "family" | "everywhere" | "tolerance" | "single">,
-  ): StateIdentity => ({
+  const claim = (entry: ClaimEntry): StateIdentity => ({
     kind: "states",
     family: "objective",
     everywhere: false,
@@ -123,6 +157,7 @@ export function claimIdentities(variant: FlowMap): {
         },
       }),
     );
+  identities.push(middleClaim(claim, variant, usual));
   if (objective.needsTeacher !== false)
     identities.push(
       claim({
