@@ -28,6 +28,8 @@ export interface Command {
 /** Parsed options of a command. */
 export interface Parsed {
   readonly positionals: readonly string[];
+  /** Sentences on what was given, for the user. */
+  readonly notes: readonly string[];
   /** Names of the options that were given, in the order of the declaration. */
   readonly given: readonly string[];
   flag(name: string): boolean;
@@ -42,7 +44,7 @@ export interface Parsed {
 
 /**
  * Parses the arguments of a command.
- * @throws UserError for an unknown option, a missing value, an option that is given twice, or too many arguments
+ * @throws UserError for an unknown option, a missing value, or too many arguments
  */
 export function parseArguments(command: Command, argv: readonly string[]): Parsed {
   const options = Object.fromEntries(
@@ -52,7 +54,6 @@ export function parseArguments(command: Command, argv: readonly string[]): Parse
     ]),
   );
   const parsed = parseOrExplain(command, argv, options);
-  refuseRepeated(command, parsed.tokens);
   const values = parsed.values as Readonly<Record<string, string | boolean | undefined>>;
   const missing = command.positionals[parsed.positionals.length];
   if (missing !== undefined && !missing.startsWith("["))
@@ -79,6 +80,7 @@ export function parseArguments(command: Command, argv: readonly string[]): Parse
   };
   return {
     positionals: parsed.positionals,
+    notes: notesOn(parsed.tokens),
     given: Object.keys(command.options).filter((name) => values[name] !== undefined),
     flag: (name) => values[name] === true,
     text,
@@ -102,24 +104,22 @@ export function parseArguments(command: Command, argv: readonly string[]): Parse
 }
 
 /**
- * No option is a list, and the one that would win is not the one that everybody expects: a script that adds an option to a line which
- * has it already would compute something else than it says.
+ * Of an option that is given with two values the last holds, as in other programs, so that a line can be changed by adding to it. No option
+ * is a list, though, so whoever gives two values on purpose is told.
  */
-function refuseRepeated(
-  command: Command,
+function notesOn(
   tokens: readonly { readonly kind: string; readonly name?: string; readonly value?: string | undefined }[],
-): void {
-  const first = new Map<string, string | undefined>();
+): readonly string[] {
+  const last = new Map<string, string | undefined>();
+  const notes = new Map<string, string>();
   for (const { kind, name, value } of tokens) {
     if (kind !== "option" || name === undefined) continue;
-    if (first.has(name)) {
-      const values = value === undefined ? "" : `, "${first.get(name)}" and "${value}"`;
-      throw new UserError(
-        `--${name} is given twice${values}; give it once, see fluxion ${command.name} --help`,
-      );
-    }
-    first.set(name, value);
+    const before = last.get(name);
+    if (before !== undefined && before !== value)
+      notes.set(name, `--${name} is given more than once; the last holds, "${value}"`);
+    last.set(name, value);
   }
+  return [...notes.values()];
 }
 
 function parseOrExplain(

@@ -64,7 +64,9 @@ async function main(argv: readonly string[]): Promise<number> {
     process.stdout.write(helpText(command));
     return 0;
   }
-  return command.run(parseArguments(command, rest));
+  const parsed = parseArguments(command, rest);
+  for (const note of parsed.notes) process.stderr.write(`fluxion: ${note}\n`);
+  return command.run(parsed);
 }
 
 /** One line for errors that say what to do, and for those of a user's file; a stack for those that are ours. */

@@ -135,10 +135,9 @@ describe("mistyped commands: one line, exit code 2", options, () => {
     ['--tokens must be one of words, chars, got "bytes"', ["demo", "--tokens", "bytes"]],
     ["--quick and --full contradict each other", ["demo", "--quick", "--full"]],
     [
-      '--steps is given twice, "5" and "6"; give it once, see fluxion demo --help',
-      ["demo", "--steps", "5", "--quick", "--steps=6"],
+      '--steps is given more than once; the last holds, "0"\nfluxion: --steps must be a number >= 1, got "0"',
+      ["demo", "--steps", "5", "--quick", "--quick", "--seed", "1", "--seed=1", "--steps=6", "--steps", "0"],
     ],
-    ["--quick is given twice; give it once, see fluxion demo --help", ["demo", "--quick", "--quick"]],
     [
       "--vocab is the size of a vocabulary of words, and that of characters is always a to z and the space; leave out --vocab, or take --tokens words",
       ["demo", "--tokens", "chars", "--vocab", "20"],

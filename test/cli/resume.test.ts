@@ -155,7 +155,11 @@ describe("a run that is stopped and resumed", options, () => {
     // Steps of seconds, so that the second signal comes within one.
     const started = await start([
       "demo",
-      ...TINY.map((word, i) => ({ "--batch": "16384", "--width": "64" })[TINY[i - 1] ?? ""] ?? word),
+      ...TINY,
+      "--batch",
+      "16384",
+      "--width",
+      "64",
       "--data",
       data,
       "--out",

@@ -14,7 +14,7 @@ import { pages } from "./markdown.ts";
 vi.setConfig({ testTimeout: 240_000, hookTimeout: 240_000 });
 
 /** Makes training take seconds, whatever the preset. Where the page names no text, only the plain `npm start` reads WordNet. */
-const SMALL = "--vocab 100 --length 8 --width 16 --depth 1 --heads 2 --batch 64 --samples 16 --steps 4";
+const SMALL = "--length 8 --width 16 --depth 1 --heads 2 --batch 64 --samples 16 --steps 4";
 /** A run with a teacher from another run has that one's sizes and text. */
 const SMALL_TAUGHT = "--batch 64 --samples 16 --steps 4";
 
@@ -90,7 +90,8 @@ function shortened(command: string): string {
   if (/--teacher\b/.test(command)) return `${command} ${SMALL_TAUGHT}`;
   const separator = command.startsWith("npm") && !command.includes(" -- ") ? " --" : "";
   const text = command === "npm start" || command.includes("--data") ? "" : " --data my-text.txt";
-  return `${command}${separator} ${SMALL}${demo ? " --distill-steps 4" : ""}${text}`;
+  const vocab = command.includes("--tokens chars") ? "" : " --vocab 100"; // the characters are what they are
+  return `${command}${separator} ${SMALL}${vocab}${demo ? " --distill-steps 4" : ""}${text}`;
 }
 
 const found = pages().map(({ path, blocks }) => ({
