@@ -55,7 +55,7 @@ export const theme = EditorView.theme({
   },
   ".cm-tooltip-hover > div": { padding: "4px 8px", fontFamily: MONO, whiteSpace: "pre-wrap" },
   ".cm-tooltip-autocomplete ul li[aria-selected]": {
-    color: "var(--play-on-accent)",
+    color: "var(--play-on-ink)",
     backgroundColor: "var(--play-accent)",
   },
   ".cm-diagnostic": { fontFamily: "inherit", whiteSpace: "pre-wrap" },

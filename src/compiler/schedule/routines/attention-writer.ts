@@ -19,16 +19,7 @@ import {
 import type { KernelBuilder } from "../../kernel/builder.ts";
 import type { Expr } from "../../kernel/ir.ts";
 import { addProducts } from "./attention-grid.ts";
-import type {
-  Columns,
-  FlashExtents,
-  Grid,
-  Matrix,
-  Rows,
-  SeenRows,
-  Update,
-  Variable,
-} from "./attention-grid.ts";
+import type { Columns, FlashExtents, Grid, Matrix, Rows, SeenRows, Update, Variable } from "./attention-grid.ts"; // prettier-ignore
 import { FlashMemory } from "./attention-memory.ts";
 import { add, f32, mul } from "./attention-problem.ts";
 import {

@@ -181,8 +181,8 @@ export function TokenWay({ state }: { readonly state: SentenceStore }) {
         </div>
         <p class="small soft how">
           {first?.entropy === undefined
-            ? "Choose a word to see its way."
-            : "Choose a word to see what else it may become. Words sharpen as they are decided; the bar under a word is its entropy."}
+            ? "Choose a token to see its way."
+            : "Choose a token to see what else it may become. Tokens sharpen as they are decided; the bar under a token is its entropy."}
         </p>
       </div>
       {first?.plane === undefined ? (

@@ -1,6 +1,7 @@
 /** The loss as it falls: curves, what they are smoothed by, and the same numbers as a table. Consumed by train-view.tsx. */
 import { useComputed, useSignal } from "@preact/signals";
 import type { Studio } from "../../engine/client.ts";
+import type { ModelName } from "../../engine/protocol.ts";
 import { count } from "../format.ts";
 import { Choice } from "../parts/choice.tsx";
 import { Lazy } from "../parts/lazy.tsx";
@@ -20,17 +21,29 @@ async function loadPlot() {
 const cell = (value: number | null | undefined): string =>
   value === null || value === undefined ? "" : value.toFixed(3);
 
-function Numbers({ curves }: { readonly curves: Curves }) {
+/** What the run's models are called, those that it trains. */
+type Labels = { readonly [K in ModelName]?: string };
+
+function labelsOf(run: Studio["run"]["value"]): Labels {
+  if (run === undefined) return { flm: "FLM", fmlm: "FMLM" };
+  const { labels, settings } = run;
+  return {
+    ...(settings.flmSteps > 0 ? { flm: labels.flm } : {}),
+    ...(settings.fmlmSteps > 0 ? { fmlm: labels.fmlm } : {}),
+  };
+}
+
+function Numbers({ curves, labels }: { readonly curves: Curves; readonly labels: Labels }) {
   return (
     <details class="fold small">
       <summary>The curves as numbers</summary>
       <table class="numbers">
-        <caption class="unseen">Loss of both trainings at some steps</caption>
+        <caption class="unseen">Loss at some steps</caption>
         <thead>
           <tr>
             <th scope="col">Step</th>
-            <th scope="col">FLM</th>
-            <th scope="col">FMLM</th>
+            {labels.flm !== undefined && <th scope="col">{labels.flm}</th>}
+            {labels.fmlm !== undefined && <th scope="col">{labels.fmlm}</th>}
             <th scope="col">Held-out text</th>
           </tr>
         </thead>
@@ -38,8 +51,8 @@ function Numbers({ curves }: { readonly curves: Curves }) {
           {someRows(curves, 16).map((i) => (
             <tr key={i}>
               <th scope="row">{count(curves.step[i] ?? 0)}</th>
-              <td>{cell(curves.flmSmooth[i])}</td>
-              <td>{cell(curves.fmlmSmooth[i])}</td>
+              {labels.flm !== undefined && <td>{cell(curves.flmSmooth[i])}</td>}
+              {labels.fmlm !== undefined && <td>{cell(curves.fmlmSmooth[i])}</td>}
               <td>{cell(curves.validation[i])}</td>
             </tr>
           ))}
@@ -56,17 +69,20 @@ export function LossCurves({ store }: { readonly store: Studio }) {
     curvesOf(store.points.value, store.run.value?.settings.flmSteps ?? 0, smoothing.value),
   );
   const shown = curves.value;
+  const labels = labelsOf(store.run.value);
   return (
     <section class="section" aria-labelledby="loss-title">
       <header>
         <h2 id="loss-title">Loss</h2>
         <span class="legend small soft">
-          <span class="flm">
-            <i /> FLM
-          </span>
-          <span class="fmlm">
-            <i /> FMLM
-          </span>
+          {(["flm", "fmlm"] as const).map(
+            (name) =>
+              labels[name] !== undefined && (
+                <span key={name} class={name}>
+                  <i /> {labels[name]}
+                </span>
+              ),
+          )}
           <span>
             <i class="ring" /> held-out text
           </span>
@@ -74,7 +90,7 @@ export function LossCurves({ store }: { readonly store: Studio }) {
       </header>
       <Lazy
         load={loadPlot}
-        props={{ curves: shown, logarithmic: scale.value === "logarithmic", dark: isDark() }}
+        props={{ curves: shown, labels, logarithmic: scale.value === "logarithmic", dark: isDark() }}
         onFailed={store.report}
       />
       <div class="under">
@@ -102,7 +118,7 @@ export function LossCurves({ store }: { readonly store: Studio }) {
           />
         </label>
       </div>
-      <Numbers curves={shown} />
+      <Numbers curves={shown} labels={labels} />
     </section>
   );
 }

@@ -6,12 +6,21 @@ import type { Curves } from "./series.ts";
 
 export interface LossPlotProps {
   readonly curves: Curves;
+  /** Of the models that are trained. */
+  readonly labels: { readonly flm?: string; readonly fmlm?: string };
   readonly logarithmic: boolean;
   /** Colours are read anew when this changes. */
   readonly dark: boolean;
 }
 
-const NAMES = ["FLM", "FMLM", "FLM smoothed", "FMLM smoothed", "held-out text"] as const;
+/** What the series are called, in their order. */
+const namesOf = ({ flm = "", fmlm = "" }: LossPlotProps["labels"]): readonly string[] => [
+  flm,
+  fmlm,
+  `${flm} smoothed`,
+  `${fmlm} smoothed`,
+  "held-out text",
+];
 
 /** Colours as the page has them now: a canvas knows no custom properties. */
 function coloursOf(element: HTMLElement): (name: string) => string {
@@ -35,8 +44,7 @@ function optionsOf(element: HTMLElement, logarithmic: boolean): UPlot.Options {
     ticks: { show: false },
     font: "12px system-ui, sans-serif",
   };
-  const line = (label: string, stroke: string, width: number): UPlot.Series => ({
-    label,
+  const line = (stroke: string, width: number): UPlot.Series => ({
     stroke,
     width,
     spanGaps: true,
@@ -60,12 +68,12 @@ function optionsOf(element: HTMLElement, logarithmic: boolean): UPlot.Options {
     ],
     series: [
       { label: "step" },
-      line(NAMES[0], faded(colour("flm")), 1),
-      line(NAMES[1], faded(colour("fmlm")), 1),
-      line(NAMES[2], colour("flm"), 2),
-      line(NAMES[3], colour("fmlm"), 2),
+      line(faded(colour("flm")), 1),
+      line(faded(colour("fmlm")), 1),
+      line(colour("flm"), 2),
+      line(colour("fmlm"), 2),
       {
-        ...line(NAMES[4], colour("ink"), 1),
+        ...line(colour("ink"), 1),
         paths: () => null,
         points: { show: true, size: 7, width: 1.5, fill: colour("paper"), stroke: colour("ink") },
       },
@@ -76,10 +84,12 @@ function optionsOf(element: HTMLElement, logarithmic: boolean): UPlot.Options {
 }
 
 /** The nearest step's numbers, under the curves. */
-export function LossPlot({ curves, logarithmic, dark }: LossPlotProps) {
+export function LossPlot({ curves, labels, logarithmic, dark }: LossPlotProps) {
   const place = useRef<HTMLDivElement>(null);
   const readout = useRef<HTMLParagraphElement>(null);
   const plot = useRef<UPlot | undefined>(undefined);
+  const names = useRef<readonly string[]>([]);
+  names.current = namesOf(labels);
   const data = [
     curves.step,
     curves.flm,
@@ -105,7 +115,9 @@ export function LossPlot({ curves, logarithmic, dark }: LossPlotProps) {
               else {
                 const parts = u.series.slice(1).flatMap((_, k) => {
                   const value = u.data[k + 1]?.[i];
-                  return value === null || value === undefined ? [] : [`${NAMES[k]} ${value.toFixed(3)}`];
+                  return value === null || value === undefined
+                    ? []
+                    : [`${names.current[k]} ${value.toFixed(3)}`];
                 });
                 readout.current.textContent = [`Step ${u.data[0][i]}`, ...parts].join(" · ");
               }

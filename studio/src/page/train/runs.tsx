@@ -74,7 +74,11 @@ function Run({ run, store }: { readonly run: RunSummary; readonly store: Studio 
         {asking.value ? (
           <>
             <span class="small">Delete for good?</span>
-            <button type="button" class="plain bad" onClick={() => void store.remove(run.id)}>
+            <button
+              type="button"
+              class="plain bad"
+              onClick={() => void store.remove(run.id).then(() => (asking.value = false))} // also where it was refused
+            >
               Delete<span class="unseen"> {name} for good</span>
             </button>
             <button
