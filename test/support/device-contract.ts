@@ -132,6 +132,18 @@ export function testContract(target: Device, open: () => Promise<Device>): void 
       expect((await read((await running)[0] as DeviceValue)).every((x) => x === -1)).toBe(true);
     });
 
+    it("reads what its owner disposes of, or donates, meanwhile", async () => {
+      const executable = await target.compile(step, { donate: [0, 1] });
+      const given = [10, 0, 1].map((value) => target.upload(tensor("f32[4]", value)));
+      const [weights, momentum, sum] = await executable.run(given) as [DeviceValue, DeviceValue, DeviceValue]; // prettier-ignore
+      const reading = [weights, momentum, sum].map(read);
+      const rerun = executable.run([weights, momentum, given[2] as DeviceValue]);
+      sum.dispose();
+      expect(await Promise.all(reading)).toEqual([Array(4).fill(9), Array(4).fill(1), [40]]);
+      for (const value of await rerun) value.dispose();
+      await executable.dispose();
+    });
+
     it("does not see later changes of uploaded or read arrays", async () => {
       const source = hostTensor("f32", [2], [1, 2]);
       const value = target.upload(source);

@@ -5,12 +5,14 @@
  */
 import * as tf from "@tensorflow/tfjs";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { exportTfjs } from "../../src/compiler/tfjs/export/export.ts";
+import { f32, fn, mul } from "../../src/dsl/index.ts";
 import { openTfjs } from "../../src/runtime/tfjs/open.ts";
 import { testContract } from "./device-contract.ts";
 import { FUSES, testFusion } from "./tfjs-fused.ts";
 import { testGpu } from "./tfjs-gpu.ts";
 import { testEnding, testMemory, testTrainingMemory } from "./tfjs-memory.ts";
-import { testModules } from "./tfjs-module.ts";
+import { imported, testModules } from "./tfjs-module.ts";
 import { testOps } from "./tfjs-ops.ts";
 import { testRandomPrograms } from "./tfjs-random-programs.ts";
 import { ONE_BLOCK, testTraining } from "./webgpu-training.ts";
@@ -37,6 +39,20 @@ export async function testBackend(name: "webgl" | "webgpu"): Promise<void> {
   describe(`modules on ${device.name}`, () => {
     beforeAll(() => tf.setBackend(name));
     testModules(tf, 4);
+    it("read a computed tensor that is disposed of at once", async () => {
+      const double = fn({ x: f32(3) }, ({ x }) => mul(x, 2));
+      const model = await (await imported(exportTfjs(double))).load(tf);
+      const before = tf.memory().numTensors;
+      const x = tf.tidy(() => tf.exp(tf.tensor([0, 1, 2])));
+      const running = model.run({ x });
+      x.dispose();
+      const { output } = await running;
+      const data = [...((await output?.data()) ?? [])];
+      [0, 1, 2].forEach((y, i) => expect(data[i]).toBeCloseTo(2 * Math.exp(y), 3));
+      output?.dispose();
+      expect(tf.memory().numTensors).toBe(before);
+      model.dispose();
+    });
   });
   testContract(device, open);
   testMemory(device, tf, 20);

@@ -51,10 +51,15 @@ class Held extends Counted {
 
 class TfjsValue extends StoredValue<TfjsDevice, Held> {
   async read(): Promise<HostTensor> {
-    const read = fromBackend(this.type, await this.device.reading(this.storage.tensor));
-    // Rounds f16; the other arrays may be the backend's own.
-    if (read.dtype === "f16") return hostTensor("f16", read.shape, read.data);
-    return { ...read, data: read.data.slice() };
+    const held = this.storage.share();
+    try {
+      const read = fromBackend(this.type, await this.device.reading(held.tensor));
+      // Rounds f16; the other arrays may be the backend's own.
+      if (read.dtype === "f16") return hostTensor("f16", read.shape, read.data);
+      return { ...read, data: read.data.slice() };
+    } finally {
+      held.release();
+    }
   }
 }
 

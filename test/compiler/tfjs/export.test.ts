@@ -262,6 +262,13 @@ describe("exportTfjs", () => {
     expect(Array.from(outputs["kept"]?.dataSync() ?? [])).toEqual([1, 2, 3, 0]);
     for (const tensor of Object.values(outputs)) tensor.dispose();
     model.dispose();
+    const held = exportTfjs(program, { weights: { yes: 2, flags: [2, 256, 0.5, 0] } });
+    const bound = await (await imported(held)).load(tf, held.weights);
+    const { chosen, kept } = await bound.run({ x: given.x });
+    expect(Array.from(chosen?.dataSync() ?? [])).toEqual([2, 4, 6, 8]);
+    expect(Array.from(kept?.dataSync() ?? [])).toEqual([1, 2, 3, 0]);
+    for (const tensor of [chosen, kept]) tensor?.dispose();
+    bound.dispose();
   });
 
   it("refuses what is no tensor of an input's shape and no numbers, and names the input", async () => {

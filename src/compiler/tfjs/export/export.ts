@@ -89,6 +89,7 @@ function numbersOf(given: unknown, name: string, type: TensorType): readonly num
   if (list.length !== sizeOf(type.shape)) return refuse(`has ${list.length} values`);
   const numbers = list as readonly number[]; // each was looked at
   if (type.dtype === "f16") return numbers.map(roundToF16);
+  if (type.dtype === "bool") return numbers.map((x) => (x === 0 ? 0 : 1));
   return type.dtype === "u32" ? numbers.map((x) => x | 0) : numbers;
 }
 
@@ -180,7 +181,8 @@ function moduleText(
   const shape = (one: { readonly shape: readonly number[] }): string => JSON.stringify(one.shape);
   const constants = few.map((one) => `[${one.slot}, ${listed(one)}, ${shape(one)}, "${one.storage}"],`);
   const weights = many.map((one) => `[${one.slot}, ${sizeOf(one.shape)}, ${shape(one)}, "${one.storage}"],`);
-  const needsCpu = lines.some((line) => /\b(?:onCpu|copy|share|slice|stack)\(/.test(line));
+  // Integers are joined and cut there too.
+  const needsCpu = lines.some((line) => /\b(?:onCpu|copy)\(|\b(?:slice|stack)\(.*"[iu]32"\)/.test(line));
   const takesWeights = many.length > 0 && inline === undefined;
   const takeLine = ({ name, type }: Named): string =>
     `      take(${[quoted(name), "given", shape(type), `"${type.dtype}"`, ...[ROUND[type.dtype] ?? []].flat()].join(", ")}),\n`;

@@ -92,7 +92,14 @@ async function take(name, given, shape, dtype, round) {
   if (value?.dataId !== undefined) {
     if (value.isDisposed) refuse("is a tensor that was disposed of");
     if (value.shape.join() !== shape.join()) refuse(\`is a tensor of the shape [\${value.shape.join(", ")}]\`);
-    numbers = await value.data();
+    // Of a tensor that is disposed of, WebGPU gives up what is being read: so of another one with the same data.
+    const own = value.clone();
+    own.kept = true;
+    try {
+      numbers = await own.data();
+    } finally {
+      own.dispose();
+    }
   } else if (!ArrayBuffer.isView(value) || typeof (value[0] ?? 0) !== "number" || value.length === undefined) {
     numbers = [value].flat(Infinity);
     if (numbers.some((x) => typeof x !== "number" && typeof x !== "boolean")) refuse("is neither numbers nor a tensor");
