@@ -43,8 +43,8 @@ export interface Bregman<D extends Domain = Domain> {
 
 /** @throws RangeError for what judges nothing @param of what is judged by it, as 'The flow "name"' */
 export function checkLoss(of: string, loss: Loss): void {
-  requireWord(of, "loss", loss, TOKEN_LOSSES);
   if (typeof loss === "object") requirePart(of, "loss", loss, ["potential"]);
+  else requireWord(of, "loss", loss, TOKEN_LOSSES);
 }
 
 /** How a prediction is judged. */
@@ -72,11 +72,12 @@ interface Declared<D extends Domain> {
  * @throws RangeError when φ does not give one number per token
  */
 export function bregman<const D extends Domain = "everywhere">(declared: Declared<D>): Bregman<D> {
-  const { name, potential, domain } = partsOf(`The loss "${declared.name}"`, declared, [
-    "name",
-    "potential",
-    "domain",
-  ]);
+  const { name, potential, domain } = partsOf(
+    `The loss "${declared.name}"`,
+    declared,
+    ["name", "potential", "domain"],
+    ["kind"], // of a loss that was spread into another
+  );
   if (domain !== undefined) requireWord(`The loss "${name}"`, "domain", domain, ["simplex", "everywhere"]);
   // Different sizes, so that no axis is taken for another.
   const { shape } = outputSpec(fn({ x: f32(2, 3, 5) }, ({ x }) => potential(x)));

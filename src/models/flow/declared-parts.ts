@@ -49,11 +49,11 @@ export function partsOf<T extends object, const K extends keyof T & string>(
 }
 
 /**
- * Of a part that is one of a few words, or may be an object instead. A misspelt word would be taken for the last that code looks for.
+ * Of a part that is one of a few words. A misspelt word would be taken for the last that code looks for.
  * @throws RangeError naming the declaration, the part, and the words
  */
 export function requireWord(of: string, part: string, given: unknown, words: readonly string[]): void {
-  if ((typeof given === "object" && given !== null) || words.some((word) => word === given)) return;
+  if (words.some((word) => word === given)) return;
   throw new RangeError(
     `${of} has ${JSON.stringify(given) ?? String(given)} for its ${part}, which takes ${words.map((word) => `"${word}"`).join(", ")}.`,
   );

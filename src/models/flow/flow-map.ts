@@ -128,7 +128,8 @@ export function flowMap(declared: FlowMapDeclaration): FlowMap {
   checkLoss(of, map.loss);
   requireWord(of, "parameterization", map.parameterization, PARAMETERIZATIONS);
   requireWord(of, "times", map.times, JUMP_TIMES);
-  requireWord(of, "midpoint", map.midpoint, MIDPOINTS);
+  if (typeof map.midpoint === "object") partsOf(`The midpoint of "${map.name}"`, map.midpoint, ["after"]);
+  else requireWord(of, "midpoint", map.midpoint, MIDPOINTS);
   const refused = [
     ...refusedShares(map),
     ...refusedValues(map),
@@ -253,7 +254,7 @@ function refusedTimes({ name, flow, objective, boundary, times, midpoint }: Flow
       `The ${objective.name} objective of "${name}" says something of jumps to t = 1 alone: leave times out.`,
     ],
     [
-      after !== undefined && !(after > 0 && after <= 1),
+      typeof midpoint === "object" && !(midpoint.after > 0 && midpoint.after <= 1),
       `The flow map "${name}" has its middle time ${after} after s on the clock; that lies in (0, 1].`,
     ],
     [

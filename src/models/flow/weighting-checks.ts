@@ -8,7 +8,7 @@ import type { Interpolant } from "./interpolant.ts";
 import { pointAt } from "./interpolant.ts";
 import type { Quantity } from "./quantities.ts";
 import { weightOfTime } from "./weighting.ts";
-import type { Moment, Weighting } from "./weighting.ts";
+import type { Moment, Weighting, WeightOfTime } from "./weighting.ts";
 
 /** What a weight is a part of. */
 interface Declared {
@@ -72,9 +72,28 @@ function rowWeight(
   };
 }
 
-/** @throws RangeError for a weight that is not finite or negative, and for one by residuals */
+/** What a weighting of each kind does it by. */
+const BY = { time: "weight", residual: "weighted", learned: "exponent" } as const satisfies {
+  readonly [K in Exclude<Weighting, WeightOfTime>["kind"]]: string;
+};
+
+/** @throws RangeError for what is no weighting: nothing would be weighted by it */
+function checkKind(what: string, weighting: Weighting | undefined): void {
+  const given: unknown = weighting; // whatever its type says
+  if (given === undefined || typeof given === "function") return;
+  const kind: unknown =
+    typeof given === "object" && given !== null && "kind" in given ? given.kind : undefined;
+  const by = Object.entries(BY).find(([name]) => name === kind)?.[1];
+  if (by !== undefined && typeof Reflect.get(given as object, by) === "function") return;
+  throw new RangeError(
+    `The ${what} has a value for its weighting that is none: it is a function of t, or one of models.weightings.`,
+  );
+}
+
+/** @throws RangeError for what is no weighting, for a weight that is not finite or negative, and for one by residuals */
 export function checkFlowWeight(weighting: Weighting | undefined, declared: Declared): void {
   const what = `flow "${declared.name}"`;
+  checkKind(what, weighting);
   // Types exclude it; a declaration in JavaScript may still say so.
   if (typeof weighting === "object" && weighting.kind === "residual")
     throw new RangeError(
@@ -85,13 +104,14 @@ export function checkFlowWeight(weighting: Weighting | undefined, declared: Decl
   if (weight !== undefined) checkWeight(what, weight);
 }
 
-/** @throws RangeError for a weight that is not finite or negative */
+/** @throws RangeError for what is no weighting, and for a weight that is not finite or negative */
 export function checkMapWeight(
   weighting: Weighting | undefined,
   declared: Declared & { readonly teacher: boolean; readonly diagonal: number },
 ): void {
   const { name, teacher, diagonal } = declared;
   const what = `flow map "${name}"`;
+  checkKind(what, weighting);
   if (typeof weighting === "object" && weighting.kind === "residual" && !teacher && diagonal === 1)
     throw new RangeError(
       `The ${what} has a residual weighting, which is for targets that are no draws, and learns from clean tokens alone.`,

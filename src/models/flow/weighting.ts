@@ -72,7 +72,7 @@ function ofRows(weight: Tensor, { shape: [rows] }: Tensor): Tensor {
       `A weighting gives a tensor, with a number for every row, and this one gives ${given === undefined ? "nothing" : `a ${typeof given}`}: ` +
         "write it in ops of the language, for a constant add(mul(t, 0), 2).",
     );
-  if (rows !== undefined && weight.shape[0] !== rows)
+  if (rows !== undefined && (weight.shape[0] !== rows || weight.shape.length > 2))
     throw new RangeError(
       `A weighting gives a number for every row, [${rows}] as its time, and this one gives [${weight.shape.join(", ")}]: weigh each row by its own times.`,
     );

@@ -1,6 +1,9 @@
 /** Parts that nothing reads, and missing names: refused wherever something is declared, as files are run without their types being checked. */
 import { describe, expect, it } from "vitest";
 import { partsOf } from "../../../src/models/flow/declared-parts.ts";
+import { square, sum } from "../../../src/dsl/index.ts";
+import type { Tensor } from "../../../src/dsl/index.ts";
+import { bregman } from "../../../src/models/flow/bregman.ts";
 import * as clocks from "../../../src/models/flow/clocks.ts";
 import * as flows from "../../../src/models/flow/declarations.ts";
 import * as objectives from "../../../src/models/flow/objectives/index.ts";
@@ -35,6 +38,26 @@ describe("a part that is none of what it may be", () => {
       () => flowMap(given({ ...leap, times: "end frist" })),
     ],
     ['The flow map "leap" has "t" for its midpoint,', () => flowMap(given({ ...leap, midpoint: "t" }))],
+    [
+      'The midpoint of "leap" has no part "afer"; "after" is the nearest of its parts.',
+      () => flowMap(given({ ...leap, midpoint: { afer: 1 / 64 } })),
+    ],
+    [
+      'The flow map "leap" has its middle time undefined after s on the clock; that lies in (0, 1].',
+      () => flowMap(given({ ...leap, midpoint: {} })),
+    ],
+    [
+      'The flow map "leap" has ["to the data"] for its times,',
+      () => flowMap(given({ ...leap, times: ["to the data"] })),
+    ],
+    [
+      'The flow "circle" has a value for its weighting that is none: it is a function of t, or one of models.weightings.',
+      () => flow(given({ name: "circle", weighting: "snr" })),
+    ],
+    [
+      'The flow map "leap" has a value for its weighting that is none:',
+      () => flowMap(given({ ...leap, weighting: { kind: "tme", weight: () => 1 } })),
+    ],
     [
       'An embedding has "root of widht" for its norm, which takes "root of width".',
       () => flows.learnedEmbedding(given({ norm: "root of widht" })),
@@ -193,6 +216,8 @@ describe("a part that there is not", () => {
     expect(flowMap({ ...leap, name: "again", diagonal: 0.25 }).diagonal).toBe(0.25);
     const ball = sphericalFlow({ name: "ball", states: "frozen" });
     expect(sphericalFlow({ ...ball, name: "again" }).states).toBe("frozen");
+    const squares = bregman({ name: "squares", potential: (x) => sum(square(x), -1) as Tensor });
+    expect(bregman({ ...squares, name: "again" }).name).toBe("again");
   });
 
   it("is told from those of the type, of which a list names all", () => {
