@@ -256,6 +256,9 @@ describe("fluxion sample", options, () => {
         "In one step --gamma and --temperature and --top-p change nothing: it goes from noise to the most probable tokens.\n",
     });
     expect(await sample("--count", "1", "--steps", "2", "--gamma", "0.1")).toMatchObject({ stderr: "" });
+    // Which draws in its only step.
+    const bridge = ["--model", "flm", "--method", "bridge", "--steps", "1", "--temperature", "3"];
+    expect(await sample("--count", "1", ...bridge)).toMatchObject({ stderr: "" });
   });
 
   it.each([

@@ -165,9 +165,9 @@ const ownTimes = ({ interpolant }: Flow): boolean => interpolant.length !== unde
  */
 export function withoutEffect(
   { subject: { flow } }: Pick<AskedModel, "subject">,
-  { steps, gamma, temperature, topP }: TextsAsked,
+  { steps, gamma, method, temperature, topP }: TextsAsked,
 ): readonly ("gamma" | "temperature" | "topP")[] {
-  if (steps > 1 || onlyOwn(flow, steps) !== undefined) return [];
+  if (steps > 1 || method === "bridge" || onlyOwn(flow, steps) !== undefined) return [];
   return [
     ...(gamma === undefined ? [] : (["gamma"] as const)),
     ...(temperature === undefined ? [] : (["temperature"] as const)),

@@ -12,7 +12,8 @@ import { cacheFolder } from "../files/cache.ts";
 import { makeFolder } from "../files/folder.ts";
 import { VERSION } from "../version.ts";
 
-const SCHEMA = 2;
+/** Of the file, and of what is checked: who passed before there was another check has not passed it. */
+const SCHEMA = 3;
 /** As many are remembered, the latest. */
 const MOST = 64;
 /** A file of that many is far smaller. */

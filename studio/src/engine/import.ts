@@ -135,7 +135,7 @@ async function envelopeOf(file: File): Promise<RunConfig<TrainingConfig>> {
   const text = await file.text().catch((error: unknown) => {
     throw storageError(error, "read", file.name);
   });
-  const { created, source, config: found } = readEnvelopeText(text, file.name, "What was dropped");
+  const { created, source, intervals, config: found } = readEnvelopeText(text, file.name, "What was dropped");
   const config = checkConfig(found, file.name);
   for (const size of Object.keys(PLAUSIBLE) as (keyof typeof PLAUSIBLE)[]) {
     const [asked = 0, most] = [config.network[size], PLAUSIBLE[size]];
@@ -144,7 +144,7 @@ async function envelopeOf(file: File): Promise<RunConfig<TrainingConfig>> {
         `${file.name} asks for a ${size} of ${asked}, and at most ${most} can be used here.`,
       );
   }
-  return { ...newEnvelope(config, new Date(), source), created: dated(created) };
+  return { ...newEnvelope(config, new Date(), source, intervals), created: dated(created) };
 }
 
 /** A date that is none would sort anywhere and print as anything. */
