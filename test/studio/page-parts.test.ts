@@ -60,6 +60,15 @@ describe("curves", () => {
     const rows = someRows(curvesOf(points, 100, 0.9), 8);
     expect([rows.length, rows[0], rows.at(-1)]).toEqual([8, 0, 99]);
   });
+
+  it("give it the rows with a measurement", () => {
+    const points = Array.from({ length: 100 }, (_, step) => ({ phase: "flm", step, loss: 1 }) as const);
+    const measured = [24, 25, 49, 74].map((step) => ({ phase: "flm", step, validation: 2 }) as const);
+    const curves = curvesOf([...points, ...measured], 100, 0.9);
+    const rows = someRows(curves, 8);
+    expect(rows.filter((i) => curves.validation[i] !== null)).toEqual([25, 49, 74]);
+    expect([new Set(rows).size, ...rows.slice(0, 1), ...rows.slice(-1)]).toEqual([8, 0, 99]);
+  });
 });
 
 describe("the settings of a new run", () => {

@@ -66,9 +66,16 @@ export function curvesOf(points: readonly LossPoint[], flmSteps: number, keep: n
   };
 }
 
-/** A few rows for a table: the first, the last, and some between, evenly. */
-export function someRows(curves: Curves, most: number): readonly number[] {
-  const n = curves.step.length;
-  if (n <= most) return curves.step.map((_, i) => i);
-  return Array.from({ length: most }, (_, i) => Math.round((i * (n - 1)) / (most - 1)));
+/** A few rows for a table: the first, the last, and some between, evenly; with a measurement on held-out text where one is near. */
+export function someRows({ step, validation }: Curves, most: number): readonly number[] {
+  const n = step.length;
+  if (n <= most) return step.map((_, i) => i);
+  const gap = (n - 1) / (most - 1);
+  return Array.from({ length: most }, (_, i) => {
+    if (i === 0 || i === most - 1) return Math.round(i * gap);
+    // Of its own stretch, so that no row comes twice.
+    const [from, to] = [Math.ceil((i - 0.5) * gap), Math.ceil((i + 0.5) * gap)];
+    const measured = validation.slice(from, to).findLastIndex((value) => value !== null);
+    return measured < 0 ? Math.round(i * gap) : from + measured;
+  });
 }
