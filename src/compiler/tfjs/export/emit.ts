@@ -19,6 +19,12 @@ const indented = (lines: readonly string[]): string[] => lines.map((line) => `  
 /** Writes the lines of blocks, and remembers which helpers they call. */
 export class Emitter {
   readonly helpers = new Set<Helper>();
+  #needsCpu = false;
+
+  /** Whether a call is for the backend "cpu", whichever is selected. */
+  get needsCpu(): boolean {
+    return this.#needsCpu;
+  }
 
   /** The lines that run a block whose inputs are in their slots. */
   block({ steps, releases }: Block): readonly string[] {
@@ -74,6 +80,7 @@ export class Emitter {
   }
 
   #call({ kernel, inputs, attributes, output, cpu }: CallStep): readonly string[] {
+    this.#needsCpu ||= cpu !== undefined;
     const copied = [...new Set(cpu?.copied)];
     const operand = (slot: Slot): string => (copied.includes(slot) ? `c${slot}` : tensor(slot));
     const operands = Array.isArray(inputs)
@@ -114,20 +121,17 @@ export class Emitter {
     const result = outputs.map((id) => `v${id}`);
     switch (op) {
       case "threefry":
-        this.helpers.add("threefry");
-        return `const [${result.join(", ")}] = threefry(${inputs.map((id) => `v${id}`).join(", ")});`;
+        return `const [${result.join(", ")}] = ${this.#helper("threefry")}(${inputs.map((id) => `v${id}`).join(", ")});`;
       case "sort":
-        this.helpers.add("sort");
-        return `const [${result.join(", ")}] = sort(v${x}, ${json(type(x).shape)}, ${json(params.axis)});`;
+        return `const [${result.join(", ")}] = ${this.#helper("sort")}(v${x}, ${json(type(x).shape)}, ${json(params.axis)});`;
       case "broadcast":
-        this.helpers.add("broadcast");
-        return `const ${result[0]} = broadcast(v${x}, ${json(type(x).shape)}, ${json(params.shape)}, ${json(params.dims)});`;
+        return `const ${result[0]} = ${this.#helper("broadcast")}(v${x}, ${json(type(x).shape)}, ${json(params.shape)}, ${json(params.dims)});`;
       case "cast":
         return `const ${result[0]} = ${this.#cast(`v${x}`, type(x).dtype, params.dtype)};`;
       default: {
         const text = ELEMENTWISE[op];
         if (text === undefined) throw new Error(`tfjs: ${op} has no text for an exported module`);
-        if (op === "erf") this.helpers.add("erf");
+        if (op === "erf") this.#helper(op);
         const second = y === undefined ? "" : `const y = v${y}[i]; `;
         return `const ${result[0]} = each(v${x}, (x, i) => { const d = ${json(type(x).dtype)}; ${second}return ${text}; });`;
       }
@@ -152,6 +156,9 @@ export class Emitter {
     const states = body.inputs.slice(0, count);
     const slices = body.inputs.slice(count);
     const results = body.outputs.slice(count);
+    // Integers are cut and joined there.
+    const dtypes = [...scanned.map(({ type }) => type), ...stacked].map(({ dtype }) => dtype);
+    this.#needsCpu ||= dtypes.some((dtype) => dtype === "i32" || dtype === "u32");
     return [
       "{",
       ...indented([

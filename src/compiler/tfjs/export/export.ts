@@ -181,11 +181,11 @@ function moduleText(
   const shape = (one: { readonly shape: readonly number[] }): string => JSON.stringify(one.shape);
   const constants = few.map((one) => `[${one.slot}, ${listed(one)}, ${shape(one)}, "${one.storage}"],`);
   const weights = many.map((one) => `[${one.slot}, ${sizeOf(one.shape)}, ${shape(one)}, "${one.storage}"],`);
-  // Integers are joined and cut there too.
-  const needsCpu = lines.some((line) => /\b(?:onCpu|copy)\(|\b(?:slice|stack)\(.*"[iu]32"\)/.test(line));
   const takesWeights = many.length > 0 && inline === undefined;
-  const takeLine = ({ name, type }: Named): string =>
-    `      take(${[quoted(name), "given", shape(type), `"${type.dtype}"`, ...[ROUND[type.dtype] ?? []].flat()].join(", ")}),\n`;
+  const takeLine = ({ name, type }: Named): string => {
+    const round = ROUND[type.dtype];
+    return `      take(${quoted(name)}, given, ${shape(type)}, "${type.dtype}"${round === undefined ? "" : `, ${round}`}),\n`;
+  };
   const makeLine = ({ slot, type }: Named, i: number): string =>
     `      (t[${slot}] = make(taken[${i}], ${shape(type)}, "${type.dtype}")),\n`;
   return `// ${name.replaceAll(/\s+/g, " ")}. Written by Fluxion: calls of TensorFlow.js, and nothing else.
@@ -222,7 +222,7 @@ ${takesWeights ? `${NEEDS_WEIGHTS}\n` : ""}${
   if (bytes.length !== total) throw new Error(\`These are \${bytes.length} bytes of weights; the module has \${total}.\`);
 `
   }  const engine = tf.engine();
-${needsCpu ? `${NEEDS_CPU}\n` : ""}  const held = [];
+${emitter.needsCpu ? `${NEEDS_CPU}\n` : ""}  const held = [];
   const hold = (slot, values, shape, dtype) => {
     held[slot] = tf.keep(engine.makeTensor(values, shape, dtype));
   };
