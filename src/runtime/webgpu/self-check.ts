@@ -219,11 +219,12 @@ async function worstOf(device: Device, check: Check): Promise<number> {
   const executable = await device.compile(program, { name: `the check "${name}"`, donate });
   let inputs: readonly HostTensor[] = program.inputs.map((id, n) => toStorage(noise(typeOf(program, id), n)));
   let given = inputs.map((input) => device.upload(input));
+  const interpreted = (): readonly HostTensor[] => interpret(program, inputs).map((x) => toStorage(x));
+  let expected = interpreted();
   let worst = 0;
   try {
     // The second run goes another way: what is recorded is replayed.
     for (let run = 0; run < 2; run++) {
-      const expected = interpret(program, inputs).map((tensor) => toStorage(tensor));
       const outputs = await executable.run(given);
       const actual = await Promise.all(outputs.map((output) => output.read()));
       actual.forEach((tensor, i) => {
@@ -231,7 +232,9 @@ async function worstOf(device: Device, check: Check): Promise<number> {
       });
       for (const output of outputs.slice(donated)) output.dispose();
       given = [...outputs.slice(0, donated), ...given.slice(donated)];
+      if (donated === 0 || run > 0) continue;
       inputs = [...expected.slice(0, donated), ...inputs.slice(donated)];
+      expected = interpreted();
     }
   } finally {
     for (const value of given) value.dispose();
