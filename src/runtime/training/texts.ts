@@ -165,14 +165,10 @@ const ownTimes = ({ interpolant }: Flow): boolean => interpolant.length !== unde
  */
 export function withoutEffect(
   { subject: { flow } }: Pick<AskedModel, "subject">,
-  { steps, gamma, method, temperature, topP }: TextsAsked,
+  asked: TextsAsked,
 ): readonly ("gamma" | "temperature" | "topP")[] {
-  if (steps > 1 || method === "bridge" || onlyOwn(flow, steps) !== undefined) return [];
-  return [
-    ...(gamma === undefined ? [] : (["gamma"] as const)),
-    ...(temperature === undefined ? [] : (["temperature"] as const)),
-    ...(topP === undefined ? [] : (["topP"] as const)),
-  ];
+  if (asked.steps > 1 || asked.method === "bridge" || onlyOwn(flow, asked.steps) !== undefined) return [];
+  return (["gamma", "temperature", "topP"] as const).filter((wish) => asked[wish] !== undefined);
 }
 
 /** The schedule of a method. @throws UserError where the flow does not allow it */

@@ -60,7 +60,8 @@ export interface Objective {
 export function checkObjective(map: string, objective: Objective): void {
   requirePart(`The flow map "${map}"`, "objective", objective, ["target"]);
   requireName(`The objective of "${map}"`, objective.name);
-  partsOf(`The ${objective.name} objective of "${map}"`, objective, [
+  const what = `The ${objective.name} objective of "${map}"`;
+  partsOf(what, objective, [
     "name",
     "formula",
     "usesMiddle",
@@ -71,7 +72,7 @@ export function checkObjective(map: string, objective: Objective): void {
     "limit",
     "target",
   ]);
-  checkValues(`The ${objective.name} objective of "${map}"`, objective);
+  checkValues(what, objective);
 }
 
 const FLAGS = ["usesMiddle", "onSimplex", "needsLogits"] as const;

@@ -38,7 +38,8 @@ export interface SentenceStore {
   dispose(): void;
 }
 
-const PUBLISHED = { labels: { flm: "FLM", fmlm: "FMLM" }, models: ["flm", "fmlm"] } as const;
+/** What there is of a run where none is looked at. */
+export const PUBLISHED = { labels: { flm: "FLM", fmlm: "FMLM" }, models: ["flm", "fmlm"] } as const;
 
 const exactPair = (seed: number, steps: number): Pair => ({
   ...exactForming(seed, steps),

@@ -5,6 +5,7 @@ import type { ModelName } from "../../engine/protocol.ts";
 import { count } from "../format.ts";
 import { Choice } from "../parts/choice.tsx";
 import { Lazy } from "../parts/lazy.tsx";
+import { PUBLISHED } from "../sentence/sentence-store.ts";
 import { isDark } from "../theme.ts";
 import { curvesOf, someRows, type Curves } from "./series.ts";
 
@@ -25,7 +26,7 @@ const cell = (value: number | null | undefined): string =>
 type Labels = { readonly [K in ModelName]?: string };
 
 function labelsOf(run: Studio["run"]["value"]): Labels {
-  if (run === undefined) return { flm: "FLM", fmlm: "FMLM" };
+  if (run === undefined) return PUBLISHED.labels;
   const { labels, settings } = run;
   return {
     ...(settings.flmSteps > 0 ? { flm: labels.flm } : {}),
